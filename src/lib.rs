@@ -1,0 +1,50 @@
+#![doc = include_str!("../README.md")]
+#![no_std]
+#![forbid(unsafe_code)]
+#![cfg_attr(docsrs, feature(doc_cfg))]
+// What could panic, wrap or lose bits has no place here. Tests may: a panic is how a test fails.
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::arithmetic_side_effects,
+        clippy::as_conversions,
+        clippy::expect_used,
+        clippy::indexing_slicing,
+        clippy::panic,
+        clippy::unwrap_used
+    )
+)]
+
+#[cfg(any(feature = "std", test))]
+extern crate std;
+
+mod adapter;
+mod cache;
+mod chain;
+mod check;
+mod cursor;
+mod device;
+mod entry;
+mod error;
+mod extent;
+mod geometry;
+mod guest;
+mod header;
+mod image;
+mod map;
+mod memory;
+mod options;
+mod plan;
+
+pub use adapter::{Blocks, Io};
+pub use chain::{Chain, PushError, PushReason};
+pub use check::{CheckSummary, Finding};
+pub use cursor::Cursor;
+pub use device::{BlockRead, BlockSize};
+pub use error::{Corrupt, CorruptKind, Error, OpenError, Unsupported};
+pub use extent::{Extent, ExtentKind};
+pub use geometry::{ClusterBits, L2Bits};
+pub use guest::GuestRead;
+pub use header::{Header, MemoryNeeds, Probe, probe};
+pub use image::{Extents, Image};
+pub use options::{OpenOptions, XenL1};

@@ -1,0 +1,424 @@
+//! Where guest bytes are stored: the core, which knows no device.
+//!
+//! A [`Walk`] asks a [`Map`] for one run of guest bytes after the other. It answers with the run, or with the piece of
+//! a table that has to be read first; whoever drives it reads that, commits, and asks again.
+
+use crate::cache::Fill;
+use crate::device::BlockSize;
+use crate::entry::{L1Entry, L2Entry};
+use crate::error::{Corrupt, Error, Fault, Flaw};
+use crate::extent::{Extent, ExtentKind};
+use crate::geometry::{Geometry, Guest, Host};
+use crate::header::{Header, PREFIX};
+use crate::memory::{self, Memory};
+use crate::options::{OpenOptions, XenL1};
+
+/// An L1 entry that has been read and checked.
+#[derive(Clone, Copy)]
+struct Recent {
+    l1_index: u64,
+    table: Option<Host>,
+}
+
+impl Recent {
+    /// No L1 has so many entries.
+    const NONE: Self = Self {
+        l1_index: u64::MAX,
+        table: None,
+    };
+}
+
+/// An image without its device.
+pub(crate) struct Map<'m> {
+    /// None: raw.
+    header: Option<Header>,
+    size: Guest,
+    /// The length of the file, or where that is not known, of the device.
+    pub(crate) device_end: Host,
+    pub(crate) block_size: BlockSize,
+    pub(crate) salvage: bool,
+    pub(crate) memory: Memory<'m>,
+    /// The L1 entry looked up last, so that neighbours need only their L2 words.
+    recent: Recent,
+    /// Where the last read ended: one that starts here is in order, and worth reading whole tables for.
+    pub(crate) expected: u64,
+    /// The end of what a chain reads through this image.
+    pub(crate) limit: u64,
+}
+
+impl<'m> Map<'m> {
+    /// The part of the lent memory that the first bytes of the file are to be read into before [`Map::open`].
+    pub(crate) fn prefix(device_end: Host, block_size: BlockSize, memory: &mut [u8]) -> Result<&mut [u8], Fault> {
+        let needed = memory::minimum(block_size);
+        let memory = memory.get_mut(..needed).ok_or(Error::MemoryTooSmall { needed })?;
+        let prefix = block_size.round_up(device_end.0.min(PREFIX));
+        let prefix = usize::try_from(prefix).unwrap_or(usize::MAX);
+        memory.get_mut(..prefix).ok_or(Error::MemoryTooSmall { needed })
+    }
+
+    /// An image whose first bytes have been read to where [`Map::prefix`] said.
+    ///
+    /// # Errors
+    /// A header that is wrong, and [`Error::Corrupt`] where the L1 or the backing name reach past the end of the file.
+    pub(crate) fn open(
+        options: OpenOptions,
+        device_end: Host,
+        block_size: BlockSize,
+        memory: &'m mut [u8],
+    ) -> Result<Self, Fault> {
+        let prefix = usize::try_from(device_end.0.min(PREFIX)).unwrap_or(usize::MAX);
+        let mut header = Header::parse_with_xen(memory.get(..prefix).unwrap_or_default())?;
+        if options.xen_l1 == XenL1::Never {
+            header.ignore_xen_byte_order();
+        }
+        let salvage = options.salvage;
+        if !salvage {
+            let inside = |start: Host, len: u64| start.0.checked_add(len).is_some_and(|end| end <= device_end.0);
+            if !inside(header.l1(), header.l1_bytes()) {
+                return Err(Error::Corrupt(Corrupt::header(Flaw::L1PastEnd, header.l1().0)));
+            }
+            let name = header.backing_name();
+            if header.has_backing() && !inside(name, header.backing_name_len().into()) {
+                return Err(Error::Corrupt(Corrupt::header(Flaw::NamePastEnd, name.0)));
+            }
+        }
+        let memory = Memory::split(memory, block_size, header.geometry())?;
+        let size = Guest(header.virtual_size());
+        Ok(Self::new(Some(header), size, device_end, block_size, salvage, memory))
+    }
+
+    /// A raw disk.
+    pub(crate) fn raw(device_end: Host, block_size: BlockSize, memory: &'m mut [u8]) -> Result<Self, Fault> {
+        let memory = Memory::raw(memory, block_size)?;
+        let size = Guest(device_end.0);
+        Ok(Self::new(None, size, device_end, block_size, false, memory))
+    }
+
+    const fn new(
+        header: Option<Header>,
+        size: Guest,
+        device_end: Host,
+        block_size: BlockSize,
+        salvage: bool,
+        memory: Memory<'m>,
+    ) -> Self {
+        Self {
+            header,
+            size,
+            device_end,
+            block_size,
+            salvage,
+            memory,
+            recent: Recent::NONE,
+            expected: 0,
+            limit: 0,
+        }
+    }
+
+    /// What of `len` bytes from `start` on, both whole blocks, the device has.
+    pub(crate) fn readable(&self, start: Host, len: u64) -> usize {
+        let end = Host(self.block_size.round_up(self.device_end.0));
+        usize::try_from(len.min(end.since(start))).unwrap_or(usize::MAX)
+    }
+
+    pub(crate) fn header(&self) -> Option<&Header> {
+        self.header.as_ref()
+    }
+
+    /// Where the backing file's name lies, and its length in bytes.
+    pub(crate) fn backing_name(&self) -> Option<(Host, u64)> {
+        let header = self.header.as_ref().filter(|header| header.has_backing())?;
+        Some((header.backing_name(), header.backing_name_len().into()))
+    }
+
+    pub(crate) fn size(&self) -> u64 {
+        self.size.0
+    }
+
+    /// Checks a range of guest bytes, and gives its end.
+    pub(crate) fn range(&self, offset: u64, len: u64) -> Result<u64, Fault> {
+        offset
+            .checked_add(len)
+            .filter(|&end| end <= self.size.0)
+            .ok_or(Error::OutOfRange)
+    }
+
+    /// A hole reads from the backing file, or else as zeros.
+    fn hole(&self) -> ExtentKind {
+        match &self.header {
+            Some(header) if header.has_backing() => ExtentKind::Backing,
+            _ => ExtentKind::Zero,
+        }
+    }
+}
+
+/// What a walk answers: the thing asked for, or what has to be read into the cache before it can go on.
+pub(crate) enum Found<T> {
+    Ready(T),
+    Miss(Fill),
+}
+
+/// Goes through guest bytes from one offset to another, a run at a time.
+pub(crate) struct Walk {
+    /// The run so far. It survives misses.
+    run: Extent,
+    end: Guest,
+    /// Whether to read ahead in the tables.
+    in_order: bool,
+    /// The table words that a run may cost before it is given out short.
+    quota: u32,
+    /// What is left of it.
+    budget: u32,
+    /// The first bytes of a word that lies across two lines, so that one slot of cache is enough for both.
+    word: [u8; 8],
+    word_len: u8,
+    miss: Option<Fill>,
+}
+
+impl Walk {
+    /// From `start` to `end`, where a run costs at most `quota` table words: at least 2.
+    pub(crate) fn new(start: u64, end: u64, in_order: bool, quota: u32) -> Self {
+        Self {
+            run: Extent { start, ..Extent::EMPTY },
+            end: Guest(end),
+            in_order,
+            quota,
+            budget: quota,
+            word: [0; 8],
+            word_len: 0,
+            miss: None,
+        }
+    }
+
+    /// Tells that what [`Found::Miss`] named has been read.
+    pub(crate) fn commit(&mut self, map: &mut Map<'_>) {
+        if let Some(fill) = self.miss.take() {
+            map.memory.cache.publish(&fill);
+        }
+    }
+
+    /// The next run, as long as it goes; empty only at the end.
+    pub(crate) fn next(&mut self, map: &mut Map<'_>) -> Result<Found<Extent>, Fault> {
+        // Each turn takes at least one word off the budget, or returns; the last turns may lie past the tables.
+        loop {
+            let at = Guest(self.run.end());
+            let next = if at >= self.end || self.budget == 0 {
+                None
+            } else {
+                match self.ahead(map, at) {
+                    Ok(Found::Ready(next)) => Some(next),
+                    Ok(Found::Miss(fill)) => {
+                        self.miss = Some(fill);
+                        return Ok(Found::Miss(fill));
+                    }
+                    // What was found before the flaw is good. The flaw is met again by who goes on.
+                    Err(_) if self.run.len != 0 => None,
+                    Err(fault) => return Err(fault),
+                }
+            };
+            if let Some(next) = next {
+                if self.run.len == 0 {
+                    self.run = next;
+                    continue;
+                }
+                if self.run.join(&next) {
+                    continue;
+                }
+            }
+            self.budget = self.quota;
+            let rest = next.unwrap_or(Extent {
+                start: at.0,
+                ..Extent::EMPTY
+            });
+            return Ok(Found::Ready(core::mem::replace(&mut self.run, rest)));
+        }
+    }
+
+    /// What lies at `at`, as far as the words at hand tell.
+    fn ahead(&mut self, map: &mut Map<'_>, at: Guest) -> Result<Found<Extent>, Fault> {
+        if at >= map.size {
+            // A backing image that is shorter than what lies above it.
+            return Ok(Found::Ready(Extent::new(at, self.end, ExtentKind::Zero)));
+        }
+        let end = self.end.min(map.size);
+        let Some(header) = &map.header else {
+            let kind = ExtentKind::Data { host_offset: at.0 };
+            return Ok(Found::Ready(Extent::new(at, end, kind)));
+        };
+        let geometry = header.geometry();
+        let l1_index = geometry.l1_index(at);
+        if map.recent.l1_index != l1_index {
+            let l1 = header.l1();
+            let word_at = l1.plus(l1_index.wrapping_shl(3));
+            if word_at >= map.device_end {
+                // Salvage; every other image's L1 lies inside the file. All the rest of it does not.
+                return Ok(Found::Ready(Extent::new(at, end, map.hole())));
+            }
+            let little_endian = header.l1_is_little_endian();
+            let l1_end = l1.plus(header.l1_bytes());
+            let word = match self.word(map, word_at, 8, l1_end) {
+                Found::Ready(word) => word,
+                Found::Miss(fill) => return Ok(Found::Miss(fill)),
+            };
+            let word = if little_endian { word.swap_bytes() } else { word };
+            map.recent = Recent {
+                l1_index,
+                table: map.table(word, geometry, at)?,
+            };
+        }
+        match map.recent.table {
+            None => {
+                let hole_end = end.min(geometry.span_end(at));
+                Ok(Found::Ready(Extent::new(at, hole_end, map.hole())))
+            }
+            Some(table) => self.entries(map, geometry, table, at, end),
+        }
+    }
+
+    /// The run of L2 entries that begins at `at`, as far as the cache has them in one piece.
+    fn entries(
+        &mut self,
+        map: &mut Map<'_>,
+        geometry: Geometry,
+        table: Host,
+        at: Guest,
+        end: Guest,
+    ) -> Result<Found<Extent>, Fault> {
+        let index = geometry.l2_index(at);
+        let word_at = table.plus(index.wrapping_shl(3));
+        let table_end = table.plus(geometry.l2_size());
+        let cluster = geometry.cluster_start(at);
+        let shift = geometry.cluster_shift();
+        // The words that matter: up to the last cluster wanted, at least one.
+        let wanted = end
+            .since(cluster)
+            .saturating_sub(1)
+            .wrapping_shr(shift)
+            .saturating_add(1);
+        let wanted_bytes = wanted.saturating_mul(8).min(table_end.since(word_at));
+        let hole = map.hole();
+        let device_end = map.device_end;
+
+        let cached = if self.word_len == 0 {
+            map.memory.cache.get(word_at).unwrap_or_default()
+        } else {
+            &[]
+        };
+        let usable = wanted_bytes
+            .min(device_end.since(word_at))
+            .min(u64::from(self.budget).wrapping_mul(8));
+        let usable = usize::try_from(usable).unwrap_or(usize::MAX).min(cached.len());
+        let (words, _) = cached.get(..usable).unwrap_or_default().as_chunks::<8>();
+        let (first, rest) = match words.split_first() {
+            Some((first, rest)) => {
+                self.budget = self.budget.saturating_sub(1);
+                (u64::from_be_bytes(*first), rest)
+            }
+            None => match self.word(map, word_at, wanted_bytes, table_end) {
+                Found::Ready(word) => (word, [].as_slice()),
+                Found::Miss(fill) => return Ok(Found::Miss(fill)),
+            },
+        };
+        let corrupt = |(flaw, host)| Error::Corrupt(Corrupt::at(flaw, cluster, host));
+        // How many of the words that follow go on where the first one starts.
+        let (kind, more) = match L2Entry::decode(first, geometry.cluster_bits).map_err(corrupt)? {
+            L2Entry::Hole => (hole, rest.iter().take_while(|word| **word == [0; 8]).count()),
+            L2Entry::Compressed(host, stored_len) => {
+                if device_end.since(host) < stored_len.into() && !map.salvage {
+                    return Err(corrupt((Flaw::CompressedPastEnd, host)));
+                }
+                let kind = ExtentKind::Compressed {
+                    host_offset: host.0,
+                    stored_len,
+                };
+                (kind, 0)
+            }
+            L2Entry::Data(host) => {
+                let within = at.since(cluster);
+                let stored = device_end.since(host);
+                let size = geometry.cluster_size();
+                // Clusters that lie in the file as a whole; the last may be cut by the end of the disk instead.
+                let whole = stored.wrapping_shr(shift);
+                let mut next = host.0;
+                let more = rest
+                    .iter()
+                    .zip(1..whole)
+                    .take_while(|(word, _)| {
+                        next = next.wrapping_add(size);
+                        u64::from_be_bytes(**word) == next
+                    })
+                    .count();
+                if whole == 0 && stored < map.size.since(cluster).min(size) {
+                    if !map.salvage {
+                        return Err(corrupt((Flaw::ClusterPastEnd, host)));
+                    }
+                    let cut = end.min(cluster.plus(size));
+                    let data_end = cut.min(cluster.plus(stored));
+                    return Ok(Found::Ready(if at < data_end {
+                        let host_offset = host.plus(within).0;
+                        Extent::new(at, data_end, ExtentKind::Data { host_offset })
+                    } else {
+                        Extent::new(at, cut, ExtentKind::Zero)
+                    }));
+                }
+                let host_offset = host.plus(within).0;
+                (ExtentKind::Data { host_offset }, more)
+            }
+        };
+        let more = u64::try_from(more).unwrap_or(0);
+        self.budget = self.budget.saturating_sub(u32::try_from(more).unwrap_or(u32::MAX));
+        let run_end = cluster.plus(more.saturating_add(1).wrapping_shl(shift));
+        Ok(Found::Ready(Extent::new(at, end.min(run_end), kind)))
+    }
+
+    /// The table word at `at`. A miss reads `wanted` bytes of the table, or all up to its end if the walk is in order.
+    fn word(&mut self, map: &mut Map<'_>, at: Host, wanted: u64, table_end: Host) -> Found<u64> {
+        // Each turn takes a byte or more of 8, or returns.
+        while let Some(missing) = self
+            .word
+            .get_mut(self.word_len.into()..)
+            .filter(|missing| !missing.is_empty())
+        {
+            let from = at.plus(self.word_len.into());
+            let in_file = map.device_end.since(from);
+            let taken = if in_file == 0 {
+                missing.fill(0);
+                missing.len()
+            } else if let Some(cached) = map.memory.cache.get(from) {
+                let in_file = usize::try_from(in_file).unwrap_or(usize::MAX);
+                let mut taken = 0_usize;
+                for (to, byte) in missing.iter_mut().zip(cached).take(in_file) {
+                    *to = *byte;
+                    taken = taken.wrapping_add(1);
+                }
+                taken
+            } else {
+                let wanted_end = if self.in_order { table_end } else { at.plus(wanted) };
+                return Found::Miss(map.memory.cache.prepare(from, wanted_end.since(from)));
+            };
+            self.word_len = self.word_len.wrapping_add(u8::try_from(taken).unwrap_or(8));
+        }
+        self.word_len = 0;
+        self.budget = self.budget.saturating_sub(1);
+        Found::Ready(u64::from_be_bytes(self.word))
+    }
+}
+
+impl Map<'_> {
+    /// Checks an L1 word; `at` is a guest offset below it.
+    fn table(&self, word: u64, geometry: Geometry, at: Guest) -> Result<Option<Host>, Fault> {
+        let corrupt = |(flaw, host)| {
+            let span = geometry.l1_index(at).wrapping_mul(geometry.span());
+            Error::Corrupt(Corrupt::at(flaw, Guest(span), host))
+        };
+        match L1Entry::decode(word).map_err(corrupt)? {
+            L1Entry::Hole => Ok(None),
+            L1Entry::Table(host) => {
+                if self.device_end.since(host) < geometry.l2_size() && !self.salvage {
+                    return Err(corrupt((Flaw::L2PastEnd, host)));
+                }
+                Ok(Some(host))
+            }
+        }
+    }
+}

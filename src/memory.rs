@@ -1,0 +1,130 @@
+//! Splits the memory that the caller lends, once, into typed parts.
+
+use zerocopy::FromBytes;
+
+use crate::cache::{Cache, MAX_LINES_SHIFT, Tag};
+use crate::device::BlockSize;
+use crate::error::{Error, Fault};
+use crate::geometry::Geometry;
+use crate::header::{Header, MemoryNeeds};
+
+/// log2 of the least line: a disk's sector.
+const SECTOR_SHIFT: u32 = 9;
+
+/// The least number of slots; slots are made larger only where more than these would remain.
+const MIN_SLOTS: usize = 16;
+
+/// The lent memory, split.
+pub(crate) struct Memory<'m> {
+    pub(crate) cache: Cache<'m>,
+    /// One line for ragged ends. Empty where the cache's only slot serves as it.
+    bounce: &'m mut [u8],
+}
+
+/// A line: the least that is read of a table, and the unit that bounces.
+fn line_shift(block_size: BlockSize) -> u32 {
+    block_size.shift().max(SECTOR_SHIFT)
+}
+
+fn bytes(shift: u32) -> usize {
+    1_usize.wrapping_shl(shift)
+}
+
+/// The least memory that opens an image: a sector or a block, whichever is larger.
+pub(crate) fn minimum(block_size: BlockSize) -> usize {
+    bytes(line_shift(block_size))
+}
+
+/// What an image of this header needs; see [`MemoryNeeds`].
+pub(crate) fn needs(header: &Header, block_size: BlockSize) -> MemoryNeeds {
+    let geometry = header.geometry();
+    let line = u64::from(block_size.bytes().max(512));
+    // Each table may begin and end inside a line, and lines have tags.
+    let tables = header
+        .l1_entries()
+        .saturating_mul(geometry.l2_size().saturating_add(line))
+        .saturating_add(header.l1_bytes())
+        .saturating_add(line);
+    let tags = tables
+        .wrapping_shr(SECTOR_SHIFT)
+        .saturating_mul(u64::try_from(size_of::<Tag>()).unwrap_or(u64::MAX));
+    let all = tables.saturating_add(tags).saturating_add(line.saturating_mul(2));
+    MemoryNeeds {
+        minimum: minimum(block_size),
+        all_tables: usize::try_from(all).unwrap_or(usize::MAX),
+    }
+}
+
+impl<'m> Memory<'m> {
+    /// # Errors
+    /// [`Error::MemoryTooSmall`] below a sector or a block, whichever is larger.
+    pub(crate) fn split(memory: &'m mut [u8], block_size: BlockSize, geometry: Geometry) -> Result<Self, Fault> {
+        let line_shift = line_shift(block_size);
+        let line = bytes(line_shift);
+        let needed = line;
+        let Some((bounce, rest)) = memory.split_at_mut_checked(line) else {
+            return Err(Error::MemoryTooSmall { needed });
+        };
+        if rest.len() < line {
+            return Ok(Self {
+                cache: Cache::new(bounce, &mut [], low_byte(line_shift), low_byte(line_shift)),
+                bounce: &mut [],
+            });
+        }
+        let slot_shift = slot_shift(rest.len(), line_shift, geometry);
+        let slot = bytes(slot_shift);
+        let count = rest.len().checked_div(slot.wrapping_add(size_of::<Tag>())).unwrap_or(0);
+        let too_small = Error::MemoryTooSmall { needed };
+        // Fewer than two slots have no tags in lent memory.
+        let tagged = if count < 2 { 0 } else { count };
+        let (slots, rest) = rest
+            .split_at_mut_checked(count.max(1).wrapping_mul(slot))
+            .ok_or(too_small)?;
+        let (tags, _) = <[Tag]>::mut_from_prefix_with_elems(rest, tagged).map_err(|_| too_small)?;
+        Ok(Self {
+            cache: Cache::new(slots, tags, low_byte(line_shift), low_byte(slot_shift)),
+            bounce,
+        })
+    }
+
+    /// The memory of a raw image: a block to bounce ragged ends, and none where there are none.
+    pub(crate) fn raw(memory: &'m mut [u8], block_size: BlockSize) -> Result<Self, Fault> {
+        let needed = if block_size == BlockSize::BYTE {
+            0
+        } else {
+            bytes(block_size.shift())
+        };
+        let bounce = memory.get_mut(..needed).ok_or(Error::MemoryTooSmall { needed })?;
+        Ok(Self {
+            cache: Cache::new(&mut [], &mut [], 0, 0),
+            bounce,
+        })
+    }
+
+    /// The bounce block. Where it is the cache's only slot, the cache forgets it.
+    pub(crate) fn bounce(&mut self) -> &mut [u8] {
+        if self.bounce.is_empty() {
+            self.cache.borrow_slot()
+        } else {
+            self.bounce
+        }
+    }
+}
+
+/// Slots as large as a table, as long as enough of them remain.
+fn slot_shift(memory: usize, line_shift: u32, geometry: Geometry) -> u32 {
+    let mut shift = line_shift;
+    // At most MAX_LINES_SHIFT turns.
+    while shift < line_shift.wrapping_add(MAX_LINES_SHIFT)
+        && 1_u64.wrapping_shl(shift) < geometry.l2_size()
+        && memory.wrapping_shr(shift.wrapping_add(1)) > MIN_SLOTS
+    {
+        shift = shift.wrapping_add(1);
+    }
+    shift
+}
+
+/// A shift count, which fits a byte.
+const fn low_byte(shift: u32) -> u8 {
+    shift.to_le_bytes()[0]
+}

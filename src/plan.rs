@@ -1,0 +1,248 @@
+//! The plan of one read: every decision of `read_at`, and no I/O.
+//!
+//! The synchronous and the asynchronous driver are the same loop over it: ask for the next request, perform it, commit.
+
+use crate::cache::Fill;
+use crate::error::{Error, Fault, Unsupported};
+use crate::extent::{Extent, ExtentKind};
+use crate::geometry::Host;
+use crate::map::{Found, Map, Walk};
+
+/// One device read.
+#[derive(Clone, Copy)]
+pub(crate) struct Request {
+    pub(crate) lba: u64,
+    target: Target,
+}
+
+/// Where a request's bytes go.
+#[derive(Clone, Copy)]
+enum Target {
+    Cache(Fill, usize),
+    /// The bounce block, its first bytes.
+    Bounce(usize),
+    /// The caller's buffer.
+    Caller(usize, usize),
+}
+
+impl Request {
+    /// A fill of the cache, as far as the device goes.
+    pub(crate) fn fill(map: &Map<'_>, fill: Fill) -> Self {
+        Self {
+            lba: map.block_size.lba(fill.host.0),
+            target: Target::Cache(fill, map.readable(fill.host, fill.len)),
+        }
+    }
+
+    /// The buffer to read into.
+    pub(crate) fn buffer<'a>(&self, map: &'a mut Map<'_>, dst: &'a mut [u8]) -> Result<&'a mut [u8], Fault> {
+        // All of these exist; were one of them not to, an error is better than a wrong byte.
+        match &self.target {
+            Target::Cache(fill, len) => map.memory.cache.target(fill, *len),
+            Target::Bounce(len) => map.memory.bounce().get_mut(..*len),
+            Target::Caller(start, len) => dst.get_mut(*start..).and_then(|rest| rest.get_mut(..*len)),
+        }
+        .ok_or(Error::OutOfRange)
+    }
+}
+
+/// What a plan has in flight.
+enum Flight {
+    None,
+    Table,
+    /// So many bytes of the caller's buffer.
+    Caller(u64),
+    /// So many bytes of the bounce block, from an offset in it.
+    Bounce(usize, usize),
+}
+
+/// What a plan asks for.
+pub(crate) enum Step {
+    Request(Request),
+    /// The guest bytes from the one offset to the other from the next image down.
+    Descend(u64, u64),
+    Done,
+}
+
+/// A read of guest bytes through one image.
+pub(crate) struct Plan {
+    /// The guest offset of the buffer's first byte.
+    origin: u64,
+    in_order: bool,
+    walk: Walk,
+    /// What is left of the run that is being read.
+    extent: Extent,
+    flight: Flight,
+}
+
+impl Plan {
+    /// A read of the guest bytes from `offset` to `end`.
+    pub(crate) fn new(map: &mut Map<'_>, offset: u64, end: u64) -> Self {
+        let in_order = map.expected == offset;
+        map.expected = end;
+        Self {
+            origin: offset,
+            in_order,
+            walk: Walk::new(offset, end, in_order, u32::MAX),
+            extent: Extent::EMPTY,
+            flight: Flight::None,
+        }
+    }
+
+    /// A read of `len` bytes of the file itself, which lie inside it.
+    pub(crate) fn host(start: Host, len: u64) -> Self {
+        let kind = ExtentKind::Data { host_offset: start.0 };
+        Self {
+            origin: 0,
+            in_order: false,
+            walk: Walk::new(len, len, false, 0),
+            extent: Extent { start: 0, len, kind },
+            flight: Flight::None,
+        }
+    }
+
+    /// Goes on with the guest bytes from `start` to `end`, in another image.
+    fn turn_to(&mut self, start: u64, end: u64) {
+        self.walk = Walk::new(start, end, self.in_order, u32::MAX);
+        self.extent = Extent::EMPTY;
+    }
+
+    /// The next thing to do. Asked again without a commit, it says the same again.
+    pub(crate) fn next(&mut self, map: &mut Map<'_>, dst: &mut [u8]) -> Result<Step, Fault> {
+        // Each turn but the first finishes a run, and a run is a byte or more of `dst`.
+        loop {
+            if self.extent.len == 0 {
+                match self.walk.next(map)? {
+                    Found::Miss(fill) => {
+                        self.flight = Flight::Table;
+                        return Ok(Step::Request(Request::fill(map, fill)));
+                    }
+                    Found::Ready(extent) if extent.len == 0 => return Ok(Step::Done),
+                    Found::Ready(extent) => self.extent = extent,
+                }
+            }
+            let Extent { start, len, kind } = self.extent;
+            let at = usize::try_from(start.wrapping_sub(self.origin)).unwrap_or(usize::MAX);
+            match kind {
+                ExtentKind::Zero => {
+                    let len = usize::try_from(len).unwrap_or(usize::MAX);
+                    let zeros = dst.get_mut(at..).and_then(|rest| rest.get_mut(..len));
+                    zeros.ok_or(Error::OutOfRange)?.fill(0);
+                    self.extent = Extent::EMPTY;
+                }
+                ExtentKind::Backing => {
+                    self.extent = Extent::EMPTY;
+                    return Ok(Step::Descend(start, start.saturating_add(len)));
+                }
+                ExtentKind::Compressed { .. } => return Err(Error::Unsupported(Unsupported::Compression)),
+                ExtentKind::Data { host_offset } => {
+                    return self.data(map, at, host_offset, len).map(Step::Request);
+                }
+            }
+        }
+    }
+
+    /// The next request for `len` bytes of the file that belong at `at` in the caller's buffer: all the whole blocks
+    /// at once, straight to where they belong, and ragged ends by way of the bounce block.
+    fn data(&mut self, map: &Map<'_>, at: usize, host: u64, len: u64) -> Result<Request, Fault> {
+        let block = u64::from(map.block_size.bytes());
+        let block_start = map.block_size.round_down(host);
+        let skip = host.wrapping_sub(block_start);
+        let whole = map.block_size.round_down(len);
+        let small = |bytes: u64| usize::try_from(bytes).unwrap_or(usize::MAX);
+        let target = if skip == 0 && whole != 0 {
+            self.flight = Flight::Caller(whole);
+            Target::Caller(at, small(whole))
+        } else {
+            self.flight = Flight::Bounce(small(skip), small(len.min(block.wrapping_sub(skip))));
+            Target::Bounce(small(block))
+        };
+        Ok(Request {
+            lba: map.block_size.lba(block_start),
+            target,
+        })
+    }
+
+    /// Tells that the request has been performed.
+    pub(crate) fn commit(&mut self, map: &mut Map<'_>, dst: &mut [u8]) -> Result<(), Fault> {
+        match core::mem::replace(&mut self.flight, Flight::None) {
+            Flight::None => {}
+            Flight::Table => self.walk.commit(map),
+            Flight::Caller(len) => self.extent.advance(len),
+            Flight::Bounce(skip, len) => {
+                let at = usize::try_from(self.extent.start.wrapping_sub(self.origin)).unwrap_or(usize::MAX);
+                let from = map.memory.bounce().get(skip..).and_then(|rest| rest.get(..len));
+                let to = dst.get_mut(at..).and_then(|rest| rest.get_mut(..len));
+                let (Some(from), Some(to)) = (from, to) else {
+                    return Err(Error::OutOfRange);
+                };
+                // Of equal lengths, as the compiler sees here and would not see in `copy_from_slice`.
+                to.iter_mut().zip(from).for_each(|(to, from)| *to = *from);
+                self.extent.advance(u64::try_from(len).unwrap_or(u64::MAX));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A read of guest bytes through an image and what lies below it, one level at a time and without recursion.
+pub(crate) struct Descent {
+    plan: Plan,
+    level: usize,
+}
+
+/// One image of a chain; the device beside its map is the driver's business.
+pub(crate) trait Level<'m> {
+    fn map(&mut self) -> &mut Map<'m>;
+}
+
+impl Descent {
+    /// A read of `len` bytes from `offset` on.
+    pub(crate) fn new(top: &mut Map<'_>, offset: u64, len: usize) -> Result<Self, Fault> {
+        let end = top.range(offset, u64::try_from(len).unwrap_or(u64::MAX))?;
+        top.limit = end;
+        let plan = Plan::new(top, offset, end);
+        Ok(Self { plan, level: 0 })
+    }
+
+    /// A read of `len` bytes of the top image's file itself, which lie inside it.
+    pub(crate) fn host(start: Host, len: u64) -> Self {
+        let plan = Plan::host(start, len);
+        Self { plan, level: 0 }
+    }
+
+    /// The next request, and the level that it belongs to; `None` when all is read.
+    pub(crate) fn next<'m, L: Level<'m>>(
+        &mut self,
+        levels: &mut [L],
+        dst: &mut [u8],
+    ) -> Result<Option<(usize, Request)>, Fault> {
+        // Each turn goes down with, or comes up behind, a byte or more of `dst`.
+        loop {
+            let map = levels.get_mut(self.level).ok_or(Error::BackingRequired)?.map();
+            match self.plan.next(map, dst)? {
+                Step::Request(request) => return Ok(Some((self.level, request))),
+                Step::Descend(start, end) => {
+                    self.level = self.level.wrapping_add(1);
+                    levels.get_mut(self.level).ok_or(Error::BackingRequired)?.map().limit = end;
+                    self.plan.turn_to(start, end);
+                }
+                Step::Done => {
+                    let Some(above) = self.level.checked_sub(1) else {
+                        return Ok(None);
+                    };
+                    let done = map.limit;
+                    self.level = above;
+                    let end = levels.get_mut(above).ok_or(Error::BackingRequired)?.map().limit;
+                    self.plan.turn_to(done, end);
+                }
+            }
+        }
+    }
+
+    /// Tells that the request has been performed.
+    pub(crate) fn commit<'m, L: Level<'m>>(&mut self, levels: &mut [L], dst: &mut [u8]) -> Result<(), Fault> {
+        let level = levels.get_mut(self.level).ok_or(Error::BackingRequired)?;
+        self.plan.commit(level.map(), dst)
+    }
+}
