@@ -73,6 +73,7 @@ impl<'m, D: BlockRead, const DEPTH: usize> Chain<'m, D, DEPTH> {
     /// # Errors
     /// [`PushReason::Full`], and [`PushReason::NotNamed`] where the image above is raw or names no backing file. The
     /// image comes back.
+    #[allow(clippy::result_large_err, reason = "there is no box to put the image in")]
     pub fn push(&mut self, image: Image<'m, D>) -> Result<(), PushError<'m, D>> {
         let named = |above: &Image<'m, D>| above.header().is_some_and(crate::Header::has_backing);
         let reason = match self.images.last() {

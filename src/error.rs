@@ -4,6 +4,8 @@ use core::convert::Infallible;
 use core::fmt;
 
 use crate::geometry::{Guest, Host};
+#[cfg(feature = "deflate")]
+use crate::inflate::InflateError;
 
 /// Why a call failed. `E` is the device's own error.
 ///
@@ -178,6 +180,9 @@ pub(crate) enum Flaw {
     CompressedEmpty,
     /// Where the stream starts.
     CompressedPastEnd,
+    /// Where the stream starts.
+    #[cfg(feature = "deflate")]
+    Stream(InflateError),
 }
 
 impl Corrupt {
@@ -202,20 +207,18 @@ impl Corrupt {
             Flaw::L2PastEnd => CorruptKind::L2Table,
             Flaw::ClusterMisaligned | Flaw::ClusterPastEnd => CorruptKind::Cluster,
             Flaw::CompressedEmpty | Flaw::CompressedPastEnd => CorruptKind::CompressedCluster,
+            #[cfg(feature = "deflate")]
+            Flaw::Stream(_) => CorruptKind::CompressedCluster,
         }
     }
 
     /// The first guest byte that the flaw concerns; `None` where it concerns the whole disk.
     #[must_use]
     pub const fn guest_offset(&self) -> Option<u64> {
-        match self.flaw {
-            Flaw::L1Flag
-            | Flaw::L2PastEnd
-            | Flaw::ClusterMisaligned
-            | Flaw::ClusterPastEnd
-            | Flaw::CompressedEmpty
-            | Flaw::CompressedPastEnd => Some(self.guest.0),
-            _ => None,
+        match self.kind() {
+            CorruptKind::Header | CorruptKind::BackingName => None,
+            CorruptKind::L1Table if matches!(self.flaw, Flaw::L1PastEnd) => None,
+            _ => Some(self.guest.0),
         }
     }
 
@@ -278,6 +281,12 @@ impl fmt::Display for Corrupt {
                 f,
                 "the compressed cluster for guest offset {guest:#x}, at host offset {host:#x}, reaches past the end \
                  of the file"
+            ),
+            #[cfg(feature = "deflate")]
+            Flaw::Stream(reason) => write!(
+                f,
+                "the compressed cluster for guest offset {guest:#x}, at host offset {host:#x}, cannot be inflated: \
+                 {reason}"
             ),
         }
     }

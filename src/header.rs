@@ -112,7 +112,10 @@ enum Xen {
 pub struct MemoryNeeds {
     /// Opens the image, and reads every byte of it that is not compressed.
     pub minimum: usize,
-    /// Holds all the tables of a full disk, so that each is read once; saturates where the address space is smaller.
+    /// Reads compressed clusters too. The same as `minimum` in a build without the feature `deflate`.
+    pub compressed: usize,
+    /// Has room for all the tables of a full disk as well, so that lending more gains little. It saturates where the
+    /// address space is smaller.
     pub all_tables: usize,
 }
 

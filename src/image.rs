@@ -2,6 +2,7 @@
 
 use core::fmt;
 
+use crate::cipher::{Cipher, SectorCipher};
 use crate::device::{BlockRead, BlockSize};
 use crate::error::{Error, Fault, OpenError};
 use crate::extent::Extent;
@@ -143,6 +144,21 @@ impl<'m, D: BlockRead> Image<'m, D> {
         let stored = len.min(self.map.device_end.since(start));
         perform_all(core::slice::from_mut(self), Descent::host(start, stored), name)?;
         Ok(Some(name))
+    }
+
+    /// Decrypts the image's encrypted clusters with `key` from now on.
+    ///
+    /// Without a key, a read that touches an encrypted cluster is [`Error::KeyRequired`]; holes, backing data and
+    /// compressed clusters, which are never encrypted, still read. Nothing in the format tells a wrong key: it reads
+    /// as garbage. An image that is not encrypted makes no use of it.
+    #[cfg(feature = "aes")]
+    pub fn unlock(&mut self, key: &crate::Key) {
+        self.map.cipher = Cipher::Aes(crate::AesCipher::new(key));
+    }
+
+    /// Decrypts the image's encrypted clusters with `cipher` from now on, say with an engine of the board's.
+    pub fn unlock_with(&mut self, cipher: &'m (dyn SectorCipher + Sync)) {
+        self.map.cipher = Cipher::Lent(cipher);
     }
 
     /// Gives the device back.

@@ -22,6 +22,9 @@ mod adapter;
 mod cache;
 mod chain;
 mod check;
+mod cipher;
+#[cfg(feature = "deflate")]
+mod compressed;
 mod cursor;
 mod device;
 mod entry;
@@ -31,6 +34,8 @@ mod geometry;
 mod guest;
 mod header;
 mod image;
+#[cfg(feature = "deflate")]
+mod inflate;
 mod map;
 mod memory;
 mod options;
@@ -39,6 +44,9 @@ mod plan;
 pub use adapter::{Blocks, Io};
 pub use chain::{Chain, PushError, PushReason};
 pub use check::{CheckSummary, Finding};
+pub use cipher::SectorCipher;
+#[cfg(feature = "aes")]
+pub use cipher::{AesCipher, Key};
 pub use cursor::Cursor;
 pub use device::{BlockRead, BlockSize};
 pub use error::{Corrupt, CorruptKind, Error, OpenError, Unsupported};

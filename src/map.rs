@@ -4,6 +4,7 @@
 //! a table that has to be read first; whoever drives it reads that, commits, and asks again.
 
 use crate::cache::Fill;
+use crate::cipher::Cipher;
 use crate::device::BlockSize;
 use crate::entry::{L1Entry, L2Entry};
 use crate::error::{Corrupt, Error, Fault, Flaw};
@@ -38,6 +39,7 @@ pub(crate) struct Map<'m> {
     pub(crate) block_size: BlockSize,
     pub(crate) salvage: bool,
     pub(crate) memory: Memory<'m>,
+    pub(crate) cipher: Cipher<'m>,
     /// The L1 entry looked up last, so that neighbours need only their L2 words.
     recent: Recent,
     /// Where the last read ended: one that starts here is in order, and worth reading whole tables for.
@@ -82,7 +84,7 @@ impl<'m> Map<'m> {
                 return Err(Error::Corrupt(Corrupt::header(Flaw::NamePastEnd, name.0)));
             }
         }
-        let memory = Memory::split(memory, block_size, header.geometry())?;
+        let memory = Memory::split(memory, block_size, device_end, header.geometry())?;
         let size = Guest(header.virtual_size());
         Ok(Self::new(Some(header), size, device_end, block_size, salvage, memory))
     }
@@ -109,6 +111,7 @@ impl<'m> Map<'m> {
             block_size,
             salvage,
             memory,
+            cipher: Cipher::None,
             recent: Recent::NONE,
             expected: 0,
             limit: 0,
@@ -129,6 +132,30 @@ impl<'m> Map<'m> {
     pub(crate) fn backing_name(&self) -> Option<(Host, u64)> {
         let header = self.header.as_ref().filter(|header| header.has_backing())?;
         Some((header.backing_name(), header.backing_name_len().into()))
+    }
+
+    /// The start of the cluster that holds `at`.
+    #[cfg(feature = "deflate")]
+    pub(crate) fn cluster_start(&self, at: Guest) -> Guest {
+        self.header
+            .as_ref()
+            .map_or(at, |header| header.geometry().cluster_start(at))
+    }
+
+    /// The memory that reads every cluster.
+    #[cfg(feature = "deflate")]
+    pub(crate) fn needed_for_compressed(&self) -> usize {
+        self.header
+            .as_ref()
+            .map_or(0, |header| header.memory_for(self.block_size).compressed)
+    }
+
+    /// What plain clusters are made of: bytes, or sectors that have to be decrypted as a whole.
+    pub(crate) fn granule(&self) -> BlockSize {
+        match &self.header {
+            Some(header) if header.is_encrypted() => BlockSize::B512,
+            _ => BlockSize::BYTE,
+        }
     }
 
     pub(crate) fn size(&self) -> u64 {
@@ -188,6 +215,12 @@ impl Walk {
             word_len: 0,
             miss: None,
         }
+    }
+
+    /// The first guest offset past what it goes through.
+    #[cfg(feature = "deflate")]
+    pub(crate) fn end(&self) -> Guest {
+        self.end
     }
 
     /// Tells that what [`Found::Miss`] named has been read.
@@ -298,6 +331,7 @@ impl Walk {
         let wanted_bytes = wanted.saturating_mul(8).min(table_end.since(word_at));
         let hole = map.hole();
         let device_end = map.device_end;
+        let granule = map.granule();
 
         let cached = if self.word_len == 0 {
             map.memory.cache.get(word_at).unwrap_or_default()
@@ -335,7 +369,8 @@ impl Walk {
             }
             L2Entry::Data(host) => {
                 let within = at.since(cluster);
-                let stored = device_end.since(host);
+                // Of an encrypted sector that is cut off nothing can be read.
+                let stored = granule.round_down(device_end.since(host));
                 let size = geometry.cluster_size();
                 // Clusters that lie in the file as a whole; the last may be cut by the end of the disk instead.
                 let whole = stored.wrapping_shr(shift);
@@ -348,7 +383,7 @@ impl Walk {
                         u64::from_be_bytes(**word) == next
                     })
                     .count();
-                if whole == 0 && stored < map.size.since(cluster).min(size) {
+                if whole == 0 && stored < granule.round_up(map.size.since(cluster).min(size)) {
                     if !map.salvage {
                         return Err(corrupt((Flaw::ClusterPastEnd, host)));
                     }

@@ -3,9 +3,11 @@
 use zerocopy::FromBytes;
 
 use crate::cache::{Cache, MAX_LINES_SHIFT, Tag};
+#[cfg(feature = "deflate")]
+use crate::compressed::Compressed;
 use crate::device::BlockSize;
 use crate::error::{Error, Fault};
-use crate::geometry::Geometry;
+use crate::geometry::{Geometry, Host};
 use crate::header::{Header, MemoryNeeds};
 
 /// log2 of the least line: a disk's sector.
@@ -19,6 +21,9 @@ pub(crate) struct Memory<'m> {
     pub(crate) cache: Cache<'m>,
     /// One line for ragged ends. Empty where the cache's only slot serves as it.
     bounce: &'m mut [u8],
+    /// None where the memory is too small for it.
+    #[cfg(feature = "deflate")]
+    pub(crate) compressed: Option<Compressed<'m>>,
 }
 
 /// A line: the least that is read of a table, and the unit that bounces.
@@ -48,42 +53,60 @@ pub(crate) fn needs(header: &Header, block_size: BlockSize) -> MemoryNeeds {
     let tags = tables
         .wrapping_shr(SECTOR_SHIFT)
         .saturating_mul(u64::try_from(size_of::<Tag>()).unwrap_or(u64::MAX));
-    let all = tables.saturating_add(tags).saturating_add(line.saturating_mul(2));
+    let tables = usize::try_from(tables.saturating_add(tags)).unwrap_or(usize::MAX);
+    let minimum = minimum(block_size);
+    #[cfg(feature = "deflate")]
+    let compressed = minimum.saturating_add(Compressed::needs(geometry, block_size));
+    #[cfg(not(feature = "deflate"))]
+    let compressed = minimum;
     MemoryNeeds {
-        minimum: minimum(block_size),
-        all_tables: usize::try_from(all).unwrap_or(usize::MAX),
+        minimum,
+        compressed,
+        all_tables: compressed.saturating_add(tables),
     }
 }
 
 impl<'m> Memory<'m> {
     /// # Errors
     /// [`Error::MemoryTooSmall`] below a sector or a block, whichever is larger.
-    pub(crate) fn split(memory: &'m mut [u8], block_size: BlockSize, geometry: Geometry) -> Result<Self, Fault> {
+    pub(crate) fn split(
+        memory: &'m mut [u8],
+        block_size: BlockSize,
+        #[cfg_attr(
+            not(feature = "deflate"),
+            expect(unused_variables, reason = "streams alone end there")
+        )]
+        device_end: Host,
+        geometry: Geometry,
+    ) -> Result<Self, Fault> {
         let line_shift = line_shift(block_size);
         let line = bytes(line_shift);
-        let needed = line;
-        let Some((bounce, rest)) = memory.split_at_mut_checked(line) else {
-            return Err(Error::MemoryTooSmall { needed });
+        let too_small = Error::MemoryTooSmall { needed: line };
+        #[cfg(feature = "deflate")]
+        let (compressed, memory) = Compressed::split(memory, geometry, block_size, device_end, line);
+        let (bounce, rest) = memory.split_at_mut_checked(line).ok_or(too_small)?;
+        let (cache, bounce) = if rest.len() < line {
+            let cache = Cache::new(bounce, &mut [], low_byte(line_shift), low_byte(line_shift));
+            (cache, [].as_mut_slice())
+        } else {
+            let slot_shift = slot_shift(rest.len(), line_shift, geometry);
+            let slot = bytes(slot_shift);
+            let count = rest.len().checked_div(slot.wrapping_add(size_of::<Tag>())).unwrap_or(0);
+            // Fewer than two slots have no tags in lent memory.
+            let tagged = if count < 2 { 0 } else { count };
+            let slots = count.max(1).wrapping_mul(slot);
+            let (slots, rest) = rest.split_at_mut_checked(slots).ok_or(too_small)?;
+            let (tags, _) = <[Tag]>::mut_from_prefix_with_elems(rest, tagged).map_err(|_| too_small)?;
+            (
+                Cache::new(slots, tags, low_byte(line_shift), low_byte(slot_shift)),
+                bounce,
+            )
         };
-        if rest.len() < line {
-            return Ok(Self {
-                cache: Cache::new(bounce, &mut [], low_byte(line_shift), low_byte(line_shift)),
-                bounce: &mut [],
-            });
-        }
-        let slot_shift = slot_shift(rest.len(), line_shift, geometry);
-        let slot = bytes(slot_shift);
-        let count = rest.len().checked_div(slot.wrapping_add(size_of::<Tag>())).unwrap_or(0);
-        let too_small = Error::MemoryTooSmall { needed };
-        // Fewer than two slots have no tags in lent memory.
-        let tagged = if count < 2 { 0 } else { count };
-        let (slots, rest) = rest
-            .split_at_mut_checked(count.max(1).wrapping_mul(slot))
-            .ok_or(too_small)?;
-        let (tags, _) = <[Tag]>::mut_from_prefix_with_elems(rest, tagged).map_err(|_| too_small)?;
         Ok(Self {
-            cache: Cache::new(slots, tags, low_byte(line_shift), low_byte(slot_shift)),
+            cache,
             bounce,
+            #[cfg(feature = "deflate")]
+            compressed,
         })
     }
 
@@ -98,6 +121,8 @@ impl<'m> Memory<'m> {
         Ok(Self {
             cache: Cache::new(&mut [], &mut [], 0, 0),
             bounce,
+            #[cfg(feature = "deflate")]
+            compressed: None,
         })
     }
 

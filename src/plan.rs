@@ -3,8 +3,15 @@
 //! The synchronous and the asynchronous driver are the same loop over it: ask for the next request, perform it, commit.
 
 use crate::cache::Fill;
-use crate::error::{Error, Fault, Unsupported};
+#[cfg(feature = "deflate")]
+use crate::compressed::{Stream, Window};
+use crate::device::BlockSize;
+#[cfg(feature = "deflate")]
+use crate::error::{Corrupt, Flaw};
+use crate::error::{Error, Fault};
 use crate::extent::{Extent, ExtentKind};
+#[cfg(feature = "deflate")]
+use crate::geometry::Guest;
 use crate::geometry::Host;
 use crate::map::{Found, Map, Walk};
 
@@ -21,8 +28,11 @@ enum Target {
     Cache(Fill, usize),
     /// The bounce block, its first bytes.
     Bounce(usize),
-    /// The caller's buffer.
+    /// The caller's buffer: from an offset, so many bytes.
     Caller(usize, usize),
+    /// The buffer of compressed streams, its first bytes.
+    #[cfg(feature = "deflate")]
+    Input(usize),
 }
 
 impl Request {
@@ -40,7 +50,13 @@ impl Request {
         match &self.target {
             Target::Cache(fill, len) => map.memory.cache.target(fill, *len),
             Target::Bounce(len) => map.memory.bounce().get_mut(..*len),
-            Target::Caller(start, len) => dst.get_mut(*start..).and_then(|rest| rest.get_mut(..*len)),
+            Target::Caller(start, len) => part(dst, *start, *len),
+            #[cfg(feature = "deflate")]
+            Target::Input(len) => map
+                .memory
+                .compressed
+                .as_mut()
+                .and_then(|compressed| compressed.target(*len)),
         }
         .ok_or(Error::OutOfRange)
     }
@@ -52,8 +68,10 @@ enum Flight {
     Table,
     /// So many bytes of the caller's buffer.
     Caller(u64),
-    /// So many bytes of the bounce block, from an offset in it.
+    /// From an offset in the bounce block, so many bytes.
     Bounce(usize, usize),
+    #[cfg(feature = "deflate")]
+    Input(Window),
 }
 
 /// What a plan asks for.
@@ -69,6 +87,8 @@ pub(crate) struct Plan {
     /// The guest offset of the buffer's first byte.
     origin: u64,
     in_order: bool,
+    /// Whether bytes are wanted as they lie in the file, encrypted or not.
+    verbatim: bool,
     walk: Walk,
     /// What is left of the run that is being read.
     extent: Extent,
@@ -83,6 +103,7 @@ impl Plan {
         Self {
             origin: offset,
             in_order,
+            verbatim: false,
             walk: Walk::new(offset, end, in_order, u32::MAX),
             extent: Extent::EMPTY,
             flight: Flight::None,
@@ -95,6 +116,7 @@ impl Plan {
         Self {
             origin: 0,
             in_order: false,
+            verbatim: true,
             walk: Walk::new(len, len, false, 0),
             extent: Extent { start: 0, len, kind },
             flight: Flight::None,
@@ -105,6 +127,11 @@ impl Plan {
     fn turn_to(&mut self, start: u64, end: u64) {
         self.walk = Walk::new(start, end, self.in_order, u32::MAX);
         self.extent = Extent::EMPTY;
+    }
+
+    /// Where in the caller's buffer the run belongs.
+    fn position(&self) -> usize {
+        usize::try_from(self.extent.start.wrapping_sub(self.origin)).unwrap_or(usize::MAX)
     }
 
     /// The next thing to do. Asked again without a commit, it says the same again.
@@ -122,19 +149,35 @@ impl Plan {
                 }
             }
             let Extent { start, len, kind } = self.extent;
-            let at = usize::try_from(start.wrapping_sub(self.origin)).unwrap_or(usize::MAX);
+            let at = self.position();
             match kind {
                 ExtentKind::Zero => {
                     let len = usize::try_from(len).unwrap_or(usize::MAX);
-                    let zeros = dst.get_mut(at..).and_then(|rest| rest.get_mut(..len));
-                    zeros.ok_or(Error::OutOfRange)?.fill(0);
+                    part(dst, at, len).ok_or(Error::OutOfRange)?.fill(0);
                     self.extent = Extent::EMPTY;
                 }
                 ExtentKind::Backing => {
                     self.extent = Extent::EMPTY;
                     return Ok(Step::Descend(start, start.saturating_add(len)));
                 }
-                ExtentKind::Compressed { .. } => return Err(Error::Unsupported(Unsupported::Compression)),
+                #[cfg(feature = "deflate")]
+                ExtentKind::Compressed {
+                    host_offset,
+                    stored_len,
+                } => {
+                    let stream = Stream {
+                        host: Host(host_offset),
+                        len: stored_len,
+                    };
+                    if let Some(request) = self.compressed(map, dst, at, stream)? {
+                        return Ok(Step::Request(request));
+                    }
+                    self.extent = Extent::EMPTY;
+                }
+                #[cfg(not(feature = "deflate"))]
+                ExtentKind::Compressed { .. } => {
+                    return Err(Error::Unsupported(crate::error::Unsupported::Compression));
+                }
                 ExtentKind::Data { host_offset } => {
                     return self.data(map, at, host_offset, len).map(Step::Request);
                 }
@@ -142,47 +185,121 @@ impl Plan {
         }
     }
 
-    /// The next request for `len` bytes of the file that belong at `at` in the caller's buffer: all the whole blocks
-    /// at once, straight to where they belong, and ragged ends by way of the bounce block.
+    /// The next request for `len` bytes of the file that belong at `at` in the caller's buffer: all the whole units at
+    /// once, straight to where they belong, and ragged ends by way of the bounce block.
     fn data(&mut self, map: &Map<'_>, at: usize, host: u64, len: u64) -> Result<Request, Fault> {
-        let block = u64::from(map.block_size.bytes());
-        let block_start = map.block_size.round_down(host);
-        let skip = host.wrapping_sub(block_start);
-        let whole = map.block_size.round_down(len);
+        let granule = self.granule(map);
+        if granule != BlockSize::BYTE && map.cipher.is_none() {
+            return Err(Error::KeyRequired);
+        }
+        let unit = map.block_size.max(granule);
+        let unit_start = unit.round_down(host);
+        let skip = host.wrapping_sub(unit_start);
+        let whole = unit.round_down(len);
         let small = |bytes: u64| usize::try_from(bytes).unwrap_or(usize::MAX);
         let target = if skip == 0 && whole != 0 {
             self.flight = Flight::Caller(whole);
             Target::Caller(at, small(whole))
         } else {
-            self.flight = Flight::Bounce(small(skip), small(len.min(block.wrapping_sub(skip))));
-            Target::Bounce(small(block))
+            let unit = u64::from(unit.bytes());
+            self.flight = Flight::Bounce(small(skip), small(len.min(unit.wrapping_sub(skip))));
+            Target::Bounce(map.readable(Host(unit_start), unit))
         };
         Ok(Request {
-            lba: map.block_size.lba(block_start),
+            lba: map.block_size.lba(unit_start),
             target,
         })
     }
 
+    /// What the run is made of: sectors if they are to be decrypted, else bytes.
+    fn granule(&self, map: &Map<'_>) -> BlockSize {
+        if self.verbatim { BlockSize::BYTE } else { map.granule() }
+    }
+
+    /// Inflates the run, which is a cluster or a part of one, to `at` in the caller's buffer; or says what has to be
+    /// read first.
+    #[cfg(feature = "deflate")]
+    fn compressed(
+        &mut self,
+        map: &mut Map<'_>,
+        dst: &mut [u8],
+        at: usize,
+        stream: Stream,
+    ) -> Result<Option<Request>, Fault> {
+        let Extent { start, len, .. } = self.extent;
+        let cluster = map.cluster_start(Guest(start));
+        let len = usize::try_from(len).unwrap_or(usize::MAX);
+        let to = part(dst, at, len).ok_or(Error::OutOfRange)?;
+        let needed = map.needed_for_compressed();
+        let compressed = map.memory.compressed.as_mut();
+        let window = compressed
+            .ok_or(Error::MemoryTooSmall { needed })?
+            .read(
+                stream,
+                Guest(start).since(cluster),
+                to,
+                self.walk.end().since(Guest(start)),
+            )
+            .map_err(|reason| Error::Corrupt(Corrupt::at(Flaw::Stream(reason), cluster, stream.host)))?;
+        let Some(window) = window else {
+            return Ok(None);
+        };
+        self.flight = Flight::Input(window);
+        Ok(Some(Request {
+            lba: map.block_size.lba(window.start.0),
+            target: Target::Input(map.readable(window.start, window.len)),
+        }))
+    }
+
     /// Tells that the request has been performed.
     pub(crate) fn commit(&mut self, map: &mut Map<'_>, dst: &mut [u8]) -> Result<(), Fault> {
+        let at = self.position();
         match core::mem::replace(&mut self.flight, Flight::None) {
             Flight::None => {}
             Flight::Table => self.walk.commit(map),
-            Flight::Caller(len) => self.extent.advance(len),
+            Flight::Caller(len) => {
+                if self.granule(map) != BlockSize::BYTE {
+                    let len = usize::try_from(len).unwrap_or(usize::MAX);
+                    let sectors = part(dst, at, len).ok_or(Error::OutOfRange)?;
+                    map.cipher.decrypt(self.extent.start, sectors);
+                }
+                self.extent.advance(len);
+            }
             Flight::Bounce(skip, len) => {
-                let at = usize::try_from(self.extent.start.wrapping_sub(self.origin)).unwrap_or(usize::MAX);
-                let from = map.memory.bounce().get(skip..).and_then(|rest| rest.get(..len));
-                let to = dst.get_mut(at..).and_then(|rest| rest.get_mut(..len));
-                let (Some(from), Some(to)) = (from, to) else {
-                    return Err(Error::OutOfRange);
-                };
-                // Of equal lengths, as the compiler sees here and would not see in `copy_from_slice`.
-                to.iter_mut().zip(from).for_each(|(to, from)| *to = *from);
+                let granule = self.granule(map);
+                let bounce = map.memory.bounce();
+                if granule != BlockSize::BYTE {
+                    // Clusters start at sectors in the guest and in the file, so the two are ragged alike.
+                    let start = skip & !511;
+                    let end = skip.saturating_add(len).saturating_add(511) & !511;
+                    let sectors = part(bounce, start, end.saturating_sub(start)).ok_or(Error::OutOfRange)?;
+                    map.cipher.decrypt(self.extent.start, sectors);
+                }
+                let to = part(dst, at, len).ok_or(Error::OutOfRange)?;
+                copy(bounce.get(skip..).unwrap_or_default(), to)?;
                 self.extent.advance(u64::try_from(len).unwrap_or(u64::MAX));
+            }
+            #[cfg(feature = "deflate")]
+            Flight::Input(window) => {
+                if let Some(compressed) = &mut map.memory.compressed {
+                    compressed.publish(window);
+                }
             }
         }
         Ok(())
     }
+}
+
+/// `len` bytes of `buffer` from `start` on.
+fn part(buffer: &mut [u8], start: usize, len: usize) -> Option<&mut [u8]> {
+    buffer.get_mut(start..)?.get_mut(..len)
+}
+
+/// Fills `to` from the start of `from`, which is as long or longer.
+fn copy(from: &[u8], to: &mut [u8]) -> Result<(), Fault> {
+    let from = from.get(..to.len()).ok_or(Error::OutOfRange)?;
+    to.copy_from_slice(from);
+    Ok(())
 }
 
 /// A read of guest bytes through an image and what lies below it, one level at a time and without recursion.
