@@ -161,6 +161,11 @@ impl<'m, D: BlockRead> Image<'m, D> {
         self.map.cipher = Cipher::Lent(cipher);
     }
 
+    /// The device, say to see what a wrapper has counted. What it reads must stay the same.
+    pub fn device_mut(&mut self) -> &mut D {
+        &mut self.device
+    }
+
     /// Gives the device back.
     #[must_use]
     pub fn into_device(self) -> D {

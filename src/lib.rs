@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 #![no_std]
 #![forbid(unsafe_code)]
+#![warn(unreachable_pub)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 // What could panic, wrap or lose bits has no place here. Tests may: a panic is how a test fails.
 #![cfg_attr(

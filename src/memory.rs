@@ -13,8 +13,8 @@ use crate::header::{Header, MemoryNeeds};
 /// log2 of the least line: a disk's sector.
 const SECTOR_SHIFT: u32 = 9;
 
-/// The least number of slots; slots are made larger only where more than these would remain.
-const MIN_SLOTS: usize = 16;
+/// The least number of slots; slots are made larger only where as many would remain.
+const MIN_SLOTS: usize = 8;
 
 /// The lent memory, split.
 pub(crate) struct Memory<'m> {
@@ -142,7 +142,7 @@ fn slot_shift(memory: usize, line_shift: u32, geometry: Geometry) -> u32 {
     // At most MAX_LINES_SHIFT turns.
     while shift < line_shift.wrapping_add(MAX_LINES_SHIFT)
         && 1_u64.wrapping_shl(shift) < geometry.l2_size()
-        && memory.wrapping_shr(shift.wrapping_add(1)) > MIN_SLOTS
+        && memory.wrapping_shr(shift.wrapping_add(1)) >= MIN_SLOTS
     {
         shift = shift.wrapping_add(1);
     }
