@@ -5,10 +5,12 @@ use core::fmt;
 use heapless::Vec;
 
 use crate::device::BlockRead;
-use crate::error::Error;
-use crate::extent::{Extent, ExtentKind};
+use crate::error::{Error, Fault};
+use crate::extent::Extent;
 use crate::guest::GuestRead;
+use crate::header::Header;
 use crate::image::{Image, read_at};
+use crate::plan::Search;
 
 /// An image with its backing images, top first, at most `DEPTH` in all.
 ///
@@ -38,14 +40,14 @@ impl fmt::Display for PushReason {
 }
 
 /// An image could not be put on a chain; it comes back with the reason.
-pub struct PushError<'m, D> {
+pub struct PushError<I> {
     /// The image.
-    pub image: Image<'m, D>,
+    pub image: I,
     /// Why it was refused.
     pub reason: PushReason,
 }
 
-impl<D> fmt::Debug for PushError<'_, D> {
+impl<I> fmt::Debug for PushError<I> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("PushError")
             .field("reason", &self.reason)
@@ -53,13 +55,29 @@ impl<D> fmt::Debug for PushError<'_, D> {
     }
 }
 
-impl<D> fmt::Display for PushError<'_, D> {
+impl<I> fmt::Display for PushError<I> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(&self.reason, f)
     }
 }
 
-impl<D> core::error::Error for PushError<'_, D> {}
+impl<I> core::error::Error for PushError<I> {}
+
+/// Puts `image` below the others, if the lowest of them, whose header is `above`, reads from it.
+#[allow(clippy::result_large_err, reason = "there is no box to put the image in")]
+pub(crate) fn push<I, const DEPTH: usize>(
+    images: &mut Vec<I, DEPTH>,
+    header: impl Fn(&I) -> Option<&Header>,
+    image: I,
+) -> Result<(), PushError<I>> {
+    let named = |above: &I| header(above).is_some_and(Header::has_backing);
+    if images.last().is_some_and(|above| !named(above)) {
+        let reason = PushReason::NotNamed;
+        return Err(PushError { image, reason });
+    }
+    let reason = PushReason::Full;
+    images.push(image).map_err(|image| PushError { image, reason })
+}
 
 impl<'m, D: BlockRead, const DEPTH: usize> Chain<'m, D, DEPTH> {
     /// A chain of no images: a disk of 0 bytes.
@@ -74,21 +92,8 @@ impl<'m, D: BlockRead, const DEPTH: usize> Chain<'m, D, DEPTH> {
     /// [`PushReason::Full`], and [`PushReason::NotNamed`] where the image above is raw or names no backing file. The
     /// image comes back.
     #[allow(clippy::result_large_err, reason = "there is no box to put the image in")]
-    pub fn push(&mut self, image: Image<'m, D>) -> Result<(), PushError<'m, D>> {
-        let named = |above: &Image<'m, D>| above.header().is_some_and(crate::Header::has_backing);
-        let reason = match self.images.last() {
-            Some(above) if !named(above) => PushReason::NotNamed,
-            _ => match self.images.push(image) {
-                Ok(()) => return Ok(()),
-                Err(image) => {
-                    return Err(PushError {
-                        image,
-                        reason: PushReason::Full,
-                    });
-                }
-            },
-        };
-        Err(PushError { image, reason })
+    pub fn push(&mut self, image: Image<'m, D>) -> Result<(), PushError<Image<'m, D>>> {
+        push(&mut self.images, Image::header, image)
     }
 
     /// The images, top first.
@@ -129,27 +134,14 @@ impl<'m, D: BlockRead, const DEPTH: usize> Chain<'m, D, DEPTH> {
     /// # Errors
     /// As [`Image::extent_at`].
     pub fn extent_at(&mut self, offset: u64, max_len: u64) -> Result<(usize, Extent), Error<D::Error>> {
-        let mut found = None;
-        let mut max_len = max_len;
+        let mut search = Search::new(offset, max_len);
         // One turn for each image.
-        for (level, image) in self.images.iter_mut().enumerate() {
-            if level != 0 && offset >= image.len() {
-                // The image ends before the one above.
-                let extent = Extent {
-                    start: offset,
-                    len: max_len,
-                    kind: ExtentKind::Zero,
-                };
-                return Ok((level, extent));
-            }
-            let extent = image.extent_at(offset, max_len)?;
-            max_len = extent.len;
-            found = Some((level, extent));
-            if extent.kind != ExtentKind::Backing {
-                break;
+        for image in &mut self.images {
+            if let Some(mut walk) = search.walk(&image.map).map_err(Fault::widen)? {
+                search.take(image.advance(&mut walk)?);
             }
         }
-        found.ok_or(Error::OutOfRange)
+        search.found.ok_or(Error::OutOfRange)
     }
 }
 

@@ -13,16 +13,54 @@ use crate::map::{Found, Map, Walk};
 use crate::options::OpenOptions;
 use crate::plan::{Descent, Level, Request};
 
-/// The table words that one extent may cost; see [`Image::extent_at`].
-const EXTENT_QUOTA: u32 = 4096;
-
 /// An open image: a device, and the memory that the caller lent.
 ///
 /// Each call reads the device as often as it must and no more; nothing happens in between. After an error the image is
 /// as usable as before, and no later read gives other bytes than it would have given without it.
 pub struct Image<'m, D> {
-    device: D,
-    map: Map<'m>,
+    pub(crate) device: D,
+    pub(crate) map: Map<'m>,
+}
+
+impl<'m, D> Image<'m, D> {
+    /// The header; `None` for a raw disk.
+    #[must_use]
+    pub fn header(&self) -> Option<&Header> {
+        self.map.header()
+    }
+
+    /// The size of the guest's disk in bytes: exact, where QEMU rounds down to a multiple of 512.
+    #[must_use]
+    #[allow(clippy::len_without_is_empty, reason = "no QCOW1 disk is empty")]
+    pub fn len(&self) -> u64 {
+        self.map.size()
+    }
+
+    /// Decrypts the image's encrypted clusters with `key` from now on.
+    ///
+    /// Without a key, a read that touches an encrypted cluster is [`Error::KeyRequired`]; holes, backing data and
+    /// compressed clusters, which are never encrypted, still read. Nothing in the format tells a wrong key: it reads
+    /// as garbage. An image that is not encrypted makes no use of it.
+    #[cfg(feature = "aes")]
+    pub fn unlock(&mut self, key: &crate::Key) {
+        self.map.cipher = Cipher::Aes(crate::AesCipher::new(key));
+    }
+
+    /// Decrypts the image's encrypted clusters with `cipher` from now on, say with an engine of the board's.
+    pub fn unlock_with(&mut self, cipher: &'m (dyn SectorCipher + Sync)) {
+        self.map.cipher = Cipher::Lent(cipher);
+    }
+
+    /// The device, say to see what a wrapper has counted. What it reads must stay the same.
+    pub fn device_mut(&mut self) -> &mut D {
+        &mut self.device
+    }
+
+    /// Gives the device back.
+    #[must_use]
+    pub fn into_device(self) -> D {
+        self.device
+    }
 }
 
 impl<'m, D: BlockRead> Image<'m, D> {
@@ -69,19 +107,6 @@ impl<'m, D: BlockRead> Image<'m, D> {
         Ok((device.block_size(), Host(end)))
     }
 
-    /// The header; `None` for a raw disk.
-    #[must_use]
-    pub fn header(&self) -> Option<&Header> {
-        self.map.header()
-    }
-
-    /// The size of the guest's disk in bytes: exact, where QEMU rounds down to a multiple of 512.
-    #[must_use]
-    #[allow(clippy::len_without_is_empty, reason = "no QCOW1 disk is empty")]
-    pub fn len(&self) -> u64 {
-        self.map.size()
-    }
-
     /// Fills `dst` with the guest's bytes from `offset` on: any offset and length in bytes.
     ///
     /// Clusters that lie side by side are read by one device request, straight into `dst`; only ragged ends of blocks
@@ -103,24 +128,17 @@ impl<'m, D: BlockRead> Image<'m, D> {
     /// # Errors
     /// [`Error::OutOfRange`] for an offset past the end or a `max_len` of 0; [`Error::Corrupt`]; the device's own.
     pub fn extent_at(&mut self, offset: u64, max_len: u64) -> Result<Extent, Error<D::Error>> {
-        let end = self.len().min(offset.saturating_add(max_len));
-        if offset >= end {
-            return Err(Error::OutOfRange);
-        }
-        let in_order = self.map.expected == offset;
-        let extent = self.advance(&mut Walk::new(offset, end, in_order, EXTENT_QUOTA))?;
-        self.map.expected = extent.end();
-        Ok(extent)
+        let mut walk = Walk::at(&self.map, offset, max_len).map_err(Fault::widen)?;
+        self.advance(&mut walk)
     }
 
     /// The runs of the whole disk, in order: as [`Image::extent_at`] gives them, one after the other.
     ///
     /// It ends behind the last run or an error. After an error, [`Image::extent_at`] goes on wherever the caller likes.
     pub fn extents(&mut self) -> Extents<'_, 'm, D> {
-        let walk = Walk::new(0, self.len(), true, EXTENT_QUOTA);
         Extents {
+            walk: Some(Walk::whole(&self.map)),
             image: self,
-            walk: Some(walk),
         }
     }
 
@@ -132,44 +150,11 @@ impl<'m, D: BlockRead> Image<'m, D> {
     /// # Errors
     /// [`Error::MemoryTooSmall`] where `buf` does not hold it; the device's own.
     pub fn backing_name<'b>(&mut self, buf: &'b mut [u8]) -> Result<Option<&'b [u8]>, Error<D::Error>> {
-        let Some((start, len)) = self.map.backing_name() else {
+        let Some((descent, name)) = Descent::backing_name(&self.map, buf).map_err(Fault::widen)? else {
             return Ok(None);
         };
-        let needed = usize::try_from(len).unwrap_or(usize::MAX);
-        let Some(name) = buf.get_mut(..needed) else {
-            return Err(Error::MemoryTooSmall { needed });
-        };
-        // In salvage, what lies past the end of the file is zeros.
-        name.fill(0);
-        let stored = len.min(self.map.device_end.since(start));
-        perform_all(core::slice::from_mut(self), Descent::host(start, stored), name)?;
+        perform_all(core::slice::from_mut(self), descent, name)?;
         Ok(Some(name))
-    }
-
-    /// Decrypts the image's encrypted clusters with `key` from now on.
-    ///
-    /// Without a key, a read that touches an encrypted cluster is [`Error::KeyRequired`]; holes, backing data and
-    /// compressed clusters, which are never encrypted, still read. Nothing in the format tells a wrong key: it reads
-    /// as garbage. An image that is not encrypted makes no use of it.
-    #[cfg(feature = "aes")]
-    pub fn unlock(&mut self, key: &crate::Key) {
-        self.map.cipher = Cipher::Aes(crate::AesCipher::new(key));
-    }
-
-    /// Decrypts the image's encrypted clusters with `cipher` from now on, say with an engine of the board's.
-    pub fn unlock_with(&mut self, cipher: &'m (dyn SectorCipher + Sync)) {
-        self.map.cipher = Cipher::Lent(cipher);
-    }
-
-    /// The device, say to see what a wrapper has counted. What it reads must stay the same.
-    pub fn device_mut(&mut self) -> &mut D {
-        &mut self.device
-    }
-
-    /// Gives the device back.
-    #[must_use]
-    pub fn into_device(self) -> D {
-        self.device
     }
 
     /// The walk's next run, with the device reads that it takes.
@@ -198,8 +183,7 @@ pub(crate) fn read_at<D: BlockRead>(
     offset: u64,
     dst: &mut [u8],
 ) -> Result<(), Error<D::Error>> {
-    let top = levels.first_mut().ok_or(Error::OutOfRange)?;
-    let descent = Descent::new(&mut top.map, offset, dst.len()).map_err(Fault::widen)?;
+    let descent = Descent::new(levels, offset, dst.len()).map_err(Fault::widen)?;
     perform_all(levels, descent, dst)
 }
 

@@ -20,6 +20,8 @@
 extern crate std;
 
 mod adapter;
+#[cfg(feature = "async")]
+pub mod aio;
 mod cache;
 mod chain;
 mod check;

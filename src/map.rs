@@ -42,8 +42,8 @@ pub(crate) struct Map<'m> {
     pub(crate) cipher: Cipher<'m>,
     /// The L1 entry looked up last, so that neighbours need only their L2 words.
     recent: Recent,
-    /// Where the last read ended: one that starts here is in order, and worth reading whole tables for.
-    pub(crate) expected: u64,
+    /// Where the last walk ended: one that starts here is in order, and worth reading whole tables for.
+    expected: u64,
     /// The end of what a chain reads through this image.
     pub(crate) limit: u64,
 }
@@ -150,6 +150,11 @@ impl<'m> Map<'m> {
             .map_or(0, |header| header.memory_for(self.block_size).compressed)
     }
 
+    /// Whether a read at `offset` goes on where the last one ended.
+    pub(crate) const fn is_next(&self, offset: u64) -> bool {
+        self.expected == offset
+    }
+
     /// What plain clusters are made of: bytes, or sectors that have to be decrypted as a whole.
     pub(crate) fn granule(&self) -> BlockSize {
         match &self.header {
@@ -185,6 +190,9 @@ pub(crate) enum Found<T> {
     Miss(Fill),
 }
 
+/// The table words that one extent may cost its caller.
+const EXTENT_QUOTA: u32 = 4096;
+
 /// Goes through guest bytes from one offset to another, a run at a time.
 pub(crate) struct Walk {
     /// The run so far. It survives misses.
@@ -203,6 +211,20 @@ pub(crate) struct Walk {
 }
 
 impl Walk {
+    /// The runs of the whole disk.
+    pub(crate) fn whole(map: &Map<'_>) -> Self {
+        Self::new(0, map.size.0, true, EXTENT_QUOTA)
+    }
+
+    /// The run at `offset`, of at most `max_len` bytes.
+    pub(crate) fn at(map: &Map<'_>, offset: u64, max_len: u64) -> Result<Self, Fault> {
+        let end = map.size.0.min(offset.saturating_add(max_len));
+        if offset >= end {
+            return Err(Error::OutOfRange);
+        }
+        Ok(Self::new(offset, end, map.is_next(offset), EXTENT_QUOTA))
+    }
+
     /// From `start` to `end`, where a run costs at most `quota` table words: at least 2.
     pub(crate) fn new(start: u64, end: u64, in_order: bool, quota: u32) -> Self {
         Self {
@@ -259,6 +281,7 @@ impl Walk {
                 }
             }
             self.budget = self.quota;
+            map.expected = at.0;
             let rest = next.unwrap_or(Extent {
                 start: at.0,
                 ..Extent::EMPTY

@@ -75,7 +75,7 @@ enum Flight {
 }
 
 /// What a plan asks for.
-pub(crate) enum Step {
+enum Step {
     Request(Request),
     /// The guest bytes from the one offset to the other from the next image down.
     Descend(u64, u64),
@@ -83,7 +83,7 @@ pub(crate) enum Step {
 }
 
 /// A read of guest bytes through one image.
-pub(crate) struct Plan {
+struct Plan {
     /// The guest offset of the buffer's first byte.
     origin: u64,
     in_order: bool,
@@ -97,9 +97,8 @@ pub(crate) struct Plan {
 
 impl Plan {
     /// A read of the guest bytes from `offset` to `end`.
-    pub(crate) fn new(map: &mut Map<'_>, offset: u64, end: u64) -> Self {
-        let in_order = map.expected == offset;
-        map.expected = end;
+    fn new(map: &Map<'_>, offset: u64, end: u64) -> Self {
+        let in_order = map.is_next(offset);
         Self {
             origin: offset,
             in_order,
@@ -111,7 +110,7 @@ impl Plan {
     }
 
     /// A read of `len` bytes of the file itself, which lie inside it.
-    pub(crate) fn host(start: Host, len: u64) -> Self {
+    fn host(start: Host, len: u64) -> Self {
         let kind = ExtentKind::Data { host_offset: start.0 };
         Self {
             origin: 0,
@@ -135,7 +134,7 @@ impl Plan {
     }
 
     /// The next thing to do. Asked again without a commit, it says the same again.
-    pub(crate) fn next(&mut self, map: &mut Map<'_>, dst: &mut [u8]) -> Result<Step, Fault> {
+    fn next(&mut self, map: &mut Map<'_>, dst: &mut [u8]) -> Result<Step, Fault> {
         // Each turn but the first finishes a run, and a run is a byte or more of `dst`.
         loop {
             if self.extent.len == 0 {
@@ -252,7 +251,7 @@ impl Plan {
     }
 
     /// Tells that the request has been performed.
-    pub(crate) fn commit(&mut self, map: &mut Map<'_>, dst: &mut [u8]) -> Result<(), Fault> {
+    fn commit(&mut self, map: &mut Map<'_>, dst: &mut [u8]) -> Result<(), Fault> {
         let at = self.position();
         match core::mem::replace(&mut self.flight, Flight::None) {
             Flight::None => {}
@@ -315,17 +314,26 @@ pub(crate) trait Level<'m> {
 
 impl Descent {
     /// A read of `len` bytes from `offset` on.
-    pub(crate) fn new(top: &mut Map<'_>, offset: u64, len: usize) -> Result<Self, Fault> {
+    pub(crate) fn new<'m, L: Level<'m>>(levels: &mut [L], offset: u64, len: usize) -> Result<Self, Fault> {
+        let top = levels.first_mut().ok_or(Error::OutOfRange)?.map();
         let end = top.range(offset, u64::try_from(len).unwrap_or(u64::MAX))?;
         top.limit = end;
         let plan = Plan::new(top, offset, end);
         Ok(Self { plan, level: 0 })
     }
 
-    /// A read of `len` bytes of the top image's file itself, which lie inside it.
-    pub(crate) fn host(start: Host, len: u64) -> Self {
-        let plan = Plan::host(start, len);
-        Self { plan, level: 0 }
+    /// A read of the backing file's name as the image has it, and the part of `buf` that it goes to; `None` where
+    /// there is none.
+    pub(crate) fn backing_name<'b>(map: &Map<'_>, buf: &'b mut [u8]) -> Result<Option<(Self, &'b mut [u8])>, Fault> {
+        let Some((start, len)) = map.backing_name() else {
+            return Ok(None);
+        };
+        let needed = usize::try_from(len).unwrap_or(usize::MAX);
+        let name = buf.get_mut(..needed).ok_or(Error::MemoryTooSmall { needed })?;
+        // In salvage, what lies past the end of the file is zeros.
+        name.fill(0);
+        let plan = Plan::host(start, len.min(map.device_end.since(start)));
+        Ok(Some((Self { plan, level: 0 }, name)))
     }
 
     /// The next request, and the level that it belongs to; `None` when all is read.
@@ -361,5 +369,49 @@ impl Descent {
     pub(crate) fn commit<'m, L: Level<'m>>(&mut self, levels: &mut [L], dst: &mut [u8]) -> Result<(), Fault> {
         let level = levels.get_mut(self.level).ok_or(Error::BackingRequired)?;
         self.plan.commit(level.map(), dst)
+    }
+}
+
+/// A search for the image of a chain that stores the guest's bytes from an offset on, from the top down.
+pub(crate) struct Search {
+    offset: u64,
+    max_len: u64,
+    level: usize,
+    /// The lowest image reached, and how it stores them.
+    pub(crate) found: Option<(usize, Extent)>,
+}
+
+impl Search {
+    pub(crate) const fn new(offset: u64, max_len: u64) -> Self {
+        Self {
+            offset,
+            max_len,
+            level: 0,
+            found: None,
+        }
+    }
+
+    /// How the next image down is asked, if it has to be.
+    pub(crate) fn walk(&mut self, map: &Map<'_>) -> Result<Option<Walk>, Fault> {
+        match &mut self.found {
+            Some((level, extent)) if extent.kind == ExtentKind::Backing => {
+                *level = self.level;
+                if self.offset >= map.size() {
+                    // It ends before the one above.
+                    extent.kind = ExtentKind::Zero;
+                    return Ok(None);
+                }
+            }
+            Some(_) => return Ok(None),
+            None => {}
+        }
+        Walk::at(map, self.offset, self.max_len).map(Some)
+    }
+
+    /// What that image answered.
+    pub(crate) fn take(&mut self, extent: Extent) {
+        self.found = Some((self.level, extent));
+        self.max_len = extent.len;
+        self.level = self.level.wrapping_add(1);
     }
 }
