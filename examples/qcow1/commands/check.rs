@@ -1,0 +1,123 @@
+//! What is wrong with an image.
+
+use std::path::Path;
+
+use qcow1::{Corrupt, CorruptKind, Error};
+use serde_json::Value;
+
+use crate::args::Open;
+use crate::disk::{open_file, try_qcow_image};
+use crate::failure::{Failure, explain};
+use crate::output::Lines;
+use crate::text::{bytes, object, printable};
+
+/// Whether the image is clean.
+pub(crate) fn check(path: &Path, open: &Open, json: bool) -> Result<bool, Failure> {
+    let file = open_file(path)?;
+    let mut findings = Findings {
+        lines: Lines::new()?,
+        json,
+        count: 0,
+        failure: None,
+    };
+    let summary = match try_qcow_image(file, path, open)? {
+        Ok(mut image) => image
+            .check(|finding| findings.found(&finding.corrupt))
+            .map(Some)
+            .map_err(|error| Failure::of(path, explain(&error)))?,
+        // So wrong that it can't be opened is what a check is there to find.
+        Err(Error::Corrupt(corrupt)) => {
+            findings.found(&corrupt);
+            None
+        }
+        Err(error) => return Err(Failure::of(path, explain(&error))),
+    };
+    let Findings {
+        mut lines,
+        count,
+        failure,
+        ..
+    } = findings;
+    if let Some(failure) = failure {
+        return Err(failure);
+    }
+    let clean = count == 0;
+    let stored = summary.map(|summary| (summary.data_bytes, summary.compressed_bytes, summary.hole_bytes));
+    if json {
+        let number = |number: Option<u64>| number.map_or(Value::Null, Value::from);
+        let fields = [
+            ("clean", clean.into()),
+            ("data_bytes", number(stored.map(|stored| stored.0))),
+            ("compressed_bytes", number(stored.map(|stored| stored.1))),
+            ("hole_bytes", number(stored.map(|stored| stored.2))),
+        ];
+        let fields = object(&fields, ", ");
+        let lead = if clean { "{\"findings\": []" } else { "\n]" };
+        // Without its opening brace, which stands before the findings.
+        lines.line(format_args!("{lead}, {}", &fields[1..]))?;
+    } else {
+        let name = printable(&path.display().to_string());
+        match count {
+            0 => lines.line(format_args!("{name}: clean"))?,
+            1 => lines.line(format_args!("{name}: corrupt, 1 finding"))?,
+            _ => lines.line(format_args!("{name}: corrupt, {count} findings"))?,
+        }
+        if let Some((data, compressed, holes)) = stored {
+            for (name, number) in [("data", data), ("compressed", compressed), ("holes", holes)] {
+                lines.line(format_args!("{name:<12}{}", bytes(number)))?;
+            }
+        }
+    }
+    lines.finish()?;
+    Ok(clean)
+}
+
+struct Findings {
+    lines: Lines,
+    json: bool,
+    count: u64,
+    /// The check goes on where nobody reads it any more.
+    failure: Option<Failure>,
+}
+
+impl Findings {
+    fn found(&mut self, corrupt: &Corrupt) {
+        let told = corrupt.to_string();
+        let message = told.strip_prefix("corrupt image: ").unwrap_or(&told);
+        let (guest, host) = (corrupt.guest_offset(), corrupt.host_offset());
+        let written = if self.json {
+            let number = |number: Option<u64>| number.map_or(Value::Null, Value::from);
+            let fields = [
+                ("kind", kind(corrupt.kind()).into()),
+                ("guest_offset", number(guest)),
+                ("host_offset", number(host)),
+                ("message", message.into()),
+            ];
+            let lead = if self.count == 0 { "{\"findings\": [\n" } else { ",\n" };
+            self.lines.text(format_args!("{lead}  {}", object(&fields, ", ")))
+        } else {
+            let hex = |number: Option<u64>| number.map_or("-".to_owned(), |number| format!("{number:#x}"));
+            self.lines.line(format_args!(
+                "guest {:<14}  host {:<14}  {message}",
+                hex(guest),
+                hex(host)
+            ))
+        };
+        if let Err(failure) = written {
+            self.failure.get_or_insert(failure);
+        }
+        self.count += 1;
+    }
+}
+
+fn kind(kind: CorruptKind) -> &'static str {
+    match kind {
+        CorruptKind::Header => "header",
+        CorruptKind::BackingName => "backing_name",
+        CorruptKind::L1Table => "l1_table",
+        CorruptKind::L2Table => "l2_table",
+        CorruptKind::Cluster => "cluster",
+        CorruptKind::CompressedCluster => "compressed_cluster",
+        _ => "other",
+    }
+}

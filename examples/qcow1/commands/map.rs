@@ -1,0 +1,107 @@
+//! Where the guest's bytes are stored.
+
+use std::path::Path;
+
+use qcow1::{Extent, ExtentKind};
+use serde_json::Value;
+
+use crate::args::{Backing, Open};
+use crate::disk::Disk;
+use crate::failure::{Failure, explain};
+use crate::output::Lines;
+use crate::text::object;
+
+pub(crate) fn map(path: &Path, open: &Open, backing: &Backing, json: bool) -> Result<(), Failure> {
+    let mut disk = Disk::open(path, open, backing)?;
+    let mut writer = Writer {
+        lines: Lines::new()?,
+        json,
+        width: format!("{:#x}", disk.len()).len().max("LENGTH".len()),
+        first: true,
+    };
+    writer.begin()?;
+    let mut run: Option<Extent> = None;
+    for next in disk.top().extents() {
+        let next = next.map_err(|error| Failure::of(path, explain(&error)))?;
+        if let Some(run) = &mut run
+            && joins(run, &next)
+        {
+            continue;
+        }
+        if let Some(done) = run.replace(next) {
+            writer.run(&done)?;
+        }
+    }
+    if let Some(last) = run {
+        writer.run(&last)?;
+    }
+    writer.end()
+}
+
+/// Appends `next` to `run` if they are of one kind, and data adjacent in the file too.
+fn joins(run: &mut Extent, next: &Extent) -> bool {
+    // To a reader each compressed cluster stands alone; to a user of the map they are one run.
+    let compressed = |extent: &Extent| matches!(extent.kind, ExtentKind::Compressed { .. });
+    if compressed(run) && compressed(next) {
+        run.len += next.len;
+        return true;
+    }
+    run.join(next)
+}
+
+struct Writer {
+    lines: Lines,
+    json: bool,
+    /// Of a column of offsets.
+    width: usize,
+    first: bool,
+}
+
+impl Writer {
+    fn begin(&mut self) -> Result<(), Failure> {
+        let width = self.width;
+        if self.json {
+            return Ok(());
+        }
+        self.lines.line(format_args!(
+            "{:>width$}  {:>width$}  {:<10}  OFFSET",
+            "START", "LENGTH", "KIND"
+        ))
+    }
+
+    fn run(&mut self, run: &Extent) -> Result<(), Failure> {
+        let (kind, offset) = match run.kind {
+            ExtentKind::Data { host_offset } => ("data", Some(host_offset)),
+            ExtentKind::Compressed { host_offset, .. } => ("compressed", Some(host_offset)),
+            ExtentKind::Zero => ("zero", None),
+            ExtentKind::Backing => ("backing", None),
+            // The enum may grow, and a tool older than the crate should say so.
+            _ => ("unknown", None),
+        };
+        let width = self.width;
+        if self.json {
+            let fields = [
+                ("start", run.start.into()),
+                ("length", run.len.into()),
+                ("kind", kind.into()),
+                ("offset", offset.map_or(Value::Null, Value::from)),
+            ];
+            let lead = if self.first { "[\n" } else { ",\n" };
+            self.first = false;
+            self.lines.text(format_args!("{lead}  {}", object(&fields, ", ")))
+        } else {
+            let offset = offset.map_or("-".to_owned(), |offset| format!("{offset:#x}"));
+            self.lines.line(format_args!(
+                "{:>#width$x}  {:>#width$x}  {kind:<10}  {offset}",
+                run.start, run.len
+            ))
+        }
+    }
+
+    fn end(mut self) -> Result<(), Failure> {
+        if self.json {
+            self.lines.line(if self.first { "[]" } else { "\n]" })?;
+        }
+        self.lines.finish()
+    }
+}

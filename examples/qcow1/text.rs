@@ -1,0 +1,88 @@
+//! Numbers and names, in and out.
+
+use std::path::PathBuf;
+
+use indicatif::BinaryBytes;
+use serde_json::Value;
+
+/// Parses a number of bytes: decimal or 0x hexadecimal, with a binary suffix.
+pub(crate) fn number(argument: &str) -> Result<u64, String> {
+    let (digits, shift) = match argument.char_indices().next_back() {
+        Some((at, 'k' | 'K')) => (&argument[..at], 10),
+        Some((at, 'M')) => (&argument[..at], 20),
+        Some((at, 'G')) => (&argument[..at], 30),
+        Some((at, 'T')) => (&argument[..at], 40),
+        _ => (argument, 0),
+    };
+    let (digits, radix) = match digits.strip_prefix("0x").or_else(|| digits.strip_prefix("0X")) {
+        Some(digits) => (digits, 16),
+        None => (digits, 10),
+    };
+    // A sign is not for `from_str_radix` to allow.
+    if digits.is_empty() || !digits.chars().all(|digit| digit.is_digit(radix)) {
+        return Err("write a number of bytes, as 4096, 0x1000 or 4k".to_owned());
+    }
+    u64::from_str_radix(digits, radix)
+        .ok()
+        .and_then(|number| number.checked_mul(1 << shift))
+        .ok_or_else(|| "the number is too large: the most is 2^64 - 1".to_owned())
+}
+
+/// A file name from bytes: any, where names are bytes, and UTF-8 elsewhere.
+pub(crate) fn path(name: &[u8]) -> Option<PathBuf> {
+    #[cfg(unix)]
+    return Some(<std::ffi::OsStr as std::os::unix::ffi::OsStrExt>::from_bytes(name).into());
+
+    #[cfg(not(unix))]
+    return std::str::from_utf8(name).ok().map(PathBuf::from);
+}
+
+/// Text that does nothing to a terminal: a name in an image is whatever its writer liked, and may hold commands that
+/// move the cursor, or marks that turn the direction of writing around.
+pub(crate) fn printable(text: &str) -> String {
+    let mut printable = String::with_capacity(text.len());
+    for char in text.chars() {
+        if is_command(char) {
+            printable.extend(char.escape_default());
+        } else {
+            printable.push(char);
+        }
+    }
+    printable
+}
+
+fn is_command(char: char) -> bool {
+    char.is_control()
+        || matches!(char, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+/// A JSON object with its fields in this order.
+pub(crate) fn object(fields: &[(&str, Value)], separator: &str) -> String {
+    let fields: Vec<_> = fields
+        .iter()
+        .map(|(name, value)| format!("\"{name}\": {}", json(value)))
+        .collect();
+    format!("{{{}}}", fields.join(separator))
+}
+
+/// JSON for a terminal too: its own escapes leave out DEL and what lies beyond ASCII.
+fn json(value: &Value) -> String {
+    let mut json = String::new();
+    for char in value.to_string().chars() {
+        if is_command(char) {
+            // All of these have four digits.
+            json.push_str(&format!("\\u{:04x}", u32::from(char)));
+        } else {
+            json.push(char);
+        }
+    }
+    json
+}
+
+/// A number of bytes for people.
+pub(crate) fn bytes(bytes: u64) -> String {
+    match bytes {
+        0..1024 => format!("{bytes} bytes"),
+        _ => format!("{bytes} bytes ({})", BinaryBytes(bytes)),
+    }
+}
