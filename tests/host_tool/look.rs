@@ -58,10 +58,10 @@ fn info_for_people_is_aligned() {
     place.write("plain.qcow", Qcow::new(64 << 20).build());
     let text = String::from_utf8(place.output(&["info", "plain.qcow"])).unwrap();
     assert!(
-        text.contains("virtual size      67108864 bytes (64.00 MiB)\n"),
+        text.contains("virtual size        67108864 bytes (64.00 MiB)\n"),
         "{text}"
     );
-    assert!(text.contains("backing file      none\n"), "{text}");
+    assert!(text.contains("backing file        none\n"), "{text}");
 }
 
 #[test]

@@ -60,12 +60,12 @@ pub(crate) fn info(path: &Path, open: &Open, json: bool) -> Result<(), Failure> 
                     false => yes(header.is_xen()).to_owned(),
                 },
             ),
-            ("least memory", bytes(needs.minimum as u64)),
-            ("- if compressed", bytes(needs.compressed as u64)),
-            ("- for all tables", bytes(needs.all_tables as u64)),
+            ("memory: least", bytes(needs.minimum as u64)),
+            ("memory: compressed", bytes(needs.compressed as u64)),
+            ("memory: all tables", bytes(needs.all_tables as u64)),
         ];
         for (name, value) in rows {
-            lines.line(format_args!("{name:<18}{value}"))?;
+            lines.line(format_args!("{name:<20}{value}"))?;
         }
     }
     lines.finish()
