@@ -1,0 +1,135 @@
+#!/bin/sh
+# The proof that no panic path is left in qcow1, and its sizes, against budgets.txt.
+#
+# For each target, optimisation level and feature set: build the static library, link it with a table of API pointers
+# as the only root. A panic path that is left is an undefined symbol. Then the same with one unchecked index, which
+# must fail, or the proof proves nothing.
+set -eu
+cd "$(dirname "$0")"
+
+target_dir=${CARGO_TARGET_DIR:-target}
+work=$target_dir/footprint
+mkdir -p "$work"
+
+for tool in llvm-readobj llvm-objdump llvm-nm llvm-size llvm-cxxfilt; do
+    command -v "$tool" >/dev/null || {
+        echo "$tool is missing: install LLVM's tools (Debian's package llvm)." >&2
+        exit 1
+    }
+done
+linker="ld.lld"
+command -v ld.lld >/dev/null || linker="$(rustc --print sysroot)/lib/rustlib/$(rustc --print host-tuple)/bin/rust-lld -flavor gnu"
+
+# build TARGET OPT-LEVEL FEATURES: only this crate, qcow1 and what it inlines differ in their optimisation level, so
+# that `core` is built once for each target.
+build() {
+    overrides=
+    [ "$2" = s ] || for package in footprint qcow1 embedded-io heapless zerocopy; do
+        overrides="$overrides --config profile.release.package.$package.opt-level=$2"
+    done
+    # The frames are reported by an unstable option, which does not change the code.
+    # shellcheck disable=SC2086
+    RUSTC_BOOTSTRAP=1 ../bare-metal.sh "$1" rustc --quiet --release --locked --lib --crate-type staticlib \
+        --no-default-features --features "$3" $overrides -- -Zemit-stack-sizes
+}
+
+# link TARGET ROOT OUTPUT
+link() {
+    case $1 in
+    x86_64-*) emulation=elf_x86_64 ;;
+    thumbv7em-*) emulation=armelf_linux_eabi ;;
+    riscv64*) emulation=elf64lriscv ;;
+    aarch64-*) emulation=aarch64linux ;;
+    esac
+    # shellcheck disable=SC2086
+    $linker -m $emulation --gc-sections -z nognustack -u "$2" -e "$2" -o "$3" "$target_dir/$1/release/libfootprint.a"
+}
+
+# The code and constants of a linked program in bytes.
+code_size() {
+    llvm-size -A "$1" | awk '$1 ~ /^\.(text|rodata|data)/ { sum += $2 } END { print sum }'
+}
+
+symbol_size() {
+    llvm-nm -S "$1" | awk -v name="$2" '$4 == name { print $2 }' | sed 's/^0*/0x/' | xargs printf '%d'
+}
+
+# Names as they are written in Rust, without crates and type arguments.
+readable() {
+    llvm-cxxfilt | sed -E -e 's/footprint:://g' -e 's/qcow1::([a-z0-9_]+::)*//g' -e 's/embedded_io:://g' \
+        -e 's/core::([a-z]+::)*//g' -e 's/<Device(, [A-Za-z0-9]+)?>//g' -e 's/<(Image|Chain)>//g'
+}
+
+# figure NAME VALUE: a figure, kept for the comparison with its budget.
+figure() {
+    echo "$1 $2" >>"$work/figures"
+}
+
+failed=0
+: >"$work/figures"
+echo "| target | optimised for | open, read | whole API | + deflate: open, read | whole API |"
+echo "|---|---|--:|--:|--:|--:|"
+for target in thumbv7em-none-eabi riscv64gc-unknown-none-elf aarch64-unknown-none x86_64-unknown-none; do
+    for level in s 3; do
+        row="| $target | $([ $level = s ] && echo size || echo speed) |"
+        for features in "" deflate; do
+            build "$target" "$level" "$features"
+            for root in READER API; do
+                elf=$work/$target-$level-${features:-plain}-$root
+                if ! link "$target" "$root" "$elf" 2>"$work/log"; then
+                    llvm-cxxfilt <"$work/log" >&2
+                    echo "A panic path is left: $target, opt-level $level, features '$features', root $root." >&2
+                    exit 1
+                fi
+                size=$(code_size "$elf")
+                row="$row $size |"
+                [ "$target-$level" != thumbv7em-none-eabi-s ] || figure "code-$root-${features:-plain}" "$size"
+            done
+        done
+        echo "$row"
+    done
+    build "$target" 3 unchecked-index
+    if link "$target" CONTROL "$work/control" 2>"$work/log"; then
+        echo "The negative control linked for $target: the proof proves nothing." >&2
+        exit 1
+    fi
+    grep -q 'undefined symbol: a_panic_path_is_left' "$work/log" || {
+        cat "$work/log" >&2
+        echo "The negative control failed for another reason than its panic path." >&2
+        exit 1
+    }
+done
+echo
+echo "Bytes of code and constants. No panic path is left in any; one unchecked index fails to link on each target."
+
+for features in plain deflate; do
+    elf=$work/thumbv7em-none-eabi-s-$features-API
+    {
+        llvm-readobj --stack-sizes "$elf"
+        llvm-objdump -s -j .entry.api "$elf"
+        llvm-objdump -d --no-show-raw-insn "$elf"
+    } | awk -f stack.awk | sort -rn >"$work/stack-$features"
+    deepest=$(head -n 1 "$work/stack-$features" | cut -f 1)
+    figure "image-$features" "$(symbol_size "$elf" IMAGE_SIZE)"
+    figure "chain-of-3-$features" "$(symbol_size "$elf" CHAIN_SIZE)"
+    figure "stack-$features" "$deepest"
+    echo
+    echo "Deepest stack on thumbv7em, optimised for size, $features ($deepest bytes):"
+    echo
+    echo "| call | bytes | frames |"
+    echo "|---|--:|---|"
+    awk -F '\t' '$1 >= 64 { printf "| `%s` | %d | %s |\n", $3, $1, $2 }' "$work/stack-$features" | readable
+done
+
+echo
+echo "| on thumbv7em, optimised for size | bytes | budget |"
+echo "|---|--:|--:|"
+while read -r name value; do
+    budget=$(awk -v name="$name" '$1 == name { print $2 }' budgets.txt)
+    echo "| $name | $value | ${budget:-none} |"
+    if [ -z "$budget" ] || [ "$value" -gt "$budget" ]; then
+        echo "$name has grown to $value bytes; its budget in budgets.txt is ${budget:-missing}." >&2
+        failed=1
+    fi
+done <"$work/figures"
+exit $failed

@@ -1,0 +1,248 @@
+//! The whole public API of qcow1 as tables of function pointers.
+//!
+//! Linked as a static library with nothing but such a table as its root, this is the proof that no panic path is
+//! left: the panic handler calls a symbol that nobody defines, so one path that is left fails the link. Formatting is
+//! not called, since core's own has panic paths; nor are the `aes` feature and the asynchronous shells.
+//!
+//! The callers of these pointers, and what a [`Device`] does, are unknown to the compiler, so it can fold nothing away.
+#![no_std]
+
+use core::convert::Infallible;
+use core::sync::atomic::AtomicU8;
+
+use embedded_io::{Read, Seek, SeekFrom};
+use qcow1::{
+    BlockRead, BlockSize, Blocks, Chain, CheckSummary, ClusterBits, Corrupt, CorruptKind, Cursor, Error, Extent,
+    Extents, Finding, GuestRead, Header, Image, L2Bits, MemoryNeeds, OpenError, OpenOptions, Probe, PushError, XenL1,
+};
+
+/// A device whose driver the compiler knows nothing of.
+pub struct Device {
+    pub block_size: BlockSize,
+    pub len: u64,
+    pub read: fn(lba: u64, buf: &mut [u8]) -> Result<(), DeviceError>,
+}
+
+/// A driver's own error code.
+#[derive(Clone, Copy, Debug)]
+pub struct DeviceError(pub u32);
+
+impl core::fmt::Display for DeviceError {
+    fn fmt(&self, _: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        Ok(())
+    }
+}
+
+impl core::error::Error for DeviceError {}
+
+impl embedded_io::Error for DeviceError {
+    fn kind(&self) -> embedded_io::ErrorKind {
+        embedded_io::ErrorKind::Other
+    }
+}
+
+impl BlockRead for Device {
+    type Error = DeviceError;
+
+    fn block_size(&self) -> BlockSize {
+        self.block_size
+    }
+
+    fn len(&mut self) -> Result<u64, DeviceError> {
+        Ok(self.len)
+    }
+
+    fn read_blocks(&mut self, lba: u64, buf: &mut [u8]) -> Result<(), DeviceError> {
+        (self.read)(lba, buf)
+    }
+}
+
+pub type Disk = Image<'static, Device>;
+pub type Disks = Chain<'static, Device, 3>;
+pub type Opened = Result<Disk, OpenError<Device, DeviceError>>;
+pub type Outcome<T> = Result<T, Error<DeviceError>>;
+
+/// What a boot loader calls: the least that is of use.
+#[repr(C)]
+pub struct Reader {
+    pub open: fn(Device, &'static mut [u8]) -> Opened,
+    pub read_at: fn(&mut Disk, u64, &mut [u8]) -> Outcome<()>,
+}
+
+/// Every call of the public API, but for those that formatting makes.
+#[repr(C)]
+pub struct Api {
+    pub reader: Reader,
+    pub raw: fn(Device, &'static mut [u8]) -> Opened,
+    pub options: fn() -> OpenOptions,
+    pub salvage: fn(OpenOptions, bool) -> OpenOptions,
+    pub xen_l1: fn(OpenOptions, XenL1) -> OpenOptions,
+    pub open_with: fn(OpenOptions, Device, &'static mut [u8]) -> Opened,
+    pub header: fn(&Disk) -> Option<&Header>,
+    pub len: fn(&Disk) -> u64,
+    pub extent_at: fn(&mut Disk, u64, u64) -> Outcome<Extent>,
+    pub extents: for<'a> fn(&'a mut Disk) -> Extents<'a, 'static, Device>,
+    pub next_extent: fn(&mut Extents<'static, 'static, Device>) -> Option<Outcome<Extent>>,
+    pub extent_end: fn(&Extent) -> u64,
+    pub join: fn(&mut Extent, &Extent) -> bool,
+    pub check: fn(&mut Disk, fn(Finding)) -> Outcome<CheckSummary>,
+    pub backing_name: for<'b> fn(&mut Disk, &'b mut [u8]) -> Outcome<Option<&'b [u8]>>,
+    pub into_device: fn(Disk) -> Device,
+
+    pub chain: fn() -> Disks,
+    pub push: fn(&mut Disks, Disk) -> Result<(), PushError<'static, Device>>,
+    pub pop: fn(&mut Disks) -> Option<Disk>,
+    pub images: fn(&Disks) -> &[Disk],
+    pub images_mut: fn(&mut Disks) -> &mut [Disk],
+    pub chain_len: fn(&Disks) -> u64,
+    pub chain_read_at: fn(&mut Disks, u64, &mut [u8]) -> Outcome<()>,
+    pub chain_extent_at: fn(&mut Disks, u64, u64) -> Outcome<(usize, Extent)>,
+
+    pub cursor: for<'a> fn(&'a mut Disk) -> Cursor<'a, Disk>,
+    pub read: fn(&mut Cursor<'static, Disk>, &mut [u8]) -> Outcome<usize>,
+    pub seek: fn(&mut Cursor<'static, Disk>, SeekFrom) -> Outcome<u64>,
+    pub position: fn(&Cursor<'static, Disk>) -> u64,
+    pub chain_cursor: for<'a> fn(&'a mut Disks) -> Cursor<'a, Disks>,
+    pub chain_read: fn(&mut Cursor<'static, Disks>, &mut [u8]) -> Outcome<usize>,
+    pub chain_seek: fn(&mut Cursor<'static, Disks>, SeekFrom) -> Outcome<u64>,
+
+    pub probe: fn(&[u8]) -> Probe,
+    pub parse: fn(&[u8]) -> Result<Header, Error<Infallible>>,
+    pub memory_for: fn(&Header, BlockSize) -> MemoryNeeds,
+    pub virtual_size: fn(&Header) -> u64,
+    pub cluster_bits: fn(&Header) -> ClusterBits,
+    pub l2_bits: fn(&Header) -> L2Bits,
+    pub l1_entries: fn(&Header) -> u64,
+    pub l1_offset: fn(&Header) -> u64,
+    pub is_encrypted: fn(&Header) -> bool,
+    pub has_backing: fn(&Header) -> bool,
+    pub backing_name_len: fn(&Header) -> u32,
+    pub mtime: fn(&Header) -> u32,
+    pub is_xen: fn(&Header) -> bool,
+    pub l1_is_little_endian: fn(&Header) -> bool,
+
+    pub new_cluster_bits: fn(u8) -> Option<ClusterBits>,
+    pub cluster_size: fn(ClusterBits) -> u32,
+    pub new_l2_bits: fn(u8) -> Option<L2Bits>,
+    pub entries: fn(L2Bits) -> u32,
+    pub new_block_size: fn(u32) -> Option<BlockSize>,
+    pub block_bytes: fn(BlockSize) -> u32,
+    pub blocks: fn(Device, BlockSize) -> Blocks<Device>,
+    pub blocks_read: fn(&mut Blocks<Device>, u64, &mut [u8]) -> Result<(), DeviceError>,
+    pub slice_read: fn(&mut &'static [u8], u64, &mut [u8]) -> Result<(), Infallible>,
+
+    pub corrupt_kind: fn(&Corrupt) -> CorruptKind,
+    pub guest_offset: fn(&Corrupt) -> Option<u64>,
+    pub host_offset: fn(&Corrupt) -> Option<u64>,
+    pub error_kind: fn(&Error<DeviceError>) -> embedded_io::ErrorKind,
+    pub into_error: fn(OpenError<Device, DeviceError>) -> Error<DeviceError>,
+
+    /// As long as an image without its device.
+    pub image_size: &'static [AtomicU8; size_of::<Image<'static, ()>>()],
+    /// As long as a chain of three without their devices.
+    pub chain_size: &'static [AtomicU8; size_of::<Chain<'static, (), 3>>()],
+}
+
+const READER_CALLS: Reader = Reader {
+    open: Image::open,
+    read_at: Image::read_at,
+};
+
+/// The root of the link for a reader alone.
+// The roots are in sections of their own, which are not counted as qcow1's.
+#[unsafe(no_mangle)]
+#[unsafe(link_section = ".entry.reader")]
+pub static READER: Reader = READER_CALLS;
+
+/// The root of the link for all there is.
+#[unsafe(no_mangle)]
+#[unsafe(link_section = ".entry.api")]
+pub static API: Api = Api {
+    reader: READER_CALLS,
+    raw: Image::raw,
+    options: OpenOptions::new,
+    salvage: OpenOptions::salvage,
+    xen_l1: OpenOptions::xen_l1,
+    open_with: OpenOptions::open,
+    header: Image::header,
+    len: Image::len,
+    extent_at: Image::extent_at,
+    extents: Image::extents,
+    next_extent: Iterator::next,
+    extent_end: Extent::end,
+    join: Extent::join,
+    check: Image::check,
+    backing_name: Image::backing_name,
+    into_device: Image::into_device,
+
+    chain: Chain::new,
+    push: Chain::push,
+    pop: Chain::pop,
+    images: Chain::images,
+    images_mut: Chain::images_mut,
+    chain_len: Chain::len,
+    chain_read_at: Chain::read_at,
+    chain_extent_at: Chain::extent_at,
+
+    cursor: GuestRead::cursor,
+    read: Read::read,
+    seek: Seek::seek,
+    position: Cursor::position,
+    chain_cursor: GuestRead::cursor,
+    chain_read: Read::read,
+    chain_seek: Seek::seek,
+
+    probe: qcow1::probe,
+    parse: Header::parse,
+    memory_for: Header::memory_for,
+    virtual_size: Header::virtual_size,
+    cluster_bits: Header::cluster_bits,
+    l2_bits: Header::l2_bits,
+    l1_entries: Header::l1_entries,
+    l1_offset: Header::l1_offset,
+    is_encrypted: Header::is_encrypted,
+    has_backing: Header::has_backing,
+    backing_name_len: Header::backing_name_len,
+    mtime: Header::mtime,
+    is_xen: Header::is_xen,
+    l1_is_little_endian: Header::l1_is_little_endian,
+
+    new_cluster_bits: ClusterBits::new,
+    cluster_size: ClusterBits::cluster_size,
+    new_l2_bits: L2Bits::new,
+    entries: L2Bits::entries,
+    new_block_size: BlockSize::new,
+    block_bytes: BlockSize::bytes,
+    blocks: Blocks::new,
+    blocks_read: BlockRead::read_blocks,
+    slice_read: BlockRead::read_blocks,
+
+    corrupt_kind: Corrupt::kind,
+    guest_offset: Corrupt::guest_offset,
+    host_offset: Corrupt::host_offset,
+    error_kind: embedded_io::Error::kind,
+    into_error: OpenError::into_error,
+
+    image_size: &IMAGE_SIZE,
+    chain_size: &CHAIN_SIZE,
+};
+
+// Atomics, so that they are neither code nor constants: only their lengths are of use.
+#[unsafe(no_mangle)]
+static IMAGE_SIZE: [AtomicU8; size_of::<Image<'static, ()>>()] = [const { AtomicU8::new(0) }; _];
+#[unsafe(no_mangle)]
+static CHAIN_SIZE: [AtomicU8; size_of::<Chain<'static, (), 3>>()] = [const { AtomicU8::new(0) }; _];
+
+/// What the proof must not let pass.
+#[cfg(feature = "unchecked-index")]
+#[unsafe(no_mangle)]
+#[unsafe(link_section = ".entry.control")]
+pub static CONTROL: fn(&[u8], usize) -> u8 = |bytes, at| bytes[at];
+
+#[panic_handler]
+fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
+    unsafe extern "C" {
+        safe fn a_panic_path_is_left() -> !;
+    }
+    a_panic_path_is_left()
+}
