@@ -90,7 +90,7 @@ pub struct Api {
     pub into_device: fn(Disk) -> Device,
 
     pub chain: fn() -> Disks,
-    pub push: fn(&mut Disks, Disk) -> Result<(), PushError<'static, Device>>,
+    pub push: fn(&mut Disks, Disk) -> Result<(), PushError<Disk>>,
     pub pop: fn(&mut Disks) -> Option<Disk>,
     pub images: fn(&Disks) -> &[Disk],
     pub images_mut: fn(&mut Disks) -> &mut [Disk],
