@@ -1,19 +1,86 @@
-//! stub
-use zerocopy::*;
-#[derive(FromBytes, IntoBytes, KnownLayout, Immutable)]
-#[repr(C)]
-pub(crate) struct Tables {
-    _x: [u16; 4000],
+//! Raw DEFLATE (RFC 1951), from one whole input slice to one whole output slice.
+//!
+//! Made for the compressed clusters of a disk image: 512 bytes to 64 KiB of output, known beforehand, where building
+//! the code tables costs as much as decoding with them. The caller lends the tables. Nothing is kept between calls, so
+//! nothing that an earlier stream left behind can change what a later one decodes to.
+//!
+//! Decoding stops the moment that the output is full, and whatever follows in the input is neither read nor judged.
+//! That is wider than zlib in one respect only: zlib looks on past the end of a full output and may still refuse what
+//! it finds there.
+
+mod bits;
+mod copy;
+mod error;
+mod lengths;
+mod symbols;
+mod table;
+
+use bits::Bits;
+pub(crate) use error::InflateError;
+pub(crate) use table::Tables;
+
+/// Decodes `input`, a raw DEFLATE stream, until `output` is full.
+///
+/// `tables` may hold anything before the call. On failure what `output` holds is unspecified.
+///
+/// # Errors
+/// Says why `output` could not be filled. Bytes of `input` beyond those that filled it are not looked at.
+pub(crate) fn inflate(input: &[u8], output: &mut [u8], tables: &mut Tables) -> Result<(), InflateError> {
+    let mut bits = Bits::new(input);
+    let result = blocks(&mut bits, output, tables);
+    // Past the end of the input the bit reader supplies zeros. Whatever was made of them, the input ended.
+    if bits.overrun() { Err(InputEnded) } else { result }
 }
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum InflateError {
-    Stub,
-}
-impl core::fmt::Display for InflateError {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        f.write_str("stub")
+
+use InflateError::{BadBlockType, EndsEarly, InputEnded, StoredLengthMismatch};
+
+fn blocks(bits: &mut Bits<'_>, output: &mut [u8], tables: &mut Tables) -> Result<(), InflateError> {
+    let mut at = 0;
+    let mut last = false;
+    let mut holds_fixed = false;
+    // Bound: a turn takes at least three bits of the input, and the loop ends where the input does.
+    while at < output.len() {
+        if last {
+            return Err(EndsEarly);
+        }
+        bits.refill();
+        last = bits.take(1) != 0;
+        match bits.take(2) {
+            0 => at = stored(bits, output, at)?,
+            1 => {
+                if !holds_fixed {
+                    lengths::fixed(tables)?;
+                    holds_fixed = true;
+                }
+                at = symbols::decode(bits, output, at, tables)?;
+            }
+            2 => {
+                holds_fixed = false;
+                lengths::dynamic(bits, tables)?;
+                at = symbols::decode(bits, output, at, tables)?;
+            }
+            _ => return Err(BadBlockType),
+        }
+        if bits.overrun() {
+            return Err(InputEnded);
+        }
     }
+    Ok(())
 }
-pub(crate) fn inflate(_input: &[u8], _output: &mut [u8], _t: &mut Tables) -> Result<(), InflateError> {
-    Err(InflateError::Stub)
+
+/// Copies a stored block, or as much of it as there is room for, and returns where it ends in `output`.
+fn stored(bits: &mut Bits<'_>, output: &mut [u8], at: usize) -> Result<usize, InflateError> {
+    let header = bits.take_bytes(4).ok_or(InputEnded)?;
+    let [a, b, c, d] = *header.first_chunk().ok_or(InputEnded)?;
+    let length = u16::from_le_bytes([a, b]);
+    if length != !u16::from_le_bytes([c, d]) {
+        return Err(StoredLengthMismatch);
+    }
+    let room = output.get_mut(at..).unwrap_or_default();
+    let length = room.len().min(usize::from(length));
+    let bytes = bits.take_bytes(length).ok_or(InputEnded)?;
+    for (to, from) in room.iter_mut().zip(bytes) {
+        *to = *from;
+    }
+    Ok(at.saturating_add(length))
 }

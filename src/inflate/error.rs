@@ -1,0 +1,65 @@
+//! Why a stream could not fill its output.
+
+use core::fmt;
+
+/// Why a DEFLATE stream could not fill its output.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum InflateError {
+    /// The input ended before the output was full.
+    InputEnded,
+    /// The stream's last block ended before the output was full.
+    EndsEarly,
+    /// A block has the reserved type 3.
+    BadBlockType,
+    /// The two copies of a stored block's length disagree.
+    StoredLengthMismatch,
+    /// A block announces more literal/length or distance codes than the format has.
+    TooManyCodes,
+    /// A code's lengths describe more codewords than fit.
+    OversubscribedCode,
+    /// A code's lengths leave codewords unused.
+    IncompleteCode,
+    /// A code length is repeated where there is none yet, or past the last one.
+    BadLengthRepeat,
+    /// A block has no code for its own end.
+    NoEndOfBlock,
+    /// A literal/length codeword stands for nothing.
+    BadSymbol,
+    /// A distance codeword stands for nothing.
+    BadDistance,
+    /// A match starts before the first byte of the output.
+    DistanceTooFar,
+}
+
+impl fmt::Display for InflateError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::InputEnded => "the compressed data ends before the output is full",
+            Self::EndsEarly => "the last compressed block ends before the output is full",
+            Self::BadBlockType => "a compressed block has the reserved type 3",
+            Self::StoredLengthMismatch => "the two copies of a stored block's length disagree",
+            Self::TooManyCodes => "a compressed block announces more codes than the format has",
+            Self::OversubscribedCode => "a compressed block's code is over-subscribed",
+            Self::IncompleteCode => "a compressed block's code is incomplete",
+            Self::BadLengthRepeat => "a code length repeats where none came before, or past the last one",
+            Self::NoEndOfBlock => "a compressed block has no code for its own end",
+            Self::BadSymbol => "a compressed literal or length is not a symbol of its code",
+            Self::BadDistance => "a compressed distance is not a symbol of its code",
+            Self::DistanceTooFar => "a match reaches back before the start of the output",
+        })
+    }
+}
+
+impl core::error::Error for InflateError {}
+
+#[cfg(test)]
+mod tests {
+    use super::InflateError;
+
+    #[test]
+    fn display_is_one_clause_without_a_full_stop() {
+        let text = std::format!("{}", InflateError::EndsEarly);
+        assert_eq!(text, "the last compressed block ends before the output is full");
+    }
+}

@@ -1,0 +1,110 @@
+//! Devices that count what is asked of them, and that fail.
+
+use std::cell::Cell;
+use std::rc::Rc;
+
+use qcow1::{BlockRead, BlockSize};
+
+/// A device over bytes, with any block size, whose requests are counted and one of which may fail.
+pub struct TestDevice<'a> {
+    bytes: &'a [u8],
+    block_size: BlockSize,
+    pub log: Log,
+}
+
+/// What was asked of a device; a handle that outlives a loan of the device.
+#[derive(Clone, Default)]
+pub struct Log(Rc<Inner>);
+
+#[derive(Default)]
+struct Inner {
+    requests: Cell<u64>,
+    bytes: Cell<u64>,
+    fail_at: Cell<Option<u64>>,
+}
+
+impl Log {
+    pub fn requests(&self) -> u64 {
+        self.0.requests.get()
+    }
+
+    pub fn bytes(&self) -> u64 {
+        self.0.bytes.get()
+    }
+
+    /// Lets the request that comes after `count` others fail, once.
+    pub fn fail_after(&self, count: u64) {
+        self.0.fail_at.set(Some(self.requests() + count));
+    }
+
+    /// Whether a failure is still to come; if it was, it does not.
+    pub fn cancel_failure(&self) -> bool {
+        self.0.fail_at.take().is_some()
+    }
+}
+
+/// What a failing device says.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Broken;
+
+impl std::fmt::Display for Broken {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("broken")
+    }
+}
+
+impl std::error::Error for Broken {}
+
+impl embedded_io::Error for Broken {
+    fn kind(&self) -> embedded_io::ErrorKind {
+        embedded_io::ErrorKind::BrokenPipe
+    }
+}
+
+impl<'a> TestDevice<'a> {
+    pub fn new(bytes: &'a [u8], block_size: u32) -> Self {
+        Self {
+            bytes,
+            block_size: BlockSize::new(block_size).unwrap(),
+            log: Log::default(),
+        }
+    }
+}
+
+impl BlockRead for TestDevice<'_> {
+    type Error = Broken;
+
+    fn block_size(&self) -> BlockSize {
+        self.block_size
+    }
+
+    fn len(&mut self) -> Result<u64, Broken> {
+        Ok(self.bytes.len() as u64)
+    }
+
+    fn read_blocks(&mut self, lba: u64, buf: &mut [u8]) -> Result<(), Broken> {
+        let block = u64::from(self.block_size.bytes());
+        assert!(!buf.is_empty(), "an empty request");
+        assert_eq!(buf.len() as u64 % block, 0, "a request of broken blocks");
+        let start = lba.checked_mul(block).expect("an address past 64 bits");
+        let end = start + buf.len() as u64;
+        assert!(
+            end <= (self.bytes.len() as u64).next_multiple_of(block),
+            "a request past the last block: {start}..{end} of {}",
+            self.bytes.len()
+        );
+        let number = self.log.requests();
+        self.log.0.requests.set(number + 1);
+        self.log.0.bytes.set(self.log.bytes() + buf.len() as u64);
+        if self.log.0.fail_at.get() == Some(number) {
+            self.log.0.fail_at.set(None);
+            // What a failed transfer leaves behind is anything.
+            buf.fill(0xee);
+            return Err(Broken);
+        }
+        for (byte, at) in buf.iter_mut().zip(start as usize..) {
+            *byte = self.bytes.get(at).copied().unwrap_or(0);
+        }
+        Ok(())
+    }
+}

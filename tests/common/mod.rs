@@ -1,0 +1,52 @@
+//! What the tests share.
+#![allow(dead_code, unused_imports, reason = "each test file uses a part of it")]
+
+pub mod builder;
+pub mod devices;
+pub mod oracle;
+
+pub use builder::ImageBuilder;
+pub use devices::{Broken, Log, TestDevice};
+pub use oracle::{Layer, Oracle, Refusal, Rules};
+
+use qcow1::Error;
+
+/// The class of an error of the crate's; `None` for those that the oracle knows nothing of.
+pub fn class<E>(error: &Error<E>) -> Option<Refusal> {
+    Some(match error {
+        Error::NotQcow => Refusal::NotQcow,
+        Error::Unsupported(_) => Refusal::Unsupported,
+        Error::Corrupt(_) => Refusal::Corrupt,
+        Error::OutOfRange => Refusal::OutOfRange,
+        Error::BackingRequired => Refusal::BackingRequired,
+        Error::KeyRequired => Refusal::KeyRequired,
+        _ => return None,
+    })
+}
+
+/// Bytes that are different in every cluster and every sector, and deflate well.
+pub fn pattern(seed: u8, len: usize) -> Vec<u8> {
+    (0..len)
+        .map(|i| seed ^ (i / 512) as u8 ^ (i / 64 % 8 * 16) as u8 | 1)
+        .collect()
+}
+
+/// A generator of numbers that look random: xorshift64*.
+pub struct Random(pub u64);
+
+impl Random {
+    pub fn next(&mut self) -> u64 {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        self.0.wrapping_mul(0x2545_f491_4f6c_dd1d)
+    }
+
+    pub fn below(&mut self, end: u64) -> u64 {
+        (u128::from(self.next()) * u128::from(end) >> 64) as u64
+    }
+
+    pub fn bytes(&mut self, len: usize) -> Vec<u8> {
+        (0..len).map(|_| (self.next() >> 56) as u8).collect()
+    }
+}
