@@ -109,10 +109,11 @@ pub(crate) struct Open {
     /// The memory to lend to each image, mostly for its tables
     #[arg(long, value_name = "BYTES", default_value = "4M", value_parser = text::number)]
     pub(crate) memory: u64,
-    /// A file with the password of an encrypted image; repeat it for a chain, top first
+    /// A file with the password of the next encrypted image, top first; repeat it for a chain
     ///
-    /// The password is the file's first line. It is no argument because other users
-    /// can see those. Reserved: this version does not decrypt yet.
+    /// The password is the file's first line, without its end. It is no argument because
+    /// other users can see those. Nothing in an image tells a wrong password: what it
+    /// reads is garbage.
     #[arg(long, value_name = "FILE", verbatim_doc_comment)]
     pub(crate) password_file: Vec<PathBuf>,
 }

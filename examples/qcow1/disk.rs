@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 
-use qcow1::{BlockRead, Chain, Error, Extent, ExtentKind, Image, OpenOptions, Probe, PushReason};
+use qcow1::{BlockRead, Chain, Error, Extent, ExtentKind, Header, Image, Key, OpenOptions, Probe, PushReason};
 
 use crate::args::{Backing, Declared, Open};
 use crate::failure::{Failure, explain};
@@ -24,6 +24,8 @@ pub(crate) struct Disk {
     chain: Chain<'static, File, DEPTH>,
     /// The file of each image of the chain.
     files: Vec<Source>,
+    /// How many of its images have been given passwords.
+    encrypted: usize,
 }
 
 struct Source {
@@ -45,6 +47,7 @@ impl Disk {
         let mut disk = Self {
             chain: Chain::new(),
             files: Vec::new(),
+            encrypted: 0,
         };
         disk.push(image.to_owned(), &Format::Qcow, open)?;
         Ok(disk)
@@ -68,7 +71,14 @@ impl Disk {
                 })?;
             }
         }
-        Ok(disk)
+        // A password that is left over would be one that the user believes to be in use.
+        match open.password_file.get(disk.encrypted) {
+            None => Ok(disk),
+            Some(password) => {
+                let message = "holds a password, but there is no encrypted image left that it could be for";
+                Err(Failure::of(password, message))
+            }
+        }
     }
 
     /// The size of the guest's disk in bytes.
@@ -138,7 +148,7 @@ impl Disk {
             let message = "is in the chain of backing files already: the chain is a loop";
             return Err(Failure::of(&path, message));
         }
-        let image = match format {
+        let mut image = match format {
             Format::Raw => raw_image(file, &path)?,
             Format::Qcow => qcow_image(file, &path, open)?,
             Format::Probed => match probe(&mut file).map_err(|error| Failure::of(&path, explain(&Error::Io(error))))? {
@@ -147,6 +157,12 @@ impl Disk {
                 _ => qcow_image(file, &path, open)?,
             },
         };
+        if image.header().is_some_and(Header::is_encrypted)
+            && let Some(password) = open.password_file.get(self.encrypted)
+        {
+            image.unlock(&key_in(password)?);
+            self.encrypted += 1;
+        }
         self.chain.push(image).map_err(|refused| match refused.reason {
             PushReason::Full => Failure::of(&path, format_args!("lies too deep: a chain has at most {DEPTH} images")),
             PushReason::NotNamed => {
@@ -225,7 +241,6 @@ pub(crate) fn try_qcow_image(
     path: &Path,
     open: &Open,
 ) -> Result<Result<Image<'static, File>, Error<io::Error>>, Failure> {
-    refuse_passwords(path, open)?;
     let options = OpenOptions::new().salvage(open.salvage);
     Ok(options
         .open(file, lend(path, open.memory)?)
@@ -241,15 +256,11 @@ fn raw_image(file: File, path: &Path) -> Result<Image<'static, File>, Failure> {
     Image::raw(file, &mut []).map_err(|refused| Failure::of(path, explain(refused.error())))
 }
 
-/// The one place that knows that there is no decryption yet.
-fn refuse_passwords(path: &Path, open: &Open) -> Result<(), Failure> {
-    match open.password_file.first() {
-        None => Ok(()),
-        Some(_) => Err(Failure::of(
-            path,
-            "--password-file is reserved: this version of the tool does not decrypt images yet",
-        )),
-    }
+/// The key that a file's first line is the password of.
+fn key_in(path: &Path) -> Result<Key, Failure> {
+    let text = fs::read(path).map_err(|error| Failure::of(path, format_args!("cannot be read: {error}")))?;
+    let line = text.split(|byte| *byte == b'\n').next().unwrap_or_default();
+    Ok(Key::from_passphrase(line.strip_suffix(b"\r").unwrap_or(line)))
 }
 
 /// Memory for one image, for as long as the tool runs. A chain's images are few, so none is ever given back.

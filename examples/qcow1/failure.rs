@@ -69,7 +69,7 @@ pub(crate) fn explain(error: &Error<io::Error>) -> String {
         Error::BackingRequired => "the image has a hole there and names a backing file: pass --backing raw:FILE or \
                                    --backing qcow:FILE, or --follow if you trust the image"
             .to_owned(),
-        Error::KeyRequired => "the cluster is encrypted, which this version of the tool does not decrypt".to_owned(),
+        Error::KeyRequired => "the cluster is encrypted: pass --password-file FILE".to_owned(),
         other => other.to_string(),
     }
 }

@@ -96,7 +96,8 @@ impl<'a> Bits<'a> {
         self.supplied.wrapping_mul(8) > self.count()
     }
 
-    fn count(&self) -> usize {
+    #[inline(always)]
+    pub(super) fn count(&self) -> usize {
         word(self.count & (usize::BITS - 1))
     }
 }

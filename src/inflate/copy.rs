@@ -2,21 +2,22 @@
 
 use super::InflateError::{self, DistanceTooFar};
 
-/// Most matches are no longer than this, and go in one piece.
-const PIECE: usize = 32;
+/// Bytes that are copied at a time.
+const STEP: usize = 16;
 
 /// Copies `length` bytes from `distance` back to `at`, or as many as there is room for. Returns where they end. Behind
 /// them, bytes that are not decoded yet may be overwritten.
 #[inline(always)]
 pub(super) fn copy_match(output: &mut [u8], at: usize, length: usize, distance: usize) -> Result<usize, InflateError> {
-    let (done, room) = output.split_at_mut_checked(at).ok_or(DistanceTooFar)?;
-    let start = done.len().checked_sub(distance).ok_or(DistanceTooFar)?;
-    let source = done.get(start..).unwrap_or_default();
-    if length <= PIECE
-        && let Some(from) = source.first_chunk::<PIECE>()
-        && let Some(to) = room.first_chunk_mut::<PIECE>()
+    let start = at.checked_sub(distance).ok_or(DistanceTooFar)?;
+    // Most matches go in two steps, unless a step would read what the same step is to write.
+    if length <= 2 * STEP
+        && distance >= length.min(STEP)
+        && let Some(room) = output.get_mut(at..)
+        && room.len() >= 2 * STEP
     {
-        *to = *from;
+        step(output, start, at);
+        step(output, start.wrapping_add(STEP), at.wrapping_add(STEP));
         return Ok(at.wrapping_add(length));
     }
     Ok(copy_any(output, at, length, distance))
@@ -25,24 +26,52 @@ pub(super) fn copy_match(output: &mut [u8], at: usize, length: usize, distance: 
 /// The same for a `distance` that is known to be within the output, whatever the length and however near the end.
 #[inline(never)]
 fn copy_any(output: &mut [u8], at: usize, length: usize, distance: usize) -> usize {
-    let end = at.saturating_add(length).min(output.len());
-    let span = output.get_mut(at.saturating_sub(distance)..end).unwrap_or_default();
+    let start = at.wrapping_sub(distance);
+    let end = at.wrapping_add(length);
+    match output.get_mut(start..end.wrapping_add(2 * STEP)) {
+        Some(span) => repeat(span, distance),
+        None => {
+            // Near the end of the output, byte by byte. Bound: 258 turns, the longest match.
+            let end = end.min(output.len());
+            for to in at..end {
+                let byte = output.get(to.wrapping_sub(distance)).copied().unwrap_or(0);
+                if let Some(to) = output.get_mut(to) {
+                    *to = byte;
+                }
+            }
+            return end;
+        }
+    }
+    end
+}
+
+/// Repeats the first `distance` bytes of `span` all over it, but for less than two steps at its end, which may or may
+/// not be overwritten.
+fn repeat(span: &mut [u8], distance: usize) {
+    // What is repeated so far is a source too, so that no step need be shorter than the others.
+    let mut whole = distance;
     if distance == 1 {
         let byte = span.first().copied().unwrap_or(0);
         span.fill(byte);
-        return end;
+        return;
     }
-    // The source and what was copied of it so far repeat every `distance` bytes, so all of it is source again.
-    let mut whole = distance.max(1);
-    // Bound: 9 turns, as `whole` doubles, until 258 bytes are copied.
-    while let Some((source, room)) = span.split_at_mut_checked(whole)
-        && !room.is_empty()
+    // Bound: 4 turns, for `whole` doubles. A distance is at least 1.
+    while whole < STEP && whole != 0 {
+        step(span, 0, whole);
+        whole = whole.wrapping_mul(2);
+    }
+    let last = span.len().saturating_sub(2 * STEP).saturating_sub(whole);
+    // Bound: 17 turns, as the longest match has 258 bytes.
+    for from in (0..last).step_by(STEP) {
+        step(span, from, from.wrapping_add(whole));
+    }
+}
+
+#[inline(always)]
+fn step(span: &mut [u8], from: usize, to: usize) {
+    if let Some(&bytes) = span.get(from..).and_then(<[u8]>::first_chunk::<STEP>)
+        && let Some(to) = span.get_mut(to..).and_then(<[u8]>::first_chunk_mut::<STEP>)
     {
-        let length = source.len().min(room.len());
-        if let (Some(from), Some(to)) = (source.get(..length), room.get_mut(..length)) {
-            to.copy_from_slice(from);
-        }
-        whole = whole.wrapping_add(length);
+        *to = bytes;
     }
-    end
 }

@@ -5,7 +5,7 @@ use core::fmt;
 /// Why a DEFLATE stream could not fill its output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum InflateError {
+pub(crate) enum InflateError {
     /// The input ended before the output was full.
     InputEnded,
     /// The stream's last block ended before the output was full.

@@ -62,7 +62,9 @@ fn run(bits: &mut Bits<'_>, output: &mut [u8], mut at: usize, tables: &Tables) -
         }
         let length = value(bits, entry, false);
 
-        bits.refill();
+        if bits.count() < 28 {
+            bits.refill();
+        }
         let mut entry = first_level(&tables.distance, bits, DISTANCE_BITS);
         if entry.is_special() {
             if entry.is_link() {

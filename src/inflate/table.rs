@@ -59,8 +59,8 @@ impl Entry {
         Self((repeat << 24) | (length << 16) | extra_bits)
     }
 
-    const fn literal(literal: u32) -> Self {
-        Self(LITERAL | (literal << 8))
+    fn literal(literal: u32, code_bits: u32) -> Self {
+        Self(LITERAL | (literal << 8) | code_bits)
     }
 
     fn link(bits: u32, start: usize, index_bits: u32) -> Self {
@@ -68,11 +68,9 @@ impl Entry {
         Self((start << 16) | SPECIAL | LINK | (index_bits << 8) | bits)
     }
 
-    /// With the length of its codeword added, which a literal does not keep apart.
-    #[inline(always)]
+    /// With the length of its codeword added. Not for literals.
     fn coded(self, code_bits: u32) -> Self {
-        let apart = if self.is_literal() { 0 } else { code_bits << 8 };
-        Self(self.0.wrapping_add(code_bits | apart))
+        Self(self.0.wrapping_add(code_bits | (code_bits << 8)))
     }
 
     /// Bits to take for codeword and extra bits, in the lowest 8 bits; above them is something else.
@@ -154,33 +152,31 @@ pub(super) fn build(
 ) -> Result<(), InflateError> {
     let longest = check(counts, alphabet.may_be_lone)?;
     sort(lengths, counts, sorted);
-    let mut symbols =
-        sorted
-            .iter()
-            .skip(usize::from(counts[0]))
-            .map(|&symbol| match symbol.checked_sub(alphabet.literals) {
-                None => Entry::literal(u32::from(symbol)),
-                Some(other) => alphabet
-                    .others
-                    .get(usize::from(other))
-                    .copied()
-                    .unwrap_or(Entry::INVALID),
-            });
+    let mut symbols = sorted.get(usize::from(counts[0])..).unwrap_or_default().iter();
+    let mut code = Codeword { value: 0, index: 0 };
 
-    // Codewords count up from their first bit, which is the lowest of an index. So a table for codewords of up to n
-    // bits is two copies of the one for n - 1, and then those of n bits are put in, each in one place.
-    let mut code = 0;
-    if let Some(first) = table.first_mut() {
-        *first = Entry::INVALID;
+    // A table for codewords of up to n bits is two copies of the one for n - 1, and then those of n bits are put in,
+    // each in one place. A complete code leaves no place out, and one that is allowed to be incomplete the second.
+    if let Some(start) = table.first_chunk_mut() {
+        *start = [Entry::INVALID; 2];
     }
+    // Below the shortest codeword there is nothing to copy, unless there is hardly a code.
+    let mut started = longest <= 1;
     // Bound: 10 turns, with no more codewords in all than there are symbols.
     for (bits, &count) in (1..=alphabet.first_bits).zip(counts.iter().skip(1)) {
-        double(table, ones(bits).wrapping_add(1) >> 1);
-        for entry in symbols.by_ref().take(usize::from(count)) {
-            if let Some(slot) = table.get_mut(code) {
-                *slot = entry.coded(bits);
+        code.lengthen();
+        if started {
+            double(table, 1_usize.wrapping_shl(bits) >> 1);
+        }
+        if count == 0 {
+            continue;
+        }
+        started = true;
+        for &symbol in symbols.by_ref().take(usize::from(count)) {
+            if let Some(slot) = table.get_mut(code.index) {
+                *slot = alphabet.entry(symbol, bits);
             }
-            code = successor(code, bits);
+            code.advance(bits);
         }
     }
 
@@ -194,37 +190,77 @@ pub(super) fn build(
     // Bound: 8 turns, with no more codewords in all than there are symbols.
     for bits in alphabet.first_bits.wrapping_add(1)..=longest {
         let own_bits = bits.wrapping_sub(alphabet.first_bits);
+        code.lengthen();
         let mut left = counts.get(word(bits)).copied().unwrap_or(0);
-        for entry in symbols.by_ref().take(usize::from(left)) {
-            if code & first_mask != level.prefix {
+        for &symbol in symbols.by_ref().take(usize::from(left)) {
+            let index = code.index;
+            if index & first_mask != level.prefix {
                 let bits = second_level_bits(counts, bits, left, own_bits);
                 level = Level {
-                    prefix: code & first_mask,
+                    prefix: index & first_mask,
                     start: free,
                     bits,
                 };
-                free = free.wrapping_add(ones(bits).wrapping_add(1));
+                free = free.wrapping_add(1_usize.wrapping_shl(bits));
                 if let Some(slot) = table.get_mut(level.prefix) {
                     *slot = Entry::link(alphabet.first_bits, level.start, level.bits);
                 }
             }
-            let end = level.start.wrapping_add(ones(level.bits).wrapping_add(1));
-            let start = level.start.wrapping_add(code.wrapping_shr(alphabet.first_bits));
-            let entry = entry.coded(own_bits);
+            let end = level.start.wrapping_add(1_usize.wrapping_shl(level.bits));
+            let start = level.start.wrapping_add(index.wrapping_shr(alphabet.first_bits));
+            let entry = alphabet.entry(symbol, own_bits);
             // Bound: 128 places, the size of the largest second level.
             for slot in table
                 .get_mut(start..end)
                 .unwrap_or_default()
                 .iter_mut()
-                .step_by(ones(own_bits).wrapping_add(1))
+                .step_by(1_usize.wrapping_shl(own_bits))
             {
                 *slot = entry;
             }
-            code = successor(code, bits);
+            code.advance(bits);
             left = left.wrapping_sub(1);
         }
     }
     Ok(())
+}
+
+impl Alphabet {
+    /// The entry of a symbol whose codeword has `code_bits` bits more than were taken already.
+    #[inline(always)]
+    fn entry(&self, symbol: u16, code_bits: u32) -> Entry {
+        match symbol.checked_sub(self.literals) {
+            None => Entry::literal(u32::from(symbol), code_bits),
+            Some(other) => match self.others.get(usize::from(other)) {
+                Some(entry) => entry.coded(code_bits),
+                None => Entry::INVALID,
+            },
+        }
+    }
+}
+
+/// A codeword, as the number that it counts up to and as an index: its first bit is the highest of one, the lowest of
+/// the other.
+struct Codeword {
+    value: u32,
+    index: usize,
+}
+
+impl Codeword {
+    /// One bit more, a zero.
+    #[inline(always)]
+    fn lengthen(&mut self) {
+        self.value = self.value.wrapping_shl(1);
+    }
+
+    /// The next one of `bits` bits. After the last one the index is 0.
+    #[inline(always)]
+    fn advance(&mut self, bits: u32) {
+        self.value = self.value.wrapping_add(1);
+        // Counting up turns over the last ones and the zero before them: in the index, so many of the highest bits.
+        let kept = (ones(bits) >> 1).wrapping_shr(self.value.trailing_zeros());
+        self.index ^= ones(bits) ^ kept;
+    }
 }
 
 /// The second level being filled: the first-level index that leads there, where it starts, and its index bits.
@@ -264,13 +300,26 @@ fn sort(lengths: &[u8], counts: &[u16; 16], sorted: &mut [u16; 288]) {
         *next = sum;
         sum = sum.wrapping_add(count);
     }
-    // Bound: 288 turns.
-    for (symbol, &length) in (0..288).zip(lengths) {
+    let (eights, tail) = lengths.as_chunks::<8>();
+    // Bound: 36 turns of 8. Where no symbol of 8 has a codeword, which is common, there is nothing to do.
+    for (first, eight) in (0..288).step_by(8).zip(eights) {
+        if *eight != [0; 8] {
+            place(first, eight, &mut next, sorted);
+        }
+    }
+    place(u16::try_from(lengths.len() & !7).unwrap_or(0), tail, &mut next, sorted);
+}
+
+/// Puts symbols from `first` on in their places: `next` is the next place for each length.
+#[inline(always)]
+fn place(first: u16, lengths: &[u8], next: &mut [u16; 16], sorted: &mut [u16; 288]) {
+    // Bound: 8 turns, for that is how long `lengths` is at most.
+    for (offset, &length) in (0..8).zip(lengths) {
         let Some(next) = next.get_mut(usize::from(length & 15)) else {
             continue;
         };
         if let Some(slot) = sorted.get_mut(usize::from(*next)) {
-            *slot = symbol;
+            *slot = first.wrapping_add(offset);
         }
         *next = next.wrapping_add(1);
     }
@@ -283,15 +332,6 @@ fn double(table: &mut [Entry], size: usize) {
         && let Some(copy) = rest.get_mut(..size)
     {
         copy.copy_from_slice(done);
-    }
-}
-
-/// The codeword after `code`, both of `bits` bits and with their first bit lowest. After the last one, itself.
-#[inline(always)]
-fn successor(code: usize, bits: u32) -> usize {
-    match (code ^ ones(bits)).checked_ilog2() {
-        Some(bit) => (code & ones(bit)) | ones(bit).wrapping_add(1),
-        None => code,
     }
 }
 

@@ -20,14 +20,24 @@ pub fn tool() -> Command {
     Command::new(tool_path())
 }
 
-/// Cargo tells tests where binaries are, but not where examples are: beside the directory of the test itself.
+/// Where the tool is.
 pub fn tool_path() -> PathBuf {
+    example_path("qcow1")
+}
+
+/// Another of the examples.
+pub fn example(name: &str) -> Command {
+    Command::new(example_path(name))
+}
+
+/// Cargo tells tests where binaries are, but not where examples are: beside the directory of the test itself.
+fn example_path(name: &str) -> PathBuf {
     let test = std::env::current_exe().unwrap();
     let built = test.parent().and_then(Path::parent).unwrap().join("examples");
-    let path = built.join("qcow1").with_extension(std::env::consts::EXE_EXTENSION);
+    let path = built.join(name).with_extension(std::env::consts::EXE_EXTENSION);
     assert!(
         path.exists(),
-        "{} is missing: `cargo test` builds it, and so does `cargo build --example qcow1`",
+        "{} is missing: `cargo test` builds it, and so does `cargo build --example {name}`",
         path.display()
     );
     path

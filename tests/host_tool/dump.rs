@@ -216,7 +216,7 @@ fn salvage_reads_zeros_past_the_end_of_the_file() {
 }
 
 #[test]
-fn encrypted_clusters_are_refused() {
+fn encrypted_clusters_are_refused_without_a_password() {
     let place = Place::new();
     place.write("secret.qcow", image().field(36, &1_u32.to_be_bytes()).build());
     let error = place.error(&["dump", "secret.qcow", "out"]);
@@ -224,6 +224,44 @@ fn encrypted_clusters_are_refused() {
         error.starts_with("secret.qcow: at guest offset 0x5000: the cluster is encrypted"),
         "{error}"
     );
+}
+
+/// An image of the repository's.
+fn committed(name: &str) -> String {
+    format!("{}/tests/data/{name}", env!("CARGO_MANIFEST_DIR"))
+}
+
+/// The digest that stands beside the images of the repository.
+fn digest(name: &str) -> String {
+    let digests = std::fs::read_to_string(committed("SHA256")).unwrap();
+    let line = digests.lines().find(|line| line.ends_with(name)).unwrap();
+    line.split_once(' ').unwrap().0.to_owned()
+}
+
+fn sha256(bytes: &[u8]) -> String {
+    use sha2::Digest;
+    sha2::Sha256::digest(bytes)
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
+}
+
+#[test]
+fn encrypted_clusters_are_decrypted_with_the_first_line_of_the_password_file() {
+    let place = Place::new();
+    let image = committed("encrypted.qcow");
+    for password in ["passphrase", "passphrase\n", "passphrase\r\nanother line\n"] {
+        place.write("password", password);
+        let bytes = place.output(&["dump", &image, "-", "--password-file", "password"]);
+        assert_eq!(sha256(&bytes), digest("encrypted.qcow"));
+    }
+}
+
+#[test]
+fn compressed_clusters_are_inflated() {
+    let place = Place::new();
+    let bytes = place.output(&["dump", &committed("compressed.qcow"), "-"]);
+    assert_eq!(sha256(&bytes), digest("compressed.qcow"));
 }
 
 #[test]

@@ -130,12 +130,15 @@ fn too_little_memory_says_how_much_is_needed() {
 }
 
 #[test]
-fn passwords_are_not_taken_yet() {
+fn a_password_that_no_image_is_there_for_is_an_error() {
     let place = Place::new();
     place.write("image.qcow", Qcow::new(SPAN).build());
     place.write("password", "secret\n");
     let error = place.error(&["dump", "image.qcow", "-", "--password-file", "password"]);
-    assert!(error.starts_with("image.qcow: --password-file is reserved"), "{error}");
+    assert!(error.starts_with("password: holds a password, but"), "{error}");
+    place.write("secret.qcow", Qcow::new(SPAN).field(36, &1_u32.to_be_bytes()).build());
+    let error = place.error(&["dump", "secret.qcow", "-", "--password-file", "missing"]);
+    assert!(error.starts_with("missing: cannot be read"), "{error}");
 }
 
 #[cfg(unix)]

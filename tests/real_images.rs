@@ -1,0 +1,125 @@
+//! Images that qemu-img made, committed with their recipe (`tests/data/make.sh`) and the digests of their contents.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::path::PathBuf;
+
+use qcow1::{Chain, ExtentKind, Image, Key};
+use sha2::{Digest, Sha256};
+
+fn data(name: &str) -> PathBuf {
+    [env!("CARGO_MANIFEST_DIR"), "tests", "data", name].iter().collect()
+}
+
+/// The digest that stands in `SHA256` for an image's contents.
+fn digest(name: &str) -> String {
+    let digests = std::fs::read_to_string(data("SHA256")).unwrap();
+    let digests: HashMap<_, _> = digests
+        .lines()
+        .filter_map(|line| line.split_once("  "))
+        .map(|(digest, name)| (name, digest))
+        .collect();
+    digests[name].to_owned()
+}
+
+/// Reads the disk of a chain of images, top first, in pieces of some size, and compares its digest.
+fn reads(names: &[&str], key: Option<&Key>) {
+    for (memory, step) in [(20_000, 1 << 20), (1 << 20, 4096), (9000, 5003)] {
+        let mut memories: Vec<Vec<u8>> = names.iter().map(|_| vec![0; memory]).collect();
+        let mut chain: Chain<'_, File, 3> = Chain::new();
+        for (name, memory) in names.iter().zip(&mut memories) {
+            let file = File::open(data(name)).unwrap();
+            let mut image = if name.ends_with(".raw") {
+                Image::raw(file, memory).unwrap()
+            } else {
+                Image::open(file, memory).unwrap()
+            };
+            if let Some(key) = key {
+                image.unlock(key);
+            }
+            chain.push(image).unwrap();
+        }
+        let has_compressed = chain.images_mut()[0]
+            .extents()
+            .any(|extent| matches!(extent.unwrap().kind, ExtentKind::Compressed { .. }));
+        if has_compressed && memory < 17_000 {
+            continue;
+        }
+        let mut hash = Sha256::new();
+        let mut offset = 0;
+        while offset < chain.len() {
+            let len = (chain.len() - offset).min(step);
+            let mut bytes = vec![0xcc; len as usize];
+            chain.read_at(offset, &mut bytes).unwrap();
+            hash.update(&bytes);
+            offset += len;
+        }
+        let found: String = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+        assert_eq!(found, digest(names[0]), "{names:?}, {memory} bytes lent, {step} a read");
+    }
+}
+
+#[test]
+fn plain() {
+    reads(&["plain.qcow"], None);
+}
+
+#[test]
+fn sparse() {
+    reads(&["sparse.qcow"], None);
+}
+
+#[test]
+fn written_backwards() {
+    reads(&["scattered.qcow"], None);
+}
+
+#[test]
+fn an_overlay_of_512_byte_clusters_and_32_kib_tables() {
+    reads(&["overlay.qcow", "overlay-base.qcow"], None);
+}
+
+#[test]
+fn a_chain_of_three_on_a_raw_base() {
+    reads(&["chain-top.qcow", "chain-middle.qcow", "chain-base.raw"], None);
+}
+
+#[test]
+fn a_size_that_ends_inside_a_cluster() {
+    reads(&["odd.qcow"], None);
+}
+
+#[test]
+fn a_560_byte_file_of_nothing() {
+    assert_eq!(std::fs::metadata(data("empty.qcow")).unwrap().len(), 560);
+    reads(&["empty.qcow"], None);
+}
+
+#[test]
+fn compressed() {
+    reads(&["compressed.qcow"], None);
+}
+
+#[test]
+fn encrypted() {
+    reads(&["encrypted.qcow"], Some(&Key::from_passphrase(b"passphrase")));
+}
+
+#[test]
+fn a_disk_with_a_file_system() {
+    reads(&["disk.qcow"], None);
+}
+
+#[test]
+fn backing_names_are_those_that_qemu_was_given() {
+    for (image, name) in [
+        ("overlay.qcow", "overlay-base.qcow"),
+        ("chain-top.qcow", "chain-middle.qcow"),
+        ("chain-middle.qcow", "chain-base.raw"),
+    ] {
+        let mut memory = [0; 512];
+        let mut buf = [0; 1023];
+        let mut image = Image::open(File::open(data(image)).unwrap(), &mut memory).unwrap();
+        assert_eq!(image.backing_name(&mut buf).unwrap(), Some(name.as_bytes()));
+    }
+}
