@@ -80,7 +80,7 @@ pub(crate) fn push<I, const DEPTH: usize>(
 }
 
 impl<'m, D: BlockRead, const DEPTH: usize> Chain<'m, D, DEPTH> {
-    /// A chain of no images: a disk of 0 bytes.
+    /// A chain of no images: every read of it is [`Error::OutOfRange`].
     #[must_use]
     pub const fn new() -> Self {
         Self { images: Vec::new() }
