@@ -57,3 +57,14 @@ same_disk() {
     digest=$(sha256sum "$3" | cut -d ' ' -f 1)
     grep -q "^$2: sha256 $digest" "$1" || fail "The disk '$2' does not have the host's sha256, $digest."
 }
+
+# fat_disk FILE: a raw disk of 16 MiB with one partition from 1 MiB on, which is an empty FAT volume.
+fat_disk() {
+    need mformat "mtools"
+    rm -f "$1"
+    truncate -s 16M "$1"
+    # Active, type 0x0e (FAT16 by block address), 30720 sectors from sector 2048 on; then the MBR's signature.
+    printf '\200\0\0\0\016\0\0\0\0\010\0\0\0\170\0\0' | dd of="$1" bs=1 seek=446 conv=notrunc status=none
+    printf '\125\252' | dd of="$1" bs=1 seek=510 conv=notrunc status=none
+    mformat -i "$1@@1M" -T 30720 -h 16 -s 63 -c 4 -N 1 ::
+}
