@@ -35,8 +35,8 @@ bare_cargo() {
     fi
 }
 
-# boot CONSOLE STATUS QEMU...: runs a machine for a minute at most, its console in a file, which is shown unless the
-# machine ends with that status.
+# boot CONSOLE STATUS QEMU...: runs a machine for a minute at most, its console in a file. Unless it ends with that
+# status, the console is shown.
 boot() {
     console=$1
     expected=$2
@@ -49,13 +49,15 @@ boot() {
         [ "$status" -ne 124 ] || fail "The machine did not stop within a minute; its console is above."
         fail "The machine stopped with status $status, not $expected; its console is above."
     fi
-    cat "$console"
 }
 
 # same_disk CONSOLE NAME RAW: the console has a line 'NAME: sha256 DIGEST' with the digest of the raw disk.
 same_disk() {
     digest=$(sha256sum "$3" | cut -d ' ' -f 1)
-    grep -q "^$2: sha256 $digest" "$1" || fail "The disk '$2' does not have the host's sha256, $digest."
+    grep -q "^$2: sha256 $digest" "$1" || {
+        cat "$1" >&2
+        fail "The disk '$2' does not have the host's sha256, $digest; the console is above."
+    }
 }
 
 # fat_disk FILE: a raw disk of 16 MiB with one partition from 1 MiB on, which is an empty FAT volume.

@@ -38,6 +38,7 @@ done
 boot console.log 0 qemu-system-arm -machine mps2-an386 -cpu cortex-m4 -display none -serial null -monitor none \
     -semihosting-config enable=on,target=native \
     $flash -kernel "$program"
+cat console.log
 same_disk console.log plain plain.raw
 same_disk console.log compressed compressed.raw
 same_disk console.log 'chain of three' top.raw

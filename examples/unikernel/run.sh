@@ -28,6 +28,7 @@ machine() {
     # shellcheck disable=SC2086
     boot "$name.log" 0 qemu-system-riscv64 -machine virt -m 64M -bios none -nographic -kernel "$program" \
         -global virtio-mmio.force-legacy=false $disks
+    cat "$name.log"
     same_disk "$name.log" disk "$raw"
     mcopy -i "$raw@@1M" ::HELLO.TXT - | while IFS= read -r line; do
         grep -qxF "$line" "$name.log" || fail "The console does not have the file's line '$line'."
