@@ -54,7 +54,8 @@ symbol_size() {
 # Names as they are written in Rust, without crates and type arguments.
 readable() {
     llvm-cxxfilt | sed -E -e 's/footprint:://g' -e 's/qcow1::([a-z0-9_]+::)*//g' -e 's/embedded_io:://g' \
-        -e 's/core::([a-z]+::)*//g' -e 's/<Device(, [A-Za-z0-9]+)?>//g' -e 's/<(Image|Chain)>//g'
+        -e 's/core::([a-z]+::)*//g' -e 's/<Device(, [A-Za-z0-9]+)?>//g' -e 's/(::<.*>|::)`/`/' \
+        -e 's/`<([A-Za-z]+)>::/`\1::/' -e 's/`<(.*) as ([A-Za-z]+)>::([a-z_]+)`/`\1::\3`/'
 }
 
 # figure NAME VALUE: a figure, kept for the comparison with its budget.

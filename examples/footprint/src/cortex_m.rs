@@ -31,7 +31,9 @@ fn images() -> &'static [u8] {
 
 /// A driver: NOR flash, so each byte can be addressed.
 fn flash<const START: usize>(lba: u64, buf: &mut [u8]) -> Result<(), DeviceError> {
-    let from = usize::try_from(lba).ok().and_then(|lba| images().get(START..)?.get(lba..)?.get(..buf.len()));
+    let from = usize::try_from(lba)
+        .ok()
+        .and_then(|lba| images().get(START..)?.get(lba..)?.get(..buf.len()));
     buf.copy_from_slice(from.ok_or(DeviceError(1))?);
     Ok(())
 }
@@ -69,8 +71,7 @@ fn run() -> Result<(), Failure> {
     digest("compressed", API.len, API.reader.read_at, &mut disk)?;
 
     // The least memory that opens an image.
-    let [top, middle, base] =
-        singleton!(: [[u8; 512]; 3] = [[0; 512]; 3]).ok_or(Failure::OutOfRange)?;
+    let [top, middle, base] = singleton!(: [[u8; 512]; 3] = [[0; 512]; 3]).ok_or(Failure::OutOfRange)?;
     let mut disks = (API.chain)();
     let mut push = |disk| (API.push)(&mut disks, disk).map_err(|_| Failure::BackingRequired);
     push(open("top", device(TOP, flash::<{ TOP.0 }>), top)?)?;

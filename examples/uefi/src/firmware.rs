@@ -82,7 +82,11 @@ pub fn disks() -> uefi::Result<impl Iterator<Item = Disk>> {
         } else {
             None
         };
-        Some(Disk { io, block_size, aligned })
+        Some(Disk {
+            io,
+            block_size,
+            aligned,
+        })
     }))
 }
 
@@ -137,7 +141,11 @@ static PATH: [u8; 24] = {
     const VENDOR: Guid = guid!("b0f4a2c6-51d3-4e0b-9a57-7163f00d0c01");
     let mut path = [0; 24];
     path.split_at_mut(4).0.copy_from_slice(&NODE);
-    path.split_at_mut(4).1.split_at_mut(16).0.copy_from_slice(&VENDOR.to_bytes());
+    path.split_at_mut(4)
+        .1
+        .split_at_mut(16)
+        .0
+        .copy_from_slice(&VENDOR.to_bytes());
     path.split_at_mut(20).1.copy_from_slice(&END);
     path
 };
@@ -180,11 +188,10 @@ pub fn publish<G: GuestRead<Error: Copy> + 'static>(guest: G) -> uefi::Result<&'
         });
         &*place
     };
-    let path: *const [u8; 24] = &raw const PATH;
     // SAFETY: each interface is of the type that its GUID stands for, and lives for ever. The path comes first, so that
     // the handle has both when drivers look at the disk.
     let handle = unsafe {
-        let handle = boot::install_protocol_interface(None, &DevicePath::GUID, path.cast::<c_void>())?;
+        let handle = boot::install_protocol_interface(None, &DevicePath::GUID, (&raw const PATH).cast::<c_void>())?;
         boot::install_protocol_interface(Some(handle), &BlockIO::GUID, place.cast::<c_void>())?
     };
     this.handle.set(Some(handle));
@@ -198,9 +205,19 @@ impl<G: GuestRead<Error: Copy>> Published<G> {
         self.handle.get().unwrap_or(boot::image_handle())
     }
 
-    /// What made the last read fail, if one did.
-    pub fn fault(&self) -> Option<Error<G::Error>> {
-        self.fault.get()
+    /// Takes the disk away from the firmware, and tells what made a read fail, if one did.
+    pub fn withdraw(&'static self) -> uefi::Result<Option<Error<G::Error>>> {
+        let handle = self.handle();
+        // The drivers above it go first; where one does not, the next call says so.
+        let _ = boot::disconnect_controller(handle, None, None);
+        let disk: *const Self = self;
+        // SAFETY: these are the interfaces that `publish` installed. The memory behind them stays, should anyone still
+        // look at it.
+        unsafe {
+            boot::uninstall_protocol_interface(handle, &BlockIO::GUID, disk.cast::<c_void>())?;
+            boot::uninstall_protocol_interface(handle, &DevicePath::GUID, (&raw const PATH).cast::<c_void>())?;
+        }
+        Ok(self.fault.get())
     }
 
     fn read(&self, lba: u64, buf: &mut [u8]) -> Status {
@@ -209,7 +226,9 @@ impl<G: GuestRead<Error: Copy>> Published<G> {
         let Ok(mut guest) = self.guest.try_borrow_mut() else {
             return Status::DEVICE_ERROR;
         };
-        let stored = usize::try_from(guest.len().saturating_sub(start)).unwrap_or(usize::MAX).min(buf.len());
+        let stored = usize::try_from(guest.len().saturating_sub(start))
+            .unwrap_or(usize::MAX)
+            .min(buf.len());
         let (stored, beyond) = buf.split_at_mut(stored);
         beyond.fill(0);
         match guest.read_at(start, stored) {
@@ -241,7 +260,9 @@ unsafe extern "efiapi" fn read_blocks<G: GuestRead<Error: Copy>>(
         return Status::BAD_BUFFER_SIZE;
     }
     let blocks = (buffer_size / SECTOR) as u64;
-    let inside = lba.checked_add(blocks).is_some_and(|end| end <= this.media.last_block.saturating_add(1));
+    let inside = lba
+        .checked_add(blocks)
+        .is_some_and(|end| end <= this.media.last_block.saturating_add(1));
     if buffer.is_null() || !inside {
         return Status::INVALID_PARAMETER;
     }
@@ -258,13 +279,7 @@ unsafe extern "efiapi" fn reset(_: *mut BlockIoProtocol, _: Boolean) -> Status {
     Status::SUCCESS
 }
 
-unsafe extern "efiapi" fn write_blocks(
-    _: *mut BlockIoProtocol,
-    _: u32,
-    _: u64,
-    _: usize,
-    _: *const c_void,
-) -> Status {
+unsafe extern "efiapi" fn write_blocks(_: *mut BlockIoProtocol, _: u32, _: u64, _: usize, _: *const c_void) -> Status {
     Status::WRITE_PROTECTED
 }
 

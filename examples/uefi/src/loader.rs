@@ -14,6 +14,7 @@ use uefi::proto::BootPolicy;
 use uefi::proto::device_path::build::{self, DevicePathBuilder};
 use uefi::proto::media::file::{File, FileAttribute, FileMode, RegularFile};
 use uefi::proto::media::fs::SimpleFileSystem;
+use uefi::runtime::{self, ResetType};
 use uefi::{CStr16, Handle, Status, cstr16, entry, println};
 use uefi_boot::firmware::{self, Disk};
 
@@ -38,8 +39,14 @@ fn run() -> Result<(), Failure> {
     let image = open(find()?)?;
     println!("loader: a QCOW1 image, whose disk has {} bytes", image.len());
     let guest = firmware::publish(image)?;
+    let result = start(guest.handle());
+    // Whatever was started may come back. This program's code is gone once it returns, so its disk has to go first.
+    let fault = guest.withdraw().unwrap_or_else(|error| {
+        println!("loader: the firmware keeps the disk ({}), so the machine starts anew", error.status());
+        runtime::reset(ResetType::COLD, error.status(), None)
+    });
     // The firmware's drivers pass no words on, only that a read failed.
-    start(guest.handle()).map_err(|failure| guest.fault().map_or(failure, Failure::Image))
+    result.map_err(|failure| fault.map_or(failure, Failure::Image))
 }
 
 /// Where an image lies.
@@ -104,7 +111,9 @@ fn read_file() -> Result<Option<&'static [u8]>, Failure> {
         file => file.map_err(|error| Failure::File(error.status()))?,
     };
     let mut file = file.into_regular_file().ok_or(Failure::File(Status::NOT_FOUND))?;
-    read_all(&mut file).map(Some).map_err(|error| Failure::File(error.status()))
+    read_all(&mut file)
+        .map(Some)
+        .map_err(|error| Failure::File(error.status()))
 }
 
 fn read_all(file: &mut RegularFile) -> uefi::Result<&'static [u8]> {
@@ -127,9 +136,13 @@ fn open(mut source: Source) -> Result<Image<'static, Source>, Failure> {
     let block_size = source.block_size();
     // The header is read first, since it tells how much memory is of use.
     let first = firmware::pages(block_size.bytes().max(512) as usize)?;
-    let end = source.len().map_err(|status| Failure::Image(qcow1::Error::Io(status)))?;
+    let end = source
+        .len()
+        .map_err(|status| Failure::Image(qcow1::Error::Io(status)))?;
     let stored = usize::try_from(end).unwrap_or(usize::MAX).min(first.len());
-    source.read_blocks(0, &mut first[..stored]).map_err(|status| Failure::Image(qcow1::Error::Io(status)))?;
+    source
+        .read_blocks(0, &mut first[..stored])
+        .map_err(|status| Failure::Image(qcow1::Error::Io(status)))?;
     let needs = Header::parse(&first[..stored]).map(|header| header.memory_for(block_size));
     firmware::free(first);
     let needs = needs.map_err(Failure::Header)?;
@@ -150,14 +163,16 @@ fn start(disk: Handle) -> Result<(), Failure> {
         path = path.push(&node).map_err(|_| Failure::NoVolume)?;
     }
     let file = build::media::FilePath { path_name: PROGRAM };
-    let path = path.push(&file).and_then(DevicePathBuilder::finalize).map_err(|_| Failure::NoVolume)?;
-    println!("loader: starting {PROGRAM} from inside the image");
+    let path = path
+        .push(&file)
+        .and_then(DevicePathBuilder::finalize)
+        .map_err(|_| Failure::NoVolume)?;
     let source = LoadImageSource::FromDevicePath {
         device_path: path,
         boot_policy: BootPolicy::ExactMatch,
     };
-    let program =
-        boot::load_image(boot::image_handle(), source).map_err(|error| Failure::Program(error.status()))?;
+    let program = boot::load_image(boot::image_handle(), source).map_err(|error| Failure::Program(error.status()))?;
+    println!("loader: starting {PROGRAM} from inside the image");
     boot::start_image(program).map_err(|error| Failure::Program(error.status()))
 }
 
