@@ -4,18 +4,15 @@
 # For each target, optimisation level and feature set: build the static library, link it with a table of API pointers
 # as the only root. A panic path that is left is an undefined symbol. Then the same with one unchecked index, which
 # must fail, or the proof proves nothing.
-set -eu
 cd "$(dirname "$0")"
+. ../firmware.sh
 
 target_dir=${CARGO_TARGET_DIR:-target}
 work=$target_dir/footprint
 mkdir -p "$work"
 
 for tool in llvm-readobj llvm-objdump llvm-nm llvm-size llvm-cxxfilt; do
-    command -v "$tool" >/dev/null || {
-        echo "$tool is missing: install LLVM's tools (Debian's package llvm)." >&2
-        exit 1
-    }
+    need "$tool" "LLVM's tools (Debian: llvm)"
 done
 linker="ld.lld"
 command -v ld.lld >/dev/null || linker="$(rustc --print sysroot)/lib/rustlib/$(rustc --print host-tuple)/bin/rust-lld -flavor gnu"
@@ -29,7 +26,7 @@ build() {
     done
     # The frames are reported by an unstable option, which does not change the code.
     # shellcheck disable=SC2086
-    RUSTC_BOOTSTRAP=1 ../bare-metal.sh "$1" rustc --quiet --release --locked --lib --crate-type staticlib \
+    RUSTC_BOOTSTRAP=1 bare_cargo "$1" rustc --quiet --release --locked --lib --crate-type staticlib \
         --no-default-features --features "$3" $overrides -- -Zemit-stack-sizes
 }
 
@@ -57,7 +54,8 @@ symbol_size() {
 # Names as they are written in Rust, without crates and type arguments.
 readable() {
     llvm-cxxfilt | sed -E -e 's/footprint:://g' -e 's/qcow1::([a-z0-9_]+::)*//g' -e 's/embedded_io:://g' \
-        -e 's/core::([a-z]+::)*//g' -e 's/<Device(, [A-Za-z0-9]+)?>//g' -e 's/<(Image|Chain)>//g'
+        -e 's/core::([a-z]+::)*//g' -e 's/<Device(, [A-Za-z0-9]+)?>//g' -e 's/(::<.*>|::)`/`/' \
+        -e 's/`<([A-Za-z]+)>::/`\1::/' -e 's/`<(.*) as ([A-Za-z]+)>::([a-z_]+)`/`\1::\3`/'
 }
 
 # figure NAME VALUE: a figure, kept for the comparison with its budget.

@@ -1,0 +1,72 @@
+# What the scripts of the firmware packages share: to be read by them with `.`, not run.
+set -eu
+
+fail() {
+    echo "$@" >&2
+    exit 1
+}
+
+# need TOOL WHAT: a missing tool is a failure with its name, never a test that did not run.
+need() {
+    command -v "$1" >/dev/null || fail "$1 is missing, so nothing was shown: install $2."
+}
+
+# bare_cargo TARGET SUBCOMMAND ARGUMENTS...: cargo for a bare-metal target. Where rustup has the target (`rustup target
+# add TARGET`), plain cargo. Elsewhere Debian's compiler, which builds `core` from its own source.
+bare_cargo() {
+    target=$1
+    subcommand=$2
+    shift 2
+    if [ -d "$(rustc --print sysroot)/lib/rustlib/$target/lib" ]; then
+        cargo "$subcommand" --target "$target" "$@"
+    elif [ -x /usr/bin/rustc ] && [ -x /usr/bin/cargo ] &&
+        [ -d "$(/usr/bin/rustc --print sysroot)/lib/rustlib/src" ]; then
+        case $target in
+        *-uefi) linker=lld-link ;;
+        *) linker=ld.lld ;;
+        esac
+        need $linker "LLVM's linker (Debian: lld)"
+        # RUSTC_BOOTSTRAP: a stable compiler builds `core` only when told that it may.
+        env "CARGO_TARGET_$(echo "$target" | tr a-z- A-Z_)_LINKER=$linker" RUSTC=/usr/bin/rustc RUSTC_BOOTSTRAP=1 \
+            /usr/bin/cargo "$subcommand" -Zbuild-std=core --target "$target" "$@"
+    else
+        fail "There is no core library for $target: run 'rustup target add $target'" \
+            "(or, on Debian, install rustc-web, cargo-web, rust-web-src and lld)."
+    fi
+}
+
+# boot CONSOLE STATUS QEMU...: runs a machine for a minute at most, its console in a file. Unless it ends with that
+# status, the console is shown.
+boot() {
+    console=$1
+    expected=$2
+    shift 2
+    need "$1" "QEMU's system emulators (Debian: qemu-system-x86, qemu-system-arm and qemu-system-misc)"
+    status=0
+    timeout --kill-after=5 60 "$@" >"$console" 2>&1 </dev/null || status=$?
+    if [ "$status" -ne "$expected" ]; then
+        cat "$console" >&2
+        [ "$status" -ne 124 ] || fail "The machine did not stop within a minute; its console is above."
+        fail "The machine stopped with status $status, not $expected; its console is above."
+    fi
+}
+
+# same_disk CONSOLE NAME RAW: the console has a line 'NAME: sha256 DIGEST' with the digest of the raw disk.
+same_disk() {
+    digest=$(sha256sum "$3" | cut -d ' ' -f 1)
+    grep -q "^$2: sha256 $digest" "$1" || {
+        cat "$1" >&2
+        fail "The disk '$2' does not have the host's sha256, $digest; the console is above."
+    }
+}
+
+# fat_disk FILE: a raw disk of 16 MiB with one partition from 1 MiB on, which is an empty FAT volume.
+fat_disk() {
+    need mformat "mtools"
+    rm -f "$1"
+    truncate -s 16M "$1"
+    # Active, type 0x0e (FAT16 by block address), 30720 sectors from sector 2048 on; then the MBR's signature.
+    printf '\200\0\0\0\016\0\0\0\0\010\0\0\0\170\0\0' | dd of="$1" bs=1 seek=446 conv=notrunc status=none
+    printf '\125\252' | dd of="$1" bs=1 seek=510 conv=notrunc status=none
+    mformat -i "$1@@1M" -T 30720 -h 16 -s 63 -c 4 -N 1 ::
+}

@@ -1,0 +1,51 @@
+#!/bin/sh
+# Makes the images, boots the program that cargo has built with them in its flash, and compares what it read.
+. "$(dirname "$0")/../firmware.sh"
+program=$1
+need qemu-img "QEMU's disk tools (Debian: qemu-utils)"
+need qemu-io "QEMU's disk tools (Debian: qemu-utils)"
+
+work=$(dirname "$program")/footprint-disks
+rm -rf "$work"
+mkdir -p "$work"
+here=$(dirname "$0")
+cd "$work"
+
+# Text in two places of a disk of 513 sectors, the rest holes; and a disk that is full of text.
+truncate -s 262656 plain.raw
+seq 1000 2000 | dd of=plain.raw conv=notrunc status=none
+seq 2000 4000 | dd of=plain.raw bs=512 seek=300 conv=notrunc status=none
+seq 1 12000 | head -c 61440 >compressed.raw
+qemu-img convert -f raw -O qcow plain.raw plain.qcow
+# Its exit status is 1 even where it has succeeded: the digest tells.
+qemu-img convert -f raw -O qcow -c compressed.raw compressed.qcow 2>/dev/null || true
+qemu-img create -q -f qcow -b plain.qcow -F qcow middle.qcow
+qemu-io -f qcow -c 'write -P 0x5a 70000 3000' -c 'write -P 0xa5 512 600' middle.qcow >/dev/null
+qemu-img create -q -f qcow -b middle.qcow -F qcow top.qcow
+qemu-io -f qcow -c 'write -P 0x3c 72000 5000' -c 'write -P 0xc3 262000 656' top.qcow >/dev/null
+qemu-img convert -f qcow -O raw top.qcow top.raw
+
+# Where each image lies in the flash, and the size of its partition there.
+flash=
+for partition in plain:0x10000:32768 compressed:0x18000:32768 middle:0x20000:65536 top:0x30000:65536; do
+    file=${partition%%:*}.qcow
+    size=${partition##*:}
+    [ "$(wc -c <"$file")" -le "$size" ] || fail "$file is larger than its partition of $size bytes."
+    address=${partition#*:}
+    flash="$flash -device loader,file=$file,addr=${address%:*},force-raw=on"
+done
+# shellcheck disable=SC2086
+boot console.log 0 qemu-system-arm -machine mps2-an386 -cpu cortex-m4 -display none -serial null -monitor none \
+    -semihosting-config enable=on,target=native \
+    $flash -kernel "$program"
+cat console.log
+same_disk console.log plain plain.raw
+same_disk console.log compressed compressed.raw
+same_disk console.log 'chain of three' top.raw
+
+# Run time never goes deeper than the proof said.
+used=$(sed -n 's/.* with \([0-9]*\) bytes of stack$/\1/p' console.log | sort -n | tail -n 1)
+budget=$(awk '$1 == "stack-deflate" { print $2 }' "$here/budgets.txt")
+# The driver is this program's own: they may have a little.
+[ "$used" -le $((budget + 128)) ] || fail "A call used $used bytes of stack; the budget is $budget."
+echo "All three disks have the host's sha256; no call used more than $used bytes of stack."

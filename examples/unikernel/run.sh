@@ -1,0 +1,59 @@
+#!/bin/sh
+# Boots the unikernel that cargo has built from a plain image, a compressed one, and an overlay on a second disk; and
+# compares what it read.
+. "$(dirname "$0")/../firmware.sh"
+program=$1
+need qemu-img "QEMU's disk tools (Debian: qemu-utils)"
+need qemu-io "QEMU's disk tools (Debian: qemu-utils)"
+
+work=$(dirname "$program")/unikernel-disks
+rm -rf "$work"
+mkdir -p "$work"
+cd "$work"
+
+# machine NAME RAW IMAGE...: boots from the images; the file and the digest must be the raw disk's.
+machine() {
+    name=$1
+    raw=$2
+    shift 2
+    echo "unikernel: $name"
+    disks=
+    slot=0
+    for image in "$@"; do
+        # The slot is named, since QEMU would fill them from the last.
+        disks="$disks -drive if=none,id=d$slot,format=raw,readonly=on,file=$image"
+        disks="$disks -device virtio-blk-device,drive=d$slot,bus=virtio-mmio-bus.$slot"
+        slot=$((slot + 1))
+    done
+    # shellcheck disable=SC2086
+    boot "$name.log" 0 qemu-system-riscv64 -machine virt -m 64M -bios none -nographic -kernel "$program" \
+        -global virtio-mmio.force-legacy=false $disks
+    cat "$name.log"
+    same_disk "$name.log" disk "$raw"
+    mcopy -i "$raw@@1M" ::HELLO.TXT - | while IFS= read -r line; do
+        grep -qxF "$line" "$name.log" || fail "The console does not have the file's line '$line'."
+    done
+}
+
+echo "Hello from a FAT volume in a QCOW1 image. This line comes from the base." >hello.txt
+seq 1 20000 >numbers.txt
+fat_disk base.raw
+mcopy -i base.raw@@1M hello.txt ::HELLO.TXT
+mcopy -i base.raw@@1M numbers.txt ::NUMBERS.TXT
+
+qemu-img convert -f raw -O qcow base.raw plain.qcow
+machine plain base.raw plain.qcow
+
+# Its exit status is 1 even where it has succeeded: the digest tells.
+qemu-img convert -f raw -O qcow -c base.raw compressed.qcow 2>/dev/null || true
+machine compressed base.raw compressed.qcow
+
+# The overlay has another word where the file's text lies.
+offset=$(grep -abo 'from the base' base.raw | head -n 1 | cut -d : -f 1)
+qemu-img create -q -f qcow -b plain.qcow -F qcow top.qcow
+printf 'from the top!' >word
+qemu-io -f qcow -c "write -s word $offset 13" top.qcow >/dev/null
+qemu-img convert -f qcow -O raw top.qcow top.raw
+machine overlay top.raw top.qcow plain.qcow
+grep -q 'comes from the top!' overlay.log || fail "The overlay's own text was not read."
+echo "Three disks were booted, and have the host's sha256."

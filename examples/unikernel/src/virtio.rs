@@ -1,0 +1,35 @@
+//! A virtio disk, as a device of qcow1's.
+
+use qcow1::{BlockRead, BlockSize};
+use virtio_drivers::Error;
+use virtio_drivers::device::blk::{SECTOR_SIZE, VirtIOBlk};
+use virtio_drivers::transport::mmio::MmioTransport;
+
+use crate::Failure;
+use crate::machine::{Dma, transport};
+
+pub struct Disk(VirtIOBlk<Dma, MmioTransport<'static>>);
+
+/// The disk in a slot of the machine.
+pub fn disk(slot: usize) -> Result<Disk, Failure> {
+    let transport = transport(slot).ok_or(Failure::NoDisk(slot))?;
+    VirtIOBlk::new(transport).map(Disk).map_err(Failure::Virtio)
+}
+
+impl BlockRead for Disk {
+    type Error = Error;
+
+    fn block_size(&self) -> BlockSize {
+        BlockSize::B512
+    }
+
+    /// A disk does not know where the image file ended; its last sector is filled up with zeros.
+    fn len(&mut self) -> Result<u64, Error> {
+        Ok(self.0.capacity() * SECTOR_SIZE as u64)
+    }
+
+    fn read_blocks(&mut self, lba: u64, buf: &mut [u8]) -> Result<(), Error> {
+        let sector = usize::try_from(lba).map_err(|_| Error::InvalidParam)?;
+        self.0.read_blocks(sector, buf)
+    }
+}
