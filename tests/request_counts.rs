@@ -63,6 +63,14 @@ fn a_gigabyte_in_order_reads_each_table_once() {
 }
 
 #[test]
+fn clusters_that_are_scattered_cost_one_request_each_and_their_tables_no_more_than_in_order() {
+    let clusters = GIB / 4096;
+    let (all, data) = requests_in_order(Order::Scattered, BlockSize::B512, 64 << 10, MIB);
+    assert_eq!(data, clusters);
+    assert!(all - data <= 626, "{} requests for tables", all - data);
+}
+
+#[test]
 fn a_random_read_costs_one_table_request_beside_its_data() {
     let requests = requests_at_random(64 << 10, 0, 10_000);
     assert!(requests <= 21_000, "{requests} requests for 10,000 reads");
