@@ -47,7 +47,7 @@ fn show(disk: &str, path: &str) -> Result<(), Failure> {
     while let Some(name) = names.next() {
         let entry = find(&folder, name)?.ok_or_else(|| format!("{path}: no such file"))?;
         if entry.attributes.is_directory() {
-            folder.change_dir(&entry.name)?;
+            folder.change_dir(entry.name)?;
         } else if names.peek().is_none() {
             return print(&folder, &entry);
         } else {
@@ -115,7 +115,7 @@ fn find(folder: &Folder<'_, '_>, name: &str) -> Result<Option<DirEntry>, Failure
 
 /// Prints a file.
 fn print(folder: &Folder<'_, '_>, entry: &DirEntry) -> Result<(), Failure> {
-    let file = folder.open_file_in_dir(&entry.name, Mode::ReadOnly)?;
+    let file = folder.open_file_in_dir(entry.name, Mode::ReadOnly)?;
     let mut buffer = [0; 4096];
     while !file.is_eof() {
         let len = file.read(&mut buffer)?;

@@ -3,7 +3,6 @@
 use std::path::Path;
 
 #[path = "common/tool.rs"]
-#[allow(dead_code, reason = "it has helpers for the host tool as well")]
 mod tool;
 
 use tool::example;

@@ -182,7 +182,7 @@ fn compressed_images() {
         match round % 4 {
             0 => bytes.extend(random.bytes(30_000)),
             1 => bytes.extend([0; 50_000]),
-            _ => bytes.extend((0..40_000).map(|i: u64| (i * i >> 7) as u8 & 0x3f)),
+            _ => bytes.extend((0..40_000).map(|i: u64| ((i * i) >> 7) as u8 & 0x3f)),
         }
     }
     std::fs::write(folder.path().join("a.raw"), &bytes).unwrap();

@@ -158,7 +158,7 @@ impl<'a> Oracle<'a> {
         if self.encrypted {
             used = used.next_multiple_of(512);
         }
-        if word % 512 != 0 || !self.inside(word, used) {
+        if !word.is_multiple_of(512) || !self.inside(word, used) {
             return Err(Refusal::Corrupt);
         }
         Ok(Cluster::Data(word))
