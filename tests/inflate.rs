@@ -32,7 +32,7 @@ fn reference(stream: &[u8], len: usize) -> Option<Vec<u8>> {
     (zlib.total_out() as usize == len).then_some(output)
 }
 
-/// What miniz_oxide makes of it.
+/// What miniz_oxide makes of it. It takes blocks without a code for their end too, which zlib refuses.
 fn miniz(stream: &[u8], len: usize) -> Option<Vec<u8>> {
     let mut output = vec![0; len];
     let flags = inflate_flags::TINFL_FLAG_USING_NON_WRAPPING_OUTPUT_BUF;
@@ -168,6 +168,12 @@ fn a_mended_or_broken_stream_leaves_nothing_behind_in_the_tables() {
             }
         }
     }
+}
+
+#[test]
+fn an_error_is_a_clause_that_a_sentence_can_end_with() {
+    let text = InflateError::EndsEarly.to_string();
+    assert_eq!(text, "the last compressed block ends before the output is full");
 }
 
 #[test]
