@@ -239,6 +239,11 @@ impl Walk {
         }
     }
 
+    /// Whether it has given its last run.
+    pub(crate) fn is_done(&self) -> bool {
+        self.run.len == 0 && self.run.start >= self.end.0
+    }
+
     /// The first guest offset past what it goes through.
     #[cfg(feature = "deflate")]
     pub(crate) fn end(&self) -> Guest {
@@ -371,7 +376,7 @@ impl Walk {
                 self.budget = self.budget.saturating_sub(1);
                 (u64::from_be_bytes(*first), rest)
             }
-            None => match self.word(map, word_at, wanted_bytes, table_end) {
+            None => match self.split_word(map, word_at, wanted_bytes, table_end) {
                 Found::Ready(word) => (word, [].as_slice()),
                 Found::Miss(fill) => return Ok(Found::Miss(fill)),
             },
@@ -431,6 +436,19 @@ impl Walk {
 
     /// The table word at `at`. A miss reads `wanted` bytes of the table, or all up to its end if the walk is in order.
     fn word(&mut self, map: &mut Map<'_>, at: Host, wanted: u64, table_end: Host) -> Found<u64> {
+        if self.word_len == 0
+            && map.device_end.since(at) >= 8
+            && let Some(word) = map.memory.cache.get(at).and_then(<[u8]>::first_chunk)
+        {
+            self.budget = self.budget.saturating_sub(1);
+            return Found::Ready(u64::from_be_bytes(*word));
+        }
+        self.split_word(map, at, wanted, table_end)
+    }
+
+    /// The same for a word that is not cached, or not in one piece: its first bytes survive the miss.
+    #[cold]
+    fn split_word(&mut self, map: &mut Map<'_>, at: Host, wanted: u64, table_end: Host) -> Found<u64> {
         // Each turn takes a byte or more of 8, or returns.
         while let Some(missing) = self
             .word
