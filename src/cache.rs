@@ -75,7 +75,6 @@ impl<'m> Cache<'m> {
     }
 
     /// The bytes of the file from `at` on, as many as are cached in one piece; at least one, or `None`.
-    #[inline]
     pub(crate) fn get(&mut self, at: Host) -> Option<&[u8]> {
         let slot = self.find(self.number(at))?;
         self.clock = self.clock.wrapping_add(1);

@@ -450,20 +450,17 @@ impl Walk {
     #[cold]
     fn split_word(&mut self, map: &mut Map<'_>, at: Host, wanted: u64, table_end: Host) -> Found<u64> {
         // Each turn takes a byte or more of 8, or returns.
-        while let Some(missing) = self
-            .word
-            .get_mut(self.word_len.into()..)
-            .filter(|missing| !missing.is_empty())
-        {
+        while self.word_len < 8 {
             let from = at.plus(self.word_len.into());
             let in_file = map.device_end.since(from);
+            let rest = self.word.get_mut(self.word_len.into()..).unwrap_or_default();
             let taken = if in_file == 0 {
-                missing.fill(0);
-                missing.len()
+                rest.fill(0);
+                8
             } else if let Some(cached) = map.memory.cache.get(from) {
-                let in_file = usize::try_from(in_file).unwrap_or(usize::MAX);
-                let mut taken = 0_usize;
-                for (to, byte) in missing.iter_mut().zip(cached).take(in_file) {
+                let in_file = u8::try_from(in_file).unwrap_or(8);
+                let mut taken = 0_u8;
+                for (to, byte) in rest.iter_mut().zip(cached).take(in_file.into()) {
                     *to = *byte;
                     taken = taken.wrapping_add(1);
                 }
@@ -472,7 +469,7 @@ impl Walk {
                 let wanted_end = if self.in_order { table_end } else { at.plus(wanted) };
                 return Found::Miss(map.memory.cache.prepare(from, wanted_end.since(from)));
             };
-            self.word_len = self.word_len.wrapping_add(u8::try_from(taken).unwrap_or(8));
+            self.word_len = self.word_len.saturating_add(taken);
         }
         self.word_len = 0;
         self.budget = self.budget.saturating_sub(1);
