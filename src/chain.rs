@@ -4,6 +4,7 @@ use core::fmt;
 
 use heapless::Vec;
 
+use crate::cursor::Cursor;
 use crate::device::BlockRead;
 use crate::error::{Error, Fault};
 use crate::extent::Extent;
@@ -102,7 +103,12 @@ impl<'m, D: BlockRead, const DEPTH: usize> Chain<'m, D, DEPTH> {
         &self.images
     }
 
-    /// The images, top first.
+    /// A reader with a position, for [`embedded_io::Read`] and [`embedded_io::Seek`]; it starts at 0.
+    pub fn cursor(&mut self) -> Cursor<'_, Self> {
+        Cursor::new(self)
+    }
+
+    /// The images, top first: to unlock one, say. Reads follow the order in which they stand, so leave it as it is.
     pub fn images_mut(&mut self) -> &mut [Image<'m, D>] {
         &mut self.images
     }

@@ -6,9 +6,6 @@ use crate::device::BlockSize;
 use crate::geometry::{Geometry, Host};
 use crate::inflate::{InflateError, Tables, inflate};
 
-/// The most that is read ahead of a stream.
-const MAX_INPUT: usize = 64 << 10;
-
 /// A compressed cluster as its table word has it: the whole word, since a right offset with a wrong size is another
 /// stream.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -60,6 +57,9 @@ fn tables_size() -> usize {
 }
 
 impl<'m> Compressed<'m> {
+    /// The most that is read ahead of a stream.
+    pub(crate) const MAX_INPUT: u64 = 64 << 10;
+
     /// The bytes that reading compressed clusters takes, whatever the alignment of the memory.
     pub(crate) fn needs(geometry: Geometry, block_size: BlockSize) -> usize {
         input_size(geometry, block_size)
@@ -80,7 +80,7 @@ impl<'m> Compressed<'m> {
         let Some(spare) = memory.len().checked_sub(needs) else {
             return (None, memory);
         };
-        let ahead = u64::try_from(spare.wrapping_shr(3).min(MAX_INPUT)).unwrap_or(0);
+        let ahead = u64::try_from(spare.wrapping_shr(3)).unwrap_or(0).min(Self::MAX_INPUT);
         let ahead = usize::try_from(block_size.round_down(ahead)).unwrap_or(0);
         let input = input_size(geometry, block_size).saturating_add(ahead);
         let cluster = usize::try_from(geometry.cluster_size()).unwrap_or(usize::MAX);

@@ -3,6 +3,7 @@
 use core::fmt;
 
 use crate::cipher::{Cipher, SectorCipher};
+use crate::cursor::Cursor;
 use crate::device::{BlockRead, BlockSize};
 use crate::error::{Error, Fault, OpenError};
 use crate::extent::Extent;
@@ -155,6 +156,11 @@ impl<'m, D: BlockRead> Image<'m, D> {
         };
         perform_all(core::slice::from_mut(self), descent, name)?;
         Ok(Some(name))
+    }
+
+    /// A reader with a position, for [`embedded_io::Read`] and [`embedded_io::Seek`]; it starts at 0.
+    pub fn cursor(&mut self) -> Cursor<'_, Self> {
+        Cursor::new(self)
     }
 
     /// The walk's next run, with the device reads that it takes.

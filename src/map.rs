@@ -73,6 +73,8 @@ impl<'m> Map<'m> {
         if options.xen_l1 == XenL1::Never {
             header.ignore_xen_byte_order();
         }
+        // No word addresses a byte beyond that, and so none of a longer file's is ever taken for another.
+        let device_end = Host(device_end.0.min(1 << 63));
         let salvage = options.salvage;
         if !salvage {
             let inside = |start: Host, len: u64| start.0.checked_add(len).is_some_and(|end| end <= device_end.0);

@@ -43,17 +43,18 @@ pub(crate) fn minimum(block_size: BlockSize) -> usize {
 /// What an image of this header needs; see [`MemoryNeeds`].
 pub(crate) fn needs(header: &Header, block_size: BlockSize) -> MemoryNeeds {
     let geometry = header.geometry();
-    let line = u64::from(block_size.bytes().max(512));
-    // Each table may begin and end inside a line, and lines have tags.
+    // A table may begin and end inside a slot.
+    let slot = 1_u64.wrapping_shl(largest_slot_shift(line_shift(block_size), geometry));
     let tables = header
         .l1_entries()
-        .saturating_mul(geometry.l2_size().saturating_add(line))
+        .saturating_mul(geometry.l2_size().saturating_add(slot))
         .saturating_add(header.l1_bytes())
-        .saturating_add(line);
-    let tags = tables
-        .wrapping_shr(SECTOR_SHIFT)
-        .saturating_mul(u64::try_from(size_of::<Tag>()).unwrap_or(u64::MAX));
-    let tables = usize::try_from(tables.saturating_add(tags)).unwrap_or(usize::MAX);
+        .saturating_add(slot.saturating_mul(2));
+    // Slots have tags; some sets of slots are full before others; and a part goes into reading ahead of streams.
+    let tables = tables.saturating_add(tables.wrapping_shr(1));
+    #[cfg(feature = "deflate")]
+    let tables = tables.saturating_add(Compressed::MAX_INPUT);
+    let tables = usize::try_from(tables).unwrap_or(usize::MAX);
     let minimum = minimum(block_size);
     #[cfg(feature = "deflate")]
     let compressed = minimum.saturating_add(Compressed::needs(geometry, block_size));
@@ -140,13 +141,16 @@ impl<'m> Memory<'m> {
 fn slot_shift(memory: usize, line_shift: u32, geometry: Geometry) -> u32 {
     let mut shift = line_shift;
     // At most MAX_LINES_SHIFT turns.
-    while shift < line_shift.wrapping_add(MAX_LINES_SHIFT)
-        && 1_u64.wrapping_shl(shift) < geometry.l2_size()
-        && memory.wrapping_shr(shift.wrapping_add(1)) >= MIN_SLOTS
-    {
+    while shift < largest_slot_shift(line_shift, geometry) && memory.wrapping_shr(shift.wrapping_add(1)) >= MIN_SLOTS {
         shift = shift.wrapping_add(1);
     }
     shift
+}
+
+/// log2 of a slot as large as a table, or as its lines can be counted.
+fn largest_slot_shift(line_shift: u32, geometry: Geometry) -> u32 {
+    let table_shift = u32::from(geometry.l2_bits.get()).wrapping_add(3);
+    table_shift.clamp(line_shift, line_shift.wrapping_add(MAX_LINES_SHIFT))
 }
 
 /// A shift count, which fits a byte.

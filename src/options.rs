@@ -40,7 +40,8 @@ impl OpenOptions {
     /// Whether whatever lies past the end of the file reads as zeros, tables, clusters and the backing file's name
     /// included, as QEMU does without saying so. Otherwise, and by default, it is an error that names the place.
     ///
-    /// This is for what is left of a truncated image. Nothing else changes with it.
+    /// This is for what is left of a truncated image. Nothing else changes with it, but that of an encrypted sector that
+    /// is cut off nothing can be decrypted, and all of it reads as zeros.
     #[must_use]
     pub const fn salvage(mut self, salvage: bool) -> Self {
         self.salvage = salvage;

@@ -4,7 +4,7 @@ mod common;
 
 use common::{ImageBuilder, pattern};
 use embedded_io::{Error as _, Read, Seek, SeekFrom};
-use qcow1::{Error, GuestRead, Image};
+use qcow1::{Error, Image};
 
 #[test]
 fn it_reads_from_start_to_end_and_then_nothing() {

@@ -4,7 +4,9 @@ use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 
-use qcow1::{BlockRead, Chain, Error, Extent, ExtentKind, Header, Image, Key, OpenOptions, Probe, PushReason};
+use qcow1::{
+    BlockRead, BlockSize, Chain, Error, Extent, ExtentKind, Header, Image, Key, OpenOptions, Probe, PushReason,
+};
 
 use crate::args::{Backing, Declared, Open};
 use crate::failure::{Failure, explain};
@@ -99,6 +101,11 @@ impl Disk {
         }
     }
 
+    /// The same, where it is only asked whether they can be read.
+    pub(crate) fn reads(&mut self, offset: u64, dst: &mut [u8]) -> bool {
+        self.chain.read_at(offset, dst).is_ok()
+    }
+
     /// How the guest bytes from `offset` on are stored.
     pub(crate) fn extent_at(&mut self, offset: u64, max_len: u64) -> Result<Extent, Failure> {
         match self.chain.extent_at(offset, max_len) {
@@ -107,11 +114,15 @@ impl Disk {
         }
     }
 
-    /// The image that lies in `file`, if one does.
-    pub(crate) fn image_in(&self, file: &File, path: &Path) -> Option<&Path> {
+    /// The image that lies in `file`, if one does; one that the lowest image names is an image too, opened or not.
+    pub(crate) fn image_in(&mut self, file: &File, path: &Path) -> Option<PathBuf> {
         let identity = Identity::of(file, path).ok()?;
-        let same = self.files.iter().find(|source| source.identity == identity)?;
-        Some(&same.path)
+        if let Some(same) = self.files.iter().find(|source| source.identity == identity) {
+            return Some(same.path.clone());
+        }
+        let named = self.named_last().ok()??;
+        let same = Identity::of(&open_file(&named).ok()?, &named).ok()? == identity;
+        same.then_some(named)
     }
 
     /// The backing file that the lowest image names.
@@ -242,9 +253,25 @@ pub(crate) fn try_qcow_image(
     open: &Open,
 ) -> Result<Result<Image<'static, File>, Error<io::Error>>, Failure> {
     let options = OpenOptions::new().salvage(open.salvage);
+    let mut file = file;
+    // More than all the tables need would be of no use.
+    let memory = open.memory.min(most_memory(&mut file));
     Ok(options
-        .open(file, lend(path, open.memory)?)
+        .open(file, lend(path, memory)?)
         .map_err(qcow1::OpenError::into_error))
+}
+
+/// The most memory that an image makes use of; a little where it will be refused.
+fn most_memory(file: &mut File) -> u64 {
+    let mut prefix = [0; 48];
+    match file
+        .read_blocks(0, &mut prefix)
+        .ok()
+        .and_then(|()| Header::parse(&prefix).ok())
+    {
+        Some(header) => header.memory_for(BlockSize::BYTE).all_tables as u64,
+        None => 512,
+    }
 }
 
 fn qcow_image(file: File, path: &Path, open: &Open) -> Result<Image<'static, File>, Failure> {

@@ -56,7 +56,9 @@ fn stdout() -> Result<File, Failure> {
 pub(crate) struct Sink {
     file: File,
     name: PathBuf,
-    /// Whether what is not written reads as zeros: in a new file.
+    /// The length that a file is to be given before its first byte.
+    becomes: Option<u64>,
+    /// Whether what is not written reads as zeros: in a file that was emptied.
     sparse: bool,
     at: u64,
     zeros: Vec<u8>,
@@ -64,12 +66,12 @@ pub(crate) struct Sink {
 
 impl Sink {
     /// Standard output.
-    pub(crate) fn stdout(disk: &Disk) -> Result<Self, Failure> {
+    pub(crate) fn stdout(disk: &mut Disk) -> Result<Self, Failure> {
         Self::new(stdout()?, STDOUT.into(), disk)
     }
 
-    /// A file, emptied and made as long as the disk; or a device or pipe, as it is.
-    pub(crate) fn create(out: &Path, disk: &Disk) -> Result<Self, Failure> {
+    /// A file, emptied and made as long as the disk as soon as there is a byte for it; or a device or pipe, as it is.
+    pub(crate) fn create(out: &Path, disk: &mut Disk) -> Result<Self, Failure> {
         let failed = |error| Failure::write(out, &error);
         // Not emptied before it is known to be none of the images.
         let file = OpenOptions::new()
@@ -80,16 +82,12 @@ impl Sink {
             .map_err(failed)?;
         let mut sink = Self::new(file, out.to_owned(), disk)?;
         if sink.file.metadata().map_err(failed)?.is_file() {
-            sink.file.set_len(0).map_err(failed)?;
-            sink.file
-                .set_len(disk.len())
-                .map_err(|error| Failure::of(out, format_args!("cannot hold {} bytes: {error}", disk.len())))?;
-            sink.sparse = true;
+            sink.becomes = Some(disk.len());
         }
         Ok(sink)
     }
 
-    fn new(file: File, name: PathBuf, disk: &Disk) -> Result<Self, Failure> {
+    fn new(file: File, name: PathBuf, disk: &mut Disk) -> Result<Self, Failure> {
         if let Some(image) = disk.image_in(&file, &name) {
             let message = format_args!(
                 "is the same file as the image '{}'; it was left as it is",
@@ -100,14 +98,30 @@ impl Sink {
         Ok(Self {
             file,
             name,
+            becomes: None,
             sparse: false,
             at: 0,
             zeros: vec![0; ZEROS],
         })
     }
 
+    /// Empties a file before the first byte of the new disk. Until then an error leaves the old one as it was.
+    fn begin(&mut self) -> Result<(), Failure> {
+        let Some(len) = self.becomes.take() else {
+            return Ok(());
+        };
+        self.file
+            .set_len(0)
+            .map_err(|error| Failure::write(&self.name, &error))?;
+        self.sparse = true;
+        self.file
+            .set_len(len)
+            .map_err(|error| Failure::of(&self.name, format_args!("cannot hold {len} bytes: {error}")))
+    }
+
     /// Takes the next bytes.
     pub(crate) fn data(&mut self, bytes: &[u8]) -> Result<(), Failure> {
+        self.begin()?;
         if self.sparse {
             self.blocks(bytes)
         } else {
@@ -120,6 +134,7 @@ impl Sink {
 
     /// Takes so many zeros.
     pub(crate) fn zeros(&mut self, len: u64) -> Result<(), Failure> {
+        self.begin()?;
         let end = self.at + len;
         while self.at < end {
             if self.sparse {
@@ -140,7 +155,9 @@ impl Sink {
 
     /// Cuts a file off behind what it has got, so that its length does not claim the whole disk.
     pub(crate) fn cut(&mut self) -> String {
-        if self.sparse && self.file.set_len(self.at).is_ok() {
+        if self.becomes.is_some() {
+            format!("; '{}' was left as it was", self.name.display())
+        } else if self.sparse && self.file.set_len(self.at).is_ok() {
             format!("; '{}' holds the {} bytes before it", self.name.display(), self.at)
         } else {
             format!("; {} bytes were written before it", self.at)

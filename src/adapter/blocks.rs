@@ -9,6 +9,8 @@ use crate::device::{BlockRead, BlockSize};
 pub struct Blocks<D> {
     device: D,
     block_size: BlockSize,
+    /// The device's length, once it has been asked.
+    len: Option<u64>,
 }
 
 impl<D: BlockRead> Blocks<D> {
@@ -16,7 +18,11 @@ impl<D: BlockRead> Blocks<D> {
     #[must_use]
     pub fn new(device: D, block_size: BlockSize) -> Self {
         let block_size = block_size.max(device.block_size());
-        Self { device, block_size }
+        Self {
+            device,
+            block_size,
+            len: None,
+        }
     }
 
     /// Gives the device back.
@@ -34,13 +40,19 @@ impl<D: BlockRead> BlockRead for Blocks<D> {
     }
 
     fn len(&mut self) -> Result<u64, D::Error> {
-        self.device.len()
+        let len = self.device.len()?;
+        self.len = Some(len);
+        Ok(len)
     }
 
     fn read_blocks(&mut self, lba: u64, buf: &mut [u8]) -> Result<(), D::Error> {
         let below = self.device.block_size();
         let start = lba.saturating_mul(self.block_size.bytes().into());
-        let stored = below.round_up(self.device.len()?).saturating_sub(start);
+        let len = match self.len {
+            Some(len) => len,
+            None => self.len()?,
+        };
+        let stored = below.round_up(len).saturating_sub(start);
         let stored = usize::try_from(stored).unwrap_or(usize::MAX).min(buf.len());
         if let Some((buf, tail)) = buf.split_at_mut_checked(stored) {
             tail.fill(0);

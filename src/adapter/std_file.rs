@@ -5,7 +5,8 @@ use std::io;
 
 use crate::device::{BlockRead, BlockSize};
 
-/// Byte-addressable; reads name their position, so handles that share one do not disturb each other.
+/// Byte-addressable. On Unix reads name their position, so handles that share one do not disturb each other; elsewhere
+/// they move it.
 impl BlockRead for File {
     type Error = io::Error;
 

@@ -257,10 +257,10 @@ fn sector(layers: &[Layer<'_>], at: u64, len: usize) -> Result<Vec<u8>, Refusal>
 
 /// Inflates into the whole of `cluster`; what the stream holds beyond that is of no account.
 fn inflate(stream: &[u8], cluster: &mut [u8]) -> bool {
-    use miniz_oxide::inflate::core::{DecompressorOxide, decompress, inflate_flags};
-    let flags = inflate_flags::TINFL_FLAG_USING_NON_WRAPPING_OUTPUT_BUF;
-    let (_, _, written) = decompress(&mut DecompressorOxide::new(), stream, cluster, 0, flags);
-    written == cluster.len()
+    // By zlib, as QEMU does it: others take streams that it refuses.
+    let mut zlib = flate2::Decompress::new(false);
+    let _ = zlib.decompress(stream, cluster, flate2::FlushDecompress::Finish);
+    zlib.total_out() == cluster.len() as u64
 }
 
 /// AES-128-CBC over one sector, out of the block function alone.

@@ -294,3 +294,53 @@ fn a_closed_pipe_is_no_error() {
         assert_eq!((told.code(), error.as_str()), (Some(0), ""), "{args:?}");
     }
 }
+
+#[test]
+fn a_reader_that_goes_does_not_make_an_image_clean() {
+    let place = Place::new();
+    place.write("image.qcow", Qcow::new(SPAN).word(0, 7).build());
+    let mut tool = Command::new(tool_path())
+        .args(["check", "image.qcow"])
+        .current_dir(place.path(""))
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(tool.stdout.take());
+    let output = tool.wait_with_output().unwrap();
+    assert_eq!((output.status.code(), &output.stderr[..]), (Some(2), &b""[..]));
+}
+
+#[test]
+fn what_lies_before_a_flaw_is_kept_to_the_cluster() {
+    let place = Place::new();
+    let mut image = Qcow::new(SPAN);
+    for cluster in 0..40 {
+        image = image.data(cluster * CLUSTER, 7);
+    }
+    place.write("image.qcow", image.compressed(40 * CLUSTER, b"no stream").build());
+    let error = place.error(&["dump", "image.qcow", "out.raw"]);
+    assert!(error.starts_with("image.qcow: at guest offset 0x28000: "), "{error}");
+    assert!(
+        error.ends_with("; 'out.raw' holds the 163840 bytes before it"),
+        "{error}"
+    );
+    assert_eq!(place.read("out.raw"), [7; 40 * CLUSTER as usize]);
+}
+
+#[test]
+fn a_file_stays_as_it_was_until_there_is_a_byte_to_put_in_it() {
+    let place = Place::new();
+    place.write("image.qcow", Qcow::new(SPAN).backing("base").data(CLUSTER, 7).build());
+    place.write("out.raw", "what was there");
+    let error = place.error(&["dump", "image.qcow", "out.raw"]);
+    assert!(error.ends_with("; 'out.raw' was left as it was"), "{error}");
+    assert_eq!(place.read("out.raw"), b"what was there");
+    // Nor is the backing file that an image names written over, whether it was opened or not.
+    place.write("base", "what was there");
+    let full = Qcow::new(CLUSTER).backing("base").data(0, 7);
+    place.write("full.qcow", full.build());
+    let error = place.error(&["dump", "full.qcow", "base"]);
+    assert!(error.contains("is the same file as the image 'base'"), "{error}");
+    assert_eq!(place.read("base"), b"what was there");
+}

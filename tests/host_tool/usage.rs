@@ -124,9 +124,8 @@ fn too_little_memory_says_how_much_is_needed() {
     let error = place.error(&read);
     let (_, needed) = error.split_once("pass --memory ").unwrap();
     assert!(needed.parse::<u32>().unwrap() > 8192, "{error}");
-    // More than there is, on any machine.
-    let error = place.error(&["info", "image.qcow", "--memory", "8000000T"]);
-    assert!(error.starts_with("image.qcow: cannot be lent "), "{error}");
+    // More than there is on any machine, but an image is lent no more than it makes use of.
+    place.output(&["info", "image.qcow", "--memory", "8000000T"]);
 }
 
 #[test]

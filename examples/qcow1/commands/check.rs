@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use qcow1::{Corrupt, CorruptKind, Error};
+use qcow1::{CheckSummary, Corrupt, CorruptKind, Error};
 use serde_json::Value;
 
 use crate::args::Open;
@@ -32,44 +32,12 @@ pub(crate) fn check(path: &Path, open: &Open, json: bool) -> Result<bool, Failur
         }
         Err(error) => return Err(Failure::of(path, explain(&error))),
     };
-    let Findings {
-        mut lines,
-        count,
-        failure,
-        ..
-    } = findings;
-    if let Some(failure) = failure {
-        return Err(failure);
+    let clean = findings.count == 0;
+    match findings.finish(path, summary.as_ref()) {
+        // Whether it is clean is what the exit status says, to those too who don't read the rest.
+        Ok(()) | Err(Failure::ClosedPipe) => Ok(clean),
+        Err(failure) => Err(failure),
     }
-    let clean = count == 0;
-    let stored = summary.map(|summary| (summary.data_bytes, summary.compressed_bytes, summary.hole_bytes));
-    if json {
-        let number = |number: Option<u64>| number.map_or(Value::Null, Value::from);
-        let fields = [
-            ("clean", clean.into()),
-            ("data_bytes", number(stored.map(|stored| stored.0))),
-            ("compressed_bytes", number(stored.map(|stored| stored.1))),
-            ("hole_bytes", number(stored.map(|stored| stored.2))),
-        ];
-        let fields = object(&fields, ", ");
-        let lead = if clean { "{\"findings\": []" } else { "\n]" };
-        // Without its opening brace, which stands before the findings.
-        lines.line(format_args!("{lead}, {}", &fields[1..]))?;
-    } else {
-        let name = printable(&path.display().to_string());
-        match count {
-            0 => lines.line(format_args!("{name}: clean"))?,
-            1 => lines.line(format_args!("{name}: corrupt, 1 finding"))?,
-            _ => lines.line(format_args!("{name}: corrupt, {count} findings"))?,
-        }
-        if let Some((data, compressed, holes)) = stored {
-            for (name, number) in [("data", data), ("compressed", compressed), ("holes", holes)] {
-                lines.line(format_args!("{name:<12}{}", bytes(number)))?;
-            }
-        }
-    }
-    lines.finish()?;
-    Ok(clean)
 }
 
 struct Findings {
@@ -81,6 +49,47 @@ struct Findings {
 }
 
 impl Findings {
+    /// Tells what all of it comes to.
+    fn finish(self, path: &Path, summary: Option<&CheckSummary>) -> Result<(), Failure> {
+        let Self {
+            mut lines,
+            json,
+            count,
+            failure,
+        } = self;
+        if let Some(failure) = failure {
+            return Err(failure);
+        }
+        let clean = count == 0;
+        let stored = summary.map(|summary| (summary.data_bytes, summary.compressed_bytes, summary.hole_bytes));
+        if json {
+            let number = |number: Option<u64>| number.map_or(Value::Null, Value::from);
+            let fields = [
+                ("clean", clean.into()),
+                ("data_bytes", number(stored.map(|stored| stored.0))),
+                ("compressed_bytes", number(stored.map(|stored| stored.1))),
+                ("hole_bytes", number(stored.map(|stored| stored.2))),
+            ];
+            let fields = object(&fields, ", ");
+            let lead = if clean { "{\"findings\": []" } else { "\n]" };
+            // Without its opening brace, which stands before the findings.
+            lines.line(format_args!("{lead}, {}", &fields[1..]))?;
+        } else {
+            let name = printable(&path.display().to_string());
+            match count {
+                0 => lines.line(format_args!("{name}: clean"))?,
+                1 => lines.line(format_args!("{name}: corrupt, 1 finding"))?,
+                _ => lines.line(format_args!("{name}: corrupt, {count} findings"))?,
+            }
+            if let Some((data, compressed, holes)) = stored {
+                for (name, number) in [("data", data), ("compressed", compressed), ("holes", holes)] {
+                    lines.line(format_args!("{name:<12}{}", bytes(number)))?;
+                }
+            }
+        }
+        lines.finish()
+    }
+
     fn found(&mut self, corrupt: &Corrupt) {
         let told = corrupt.to_string();
         let message = told.strip_prefix("corrupt image: ").unwrap_or(&told);

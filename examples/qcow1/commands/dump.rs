@@ -14,11 +14,14 @@ use crate::output::Sink;
 /// A hole shorter than this is read like what lies around it: it costs less than a request more.
 const SHORT: u64 = 64 << 10;
 
+/// The piece in which the place of a flaw is sought.
+const SECTOR: usize = 512;
+
 pub(crate) fn dump(path: &Path, out: &Path, open: &Open, backing: &Backing) -> Result<(), Failure> {
     let mut disk = Disk::open(path, open, backing)?;
     let mut sink = match out.to_str() {
-        Some("-") => Sink::stdout(&disk)?,
-        _ => Sink::create(out, &disk)?,
+        Some("-") => Sink::stdout(&mut disk)?,
+        _ => Sink::create(out, &mut disk)?,
     };
     let bar = progress(disk.len());
     let done = copy(&mut disk, &mut sink, &bar);
@@ -39,11 +42,22 @@ fn copy(disk: &mut Disk, sink: &mut Sink, bar: &ProgressBar) -> Result<(), Failu
                 Ok((len as u64, Some(&*chunk)))
             }
         });
-        let len = match done {
-            Ok((len, None)) => sink.zeros(len).map(|()| len)?,
-            Ok((len, Some(chunk))) => sink.data(chunk).map(|()| len)?,
-            Err(failure) => return Err(failure.and(sink.cut())),
+        let (len, written) = match done {
+            Ok((len, None)) => (len, sink.zeros(len)),
+            Ok((len, Some(chunk))) => (len, sink.data(chunk)),
+            Err(failure) => {
+                // What of the chunk lies before the flaw is right.
+                let most = disk.len() - at;
+                for sector in buffer.first(most.min(CHUNK as u64) as usize).chunks_mut(SECTOR) {
+                    if !disk.reads(at, sector) || sink.data(sector).is_err() {
+                        break;
+                    }
+                    at += sector.len() as u64;
+                }
+                return Err(failure.and(sink.cut()));
+            }
         };
+        written.map_err(|failure| failure.and(sink.cut()))?;
         at += len;
         bar.set_position(at);
     }

@@ -16,7 +16,7 @@ pub(crate) fn read(path: &Path, offset: u64, length: u64, open: &Open, backing: 
         let message = format_args!("has {size} bytes, and {length} bytes at offset {offset} reach past its end");
         return Err(Failure::of(path, message));
     };
-    let mut sink = Sink::stdout(&disk)?;
+    let mut sink = Sink::stdout(&mut disk)?;
     let mut buffer = Buffer::new();
     let mut at = offset;
     while at < end {
