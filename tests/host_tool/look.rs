@@ -62,6 +62,16 @@ fn info_for_people_is_aligned() {
         "{text}"
     );
     assert!(text.contains("backing file        none\n"), "{text}");
+    assert!(text.contains("compressed          none\n"), "{text}");
+    place.write(
+        "compressed.qcow",
+        Qcow::new(64 << 20).compressed(3 * SPAN, b"stream").build(),
+    );
+    let text = String::from_utf8(place.output(&["info", "compressed.qcow"])).unwrap();
+    assert!(
+        text.contains("compressed          yes, the first at guest offset 0x600000\n"),
+        "{text}"
+    );
 }
 
 #[test]
@@ -118,6 +128,10 @@ fn map_merges_neighbours_of_one_kind() {
     let text = String::from_utf8(place.output(&["map", "image.qcow"])).unwrap();
     assert_eq!(text.lines().count(), 10);
     assert!(text.contains("  0x1000    0x2000  data        0x2000\n"), "{text}");
+    assert!(
+        text.contains(" 0x10000    0x2000  compressed  0x6000, 13 bytes\n"),
+        "{text}"
+    );
 }
 
 #[test]

@@ -1,8 +1,9 @@
 //! What the header says.
 
+use std::fs::File;
 use std::path::Path;
 
-use qcow1::BlockSize;
+use qcow1::{BlockSize, ExtentKind, Image};
 use serde_json::Value;
 
 use crate::args::Open;
@@ -19,6 +20,8 @@ pub(crate) fn info(path: &Path, open: &Open, json: bool) -> Result<(), Failure> 
         .backing_name(&mut buffer)
         .map_err(|error| Failure::of(path, explain(&error)))?
         .map(|name| String::from_utf8_lossy(name).into_owned());
+    // Whether there are any decides how much memory a reader has to lend.
+    let compressed = if json { None } else { first_compressed(image) };
     let Some(header) = image.header() else {
         // No image that was opened as QCOW1 is without one.
         return Ok(());
@@ -52,6 +55,14 @@ pub(crate) fn info(path: &Path, open: &Open, json: bool) -> Result<(), Failure> 
                 "backing file",
                 name.map_or("none".to_owned(), |name| format!("'{}'", printable(&name))),
             ),
+            (
+                "compressed",
+                match compressed {
+                    Some(Ok(guest)) => format!("yes, the first at guest offset {guest:#x}"),
+                    Some(Err(error)) => format!("not known: {error}"),
+                    None => "none".to_owned(),
+                },
+            ),
             ("mtime", header.mtime().to_string()),
             (
                 "Xen extension",
@@ -69,4 +80,16 @@ pub(crate) fn info(path: &Path, open: &Open, json: bool) -> Result<(), Failure> 
         }
     }
     lines.finish()
+}
+
+/// Where the first compressed cluster is, if there is one; all tables are read to know.
+fn first_compressed(image: &mut Image<'static, File>) -> Option<Result<u64, String>> {
+    for extent in image.extents() {
+        match extent {
+            Ok(extent) if matches!(extent.kind, ExtentKind::Compressed { .. }) => return Some(Ok(extent.start)),
+            Ok(_) => {}
+            Err(error) => return Some(Err(explain(&error))),
+        }
+    }
+    None
 }

@@ -20,15 +20,15 @@ pub(crate) fn map(path: &Path, open: &Open, backing: &Backing, json: bool) -> Re
         first: true,
     };
     writer.begin()?;
-    let mut run: Option<Extent> = None;
+    let mut run: Option<Run> = None;
     for next in disk.top().extents() {
         let next = next.map_err(|error| Failure::of(path, explain(&error)))?;
         if let Some(run) = &mut run
-            && joins(run, &next)
+            && run.join(&next)
         {
             continue;
         }
-        if let Some(done) = run.replace(next) {
+        if let Some(done) = run.replace(Run::new(next)) {
             writer.run(&done)?;
         }
     }
@@ -38,15 +38,37 @@ pub(crate) fn map(path: &Path, open: &Open, backing: &Backing, json: bool) -> Re
     writer.end()
 }
 
-/// Appends `next` to `run` if they are of one kind, and data adjacent in the file too.
-fn joins(run: &mut Extent, next: &Extent) -> bool {
-    // To a reader each compressed cluster stands alone; to a user of the map they are one run.
-    let compressed = |extent: &Extent| matches!(extent.kind, ExtentKind::Compressed { .. });
-    if compressed(run) && compressed(next) {
-        run.len += next.len;
-        return true;
+/// Neighbours of one kind.
+struct Run {
+    extent: Extent,
+    /// The bytes of compressed clusters as they lie in the file.
+    stored: u64,
+}
+
+impl Run {
+    fn new(extent: Extent) -> Self {
+        let stored = stored(&extent).unwrap_or(0);
+        Self { extent, stored }
     }
-    run.join(next)
+
+    /// Appends `next` if it is of the same kind, and data adjacent in the file too.
+    fn join(&mut self, next: &Extent) -> bool {
+        // To a reader each compressed cluster stands alone; to a user of the map they are one run.
+        if let (Some(_), Some(next_stored)) = (stored(&self.extent), stored(next)) {
+            self.extent.len += next.len;
+            self.stored += next_stored;
+            return true;
+        }
+        self.extent.join(next)
+    }
+}
+
+/// The length of a compressed cluster's stream.
+fn stored(extent: &Extent) -> Option<u64> {
+    match extent.kind {
+        ExtentKind::Compressed { stored_len, .. } => Some(stored_len.into()),
+        _ => None,
+    }
 }
 
 struct Writer {
@@ -69,7 +91,7 @@ impl Writer {
         ))
     }
 
-    fn run(&mut self, run: &Extent) -> Result<(), Failure> {
+    fn run(&mut self, Run { extent: run, stored }: &Run) -> Result<(), Failure> {
         let (kind, offset) = match run.kind {
             ExtentKind::Data { host_offset } => ("data", Some(host_offset)),
             ExtentKind::Compressed { host_offset, .. } => ("compressed", Some(host_offset)),
@@ -90,7 +112,11 @@ impl Writer {
             self.first = false;
             self.lines.text(format_args!("{lead}  {}", object(&fields, ", ")))
         } else {
-            let offset = offset.map_or("-".to_owned(), |offset| format!("{offset:#x}"));
+            let mut offset = offset.map_or("-".to_owned(), |offset| format!("{offset:#x}"));
+            if kind == "compressed" {
+                // Of all the clusters of the run together.
+                offset += &format!(", {stored} bytes");
+            }
             self.lines.line(format_args!(
                 "{:>#width$x}  {:>#width$x}  {kind:<10}  {offset}",
                 run.start, run.len
