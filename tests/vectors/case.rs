@@ -245,10 +245,11 @@ pub struct Disk {
 }
 
 impl Disk {
-    /// A disk of holes, in clusters of 512 bytes and tables of 64 entries, but for what `shape` says.
+    /// A disk of holes, in clusters of 512 bytes and tables of 64 entries, but for what `shape` says. All is aligned to
+    /// its own size, so that a reader that needs this fails only where something else is shown.
     pub fn new(size: usize, shape: impl FnOnce(ImageBuilder) -> ImageBuilder) -> Self {
         Self {
-            image: shape(ImageBuilder::new(size as u64).bits(9, 6)),
+            image: shape(ImageBuilder::new(size as u64).bits(9, 6).aligned()),
             guest: vec![0; size],
         }
     }

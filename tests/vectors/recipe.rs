@@ -80,7 +80,8 @@ fn the_suite_is_as_large_and_as_small_as_it_says() {
     let names: BTreeSet<&str> = cases.iter().map(|case| case.name.as_str()).collect();
     assert_eq!(names.len(), cases.len(), "two images of one name");
     let bytes: usize = files(&cases).values().map(Vec::len).sum();
-    assert!(bytes < 4 << 20, "{bytes} bytes");
+    // Most of it is the gaps before tables of 64 KiB and clusters of 64 KiB, which take no room in a repository.
+    assert!(bytes < 5_000_000, "{bytes} bytes");
 }
 
 #[test]

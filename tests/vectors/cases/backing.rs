@@ -106,18 +106,18 @@ fn lengths(cases: &mut Vec<Case>) {
     cases.push(Case::reads("odd-on-longer", FORMAT, shows, &disk).over(&[&base]));
 
     let shows = "A hole in the L1 reads from the backing disk too, not only one in an L2 table.";
-    let base = raw("base-70000.raw", base_text(70_000));
-    let disk = Disk::new(70_000, named(b"base-70000.raw"))
+    let base = raw("base-70144.raw", base_text(70_144));
+    let disk = Disk::new(70_144, named(b"base-70144.raw"))
         .over(&base.bytes)
         .data(512, 512);
     cases.push(Case::reads("l1-hole", "defect: keramics", shows, &disk).over(&[&base]));
-    let disk = Disk::new(2 * SPAN, named(b"base-70000.raw")).over(&base.bytes);
+    let disk = Disk::new(2 * SPAN, named(b"base-70144.raw")).over(&base.bytes);
     let shows = "An image with no table at all.";
     cases.push(Case::reads("nothing-but-backing", FORMAT, shows, &disk).over(&[&base]));
 }
 
 fn kinds(cases: &mut Vec<Case>) {
-    let shape = |size| ImageBuilder::new(size).bits(9, 6);
+    let shape = |size| ImageBuilder::new(size).bits(9, 6).aligned();
     let (base, guest) = qcow("base.qcow", 4096, shape(4096), &[1, 2, 5]);
     let disk = Disk::new(4096, named(b"base.qcow"))
         .over(&guest)
@@ -133,11 +133,11 @@ fn kinds(cases: &mut Vec<Case>) {
 
     let (large, guest) = qcow(
         "clusters-of-4096.qcow",
-        20_000,
-        ImageBuilder::new(20_000).bits(12, 9),
+        19_968,
+        ImageBuilder::new(19_968).bits(12, 9).aligned(),
         &[0, 2, 4],
     );
-    let disk = Disk::new(20_000, named(b"clusters-of-4096.qcow"))
+    let disk = Disk::new(19_968, named(b"clusters-of-4096.qcow"))
         .over(&guest)
         .data(512, 512)
         .data(9216, 512);
@@ -192,11 +192,11 @@ fn kinds(cases: &mut Vec<Case>) {
     let shows = "A raw disk that begins with a QCOW header is raw, for that is what it is declared.";
     cases.push(Case::reads("raw-that-looks-like-qcow", "CVE-2008-2004", shows, &disk).over(&[&lure]));
 
-    let base = raw("base-70000.raw", base_text(70_000));
+    let base = raw("base-70144.raw", base_text(70_144));
     let shows = "An overlay as QEMU makes it: clusters of 512 bytes, tables of 32 KiB behind a padded name.";
-    let mut disk = Disk::new(70_000, |image| image.overlay_on(b"base-70000.raw")).over(&base.bytes);
+    let mut disk = Disk::new(70_144, |image| image.overlay_on(b"base-70144.raw")).over(&base.bytes);
     disk.image.table_at(0, 0x400);
-    let disk = disk.data(512, 1024).data(69_632, 368);
+    let disk = disk.data(512, 1024).data(69_632, 512);
     cases.push(Case::reads("as-qemu-makes-it", "defect: libqcow", shows, &disk).over(&[&base]));
 
     let base = raw("base-4096.raw", base_text(4096));
@@ -275,7 +275,7 @@ fn missing(cases: &mut Vec<Case>) {
         Read::fails(1536, 512, refusal),
     ];
     cases.push(Case::refused("missing", FORMAT, shows, disk.image.build(), refusal).then(reads));
-    let disk = Disk::new(70_000, named(b"no such file")).data(0, 32_768);
+    let disk = Disk::new(70_144, named(b"no such file")).data(0, 32_768);
     let shows = "A hole in the L1, without the backing file that is named.";
     cases.push(Case::refused(
         "missing-under-l1-hole",

@@ -73,13 +73,13 @@ fn legal(cases: &mut Vec<Case>) {
     }
     for offset in [49, 55, 56, 61, 512, 1000, 4096] {
         let shows = format!("The L1 may start at any byte: here at {offset}.");
-        let disk = Disk::new(70_000, |image| image.l1_at(offset))
+        let disk = Disk::new(70_144, |image| image.l1_at(offset))
             .data(0, 1024)
             .data(66_048, 1024);
         cases.push(Case::reads(&format!("l1-at-{offset}"), FORMAT, &shows, &disk));
     }
     let shows = "The L1 is the last thing in the file.";
-    let mut disk = Disk::new(70_000, |image| image.l1_at(4096));
+    let mut disk = Disk::new(70_144, |image| image.l1_at(4096));
     disk.image.table_at(0, 1024);
     let disk = disk.data_at(512, 2048);
     assert_eq!(disk.image.build().len(), 4096 + 3 * 8);

@@ -45,7 +45,7 @@ fn legal(cases: &mut Vec<Case>) {
         cases.push(Case::reads(&format!("data-at-{host}"), FORMAT, &shows, &disk));
     }
     let shows = "A cluster of 16 KiB right behind the header, at 512.";
-    let mut disk = Disk::new(20_000, |image| image.bits(14, 6));
+    let mut disk = Disk::new(20_480, |image| image.bits(14, 6));
     disk.image.table_at(0, 16_896);
     cases.push(Case::reads("data-at-512", FORMAT, shows, &disk.data_at(0, 512)));
 
@@ -63,8 +63,8 @@ fn legal(cases: &mut Vec<Case>) {
     cases.push(Case::reads("a-table-twice", FORMAT, shows, &disk));
 
     let shows = "Words behind the last cluster of the disk are of no account, however wrong.";
-    let disk = Disk::small(1000)
-        .data(0, 1000)
+    let disk = Disk::small(1024)
+        .data(0, 1024)
         .word(1024, 0x7777)
         .word(SPAN - 512, u64::MAX);
     cases.push(Case::reads("words-behind-the-disk", FORMAT, shows, &disk));

@@ -25,30 +25,41 @@ fn data(cases: &mut Vec<Case>) {
         let name = format!("data-by-{cut}");
         cases.push(Case::cut(&name, FORMAT, &shows, disk.without(cut), &left));
     }
-    let disk = Disk::small(1000).data(0, 1000);
-    for cut in [1, 23, 24] {
+    let disk = Disk::new(2560, |image| image.bits(10, 6)).data(0, 2560);
+    for cut in [1, 511, 512] {
         let shows = format!("The file's last {cut} bytes are missing, all of them behind the end of the disk.");
-        let file = disk.without(cut);
-        cases.push(Case::reads_as(
-            &format!("behind-the-disk-by-{cut}"),
-            FORMAT,
-            &shows,
-            file,
-            &disk.guest,
-        ));
+        let name = format!("behind-the-disk-by-{cut}");
+        cases.push(Case::reads_as(&name, FORMAT, &shows, disk.without(cut), &disk.guest));
     }
     let shows = "The last byte of the disk is missing with what is behind it.";
-    let left = disk.lost(999..1000);
+    let left = disk.lost(2559..2560);
     cases.push(Case::cut(
         "behind-the-disk-and-1",
         FORMAT,
         shows,
-        disk.without(25),
+        disk.without(513),
         &left,
     ));
-    let shows = "A cluster of 64 KiB, of which the file has the 700 bytes that are inside the disk.";
-    let disk = Disk::new(700, |image| image.bits(16, 6)).data(0, 700);
-    let file = disk.without(65_536 - 700);
+    let odd = Disk::small(1000).data(0, 1000);
+    let shows = "The file ends with the disk, inside a sector.";
+    cases.push(Case::reads_as(
+        "with-the-disk",
+        FORMAT,
+        shows,
+        odd.without(24),
+        &odd.guest,
+    ));
+    let shows = "The last byte of a disk is missing, that ends inside a sector.";
+    cases.push(Case::cut(
+        "odd-by-1",
+        FORMAT,
+        shows,
+        odd.without(25),
+        &odd.lost(999..1000),
+    ));
+    let shows = "A cluster of 16 KiB, of which the file has the 1024 bytes that are inside the disk.";
+    let disk = Disk::new(1024, |image| image.bits(14, 6)).data(0, 1024);
+    let file = disk.without(16_384 - 1024);
     cases.push(Case::reads_as("large-cluster", FORMAT, shows, file, &disk.guest));
     let shows = "The cut is in the last cluster of the file, which is the first of the disk.";
     let disk = Disk::small(1024).data(512, 512).data(0, 512);
@@ -175,7 +186,7 @@ fn encrypted(cases: &mut Vec<Case>) {
     let left = disk.lost(512..1000);
     cases.push(Case::cut("encrypted-behind-the-disk", source, shows, disk.without(24), &left).key("passphrase"));
     let shows = "A cluster of 4 KiB, of which the file has the two sectors that are inside the disk.";
-    let disk = Disk::new(1000, |image| image.bits(12, 6).encrypted(key("passphrase"))).data(0, 1000);
+    let disk = Disk::new(1024, |image| image.bits(12, 6).encrypted(key("passphrase"))).data(0, 1024);
     let file = disk.without(3072);
     cases.push(Case::reads_as("encrypted-cluster", source, shows, file, &disk.guest).key("passphrase"));
 }

@@ -6,10 +6,10 @@ const SOURCE: &str = "format: Xen";
 const SPAN: usize = 512 << 6;
 
 fn disk(flags: u32) -> Disk {
-    Disk::new(3 * SPAN + 100, |image| image.xen(flags))
+    Disk::new(3 * SPAN + 512, |image| image.xen(flags))
         .data(512, 1024)
         .data(2 * SPAN, 512)
-        .compressed(3 * SPAN)
+        .data(3 * SPAN, 512)
 }
 
 pub fn cases() -> Vec<Case> {
