@@ -143,26 +143,27 @@ impl Case {
     }
 
     /// Its line in the manifest.
-    pub fn json(&self) -> Value {
-        let mut json = json!({
-            "file": self.name,
-            "group": self.group,
-            "shows": self.shows,
-            "source": self.source,
-            "strict": self.strict.json(),
-            "salvage": self.salvage.json(),
+    pub fn json(&self) -> String {
+        let backing = self.backing.iter().map(|backing| {
+            let format = if backing.is_qcow { "qcow" } else { "raw" };
+            json!({"file": backing.name, "format": format})
         });
-        if !self.backing.is_empty() {
-            let backing = self.backing.iter().map(|backing| {
-                let format = if backing.is_qcow { "qcow" } else { "raw" };
-                json!({"file": backing.name, "format": format})
-            });
-            json["backing"] = backing.collect();
-        }
-        if let Some(key) = self.key {
-            json["key"] = key.into();
-        }
-        json
+        let backing: Value = backing.collect();
+        // In the order in which a person reads them.
+        let members = [
+            ("file", Some(json!(self.name))),
+            ("group", Some(json!(self.group))),
+            ("shows", Some(json!(self.shows))),
+            ("source", Some(json!(self.source))),
+            ("backing", (!self.backing.is_empty()).then_some(backing)),
+            ("key", self.key.map(Value::from)),
+            ("strict", Some(self.strict.json())),
+            ("salvage", Some(self.salvage.json())),
+        ];
+        let members = members
+            .into_iter()
+            .filter_map(|(name, value)| Some(format!("\"{name}\": {}", value?)));
+        format!("{{{}}}", members.collect::<Vec<_>>().join(", "))
     }
 }
 

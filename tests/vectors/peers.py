@@ -44,6 +44,8 @@ VERDICTS = {
     "not judged": "not judged",
 }
 
+AS_SALVAGE = "zeros past the end of the file, as in salvage, but without being asked"
+
 
 class Crashed(Exception):
     """Died of a signal, or took too long."""
@@ -308,6 +310,13 @@ def judge_reads(results, reads, may_refuse):
     return "right", ""
 
 
+def bytes_without_error(path, entry):
+    """What a reader gave where it should have reported an error."""
+    if "sha256" in entry["salvage"] and judge_disk(path, entry["salvage"])[0] in ("right", "sectors"):
+        return AS_SALVAGE
+    return f"{path.stat().st_size} bytes, where it is {entry['strict']['error']}"
+
+
 def verdict(reader, entry, folder):
     """What a reader makes of an image, and a word on it."""
     right = entry["strict"]
@@ -319,7 +328,7 @@ def verdict(reader, entry, folder):
         try:
             path = reader.disk(entry, folder)
             if "error" in right:
-                verdicts.append(("wrong", f"{path.stat().st_size} bytes, where it is {right['error']}"))
+                verdicts.append(("wrong", bytes_without_error(path, entry)))
             elif "sha256" in right:
                 verdicts.append(judge_disk(path, right))
             else:
@@ -349,6 +358,9 @@ def tables(readers, entries, found):
     for reader in readers:
         counts = collections.Counter(found[reader.name, entry["file"]][0] for entry in entries)
         cells = [str(counts[verdict]) for verdict in VERDICTS]
+        zeros = sum(found[reader.name, entry["file"]][1] == AS_SALVAGE for entry in entries)
+        if zeros:
+            cells[list(VERDICTS).index("wrong")] += f" ({zeros} of them: zeros past the end of the file)"
         lines.append(f"| {reader.name} {reader.version} | " + " | ".join(cells) + " |")
     lines += ["", "Right (as it should be, bytes or refusal), of how many; then what is wrong with the others:", ""]
     lines.append("| group | images | " + " | ".join(reader.name for reader in readers) + " |")

@@ -33,7 +33,7 @@ fn write(folder: &Path, cases: &[Case]) {
 
 /// One image a line, so that a change of one shows as one.
 fn manifest(cases: &[Case]) -> String {
-    let lines: Vec<String> = cases.iter().map(|case| case.json().to_string()).collect();
+    let lines: Vec<String> = cases.iter().map(Case::json).collect();
     format!("{{\"version\": 1, \"images\": [\n{}\n]}}\n", lines.join(",\n"))
 }
 
