@@ -15,6 +15,8 @@ pub struct ImageBuilder {
     tables: std::collections::BTreeMap<u64, u64>,
     /// What is added to a multiple of 512 where a new L2 table is put.
     table_skew: u64,
+    /// New tables and clusters are put at multiples of their own size, not only of 512.
+    aligned: bool,
 }
 
 impl ImageBuilder {
@@ -31,6 +33,7 @@ impl ImageBuilder {
             file: Vec::new(),
             tables: std::collections::BTreeMap::new(),
             table_skew: 0,
+            aligned: false,
         }
     }
 
@@ -48,6 +51,17 @@ impl ImageBuilder {
     pub fn tables_off_by(mut self, bytes: u64) -> Self {
         self.table_skew = bytes;
         self
+    }
+
+    /// New tables and clusters start at multiples of their own size.
+    pub fn aligned(mut self) -> Self {
+        self.aligned = true;
+        self
+    }
+
+    /// Where something of `size` bytes goes.
+    fn place(&self, size: u64) -> u64 {
+        self.free(if self.aligned { size } else { 512 })
     }
 
     /// Names a backing file, at `offset`.
@@ -125,7 +139,7 @@ impl ImageBuilder {
     pub fn l2_word(&mut self, guest: u64, word: u64) -> &mut Self {
         let index = guest / self.span();
         if !self.tables.contains_key(&index) {
-            let host = self.free(512) + self.table_skew;
+            let host = self.place(8 << self.l2_bits) + self.table_skew;
             self.table_at(guest, host);
         }
         let entry = guest % self.span() / self.cluster_size();
@@ -152,7 +166,7 @@ impl ImageBuilder {
             cluster.resize(size as usize, 0);
             // The table first, so that data that follows data is adjacent.
             self.l2_word(guest, 0);
-            self.data_at(guest, self.free(512), &cluster);
+            self.data_at(guest, self.place(size), &cluster);
             guest += size;
         }
         self

@@ -1,0 +1,44 @@
+//! What QEMU's own test of malformed headers, iotest 092, refuses; each field as it sets it, by hand.
+
+use crate::case::{Case, Expect, with};
+use crate::common::ImageBuilder;
+
+const SOURCE: &str = "QEMU iotest 092";
+
+/// 64 MiB of nothing, as QEMU makes it.
+fn empty_with(patches: &[(usize, &[u8])]) -> Vec<u8> {
+    let mut file = ImageBuilder::new(64 << 20).build();
+    file.resize(560, 0);
+    patches.iter().fold(file, |file, (at, bytes)| with(file, *at, bytes))
+}
+
+pub fn cases() -> Vec<Case> {
+    let mut cases = Vec::new();
+    for bits in [0xff, 0x1f, 0x08, 0x11] {
+        let shows = format!("cluster_bits {bits} is outside 9 to 16.");
+        let file = empty_with(&[(32, &[bits])]);
+        cases.push(Case::corrupt(&format!("cluster-bits-{bits}"), SOURCE, &shows, file));
+    }
+    for bits in [0xff, 0x05, 0x0e, 0x1b] {
+        let shows = format!("l2_bits {bits} is outside 6 to 13.");
+        let file = empty_with(&[(33, &[bits])]);
+        cases.push(Case::corrupt(&format!("l2-bits-{bits}"), SOURCE, &shows, file));
+    }
+    for (name, size) in [
+        ("size-eeeeeeeeeeeeeeee", 0xeeee_eeee_eeee_eeee_u64),
+        ("size-7fffffffffffffff", u64::MAX >> 1),
+    ] {
+        let file = empty_with(&[(24, &size.to_be_bytes())]);
+        let shows = "A size whose L1 is larger than any file.";
+        cases.push(Case::corrupt(name, SOURCE, shows, file).salvages(Expect::zeros(size)));
+    }
+    for (name, len) in [
+        ("name-of-ffffffff", [0xff; 4]),
+        ("name-of-7fffffff", [0x7f, 0xff, 0xff, 0xff]),
+    ] {
+        let file = empty_with(&[(8, &[0, 0, 0, 0xff]), (16, &len)]);
+        let shows = "A backing name that is far too long.";
+        cases.push(Case::corrupt(name, SOURCE, shows, file));
+    }
+    cases
+}

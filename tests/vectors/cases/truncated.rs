@@ -1,0 +1,223 @@
+//! Files that end too soon.
+
+use super::key;
+use crate::case::{Backing, Case, Disk, Expect, text, with};
+use crate::deflate::{Deflate, deflate};
+
+const FORMAT: &str = "format: table words";
+const SPAN: usize = 512 << 6;
+
+pub fn cases() -> Vec<Case> {
+    let mut cases = Vec::new();
+    data(&mut cases);
+    tables(&mut cases);
+    compressed(&mut cases);
+    encrypted(&mut cases);
+    below(&mut cases);
+    cases
+}
+
+fn data(cases: &mut Vec<Case>) {
+    let disk = Disk::small(2048).data(0, 2048);
+    for cut in [1, 100, 512, 513, 2048] {
+        let shows = format!("The last {cut} bytes of the data are missing.");
+        let left = disk.lost(2048 - cut..2048);
+        let name = format!("data-by-{cut}");
+        cases.push(Case::cut(&name, FORMAT, &shows, disk.without(cut), &left));
+    }
+    let disk = Disk::new(2560, |image| image.bits(10, 6)).data(0, 2560);
+    for cut in [1, 511, 512] {
+        let shows = format!("The file's last {cut} bytes are missing, all of them behind the end of the disk.");
+        let name = format!("behind-the-disk-by-{cut}");
+        cases.push(Case::reads_as(&name, FORMAT, &shows, disk.without(cut), &disk.guest));
+    }
+    let shows = "The last byte of the disk is missing with what is behind it.";
+    let left = disk.lost(2559..2560);
+    cases.push(Case::cut(
+        "behind-the-disk-and-1",
+        FORMAT,
+        shows,
+        disk.without(513),
+        &left,
+    ));
+    let odd = Disk::small(1000).data(0, 1000);
+    let shows = "The file ends with the disk, inside a sector.";
+    cases.push(Case::reads_as(
+        "with-the-disk",
+        FORMAT,
+        shows,
+        odd.without(24),
+        &odd.guest,
+    ));
+    let shows = "The last byte of a disk is missing, that ends inside a sector.";
+    cases.push(Case::cut(
+        "odd-by-1",
+        FORMAT,
+        shows,
+        odd.without(25),
+        &odd.lost(999..1000),
+    ));
+    let shows = "A cluster of 16 KiB, of which the file has the 1024 bytes that are inside the disk.";
+    let disk = Disk::new(1024, |image| image.bits(14, 6)).data(0, 1024);
+    let file = disk.without(16_384 - 1024);
+    cases.push(Case::reads_as("large-cluster", FORMAT, shows, file, &disk.guest));
+    let shows = "The cut is in the last cluster of the file, which is the first of the disk.";
+    let disk = Disk::small(1024).data(512, 512).data(0, 512);
+    cases.push(Case::cut(
+        "first-cluster",
+        FORMAT,
+        shows,
+        disk.without(12),
+        &disk.lost(500..512),
+    ));
+}
+
+fn tables(cases: &mut Vec<Case>) {
+    // The table is the last thing in the file: its words 0 and 1 are 512 and 1024.
+    let mut disk = Disk::small(4096);
+    disk.image.table_at(0, 2048);
+    let disk = disk.data_at(0, 512).data_at(512, 1024);
+    for (name, cut, shows) in [
+        (
+            "l2-by-1",
+            1,
+            "An L2 table is judged as a whole, though what is missing of it is holes.",
+        ),
+        ("l2-by-496", 496, "An L2 table of which only the words in use are left."),
+        (
+            "l2-inside-a-word",
+            497,
+            "An L2 word whose last byte, a zero, is missing: salvage reads it right.",
+        ),
+    ] {
+        cases.push(Case::cut(name, FORMAT, shows, disk.without(cut), &disk.guest));
+    }
+    let shows = "An L2 word whose last two bytes are missing: salvage reads it as a hole.";
+    cases.push(Case::cut(
+        "l2-by-498",
+        FORMAT,
+        shows,
+        disk.without(498),
+        &disk.lost(512..1024),
+    ));
+    let shows = "The file ends where its L2 table would start.";
+    cases.push(Case::cut(
+        "l2-all",
+        FORMAT,
+        shows,
+        disk.without(512),
+        &disk.lost(0..1024),
+    ));
+
+    // The L1 is the last thing in the file.
+    let mut disk = Disk::new(2 * SPAN, |image| image.l1_at(4096));
+    disk.image.table_at(0, 512).table_at(SPAN as u64, 1024);
+    let disk = disk.data_at(0, 1536).data_at(SPAN, 2048);
+    for (name, cut, left) in [
+        ("l1-by-1", 1, disk.guest.clone()),
+        ("l1-by-2", 2, disk.lost(SPAN..SPAN + 512)),
+        ("l1-by-8", 8, disk.lost(SPAN..SPAN + 512)),
+        ("l1-by-16", 16, vec![0; 2 * SPAN]),
+        ("l1-and-more", 600, vec![0; 2 * SPAN]),
+    ] {
+        let shows = "The end of the L1 is missing.";
+        cases.push(Case::cut(name, FORMAT, shows, disk.without(cut), &left));
+    }
+    let shows = "Nothing is left but the header.";
+    let file = Disk::small(2048).data(0, 2048).image.build()[..48].to_vec();
+    cases.push(Case::cut("header-alone", FORMAT, shows, file, &[0; 2048]));
+    let shows = "Nothing is left but the header and the L1.";
+    let file = Disk::small(2048).data(0, 2048).image.build()[..56].to_vec();
+    cases.push(Case::cut("header-and-l1", FORMAT, shows, file, &[0; 2048]));
+    let shows = "The second of two tables is missing, with all behind it.";
+    let disk = Disk::small(2 * SPAN).data(0, 1024).data(SPAN, 1024);
+    let left = disk.lost(SPAN..SPAN + 1024);
+    cases.push(Case::cut("second-table", FORMAT, shows, disk.without(1025), &left));
+}
+
+fn compressed(cases: &mut Vec<Case>) {
+    let source = "format: compressed clusters";
+    let stream = deflate(&text(512, 512));
+    let disk = Disk::small(1024).data(0, 512).stream(512, &stream, &text(512, 512));
+    let shows = "The end of a stream is missing, by when the cluster is not full.";
+    cases.push(Case::corrupt("stream", source, shows, disk.without(stream.len() / 2)));
+    let shows = "A stream of which nothing is left.";
+    cases.push(Case::corrupt("stream-all", source, shows, disk.without(stream.len())));
+
+    let mut padded = stream.clone();
+    padded.extend([0; 40]);
+    let disk = Disk::small(1024).data(0, 512).stream(512, &padded, &text(512, 512));
+    for cut in [1, 40] {
+        let shows = format!(
+            "Of the bytes behind a stream's end {cut} are missing, which no reader has need of but which the word names."
+        );
+        let name = format!("behind-a-stream-by-{cut}");
+        cases.push(Case::cut(&name, source, &shows, disk.without(cut), &disk.guest));
+    }
+    let shows = "What is missing of a stream is zeros to salvage: here they are just those of a stored block.";
+    let (start, zeros) = (text(512, 16), [0; 312]);
+    let mut cluster: Vec<u8> = start.iter().copied().cycle().take(200).collect();
+    cluster.extend(zeros);
+    let body = Deflate::new().block(false, 1).literals(&start).repeat(16, 184).end();
+    let disk = Disk::small(1024)
+        .data(0, 512)
+        .stream(512, &body.stored(true, &zeros).build(), &cluster);
+    cases.push(Case::cut(
+        "zeros-of-a-stream",
+        source,
+        shows,
+        disk.without(300),
+        &disk.guest,
+    ));
+}
+
+fn encrypted(cases: &mut Vec<Case>) {
+    let source = "format: encryption";
+    let disk = Disk::new(2048, |image| image.encrypted(key("passphrase"))).data(0, 2048);
+    for (cut, lost) in [(1, 1536..2048), (512, 1536..2048), (513, 1024..2048)] {
+        let shows =
+            format!("The last {cut} bytes of encrypted data are missing: a sector of which any is missing is lost.");
+        let name = format!("encrypted-by-{cut}");
+        let left = disk.lost(lost);
+        cases.push(Case::cut(&name, source, &shows, disk.without(cut), &left).key("passphrase"));
+    }
+    let shows = "The last sector is not whole, so that its first bytes cannot be decrypted either.";
+    let disk = Disk::new(1000, |image| image.encrypted(key("passphrase"))).data(0, 1000);
+    let left = disk.lost(512..1000);
+    cases.push(Case::cut("encrypted-behind-the-disk", source, shows, disk.without(24), &left).key("passphrase"));
+    let shows = "A cluster of 4 KiB, of which the file has the two sectors that are inside the disk.";
+    let disk = Disk::new(1024, |image| image.bits(12, 6).encrypted(key("passphrase"))).data(0, 1024);
+    let file = disk.without(3072);
+    cases.push(Case::reads_as("encrypted-cluster", source, shows, file, &disk.guest).key("passphrase"));
+}
+
+fn below(cases: &mut Vec<Case>) {
+    let source = "format: backing";
+    let base = Disk::small(2048).data(0, 2048);
+    let backing = Backing {
+        name: "cut.qcow",
+        is_qcow: true,
+        bytes: base.without(600),
+    };
+    let disk = Disk::new(2048, |image| image.backing_at(48, b"cut.qcow").l1_at(56));
+    let shows = "The backing image is cut: an error where its data is read.";
+    let left = base.lost(1448..2048);
+    let case = Case::cut("backing", source, shows, disk.image.build(), &left);
+    cases.push(case.over(&[&backing]));
+    let shows = "The backing image is cut where the image above has data of its own.";
+    let disk = disk.over(&base.guest).data(1024, 1024);
+    cases.push(Case::reads("backing-never-read", source, shows, &disk).over(&[&backing]));
+
+    let shows = "An L2 table behind the end of an overlay: an error, and to salvage a hole.";
+    let mut disk = Disk::new(4096, |image| image.backing_at(48, b"cut.qcow").l1_at(56));
+    disk.image.table_at(0, 512);
+    let file = disk.image.build();
+    let file = with(file, 56, &(600_u64).to_be_bytes());
+    let mut left = base.lost(1448..2048);
+    left.resize(4096, 0);
+    cases.push(
+        Case::corrupt("l2-of-an-overlay", source, shows, file)
+            .salvages(Expect::bytes(&left))
+            .over(&[&backing]),
+    );
+}

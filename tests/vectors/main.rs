@@ -1,0 +1,10 @@
+//! The conformance suite of `tests/vectors`: the recipe of its images, and this crate's run over them.
+//! `WRITE_VECTORS=1 cargo test --test vectors` writes the files anew.
+
+mod case;
+mod cases;
+#[path = "../common/mod.rs"]
+mod common;
+mod deflate;
+mod recipe;
+mod run;

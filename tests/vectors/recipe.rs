@@ -1,0 +1,152 @@
+//! That the committed files are what the recipe makes, and that the recipe is right.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::sync::Once;
+
+use crate::case::{Case, Expect, Whole, error_name};
+use crate::cases;
+use crate::common::{Layer, Oracle, Refusal, Rules, oracle};
+
+/// The folder of the suite; its files are written first where that is asked for.
+pub fn folder() -> PathBuf {
+    static WRITTEN: Once = Once::new();
+    let folder: PathBuf = [env!("CARGO_MANIFEST_DIR"), "tests", "vectors"].iter().collect();
+    WRITTEN.call_once(|| {
+        if std::env::var_os("WRITE_VECTORS").is_some() {
+            write(&folder, &cases::all());
+        }
+    });
+    folder
+}
+
+fn write(folder: &Path, cases: &[Case]) {
+    let images = folder.join("images");
+    // What the recipe no longer makes goes.
+    let _ = std::fs::remove_dir_all(&images);
+    std::fs::create_dir_all(&images).unwrap();
+    for (name, bytes) in files(cases) {
+        std::fs::write(images.join(name), bytes).unwrap();
+    }
+    std::fs::write(folder.join("manifest.json"), manifest(cases)).unwrap();
+}
+
+/// One image a line, so that a change of one shows as one.
+fn manifest(cases: &[Case]) -> String {
+    let lines: Vec<String> = cases.iter().map(Case::json).collect();
+    format!("{{\"version\": 1, \"images\": [\n{}\n]}}\n", lines.join(",\n"))
+}
+
+/// Every file of the suite's folder of images.
+fn files(cases: &[Case]) -> BTreeMap<String, Vec<u8>> {
+    let mut files = BTreeMap::new();
+    for case in cases {
+        let images = std::iter::once((case.name.as_str(), &case.image));
+        let backing = case.backing.iter().map(|backing| (backing.name, &backing.bytes));
+        for (name, bytes) in images.chain(backing) {
+            let before = files.insert(name.to_owned(), bytes.clone());
+            assert!(before.is_none_or(|before| before == *bytes), "two files named {name}");
+        }
+    }
+    files
+}
+
+#[test]
+fn the_committed_files_are_what_the_recipe_makes() {
+    let cases = cases::all();
+    let (files, manifest) = (files(&cases), manifest(&cases));
+    let images = folder().join("images");
+    let found: BTreeSet<String> = std::fs::read_dir(&images)
+        .unwrap()
+        .map(|file| file.unwrap().file_name().into_string().unwrap())
+        .collect();
+    let named: BTreeSet<String> = files.keys().cloned().collect();
+    assert_eq!(found, named, "write the vectors anew");
+    for (name, bytes) in &files {
+        let same = std::fs::read(images.join(name)).unwrap() == *bytes;
+        assert!(same, "{name} is another; write the vectors anew");
+    }
+    let committed = std::fs::read_to_string(folder().join("manifest.json")).unwrap();
+    for (committed, made) in committed.lines().zip(manifest.lines()) {
+        assert_eq!(committed, made, "write the vectors anew");
+    }
+    assert!(committed == manifest, "write the vectors anew");
+}
+
+#[test]
+fn the_suite_is_as_large_and_as_small_as_it_says() {
+    let cases = cases::all();
+    assert!(cases.len() >= 150, "{} images", cases.len());
+    let names: BTreeSet<&str> = cases.iter().map(|case| case.name.as_str()).collect();
+    assert_eq!(names.len(), cases.len(), "two images of one name");
+    let bytes: usize = files(&cases).values().map(Vec::len).sum();
+    // Most of it is the gaps before tables of 64 KiB and clusters of 64 KiB, which take no room in a repository.
+    assert!(bytes < 5_000_000, "{bytes} bytes");
+}
+
+#[test]
+fn what_the_recipe_expects_is_what_the_plain_reader_of_the_tests_finds() {
+    for case in cases::all() {
+        for (salvage, expect) in [(false, &case.strict), (true, &case.salvage)] {
+            check(&case, salvage, expect);
+        }
+    }
+}
+
+/// The recipe wrote down what the guest sees as it made the image; the oracle reads it off the image. Both agree.
+fn check(case: &Case, salvage: bool, expect: &Expect) {
+    let name = &case.name;
+    let layers = layers(case, salvage);
+    match &expect.whole {
+        Whole::Bytes(bytes) => {
+            let layers = layers.as_ref().unwrap_or_else(|refusal| panic!("{name}: {refusal:?}"));
+            assert_eq!(size(layers), bytes.len() as u64, "{name}, salvage {salvage}");
+            match oracle::read(layers, 0, bytes.len()) {
+                Ok(found) => assert!(found == *bytes, "{name}, salvage {salvage}"),
+                Err(refusal) => panic!("{name}, salvage {salvage}: {refusal:?}"),
+            }
+        }
+        Whole::Size(expected) => {
+            let layers = layers.as_ref().unwrap_or_else(|refusal| panic!("{name}: {refusal:?}"));
+            assert_eq!(size(layers), *expected, "{name}, salvage {salvage}");
+        }
+        Whole::Refused(expected) => {
+            let found = layers
+                .as_ref()
+                .map_err(|refusal| *refusal)
+                .and_then(|layers| oracle::read(layers, 0, size(layers) as usize).map(drop));
+            let found = found.map_err(error_name);
+            assert_eq!(found, Err(error_name(*expected)), "{name}, salvage {salvage}");
+        }
+    }
+    for read in &expect.reads {
+        let layers = layers.as_ref().unwrap_or_else(|refusal| panic!("{name}: {refusal:?}"));
+        let found = oracle::read(layers, read.offset, read.len);
+        assert!(found == read.right, "{name}, salvage {salvage}, at {}", read.offset);
+    }
+}
+
+fn size(layers: &[Layer<'_>]) -> u64 {
+    match &layers[0] {
+        Layer::Qcow(image) => image.size,
+        Layer::Raw(bytes) => bytes.len() as u64,
+    }
+}
+
+fn layers(case: &Case, salvage: bool) -> Result<Vec<Layer<'_>>, Refusal> {
+    let rules = Rules { salvage, no_xen: false };
+    let open = |file| {
+        let mut image = Oracle::open(file, rules)?;
+        image.key = case.key.map(cases::key);
+        Ok(Layer::Qcow(image))
+    };
+    let mut layers = vec![open(&case.image)?];
+    for backing in &case.backing {
+        layers.push(if backing.is_qcow {
+            open(&backing.bytes)?
+        } else {
+            Layer::Raw(&backing.bytes)
+        });
+    }
+    Ok(layers)
+}
