@@ -52,6 +52,7 @@ pub(crate) const PREFIX: u64 = 64;
 
 /// What the first bytes of a file say it is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum Probe {
     /// QCOW version 1: what this crate reads.
@@ -108,6 +109,7 @@ enum Xen {
 
 /// The memory to lend to an image, in bytes. Each figure holds for a slice of any alignment.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub struct MemoryNeeds {
     /// Opens the image, and reads every byte of it that is not compressed.
