@@ -6,6 +6,7 @@ use core::fmt;
 use embedded_sdmmc_types::{Block, BlockCount, BlockDevice, BlockIdx};
 
 use crate::adapter::error::DiskError;
+use crate::device::BlockSize;
 use crate::guest::GuestRead;
 
 /// A guest's disk as embedded-sdmmc reads it: [`BlockDevice`], in blocks of 512 bytes.
@@ -59,7 +60,7 @@ where
     /// [`DiskError::TooLarge`] for a disk of 2 TiB and more.
     fn num_blocks(&self) -> Result<BlockCount, Self::Error> {
         let guest = self.guest.try_borrow().map_err(|_| DiskError::Busy)?;
-        let blocks = u32::try_from(guest.len() / u64::from(Block::LEN_U32)).map_err(|_| DiskError::TooLarge)?;
+        let blocks = u32::try_from(BlockSize::B512.lba(guest.len())).map_err(|_| DiskError::TooLarge)?;
         Ok(BlockCount(blocks))
     }
 }

@@ -127,7 +127,7 @@ impl<D: BlockRead, T: FnMut(ReadRequest, Result<(), &D::Error>)> BlockRead for T
             bytes: bytes.saturating_add(u64::try_from(buf.len()).unwrap_or(u64::MAX)),
             failures: failures.saturating_add(u64::from(result.is_err())),
         };
-        (self.trace)(ReadRequest::new(lba, buf), result.as_ref().map(|()| ()));
+        (self.trace)(ReadRequest::new(lba, buf), result.as_ref().copied());
         result
     }
 }

@@ -9,10 +9,12 @@ use qcow1::{BlockRead, BlockSize, Blocks, Faulty, FaultyError, ReadRequest};
 ///
 /// Requests that no device should ever see are a panic.
 pub struct TestDevice<'a> {
-    device: Faulty<Blocks<&'a [u8]>, Box<dyn FnMut(ReadRequest) -> bool>>,
+    device: Faulty<Blocks<&'a [u8]>, Fails>,
     len: u64,
     pub log: Log,
 }
+
+type Fails = Box<dyn FnMut(ReadRequest) -> bool>;
 
 /// What was asked of a device; a handle that outlives a loan of the device.
 #[derive(Clone, Default)]
