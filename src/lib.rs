@@ -50,7 +50,7 @@ mod plan;
 pub use adapter::DiskError;
 #[cfg(feature = "embedded-sdmmc-types")]
 pub use adapter::ToBlockDevice;
-pub use adapter::{Aligned, Blocks, Counts, Faulty, FaultyError, Io, ReadRequest, Traced};
+pub use adapter::{Aligned, Blocks, Counts, Faulty, FaultyError, Io, IoError, ReadRequest, Traced};
 #[cfg(feature = "gpt_disk_io")]
 pub use adapter::{FromBlockIo, ToBlockIo};
 #[cfg(feature = "embedded-storage")]

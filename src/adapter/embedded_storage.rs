@@ -66,6 +66,15 @@ impl<E: fmt::Debug> fmt::Display for StorageError<E> {
 
 impl<E: fmt::Debug> core::error::Error for StorageError<E> {}
 
+impl<E: fmt::Debug> embedded_io::Error for StorageError<E> {
+    fn kind(&self) -> embedded_io::ErrorKind {
+        match self {
+            Self::Storage(_) => embedded_io::ErrorKind::Other,
+            Self::TooLarge => embedded_io::ErrorKind::Unsupported,
+        }
+    }
+}
+
 /// A guest's disk as a [`ReadStorage`], for the crates that read those.
 #[derive(Clone, Copy, Debug)]
 pub struct ToStorage<G> {
@@ -74,7 +83,7 @@ pub struct ToStorage<G> {
 }
 
 /// A disk is larger than a [`ReadStorage`] can be: than 4 GiB, or than the address space. It comes back.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub struct TooLarge<G>(
     /// The disk.
     pub G,
@@ -119,4 +128,10 @@ impl<G> fmt::Display for TooLarge<G> {
     }
 }
 
-impl<G: fmt::Debug> core::error::Error for TooLarge<G> {}
+impl<G> fmt::Debug for TooLarge<G> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TooLarge").finish_non_exhaustive()
+    }
+}
+
+impl<G> core::error::Error for TooLarge<G> {}

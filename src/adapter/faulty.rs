@@ -105,7 +105,8 @@ impl<E: fmt::Display> fmt::Display for FaultyError<E> {
 impl<E: core::error::Error + 'static> core::error::Error for FaultyError<E> {
     fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
         match self {
-            Self::Device(error) => Some(error),
+            // Its text is this one's, so what comes next is what it was caused by.
+            Self::Device(error) => error.source(),
             Self::Injected => None,
         }
     }

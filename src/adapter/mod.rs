@@ -31,5 +31,5 @@ pub use error::DiskError;
 pub use faulty::{Faulty, FaultyError};
 #[cfg(feature = "gpt_disk_io")]
 pub use gpt_disk_io::{FromBlockIo, ToBlockIo};
-pub use io::Io;
+pub use io::{Io, IoError};
 pub use traced::{Counts, ReadRequest, Traced};

@@ -1,7 +1,8 @@
 //! Anything with a position: [`embedded_io_async::Read`] and [`embedded_io_async::Seek`].
 
-use embedded_io_async::{Read, ReadExactError, Seek, SeekFrom};
+use embedded_io_async::{Read, Seek, SeekFrom};
 
+use crate::adapter::IoError;
 use crate::aio::AsyncBlockRead;
 use crate::device::BlockSize;
 
@@ -16,18 +17,18 @@ pub struct Io<T>(
 );
 
 impl<T: Read + Seek> AsyncBlockRead for Io<T> {
-    type Error = ReadExactError<T::Error>;
+    type Error = IoError<T::Error>;
 
     fn block_size(&self) -> BlockSize {
         BlockSize::BYTE
     }
 
     async fn len(&mut self) -> Result<u64, Self::Error> {
-        Ok(self.0.seek(SeekFrom::End(0)).await?)
+        self.0.seek(SeekFrom::End(0)).await.map_err(IoError::Reader)
     }
 
     async fn read_blocks(&mut self, lba: u64, buf: &mut [u8]) -> Result<(), Self::Error> {
-        self.0.seek(SeekFrom::Start(lba)).await?;
-        self.0.read_exact(buf).await
+        self.0.seek(SeekFrom::Start(lba)).await.map_err(IoError::Reader)?;
+        self.0.read_exact(buf).await.map_err(IoError::from)
     }
 }
