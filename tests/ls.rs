@@ -56,7 +56,7 @@ fn what_is_not_there_is_said_in_one_line() {
         (vec![&disk, "readme.txt/x"], "no directory"),
         (vec!["/nonexistent/disk"], "No such file"),
         (vec![&data("make.sh")], "not a QCOW image"),
-        (vec![&data("plain.qcow")], "badly formatted"),
+        (vec![&data("plain.qcow")], "no FAT and no ext4 file system"),
     ] {
         let (success, _, error) = ls(&arguments);
         assert!(!success && error.contains(said), "{error}");
