@@ -1,11 +1,27 @@
 //! `defmt::Format` where a derived one would say too much or too little.
 
+use crate::chain::PushError;
 use crate::check::{CheckSummary, Finding};
 use crate::device::BlockSize;
+use crate::error::OpenError;
 
 impl defmt::Format for BlockSize {
     fn format(&self, f: defmt::Formatter<'_>) {
         defmt::write!(f, "BlockSize({=u32})", self.bytes());
+    }
+}
+
+/// The reason; of the device there is nothing to say.
+impl<D, E: defmt::Format> defmt::Format for OpenError<D, E> {
+    fn format(&self, f: defmt::Formatter<'_>) {
+        defmt::write!(f, "OpenError {{ error: {} }}", self.error());
+    }
+}
+
+/// The reason; of the image there is nothing to say.
+impl<I> defmt::Format for PushError<I> {
+    fn format(&self, f: defmt::Formatter<'_>) {
+        defmt::write!(f, "PushError {{ reason: {} }}", self.reason);
     }
 }
 

@@ -98,6 +98,7 @@ impl fmt::Debug for Host {
 
 /// Where a guest offset is looked up. Shifts and masks only: firmware has no fast 64-bit division.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub(crate) struct Geometry {
     pub(crate) cluster_bits: ClusterBits,
     pub(crate) l2_bits: L2Bits,

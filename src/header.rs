@@ -87,6 +87,7 @@ pub fn probe(prefix: &[u8]) -> Probe {
 /// That it is valid says nothing about where its tables lie: what must lie inside the file is checked against the
 /// file's length when an image is opened.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Header {
     backing_offset: u64,
     /// 0: no backing file.
@@ -101,6 +102,7 @@ pub struct Header {
 
 /// What is known of Xen's extension.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 enum Xen {
     Absent,
     Present,

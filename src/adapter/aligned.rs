@@ -75,13 +75,20 @@ impl<D: BlockRead> BlockRead for Aligned<'_, D> {
         let Some((bounced, direct)) = buf.split_at_mut_checked(bounced) else {
             return Ok(());
         };
-        let mut lba = lba;
-        for part in bounced.chunks_mut(self.bounce.len()) {
-            if let Some(bounce) = self.bounce.get_mut(..part.len()) {
-                self.device.read_blocks(lba, bounce)?;
-                part.copy_from_slice(bounce);
-            }
-            lba = lba.saturating_add(blocks(part.len(), block_size));
+        let (mut lba, mut rest) = (lba, bounced);
+        // Each turn reads a block or more.
+        while !rest.is_empty() {
+            let len = rest.len().min(self.bounce.len());
+            let (Some(bounce), Some((part, behind))) = (
+                self.bounce.get_mut(..len),
+                core::mem::take(&mut rest).split_at_mut_checked(len),
+            ) else {
+                break;
+            };
+            self.device.read_blocks(lba, bounce)?;
+            part.copy_from_slice(bounce);
+            lba = lba.saturating_add(blocks(len, block_size));
+            rest = behind;
         }
         if direct.is_empty() {
             return Ok(());
