@@ -130,7 +130,7 @@ impl<'m, D: BlockRead, const DEPTH: usize> Chain<'m, D, DEPTH> {
 
     /// How the guest's bytes from `offset` on are stored, and in which image (0 is the top); see [`Image::extent_at`].
     ///
-    /// [`ExtentKind::Backing`] is left only where the lowest image names a backing file.
+    /// [`ExtentKind::Backing`](crate::ExtentKind::Backing) is left only where the lowest image names a backing file.
     ///
     /// # Errors
     /// As [`Image::extent_at`].

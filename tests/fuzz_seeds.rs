@@ -48,6 +48,13 @@ fn files() -> Vec<(String, Vec<u8>)> {
         // The lengths of its parts stand at the end of a structured input; the fuzzer finds better ones.
         files.push((format!("chain/{name}"), image));
     }
+    for level in [0, 1, 9] {
+        let bytes = [&pattern(11, 400)[..], b"abcabcabcabcabc", &[0; 300]].concat();
+        let mut input = miniz_oxide::deflate::compress_to_vec(&bytes, level);
+        // The last two bytes are the length of the output.
+        input.extend((bytes.len() as u16).to_le_bytes());
+        files.push((format!("inflate/level-{level}"), input));
+    }
     files
 }
 

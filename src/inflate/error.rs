@@ -52,14 +52,3 @@ impl fmt::Display for InflateError {
 }
 
 impl core::error::Error for InflateError {}
-
-#[cfg(test)]
-mod tests {
-    use super::InflateError;
-
-    #[test]
-    fn display_is_one_clause_without_a_full_stop() {
-        let text = std::format!("{}", InflateError::EndsEarly);
-        assert_eq!(text, "the last compressed block ends before the output is full");
-    }
-}
