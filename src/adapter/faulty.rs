@@ -17,7 +17,7 @@ use crate::device::{BlockRead, BlockSize};
 ///
 /// // The second read fails, once.
 /// let mut reads = 0;
-/// let device = Faulty::new(file, |_| {
+/// let device = Faulty::new(file, move |_| {
 ///     reads += 1;
 ///     reads == 2
 /// });
