@@ -79,18 +79,21 @@ impl<'m> Cache<'m> {
         let slot = self.find(self.number(at))?;
         self.clock = self.clock.wrapping_add(1);
         let clock = self.clock;
+        let (line, within) = (self.line_in_slot(at), self.within_slot(at));
         let tag = self.tags_mut().get_mut(slot)?;
         tag.used.set(clock);
-        let line = self.line_in_slot(at);
-        let valid = self.tags().get(slot)?.valid.get().wrapping_shr(line).trailing_ones();
+        let valid = tag.valid.get().wrapping_shr(line).trailing_ones();
         if valid == 0 {
             return None;
         }
         self.recent = slot;
-        let end = u64::from(line.wrapping_add(valid)).wrapping_shl(self.line_shift.into());
-        let within = at.0 & self.slot_size().wrapping_sub(1);
-        let bytes = self.slots.get(self.slot_range(slot)?)?;
-        bytes.get(usize::try_from(within).ok()?..usize::try_from(end).ok()?)
+        let lines_end = usize::try_from(line.wrapping_add(valid))
+            .ok()?
+            .wrapping_shl(self.line_shift.into());
+        let start = slot.wrapping_shl(self.slot_shift.into());
+        // Slots lie inside lent memory, so no sum of these wraps.
+        self.slots
+            .get(start.wrapping_add(within)..start.wrapping_add(lines_end))
     }
 
     /// Chooses the lines that hold the `len` bytes from `at` on, as far as one slot has them, and marks them invalid.
@@ -225,9 +228,12 @@ impl<'m> Cache<'m> {
     }
 
     fn line_in_slot(&self, at: Host) -> u32 {
-        let within = at.0 & self.slot_size().wrapping_sub(1);
-        // At most 2^16 bytes in a slot.
-        u32::try_from(within.wrapping_shr(self.line_shift.into())).unwrap_or(0)
+        // At most 2^MAX_LINES_SHIFT lines in a slot.
+        u32::try_from(self.within_slot(at).wrapping_shr(self.line_shift.into())).unwrap_or(0)
+    }
+
+    fn within_slot(&self, at: Host) -> usize {
+        usize::try_from(at.0 & self.slot_size().wrapping_sub(1)).unwrap_or(0)
     }
 
     fn slot_range(&self, slot: usize) -> Option<core::ops::Range<usize>> {

@@ -239,6 +239,11 @@ impl Walk {
         }
     }
 
+    /// Whether it has given its last run.
+    pub(crate) fn is_done(&self) -> bool {
+        self.run.len == 0 && self.run.start >= self.end.0
+    }
+
     /// The first guest offset past what it goes through.
     #[cfg(feature = "deflate")]
     pub(crate) fn end(&self) -> Guest {
@@ -371,7 +376,7 @@ impl Walk {
                 self.budget = self.budget.saturating_sub(1);
                 (u64::from_be_bytes(*first), rest)
             }
-            None => match self.word(map, word_at, wanted_bytes, table_end) {
+            None => match self.split_word(map, word_at, wanted_bytes, table_end) {
                 Found::Ready(word) => (word, [].as_slice()),
                 Found::Miss(fill) => return Ok(Found::Miss(fill)),
             },
@@ -431,21 +436,31 @@ impl Walk {
 
     /// The table word at `at`. A miss reads `wanted` bytes of the table, or all up to its end if the walk is in order.
     fn word(&mut self, map: &mut Map<'_>, at: Host, wanted: u64, table_end: Host) -> Found<u64> {
-        // Each turn takes a byte or more of 8, or returns.
-        while let Some(missing) = self
-            .word
-            .get_mut(self.word_len.into()..)
-            .filter(|missing| !missing.is_empty())
+        if self.word_len == 0
+            && map.device_end.since(at) >= 8
+            && let Some(word) = map.memory.cache.get(at).and_then(<[u8]>::first_chunk)
         {
+            self.budget = self.budget.saturating_sub(1);
+            return Found::Ready(u64::from_be_bytes(*word));
+        }
+        self.split_word(map, at, wanted, table_end)
+    }
+
+    /// The same for a word that is not cached, or not in one piece: its first bytes survive the miss.
+    #[cold]
+    fn split_word(&mut self, map: &mut Map<'_>, at: Host, wanted: u64, table_end: Host) -> Found<u64> {
+        // Each turn takes a byte or more of 8, or returns.
+        while self.word_len < 8 {
             let from = at.plus(self.word_len.into());
             let in_file = map.device_end.since(from);
+            let rest = self.word.get_mut(self.word_len.into()..).unwrap_or_default();
             let taken = if in_file == 0 {
-                missing.fill(0);
-                missing.len()
+                rest.fill(0);
+                8
             } else if let Some(cached) = map.memory.cache.get(from) {
-                let in_file = usize::try_from(in_file).unwrap_or(usize::MAX);
-                let mut taken = 0_usize;
-                for (to, byte) in missing.iter_mut().zip(cached).take(in_file) {
+                let in_file = u8::try_from(in_file).unwrap_or(8);
+                let mut taken = 0_u8;
+                for (to, byte) in rest.iter_mut().zip(cached).take(in_file.into()) {
                     *to = *byte;
                     taken = taken.wrapping_add(1);
                 }
@@ -454,7 +469,7 @@ impl Walk {
                 let wanted_end = if self.in_order { table_end } else { at.plus(wanted) };
                 return Found::Miss(map.memory.cache.prepare(from, wanted_end.since(from)));
             };
-            self.word_len = self.word_len.wrapping_add(u8::try_from(taken).unwrap_or(8));
+            self.word_len = self.word_len.saturating_add(taken);
         }
         self.word_len = 0;
         self.budget = self.budget.saturating_sub(1);

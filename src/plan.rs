@@ -138,12 +138,14 @@ impl Plan {
         // Each turn but the first finishes a run, and a run is a byte or more of `dst`.
         loop {
             if self.extent.len == 0 {
+                if self.walk.is_done() {
+                    return Ok(Step::Done);
+                }
                 match self.walk.next(map)? {
                     Found::Miss(fill) => {
                         self.flight = Flight::Table;
                         return Ok(Step::Request(Request::fill(map, fill)));
                     }
-                    Found::Ready(extent) if extent.len == 0 => return Ok(Step::Done),
                     Found::Ready(extent) => self.extent = extent,
                 }
             }

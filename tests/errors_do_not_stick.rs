@@ -100,7 +100,7 @@ fn any_sequence_of_reads_with_failures_among_them_reads_as_a_fresh_image_would()
     let (files, guest) = chain();
     arbtest::arbtest(|u| {
         let block = 1 << u.int_in_range(0..=12)?;
-        let memory = u.int_in_range(20_000..=80_000)?;
+        let memory = u.int_in_range(24_000..=80_000)?;
         let mut random = Random(u.arbitrary::<u64>()? | 1);
         let mut memories = [vec![0; memory], vec![0; memory]];
         let (mut chain, logs) = open(&files, &mut memories, block);

@@ -72,6 +72,7 @@ fn step(span: &mut [u8], from: usize, to: usize) {
     if let Some(&bytes) = span.get(from..).and_then(<[u8]>::first_chunk::<STEP>)
         && let Some(to) = span.get_mut(to..).and_then(<[u8]>::first_chunk_mut::<STEP>)
     {
-        *to = bytes;
+        // As a number it stays in registers, where small machines would call `memmove` for an array.
+        *to = u128::from_ne_bytes(bytes).to_ne_bytes();
     }
 }
