@@ -2,7 +2,7 @@
 //!
 //! [`Image`] and [`Chain`] here do what their namesakes at the root of the crate do, over an [`AsyncBlockRead`]. Both
 //! drive one core, which decides everything and does no I/O, so they give the same bytes and the same errors, and
-//! perform the same requests in the same order.
+//! perform the same requests in the same order. Any executor will do; `examples/async_read.rs` runs on `pollster`.
 //!
 //! # Cancellation
 //!

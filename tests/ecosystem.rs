@@ -2,8 +2,10 @@
 
 mod common;
 
+use std::cell::OnceCell;
 use std::error::Error as _;
 use std::io::{self, Read, Seek, SeekFrom};
+use std::rc::{Rc, Weak};
 
 use common::{Broken, ImageBuilder, TestDevice, pattern};
 use embedded_sdmmc::blockdevice::{Block, BlockCount, BlockDevice, BlockIdx};
@@ -168,6 +170,38 @@ fn a_disk_of_two_tib_has_too_many_blocks_to_be_counted() {
     let mut block = [Block::new()];
     device.read(&mut block, BlockIdx(u32::MAX)).unwrap();
     assert_eq!(block[0].contents, [7; 512]);
+}
+
+/// A disk that asks after itself while it is read.
+#[derive(Default)]
+struct Mirror(Rc<OnceCell<Weak<ToBlockDevice<Mirror>>>>);
+
+impl GuestRead for Mirror {
+    type Error = Broken;
+
+    fn len(&self) -> u64 {
+        512
+    }
+
+    fn read_at(&mut self, _: u64, dst: &mut [u8]) -> Result<(), Error<Broken>> {
+        let device = self.0.get().unwrap().upgrade().unwrap();
+        assert_eq!(device.read(&mut [Block::new()], BlockIdx(0)), Err(DiskError::Busy));
+        assert_eq!(device.num_blocks(), Err(DiskError::Busy));
+        dst.fill(9);
+        Ok(())
+    }
+}
+
+#[test]
+fn a_disk_that_reads_itself_is_busy_and_goes_on() {
+    let mirror = Mirror::default();
+    let cell = mirror.0.clone();
+    let device = Rc::new(ToBlockDevice::new(mirror));
+    cell.set(Rc::downgrade(&device)).unwrap();
+    let mut block = [Block::new()];
+    device.read(&mut block, BlockIdx(0)).unwrap();
+    assert_eq!(block[0].contents, [9; 512]);
+    assert_eq!(device.num_blocks(), Ok(BlockCount(1)));
 }
 
 #[test]
