@@ -2,7 +2,7 @@
 //!
 //! [`Image`] and [`Chain`] here do what their namesakes at the root of the crate do, over an [`AsyncBlockRead`]. Both
 //! drive one core, which decides everything and does no I/O, so they give the same bytes and the same errors, and
-//! perform the same requests in the same order.
+//! perform the same requests in the same order. Any executor will do; `examples/async_read.rs` runs on `pollster`.
 //!
 //! # Cancellation
 //!
@@ -12,13 +12,32 @@
 //!
 //! | method | dropped half way |
 //! |---|---|
-//! | [`Image::open`], [`Image::open_with`], [`Image::raw`] | the device is dropped too: lend it as `&mut D` to keep it |
-//! | [`Image::read_at`], [`Chain::read_at`] | the image is as before; the buffer holds anything |
-//! | [`Image::extent_at`], [`Chain::extent_at`] | the image is as before |
+//! | [`Image::open`], [`Image::open_with`], [`Image::raw`] | the device is dropped too: lend it as `&mut D` to keep it. The memory holds anything, and can be lent again |
+//! | [`Image::read_at`], [`Chain::read_at`] | the image is as before, but for tables that it has cached by then; the buffer holds anything |
+//! | [`Image::extent_at`], [`Chain::extent_at`] | the image is as before, but for tables that it has cached by then |
 //! | [`Extents::next`] | the same run comes again |
 //! | [`Image::backing_name`] | the image is as before; the buffer holds anything |
+//! | `Cursor`'s `read` | the position is as before; the buffer holds anything |
+//! | `Cursor`'s `read_exact`, which is `embedded-io-async`'s | the position is behind the last `read` of it that was finished: seek before trying again |
+//! | `Cursor`'s `seek` | it has no await point: it has happened if it was polled |
 //!
-//! Whether the *device* can be read again after one of its futures was dropped is for its driver to say.
+//! What has no future, as [`Image::header`] or [`Chain::push`], can't be dropped half way. `Cursor`, and `Io`, which makes
+//! a device of an asynchronous reader, are there with the feature `embedded-io-async`.
+//!
+//! Dropping is all that is asked of a caller: no method has to be called afterwards. Whether the *device* can be read
+//! again after one of its futures was dropped, and whether a transfer that is under way may still write to the buffer,
+//! is for its driver to say. A driver with DMA has to stop the transfer, or wait for it, in its future's `Drop`, since
+//! the buffer is the caller's again from then on. `Io` needs no more of its reader than that a seek and a read work
+//! after such a drop.
+//!
+//! Reads of one image don't run side by side, since each takes the image for itself; images of one file can, each on a
+//! device of its own.
+
+#[cfg(feature = "embedded-io-async")]
+mod cursor;
+mod guest;
+#[cfg(feature = "embedded-io-async")]
+mod io;
 
 use core::fmt;
 
@@ -34,6 +53,12 @@ use crate::header::Header;
 use crate::map::{Found, Map, Walk};
 use crate::options::OpenOptions;
 use crate::plan::{Descent, Level, Request, Search};
+
+#[cfg(feature = "embedded-io-async")]
+pub use cursor::Cursor;
+pub use guest::AsyncGuestRead;
+#[cfg(feature = "embedded-io-async")]
+pub use io::Io;
 
 /// A device that holds an image, and whose reads are futures: [`BlockRead`](crate::BlockRead) with `async`.
 #[allow(

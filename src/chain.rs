@@ -23,6 +23,7 @@ pub struct Chain<'m, D, const DEPTH: usize> {
 
 /// Why an image was not put on a [`Chain`].
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum PushReason {
     /// The chain has its `DEPTH` images.

@@ -5,7 +5,8 @@ use embedded_io::{ErrorType, Read, Seek, SeekFrom};
 use crate::error::Error;
 use crate::guest::GuestRead;
 
-/// A position in a guest's disk: [`embedded_io::Read`] and [`embedded_io::Seek`].
+/// A position in a guest's disk: [`embedded_io::Read`] and [`embedded_io::Seek`], and with the feature `std` the
+/// standard library's two traits of these names.
 ///
 /// Several can follow each other on one disk, since the position is all that they hold.
 #[derive(Debug)]
@@ -24,6 +25,21 @@ impl<'a, G: GuestRead + ?Sized> Cursor<'a, G> {
     pub fn position(&self) -> u64 {
         self.position
     }
+
+    /// Reads as much of `buf` as the disk has from here on, and goes on behind it.
+    pub(crate) fn read_next(&mut self, buf: &mut [u8]) -> Result<usize, Error<G::Error>> {
+        let buf = stored(buf, self.position, self.guest.len());
+        if !buf.is_empty() {
+            self.guest.read_at(self.position, buf)?;
+        }
+        self.position = behind(self.position, buf.len());
+        Ok(buf.len())
+    }
+
+    pub(crate) fn seek_to(&mut self, pos: SeekFrom) -> Result<u64, Error<G::Error>> {
+        self.position = target(pos, self.position, self.guest.len()).ok_or(Error::OutOfRange)?;
+        Ok(self.position)
+    }
 }
 
 impl<G> ErrorType for Cursor<'_, G>
@@ -40,15 +56,7 @@ where
     G::Error: embedded_io::Error + 'static,
 {
     fn read(&mut self, buf: &mut [u8]) -> Result<usize, Self::Error> {
-        let left = self.guest.len().saturating_sub(self.position);
-        let len = buf.len().min(usize::try_from(left).unwrap_or(usize::MAX));
-        let buf = buf.get_mut(..len).unwrap_or_default();
-        if buf.is_empty() {
-            return Ok(0);
-        }
-        self.guest.read_at(self.position, buf)?;
-        self.position = self.position.saturating_add(u64::try_from(len).unwrap_or(u64::MAX));
-        Ok(len)
+        self.read_next(buf)
     }
 }
 
@@ -58,12 +66,27 @@ where
     G::Error: embedded_io::Error + 'static,
 {
     fn seek(&mut self, pos: SeekFrom) -> Result<u64, Self::Error> {
-        let target = match pos {
-            SeekFrom::Start(offset) => Some(offset),
-            SeekFrom::End(offset) => self.guest.len().checked_add_signed(offset),
-            SeekFrom::Current(offset) => self.position.checked_add_signed(offset),
-        };
-        self.position = target.ok_or(Error::OutOfRange)?;
-        Ok(self.position)
+        self.seek_to(pos)
+    }
+}
+
+/// The start of `buf` that the bytes from `position` to the end of the disk fill.
+pub(crate) fn stored(buf: &mut [u8], position: u64, len: u64) -> &mut [u8] {
+    let left = usize::try_from(len.saturating_sub(position)).unwrap_or(usize::MAX);
+    let len = buf.len().min(left);
+    buf.get_mut(..len).unwrap_or_default()
+}
+
+/// The position behind `bytes` more bytes.
+pub(crate) fn behind(position: u64, bytes: usize) -> u64 {
+    position.saturating_add(u64::try_from(bytes).unwrap_or(u64::MAX))
+}
+
+/// Where a seek goes on a disk of `len` bytes; `None` where that is no position.
+pub(crate) fn target(pos: SeekFrom, position: u64, len: u64) -> Option<u64> {
+    match pos {
+        SeekFrom::Start(offset) => Some(offset),
+        SeekFrom::End(offset) => len.checked_add_signed(offset),
+        SeekFrom::Current(offset) => position.checked_add_signed(offset),
     }
 }

@@ -12,6 +12,7 @@ use crate::inflate::InflateError;
 /// After any of these the image is as usable as before: the same call may be tried again, and other calls are not
 /// affected.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum Error<E> {
     /// The device failed; this is what it said.
@@ -87,6 +88,16 @@ impl<E: embedded_io::Error + 'static> embedded_io::Error for Error<E> {
     fn kind(&self) -> embedded_io::ErrorKind {
         match self {
             Self::Io(error) => error.kind(),
+            other => other.kind_unless_io(),
+        }
+    }
+}
+
+impl<E> Error<E> {
+    /// The kind of what is not the device's own error.
+    pub(crate) const fn kind_unless_io(&self) -> embedded_io::ErrorKind {
+        match self {
+            Self::Io(_) => embedded_io::ErrorKind::Other,
             Self::NotQcow | Self::Corrupt(_) => embedded_io::ErrorKind::InvalidData,
             Self::Unsupported(_) => embedded_io::ErrorKind::Unsupported,
             Self::OutOfRange => embedded_io::ErrorKind::InvalidInput,
@@ -99,6 +110,7 @@ impl<E: embedded_io::Error + 'static> embedded_io::Error for Error<E> {
 
 /// What a file asks for that this crate does not read.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum Unsupported {
     /// QCOW, but of this version: 2 and 3 are what `qemu-img` calls `qcow2`.
@@ -125,6 +137,7 @@ impl fmt::Display for Unsupported {
 ///
 /// Its `Display` says it in full; the methods are for programs.
 #[derive(Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Corrupt {
     flaw: Flaw,
     guest: Guest,
@@ -133,6 +146,7 @@ pub struct Corrupt {
 
 /// The part of an image that is corrupt.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum CorruptKind {
     /// The 48 bytes at the start.
@@ -151,6 +165,7 @@ pub enum CorruptKind {
 
 /// The rule that was broken. The meaning of [`Corrupt::host`] stands beside each.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub(crate) enum Flaw {
     /// The file's length.
     HeaderCut,

@@ -4,6 +4,7 @@ use crate::geometry::{Guest, Host};
 
 /// A run of guest bytes that are stored alike.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Extent {
     /// The first guest byte.
     pub start: u64,
@@ -15,6 +16,7 @@ pub struct Extent {
 
 /// How the bytes of an [`Extent`] are stored.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum ExtentKind {
     /// In the image file, byte for byte (encrypted where the header says so).

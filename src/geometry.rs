@@ -4,6 +4,7 @@ use core::fmt;
 
 /// log2 of the cluster size in bytes: 9..=16, so 512 bytes to 64 KiB.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct ClusterBits(u8);
 
 impl ClusterBits {
@@ -28,6 +29,7 @@ impl ClusterBits {
 
 /// log2 of the number of entries in an L2 table: 6..=13, so 512 bytes to 64 KiB of table.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct L2Bits(u8);
 
 impl L2Bits {
@@ -52,10 +54,12 @@ impl L2Bits {
 
 /// A byte offset in the disk that the guest sees.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub(crate) struct Guest(pub(crate) u64);
 
 /// A byte offset in the image file.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub(crate) struct Host(pub(crate) u64);
 
 impl Guest {
@@ -94,6 +98,7 @@ impl fmt::Debug for Host {
 
 /// Where a guest offset is looked up. Shifts and masks only: firmware has no fast 64-bit division.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub(crate) struct Geometry {
     pub(crate) cluster_bits: ClusterBits,
     pub(crate) l2_bits: L2Bits,

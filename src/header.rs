@@ -52,6 +52,7 @@ pub(crate) const PREFIX: u64 = 64;
 
 /// What the first bytes of a file say it is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum Probe {
     /// QCOW version 1: what this crate reads.
@@ -86,6 +87,7 @@ pub fn probe(prefix: &[u8]) -> Probe {
 /// That it is valid says nothing about where its tables lie: what must lie inside the file is checked against the
 /// file's length when an image is opened.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Header {
     backing_offset: u64,
     /// 0: no backing file.
@@ -100,6 +102,7 @@ pub struct Header {
 
 /// What is known of Xen's extension.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 enum Xen {
     Absent,
     Present,
@@ -108,6 +111,7 @@ enum Xen {
 
 /// The memory to lend to an image, in bytes. Each figure holds for a slice of any alignment.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub struct MemoryNeeds {
     /// Opens the image, and reads every byte of it that is not compressed.

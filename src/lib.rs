@@ -33,6 +33,8 @@ mod device;
 mod entry;
 mod error;
 mod extent;
+#[cfg(feature = "defmt")]
+mod format;
 mod geometry;
 mod guest;
 mod header;
@@ -44,7 +46,15 @@ mod memory;
 mod options;
 mod plan;
 
-pub use adapter::{Blocks, Io};
+#[cfg(any(feature = "embedded-sdmmc-types", feature = "gpt_disk_io"))]
+pub use adapter::DiskError;
+#[cfg(feature = "embedded-sdmmc-types")]
+pub use adapter::ToBlockDevice;
+pub use adapter::{Aligned, Blocks, Counts, Faulty, FaultyError, Io, IoError, ReadRequest, Traced};
+#[cfg(feature = "gpt_disk_io")]
+pub use adapter::{FromBlockIo, ToBlockIo};
+#[cfg(feature = "embedded-storage")]
+pub use adapter::{FromStorage, StorageError, ToStorage, TooLarge};
 pub use chain::{Chain, PushError, PushReason};
 pub use check::{CheckSummary, Finding};
 pub use cipher::SectorCipher;

@@ -11,6 +11,7 @@
 /// # }
 /// ```
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct OpenOptions {
     pub(crate) salvage: bool,
     pub(crate) xen_l1: XenL1,
@@ -18,6 +19,7 @@ pub struct OpenOptions {
 
 /// What to make of an image whose Xen extension says that its L1 table is little-endian.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum XenL1 {
     /// Believe the extension: old tapdisk wrote the L1 in the byte order of its machine.

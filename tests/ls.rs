@@ -2,9 +2,12 @@
 
 use std::path::Path;
 
+mod common;
 #[path = "common/tool.rs"]
 mod tool;
 
+use common::disks::{ext4_volume, fat_volume, folder_of_all_sorts, image_of, with_gpt, with_mbr};
+use common::pattern;
 use tool::example;
 
 /// What `ls` prints, and whether it succeeds.
@@ -56,7 +59,7 @@ fn what_is_not_there_is_said_in_one_line() {
         (vec![&disk, "readme.txt/x"], "no directory"),
         (vec!["/nonexistent/disk"], "No such file"),
         (vec![&data("make.sh")], "not a QCOW image"),
-        (vec![&data("plain.qcow")], "badly formatted"),
+        (vec![&data("plain.qcow")], "no FAT and no ext4 file system"),
     ] {
         let (success, _, error) = ls(&arguments);
         assert!(!success && error.contains(said), "{error}");
@@ -65,36 +68,89 @@ fn what_is_not_there_is_said_in_one_line() {
     }
 }
 
-#[test]
-fn a_disk_that_is_one_volume_is_listed_too() {
-    // The volume of the disk of the repository, without its partition table.
-    let mut memory = vec![0; 65_536];
-    let file = std::fs::File::open(data("disk.qcow")).unwrap();
-    let mut image = qcow1::Image::open(file, &mut memory).unwrap();
-    let mut disk = vec![0; image.len() as usize];
-    image.read_at(0, &mut disk).unwrap();
-    let volume = &disk[64 * 512..];
-
-    // All of it as one run of plain clusters of 64 KiB behind one table.
-    let size = volume.len() as u64;
-    let clusters = size.div_ceil(65_536);
-    let mut file = vec![0; 65_536];
-    file[..4].copy_from_slice(b"QFI\xfb");
-    file[7] = 1;
-    file[24..32].copy_from_slice(&size.to_be_bytes());
-    file[32..34].copy_from_slice(&[16, 13]);
-    file[40..48].copy_from_slice(&48_u64.to_be_bytes());
-    file[48..56].copy_from_slice(&65_536_u64.to_be_bytes());
-    for cluster in 0..8192 {
-        let host = if cluster < clusters { (cluster + 2) * 65_536 } else { 0 };
-        file.extend(host.to_be_bytes());
-    }
-    file.extend(volume);
+/// What `ls` prints of a disk; it must succeed.
+fn ls_of(disk: &[u8], path: &str) -> String {
     let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("volume.qcow");
-    std::fs::write(&path, file).unwrap();
-
-    let (success, listed, error) = ls(&[path.to_str().unwrap()]);
+    let file = folder.path().join("disk.qcow");
+    std::fs::write(&file, image_of(disk)).unwrap();
+    let (success, listed, error) = ls(&[file.to_str().unwrap(), path]);
     assert!(success, "{error}");
-    assert_eq!(listed, ls(&[]).1);
+    listed
+}
+
+#[test]
+fn a_fat_volume_is_found_alone_and_in_either_partition_table() {
+    let volume = fat_volume();
+    let junk = pattern(9, 100 * 512);
+    let right = ls(&[]).1;
+    for (place, disk) in [
+        ("alone", volume.clone()),
+        ("in an MBR", with_mbr(&[(0x0e, 64, &volume)])),
+        (
+            "third in an MBR",
+            with_mbr(&[(0, 0, &[]), (0x83, 1, &junk), (0x0c, 300, &volume)]),
+        ),
+        ("in a GPT", with_gpt(&[(34, &volume)])),
+        ("second in a GPT", with_gpt(&[(34, &junk), (2048, &volume)])),
+    ] {
+        assert_eq!(ls_of(&disk, ""), right, "{place}");
+    }
+}
+
+#[test]
+fn a_table_of_partitions_past_the_end_is_no_volume() {
+    let volume = fat_volume();
+    let mut disks = [with_mbr(&[(0x0e, 64, &volume)]), with_gpt(&[(64, &volume)])];
+    for disk in &mut disks {
+        disk.truncate(50 * 512);
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("disk.qcow");
+    for disk in disks {
+        std::fs::write(&path, image_of(&disk)).unwrap();
+        let (success, _, error) = ls(&[path.to_str().unwrap()]);
+        assert!(!success && error.contains("no FAT and no ext4"), "{error}");
+    }
+}
+
+#[test]
+#[ignore = "needs mkfs.ext4"]
+fn an_ext4_volume_is_found_alone_and_in_either_partition_table() {
+    let folder = folder_of_all_sorts();
+    let volume = ext4_volume(folder.path(), 1024, 16 << 20);
+    let junk = pattern(9, 100 * 512);
+    let right = ls_of(&volume, "");
+    for line in [
+        "0  empty",
+        "1500000  long.bin",
+        "12  kernel -> boot/vmlinuz",
+        "12  boot/loader/entries/linux.conf",
+        "3  many/file number 999",
+        "0  lost+found/",
+    ] {
+        assert!(
+            right.lines().any(|found| found.trim() == line),
+            "{line} is not in\n{right}"
+        );
+    }
+    for disk in [
+        with_mbr(&[(0x82, 1, &junk), (0x83, 2048, &volume)]),
+        with_gpt(&[(34, &junk), (2048, &volume), (40_000, &fat_volume())]),
+    ] {
+        assert_eq!(ls_of(&disk, ""), right);
+        assert_eq!(ls_of(&disk, "/boot/loader/entries/linux.conf"), "title Linux\n");
+        assert_eq!(
+            ls_of(&disk, "boot/loader"),
+            "         0  boot/loader/entries/\n        12  boot/loader/entries/linux.conf\n"
+        );
+    }
+    let (path, image) = (folder.path().join("ext4.qcow"), image_of(&volume));
+    std::fs::write(&path, image).unwrap();
+    for (wanted, said) in [
+        ("nothing", "nothing: no such file"),
+        ("empty/nothing", "empty/nothing: not all of it is a directory"),
+    ] {
+        let (success, _, error) = ls(&[path.to_str().unwrap(), wanted]);
+        assert!(!success && error.ends_with(&format!(": {said}\n")), "{error}");
+    }
 }

@@ -1,5 +1,7 @@
 //! Anything with a position: [`embedded_io::Read`] and [`embedded_io::Seek`].
 
+use core::fmt;
+
 use embedded_io::{Read, ReadExactError, Seek, SeekFrom};
 
 use crate::device::{BlockRead, BlockSize};
@@ -13,19 +15,67 @@ pub struct Io<T>(
     pub T,
 );
 
+/// What an [`Io`] device says.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[non_exhaustive]
+pub enum IoError<E> {
+    /// The reader's own error.
+    Reader(E),
+    /// The reader ended before the length that it has given.
+    UnexpectedEof,
+}
+
 impl<T: Read + Seek> BlockRead for Io<T> {
-    type Error = ReadExactError<T::Error>;
+    type Error = IoError<T::Error>;
 
     fn block_size(&self) -> BlockSize {
         BlockSize::BYTE
     }
 
     fn len(&mut self) -> Result<u64, Self::Error> {
-        Ok(self.0.seek(SeekFrom::End(0))?)
+        self.0.seek(SeekFrom::End(0)).map_err(IoError::Reader)
     }
 
     fn read_blocks(&mut self, lba: u64, buf: &mut [u8]) -> Result<(), Self::Error> {
-        self.0.seek(SeekFrom::Start(lba))?;
-        self.0.read_exact(buf)
+        self.0.seek(SeekFrom::Start(lba)).map_err(IoError::Reader)?;
+        self.0.read_exact(buf).map_err(IoError::from)
+    }
+}
+
+impl<E> From<ReadExactError<E>> for IoError<E> {
+    fn from(error: ReadExactError<E>) -> Self {
+        match error {
+            ReadExactError::Other(error) => Self::Reader(error),
+            ReadExactError::UnexpectedEof => Self::UnexpectedEof,
+        }
+    }
+}
+
+impl<E: fmt::Display> fmt::Display for IoError<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Reader(error) => fmt::Display::fmt(error, f),
+            Self::UnexpectedEof => f.write_str("the reader ended before its length"),
+        }
+    }
+}
+
+impl<E: core::error::Error + 'static> core::error::Error for IoError<E> {
+    fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
+        match self {
+            // Its text is this one's, so what comes next is what it was caused by.
+            Self::Reader(error) => error.source(),
+            Self::UnexpectedEof => None,
+        }
+    }
+}
+
+impl<E: embedded_io::Error + 'static> embedded_io::Error for IoError<E> {
+    fn kind(&self) -> embedded_io::ErrorKind {
+        match self {
+            Self::Reader(error) => error.kind(),
+            Self::UnexpectedEof => embedded_io::ErrorKind::Other,
+        }
     }
 }

@@ -1,16 +1,20 @@
-//! Devices that count what is asked of them, and that fail.
+//! Devices that count what is asked of them, and that fail: the crate's own tools, and what tests ask for beyond.
 
 use std::cell::Cell;
 use std::rc::Rc;
 
-use qcow1::{BlockRead, BlockSize};
+use qcow1::{BlockRead, BlockSize, Blocks, Faulty, FaultyError, ReadRequest};
 
 /// A device over bytes, with any block size, whose requests are counted and one of which may fail.
+///
+/// Requests that no device should ever see are a panic.
 pub struct TestDevice<'a> {
-    bytes: &'a [u8],
-    block_size: BlockSize,
+    device: Faulty<Blocks<&'a [u8]>, Fails>,
+    len: u64,
     pub log: Log,
 }
+
+type Fails = Box<dyn FnMut(ReadRequest) -> bool>;
 
 /// What was asked of a device; a handle that outlives a loan of the device.
 #[derive(Clone, Default)]
@@ -41,6 +45,18 @@ impl Log {
     pub fn cancel_failure(&self) -> bool {
         self.0.fail_at.take().is_some()
     }
+
+    /// Counts a request; whether it is the one to fail.
+    fn note(&self, request: ReadRequest) -> bool {
+        let number = self.requests();
+        self.0.requests.set(number + 1);
+        self.0.bytes.set(self.bytes() + request.len as u64);
+        let fails = self.0.fail_at.get() == Some(number);
+        if fails {
+            self.0.fail_at.set(None);
+        }
+        fails
+    }
 }
 
 /// What a failing device says.
@@ -63,10 +79,15 @@ impl embedded_io::Error for Broken {
 
 impl<'a> TestDevice<'a> {
     pub fn new(bytes: &'a [u8], block_size: u32) -> Self {
+        let log = Log::default();
+        let noted = log.clone();
         Self {
-            bytes,
-            block_size: BlockSize::new(block_size).unwrap(),
-            log: Log::default(),
+            device: Faulty::new(
+                Blocks::new(bytes, BlockSize::new(block_size).unwrap()),
+                Box::new(move |request| noted.note(request)),
+            ),
+            len: bytes.len() as u64,
+            log,
         }
     }
 }
@@ -75,36 +96,28 @@ impl BlockRead for TestDevice<'_> {
     type Error = Broken;
 
     fn block_size(&self) -> BlockSize {
-        self.block_size
+        self.device.block_size()
     }
 
     fn len(&mut self) -> Result<u64, Broken> {
-        Ok(self.bytes.len() as u64)
+        Ok(self.len)
     }
 
     fn read_blocks(&mut self, lba: u64, buf: &mut [u8]) -> Result<(), Broken> {
-        let block = u64::from(self.block_size.bytes());
+        let block = u64::from(self.block_size().bytes());
         assert!(!buf.is_empty(), "an empty request");
         assert_eq!(buf.len() as u64 % block, 0, "a request of broken blocks");
         let start = lba.checked_mul(block).expect("an address past 64 bits");
         let end = start + buf.len() as u64;
         assert!(
-            end <= (self.bytes.len() as u64).next_multiple_of(block),
+            end <= self.len.next_multiple_of(block),
             "a request past the last block: {start}..{end} of {}",
-            self.bytes.len()
+            self.len
         );
-        let number = self.log.requests();
-        self.log.0.requests.set(number + 1);
-        self.log.0.bytes.set(self.log.bytes() + buf.len() as u64);
-        if self.log.0.fail_at.get() == Some(number) {
-            self.log.0.fail_at.set(None);
-            // What a failed transfer leaves behind is anything.
-            buf.fill(0xee);
-            return Err(Broken);
-        }
-        for (byte, at) in buf.iter_mut().zip(start as usize..) {
-            *byte = self.bytes.get(at).copied().unwrap_or(0);
-        }
-        Ok(())
+        self.device.read_blocks(lba, buf).map_err(|error| match error {
+            FaultyError::Injected => Broken,
+            FaultyError::Device(error) => match error {},
+            _ => unreachable!("a new kind of failure"),
+        })
     }
 }

@@ -3,6 +3,7 @@
 
 pub mod builder;
 pub mod devices;
+pub mod disks;
 pub mod oracle;
 
 pub use builder::ImageBuilder;

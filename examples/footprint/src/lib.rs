@@ -12,8 +12,9 @@ use core::sync::atomic::AtomicU8;
 
 use embedded_io::{Read, Seek, SeekFrom};
 use qcow1::{
-    BlockRead, BlockSize, Blocks, Chain, CheckSummary, ClusterBits, Corrupt, CorruptKind, Cursor, Error, Extent,
-    Extents, Finding, GuestRead, Header, Image, L2Bits, MemoryNeeds, OpenError, OpenOptions, Probe, PushError, XenL1,
+    Aligned, BlockRead, BlockSize, Blocks, Chain, CheckSummary, ClusterBits, Corrupt, CorruptKind, Counts, Cursor,
+    Error, Extent, Extents, Faulty, FaultyError, Finding, GuestRead, Header, Image, L2Bits, MemoryNeeds, OpenError,
+    OpenOptions, Probe, PushError, ReadRequest, Traced, XenL1,
 };
 
 /// A device whose driver the compiler knows nothing of.
@@ -60,6 +61,8 @@ impl BlockRead for Device {
 pub type Disk = Image<'static, Device>;
 pub type Disks = Chain<'static, Device, 3>;
 pub type Opened = Result<Disk, OpenError<Device, DeviceError>>;
+pub type Trace = fn(ReadRequest, Result<(), &DeviceError>);
+pub type Fails = fn(ReadRequest) -> bool;
 pub type Outcome<T> = Result<T, Error<DeviceError>>;
 
 /// What a boot loader calls: the least that is of use.
@@ -130,6 +133,13 @@ pub struct Api {
     pub blocks: fn(Device, BlockSize) -> Blocks<Device>,
     pub blocks_read: fn(&mut Blocks<Device>, u64, &mut [u8]) -> Result<(), DeviceError>,
     pub slice_read: fn(&mut &'static [u8], u64, &mut [u8]) -> Result<(), Infallible>,
+    pub aligned: fn(Device, u32, &'static mut [u8]) -> Result<Aligned<'static, Device>, OpenError<Device, DeviceError>>,
+    pub aligned_read: fn(&mut Aligned<'static, Device>, u64, &mut [u8]) -> Result<(), DeviceError>,
+    pub traced: fn(Device, Trace) -> Traced<Device, Trace>,
+    pub traced_read: fn(&mut Traced<Device, Trace>, u64, &mut [u8]) -> Result<(), DeviceError>,
+    pub counts: fn(&Traced<Device, Trace>) -> Counts,
+    pub faulty: fn(Device, Fails) -> Faulty<Device, Fails>,
+    pub faulty_read: fn(&mut Faulty<Device, Fails>, u64, &mut [u8]) -> Result<(), FaultyError<DeviceError>>,
 
     pub corrupt_kind: fn(&Corrupt) -> CorruptKind,
     pub guest_offset: fn(&Corrupt) -> Option<u64>,
@@ -216,6 +226,13 @@ pub static API: Api = Api {
     blocks: Blocks::new,
     blocks_read: BlockRead::read_blocks,
     slice_read: BlockRead::read_blocks,
+    aligned: Aligned::new,
+    aligned_read: BlockRead::read_blocks,
+    traced: Traced::new,
+    traced_read: BlockRead::read_blocks,
+    counts: Traced::counts,
+    faulty: Faulty::new,
+    faulty_read: BlockRead::read_blocks,
 
     corrupt_kind: Corrupt::kind,
     guest_offset: Corrupt::guest_offset,

@@ -1,46 +1,24 @@
-//! Lists the files of a FAT volume inside a QCOW1 image, or prints one: `ls [IMAGE [PATH]]`.
-//!
-//! This is what the crate is for, in small: a file, an image on it, and a file system on that, which here is
-//! `embedded-sdmmc`'s. Nothing is allocated between the image and the directory entries. Without arguments it shows a
-//! disk that comes with the repository.
+//! FAT, with `embedded-sdmmc`: nothing is allocated between the image and the directory entries.
 
-use std::cell::RefCell;
 use std::fs::File;
 use std::io::Write;
 use std::ops::ControlFlow;
-use std::process::ExitCode;
 
-use embedded_sdmmc::{
-    Block, BlockCount, BlockDevice, BlockIdx, DirEntry, Directory, LfnBuffer, Mode, TimeSource, Timestamp, VolumeIdx,
-    VolumeManager,
-};
-use qcow1::Image;
+use embedded_sdmmc::{Block, DirEntry, Directory, LfnBuffer, Mode, TimeSource, Timestamp, VolumeIdx, VolumeManager};
+use qcow1::{Error, GuestRead, Image, ToBlockDevice};
 
-const DEFAULT_DISK: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/disk.qcow");
+use crate::Failure;
+use crate::disk::Volume;
 
 /// Directories that can be open at once: how deep a tree may be.
 const DEPTH: usize = 16;
 
-type Failure = Box<dyn std::error::Error>;
-type Folder<'a, 'm> = Directory<'a, Disk<'m>, NoClock, DEPTH, 1, 1>;
+type Folder<'a, 'm> = Directory<'a, ToBlockDevice<OnlyPartition<'m>>, NoClock, DEPTH, 1, 1>;
 
-fn main() -> ExitCode {
-    let mut arguments = std::env::args().skip(1);
-    let disk = arguments.next().unwrap_or_else(|| DEFAULT_DISK.into());
-    let path = arguments.next().unwrap_or_default();
-    match show(&disk, &path) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("ls: {disk}: {error}");
-            ExitCode::FAILURE
-        }
-    }
-}
-
-fn show(disk: &str, path: &str) -> Result<(), Failure> {
-    let mut memory = [0; 65_536];
-    let image = Image::open(File::open(disk)?, &mut memory)?;
-    let volumes: VolumeManager<_, _, DEPTH, 1, 1> = VolumeManager::new_with_limits(Disk::new(image)?, NoClock, 0);
+/// Lists what is at `path` in the volume, or prints it.
+pub fn show(image: Image<'_, File>, volume: &Volume, path: &str) -> Result<(), Failure> {
+    let disk = ToBlockDevice::new(OnlyPartition::new(image, volume));
+    let volumes: VolumeManager<_, _, DEPTH, 1, 1> = VolumeManager::new_with_limits(disk, NoClock, 0);
     let volume = volumes.open_volume(VolumeIdx(0))?;
     let mut folder = volume.open_root_dir()?;
     let mut names = path.split('/').filter(|name| !name.is_empty()).peekable();
@@ -124,33 +102,28 @@ fn print(folder: &Folder<'_, '_>, entry: &DirEntry) -> Result<(), Failure> {
     Ok(())
 }
 
-/// The guest's disk as `embedded-sdmmc` wants it.
+/// A volume as a disk of which it is the only partition: `embedded-sdmmc` knows volumes in an MBR's partitions only.
 ///
-/// It knows volumes in an MBR's partitions only. A disk that is one volume is shown to it as the first partition,
-/// behind an MBR that is made up.
-struct Disk<'m> {
-    // The trait reads through a shared reference, and an image needs its own.
-    image: RefCell<Image<'m, File>>,
+/// The MBR is made up, and the volume comes right behind it, wherever it really is.
+struct OnlyPartition<'m> {
+    image: Image<'m, File>,
+    /// Where the volume starts on the real disk, in bytes.
+    start: u64,
     sectors: u32,
-    is_one_volume: bool,
 }
 
-impl<'m> Disk<'m> {
-    fn new(mut image: Image<'m, File>) -> Result<Self, qcow1::Error<std::io::Error>> {
-        let mut sector = [0; Block::LEN];
-        image.read_at(0, &mut sector)?;
-        // A FAT volume begins with a jump and says that its sectors have 512 bytes.
-        let is_one_volume = matches!(sector[0], 0xeb | 0xe9) && sector[11..13] == [0, 2];
-        let sectors = image.len() / Block::LEN as u64;
-        Ok(Self {
-            image: RefCell::new(image),
+impl<'m> OnlyPartition<'m> {
+    fn new(image: Image<'m, File>, volume: &Volume) -> Self {
+        let sectors = volume.len / Block::LEN as u64;
+        Self {
+            image,
+            start: volume.start,
             sectors: sectors.try_into().unwrap_or(u32::MAX - 1),
-            is_one_volume,
-        })
+        }
     }
 
-    /// An MBR with one partition, all of the disk, marked as FAT.
-    fn made_up_mbr(&self) -> [u8; Block::LEN] {
+    /// An MBR with one partition, marked as FAT, from the second sector on.
+    fn mbr(&self) -> [u8; Block::LEN] {
         let mut mbr = [0; Block::LEN];
         mbr[446 + 4] = 0x0e;
         mbr[446 + 8..446 + 12].copy_from_slice(&1_u32.to_le_bytes());
@@ -160,27 +133,25 @@ impl<'m> Disk<'m> {
     }
 }
 
-impl BlockDevice for Disk<'_> {
-    type Error = qcow1::Error<std::io::Error>;
+impl GuestRead for OnlyPartition<'_> {
+    type Error = std::io::Error;
 
-    fn read(&self, blocks: &mut [Block], start: BlockIdx) -> Result<(), Self::Error> {
-        let mut image = self.image.borrow_mut();
-        for (block, number) in blocks.iter_mut().zip(u64::from(start.0)..) {
-            match (self.is_one_volume, number) {
-                (true, 0) => block.contents = self.made_up_mbr(),
-                (true, _) => image.read_at((number - 1) * Block::LEN as u64, &mut block.contents)?,
-                (false, _) => image.read_at(number * Block::LEN as u64, &mut block.contents)?,
+    fn len(&self) -> u64 {
+        (u64::from(self.sectors) + 1) * Block::LEN as u64
+    }
+
+    /// `embedded-sdmmc` reads sectors, so what is read is all of the MBR or nothing of it.
+    fn read_at(&mut self, offset: u64, dst: &mut [u8]) -> Result<(), Error<std::io::Error>> {
+        if offset >= self.len() {
+            return Err(Error::OutOfRange);
+        }
+        match offset.checked_sub(Block::LEN as u64) {
+            Some(offset) => self.image.read_at(self.start + offset, dst),
+            None => {
+                dst.copy_from_slice(&self.mbr()[..dst.len()]);
+                Ok(())
             }
         }
-        Ok(())
-    }
-
-    fn write(&self, _: &[Block], _: BlockIdx) -> Result<(), Self::Error> {
-        Err(qcow1::Error::Io(std::io::ErrorKind::ReadOnlyFilesystem.into()))
-    }
-
-    fn num_blocks(&self) -> Result<BlockCount, Self::Error> {
-        Ok(BlockCount(self.sectors + u32::from(self.is_one_volume)))
     }
 }
 
