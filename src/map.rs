@@ -149,7 +149,7 @@ impl<'m> Map<'m> {
     pub(crate) fn needed_for_compressed(&self) -> usize {
         self.header
             .as_ref()
-            .map_or(0, |header| header.memory_for(self.block_size).compressed)
+            .map_or(0, |header| memory::compressed(header.geometry(), self.block_size))
     }
 
     /// Whether a read at `offset` goes on where the last one ended.

@@ -40,6 +40,21 @@ pub(crate) fn minimum(block_size: BlockSize) -> usize {
     bytes(line_shift(block_size))
 }
 
+/// The least memory that reads compressed clusters too.
+pub(crate) fn compressed(
+    #[cfg_attr(
+        not(feature = "deflate"),
+        expect(unused_variables, reason = "nothing is compressed in it")
+    )]
+    geometry: Geometry,
+    block_size: BlockSize,
+) -> usize {
+    let minimum = minimum(block_size);
+    #[cfg(feature = "deflate")]
+    let minimum = minimum.saturating_add(Compressed::needs(geometry, block_size));
+    minimum
+}
+
 /// What an image of this header needs; see [`MemoryNeeds`].
 pub(crate) fn needs(header: &Header, block_size: BlockSize) -> MemoryNeeds {
     let geometry = header.geometry();
@@ -55,13 +70,9 @@ pub(crate) fn needs(header: &Header, block_size: BlockSize) -> MemoryNeeds {
     #[cfg(feature = "deflate")]
     let tables = tables.saturating_add(Compressed::MAX_INPUT);
     let tables = usize::try_from(tables).unwrap_or(usize::MAX);
-    let minimum = minimum(block_size);
-    #[cfg(feature = "deflate")]
-    let compressed = minimum.saturating_add(Compressed::needs(geometry, block_size));
-    #[cfg(not(feature = "deflate"))]
-    let compressed = minimum;
+    let compressed = compressed(geometry, block_size);
     MemoryNeeds {
-        minimum,
+        minimum: minimum(block_size),
         compressed,
         all_tables: compressed.saturating_add(tables),
     }
