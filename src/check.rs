@@ -1,9 +1,10 @@
-//! Looking at every table word of an image.
+//! Looking at every table word of an image, and at what it leads to.
 
 use crate::device::BlockRead;
-use crate::error::{Corrupt, CorruptKind, Error};
-use crate::extent::ExtentKind;
-use crate::geometry::Guest;
+use crate::error::{Corrupt, CorruptKind, Error, Flaw, Part};
+use crate::extent::{Extent, ExtentKind};
+use crate::geometry::{Geometry, Guest, Host};
+use crate::header::Header;
 use crate::image::Image;
 use crate::map::Walk;
 
@@ -27,50 +28,339 @@ pub struct CheckSummary {
     pub compressed_bytes: u64,
     /// Guest bytes stored nowhere in this image.
     pub hole_bytes: u64,
+    /// Bytes of the file that nothing leads to, in runs of a cluster or more: less is alignment. 0 without a bitmap.
+    pub unreachable_bytes: u64,
+}
+
+/// How thorough a check is.
+///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let file: &[u8] = include_bytes!("../tests/data/compressed.qcow");
+/// let mut memory = [0; 65_536];
+/// let mut image = qcow1::Image::open(file, &mut memory)?;
+/// let mut bitmap = vec![0; image.check_bitmap_len()];
+/// let options = qcow1::CheckOptions::new().inflate(true).bitmap(&mut bitmap);
+/// let summary = image.check_with(options, |finding| panic!("{}", finding.corrupt))?;
+/// assert_eq!((summary.findings, summary.unreachable_bytes), (0, 0));
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug, Default)]
+pub struct CheckOptions<'b> {
+    inflate: bool,
+    bitmap: Option<&'b mut [u8]>,
+}
+
+impl<'b> CheckOptions<'b> {
+    /// Every table word, and nothing else.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self {
+            inflate: false,
+            bitmap: None,
+        }
+    }
+
+    /// Whether each compressed cluster is read and inflated. That takes the memory of `MemoryNeeds::compressed`.
+    #[must_use]
+    pub const fn inflate(mut self, inflate: bool) -> Self {
+        self.inflate = inflate;
+        self
+    }
+
+    /// Lends [`Image::check_bitmap_len`] bytes, for what each sector of the file is used for: so the check finds tables
+    /// and clusters that overlap or are used twice, and what nothing leads to. What it held is overwritten.
+    ///
+    /// Streams that share a sector are no finding, since they are packed byte by byte; nor is an overlap found that
+    /// lies wholly inside such a sector.
+    #[must_use]
+    pub const fn bitmap(mut self, bitmap: &'b mut [u8]) -> Self {
+        self.bitmap = Some(bitmap);
+        self
+    }
 }
 
 impl<D: BlockRead> Image<'_, D> {
-    /// Looks at every table word, and tells `found` of each that is wrong. It reads tables, never data.
+    /// Looks at every table word, and tells `found` of each that is wrong: one that leads out of the file or to the
+    /// header or the L1 table, a misaligned cluster, a stream of no bytes, bit 63 in an L1 word. It reads tables, never
+    /// data.
     ///
     /// What a wrong word leaves unknown is counted in none of the summary's bytes.
     ///
+    /// It looks at each table word once, so it reads each block of a table once, and twice where a word lies across two
+    /// blocks and the memory holds but one.
+    ///
     /// # Errors
     /// The device's own: what could not be read was not checked.
-    pub fn check(&mut self, mut found: impl FnMut(Finding)) -> Result<CheckSummary, Error<D::Error>> {
-        let mut summary = CheckSummary::default();
-        let end = self.len();
-        let mut walk = Walk::new(0, end, true, u32::MAX);
-        // Each turn goes on by at least a byte: a run, or what is below a wrong word.
+    pub fn check(&mut self, found: impl FnMut(Finding)) -> Result<CheckSummary, Error<D::Error>> {
+        self.check_with(CheckOptions::new(), found)
+    }
+
+    /// The same, as thorough as `options` say.
+    ///
+    /// # Errors
+    /// The device's own; [`Error::MemoryTooSmall`] for the bitmap, or for inflating; [`Error::Unsupported`] where it is
+    /// to inflate in a build that can't.
+    pub fn check_with(
+        &mut self,
+        options: CheckOptions<'_>,
+        found: impl FnMut(Finding),
+    ) -> Result<CheckSummary, Error<D::Error>> {
+        let needed = self.check_bitmap_len();
+        let sectors = match options.bitmap {
+            Some(bitmap) => Some(bitmap.get_mut(..needed).ok_or(Error::MemoryTooSmall { needed })?),
+            None => None,
+        };
+        let mut check = Check {
+            summary: CheckSummary::default(),
+            found,
+            used: sectors.map(Sectors::new),
+        };
+        let Some(header) = self.header().copied() else {
+            // A raw disk has nothing that could be wrong.
+            check.summary.data_bytes = self.len();
+            return Ok(check.summary);
+        };
+        check.metadata(&header);
+        let geometry = header.geometry();
+        let mut start = Guest(0);
+        // Bound: a turn for each L1 entry, all of which lie in the file; in salvage one more, for those that do not.
+        while start.0 < self.len() {
+            let end = geometry.span_end(start).0.min(self.len());
+            let end = if self.map.has_l1_entry(start) { end } else { self.len() };
+            self.check_span(&header, start, end, options.inflate, &mut check)?;
+            start = Guest(end);
+        }
+        if let Some(used) = &check.used {
+            check.summary.unreachable_bytes = used.unreachable(self.map.device_end, geometry.cluster_size());
+        }
+        Ok(check.summary)
+    }
+
+    /// The bytes of the bitmap that [`CheckOptions::bitmap`] takes: one for 2 KiB of the file.
+    #[must_use]
+    pub fn check_bitmap_len(&self) -> usize {
+        let sectors = self.map.device_end.0.saturating_add(511).wrapping_shr(9);
+        usize::try_from(sectors.saturating_add(3).wrapping_shr(2)).unwrap_or(usize::MAX)
+    }
+
+    /// Checks what one L1 entry leads to.
+    fn check_span(
+        &mut self,
+        header: &Header,
+        start: Guest,
+        end: u64,
+        inflate: bool,
+        check: &mut Check<'_, impl FnMut(Finding)>,
+    ) -> Result<(), Error<D::Error>> {
+        let geometry = header.geometry();
+        let mut walk = Walk::new(start.0, end, true, u32::MAX);
+        let mut table_is_known = false;
+        // Bound: each turn goes on by a cluster at least, and a span has at most 8,192.
         loop {
-            match self.advance(&mut walk) {
+            let run = self.advance(&mut walk);
+            // The first turn has looked the table up.
+            if !table_is_known && let Some(table) = self.map.recent_table(start) {
+                table_is_known = true;
+                if !check.takes(header, Part::Table, start, table, geometry.l2_size()) {
+                    return Ok(());
+                }
+            }
+            match run {
+                Ok(run) if run.len == 0 => return Ok(()),
                 Ok(run) => {
-                    let bytes = match run.kind {
-                        _ if run.len == 0 => return Ok(summary),
-                        ExtentKind::Data { .. } => &mut summary.data_bytes,
-                        ExtentKind::Compressed { .. } => &mut summary.compressed_bytes,
-                        ExtentKind::Zero | ExtentKind::Backing => &mut summary.hole_bytes,
-                    };
-                    *bytes = bytes.saturating_add(run.len);
+                    check.run(header, &run);
+                    if inflate && matches!(run.kind, ExtentKind::Compressed { .. }) {
+                        // A byte of the cluster has all of it inflated.
+                        match self.read_at(run.start, &mut [0]) {
+                            Err(Error::Corrupt(corrupt)) => check.found(corrupt),
+                            other => other?,
+                        }
+                    }
                 }
                 Err(Error::Corrupt(corrupt)) => {
-                    summary.findings = summary.findings.saturating_add(1);
-                    found(Finding { corrupt });
-                    walk = Walk::new(self.end_below(&corrupt), end, true, u32::MAX);
+                    check.found(corrupt);
+                    if !matches!(corrupt.kind(), CorruptKind::Cluster | CorruptKind::CompressedCluster) {
+                        return Ok(());
+                    }
+                    let next = corrupt.guest_offset().unwrap_or(end);
+                    let next = next.saturating_add(geometry.cluster_size()).min(end);
+                    walk = Walk::new(next, end, true, u32::MAX);
                 }
                 Err(error) => return Err(error),
             }
         }
     }
+}
 
-    /// The first guest byte that a wrong table word does not concern.
-    fn end_below(&self, corrupt: &Corrupt) -> u64 {
-        let (Some(header), Some(start)) = (self.header(), corrupt.guest_offset()) else {
-            return self.len();
+/// A check that is under way.
+struct Check<'b, F> {
+    summary: CheckSummary,
+    found: F,
+    used: Option<Sectors<'b>>,
+}
+
+impl<F: FnMut(Finding)> Check<'_, F> {
+    fn found(&mut self, corrupt: Corrupt) {
+        self.summary.findings = self.summary.findings.saturating_add(1);
+        (self.found)(Finding { corrupt });
+    }
+
+    /// Takes the header, the backing file's name and the L1 table.
+    fn metadata(&mut self, header: &Header) {
+        let (l1, l1_len) = (header.l1(), header.l1_bytes());
+        if overlap(Host(0), header.len(), l1, l1_len) {
+            self.found(Corrupt::header(Flaw::L1OverHeader, l1.0));
+        }
+        if let Some(used) = &mut self.used {
+            used.take(Host(0), header.len());
+            used.take(l1, l1_len);
+            if header.has_backing() {
+                used.take(header.backing_name(), header.backing_name_len().into());
+            }
+        }
+    }
+
+    /// Takes a run of guest bytes.
+    fn run(&mut self, header: &Header, run: &Extent) {
+        let bytes = match run.kind {
+            ExtentKind::Data { host_offset } => {
+                self.clusters(header, run, Host(host_offset));
+                &mut self.summary.data_bytes
+            }
+            ExtentKind::Compressed {
+                host_offset,
+                stored_len,
+            } => {
+                self.takes(
+                    header,
+                    Part::Stream,
+                    Guest(run.start),
+                    Host(host_offset),
+                    stored_len.into(),
+                );
+                &mut self.summary.compressed_bytes
+            }
+            ExtentKind::Zero | ExtentKind::Backing => &mut self.summary.hole_bytes,
         };
-        let below = match corrupt.kind() {
-            CorruptKind::Cluster | CorruptKind::CompressedCluster => header.geometry().cluster_size(),
-            _ => header.geometry().span(),
+        *bytes = bytes.saturating_add(run.len);
+    }
+
+    /// Takes plain clusters that follow each other.
+    fn clusters(&mut self, header: &Header, run: &Extent, host: Host) {
+        let geometry: Geometry = header.geometry();
+        let size = geometry.cluster_size();
+        let mut done = 0;
+        // Bound: the clusters of a span, at most 8,192.
+        while done < run.len {
+            let (guest, host) = (Guest(run.start.saturating_add(done)), host.plus(done));
+            let inside = run.len.saturating_sub(done).min(size);
+            self.takes(header, Part::Cluster, guest, host, inside);
+            if let Some(used) = &mut self.used {
+                // What a last cluster has beyond the end of the disk belongs to it, and matters to nobody.
+                used.share(host.plus(inside), size.saturating_sub(inside));
+            }
+            done = done.saturating_add(size);
+        }
+    }
+
+    /// Takes a part of the file. Whether nothing else has it.
+    fn takes(&mut self, header: &Header, part: Part, guest: Guest, host: Host, len: u64) -> bool {
+        let over_metadata =
+            overlap(Host(0), header.len(), host, len) || overlap(header.l1(), header.l1_bytes(), host, len);
+        let twice = self.used.as_mut().is_some_and(|used| used.take(host, len));
+        let flaw = if over_metadata {
+            Flaw::OverMetadata(part)
+        } else if twice {
+            Flaw::Twice(part)
+        } else {
+            return true;
         };
-        Guest(start).plus(below).0.min(self.len())
+        self.found(Corrupt::at(flaw, guest, host));
+        false
+    }
+}
+
+/// Whether two ranges have a byte in common.
+fn overlap(a: Host, a_len: u64, b: Host, b_len: u64) -> bool {
+    a < b.plus(b_len) && b < a.plus(a_len)
+}
+
+/// What each sector of the file is used for, in two bits.
+struct Sectors<'b> {
+    bits: &'b mut [u8],
+}
+
+/// All of the sector belongs to one.
+const WHOLE: u8 = 1;
+/// Parts of it belong to one or more.
+const SHARED: u8 = 2;
+
+impl<'b> Sectors<'b> {
+    fn new(bits: &'b mut [u8]) -> Self {
+        bits.fill(0);
+        Self { bits }
+    }
+
+    /// Takes bytes of the file. Whether any of them, as far as sectors tell, had been taken before.
+    fn take(&mut self, start: Host, len: u64) -> bool {
+        self.mark(start, len, WHOLE)
+    }
+
+    /// Takes bytes that may be another's as well.
+    fn share(&mut self, start: Host, len: u64) {
+        self.mark(start, len, SHARED);
+    }
+
+    /// Marks sectors: `whole` those that lie inside as a whole. Sectors past the end of the file have no bits.
+    fn mark(&mut self, start: Host, len: u64, whole: u8) -> bool {
+        let end = start.plus(len);
+        let mut clash = false;
+        let mut at = start;
+        // Bound: the sectors of the range that are in the file.
+        while at < end {
+            let sector_end = Host(at.0 | 511).plus(1);
+            let mark = if at.0 & 511 == 0 && sector_end <= end {
+                whole
+            } else {
+                SHARED
+            };
+            let Some((byte, shift)) = self.place(at) else {
+                break;
+            };
+            let before = byte.wrapping_shr(shift);
+            clash |= before & WHOLE != 0 || (mark == WHOLE && before & SHARED != 0);
+            *byte |= mark.wrapping_shl(shift);
+            at = sector_end;
+        }
+        clash
+    }
+
+    /// The byte with the bits of the sector that holds `at`, and where in the byte they are.
+    fn place(&mut self, at: Host) -> Option<(&mut u8, u32)> {
+        let number = usize::try_from(at.0.wrapping_shr(9)).ok()?;
+        let shift = u32::try_from(number & 3).ok()?.wrapping_mul(2);
+        Some((self.bits.get_mut(number.wrapping_shr(2))?, shift))
+    }
+
+    /// The bytes of runs of `least` bytes or more that nobody has taken, in a file of so many bytes.
+    fn unreachable(&self, file_end: Host, least: u64) -> u64 {
+        let (mut all, mut run) = (0_u64, 0_u64);
+        let mut at = Host(0);
+        // Bound: the sectors of the file.
+        for byte in self.bits.iter() {
+            for shift in [0, 2, 4, 6] {
+                let next = at.plus(512);
+                if byte.wrapping_shr(shift) & (WHOLE | SHARED) == 0 && at < file_end {
+                    run = run.saturating_add(next.min(file_end).since(at));
+                } else {
+                    all = all.saturating_add(if run < least { 0 } else { run });
+                    run = 0;
+                }
+                at = next;
+            }
+        }
+        all.saturating_add(if run < least { 0 } else { run })
     }
 }

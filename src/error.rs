@@ -195,9 +195,44 @@ pub(crate) enum Flaw {
     CompressedEmpty,
     /// Where the stream starts.
     CompressedPastEnd,
+    /// Where the L1 table starts.
+    L1OverHeader,
+    /// Where the part starts. No reader minds; a check does.
+    OverMetadata(Part),
+    /// Where the part starts. No reader minds; a check does.
+    Twice(Part),
     /// Where the stream starts.
     #[cfg(feature = "deflate")]
     Stream(InflateError),
+}
+
+/// A part of the file that a table word leads to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub(crate) enum Part {
+    Table,
+    Cluster,
+    Stream,
+}
+
+impl Part {
+    const fn kind(self) -> CorruptKind {
+        match self {
+            Self::Table => CorruptKind::L2Table,
+            Self::Cluster => CorruptKind::Cluster,
+            Self::Stream => CorruptKind::CompressedCluster,
+        }
+    }
+}
+
+impl fmt::Display for Part {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Table => "the L2 table",
+            Self::Cluster => "the cluster",
+            Self::Stream => "the compressed cluster",
+        })
+    }
 }
 
 impl Corrupt {
@@ -218,7 +253,8 @@ impl Corrupt {
                 CorruptKind::Header
             }
             Flaw::NameTooLong | Flaw::NamePastEnd => CorruptKind::BackingName,
-            Flaw::L1PastEnd | Flaw::L1Flag => CorruptKind::L1Table,
+            Flaw::L1PastEnd | Flaw::L1OverHeader | Flaw::L1Flag => CorruptKind::L1Table,
+            Flaw::OverMetadata(part) | Flaw::Twice(part) => part.kind(),
             Flaw::L2PastEnd => CorruptKind::L2Table,
             Flaw::ClusterMisaligned | Flaw::ClusterPastEnd => CorruptKind::Cluster,
             Flaw::CompressedEmpty | Flaw::CompressedPastEnd => CorruptKind::CompressedCluster,
@@ -232,7 +268,7 @@ impl Corrupt {
     pub const fn guest_offset(&self) -> Option<u64> {
         match self.kind() {
             CorruptKind::Header | CorruptKind::BackingName => None,
-            CorruptKind::L1Table if matches!(self.flaw, Flaw::L1PastEnd) => None,
+            CorruptKind::L1Table if matches!(self.flaw, Flaw::L1PastEnd | Flaw::L1OverHeader) => None,
             _ => Some(self.guest.0),
         }
     }
@@ -296,6 +332,15 @@ impl fmt::Display for Corrupt {
                 f,
                 "the compressed cluster for guest offset {guest:#x}, at host offset {host:#x}, reaches past the end \
                  of the file"
+            ),
+            Flaw::L1OverHeader => write!(f, "the L1 table at host offset {host:#x} overlaps the header"),
+            Flaw::OverMetadata(part) => write!(
+                f,
+                "{part} for guest offset {guest:#x}, at host offset {host:#x}, overlaps the header or the L1 table"
+            ),
+            Flaw::Twice(part) => write!(
+                f,
+                "{part} for guest offset {guest:#x}, at host offset {host:#x}, overlaps another table or cluster"
             ),
             #[cfg(feature = "deflate")]
             Flaw::Stream(reason) => write!(

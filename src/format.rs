@@ -35,11 +35,13 @@ impl defmt::Format for CheckSummary {
     fn format(&self, f: defmt::Formatter<'_>) {
         defmt::write!(
             f,
-            "CheckSummary {{ findings: {=u64}, data_bytes: {=u64}, compressed_bytes: {=u64}, hole_bytes: {=u64} }}",
+            "CheckSummary {{ findings: {=u64}, data_bytes: {=u64}, compressed_bytes: {=u64}, hole_bytes: {=u64}, \
+             unreachable_bytes: {=u64} }}",
             self.findings,
             self.data_bytes,
             self.compressed_bytes,
-            self.hole_bytes
+            self.hole_bytes,
+            self.unreachable_bytes
         );
     }
 }

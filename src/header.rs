@@ -279,6 +279,14 @@ impl Header {
         self.geometry
     }
 
+    /// The bytes of the file that it takes, Xen's extension included.
+    pub(crate) const fn len(&self) -> u64 {
+        match self.xen {
+            Xen::Absent => 48,
+            Xen::Present | Xen::LittleEndianL1 => 64,
+        }
+    }
+
     pub(crate) const fn l1(&self) -> Host {
         Host(self.l1_offset)
     }

@@ -56,7 +56,7 @@ pub use adapter::{FromBlockIo, ToBlockIo};
 #[cfg(feature = "embedded-storage")]
 pub use adapter::{FromStorage, StorageError, ToStorage, TooLarge};
 pub use chain::{Chain, PushError, PushReason};
-pub use check::{CheckSummary, Finding};
+pub use check::{CheckOptions, CheckSummary, Finding};
 pub use cipher::SectorCipher;
 #[cfg(feature = "aes")]
 pub use cipher::{AesCipher, Key};

@@ -136,6 +136,20 @@ impl<'m> Map<'m> {
         Some((header.backing_name(), header.backing_name_len().into()))
     }
 
+    /// Whether the L1 entry for `at` lies in the file. In salvage some may not.
+    pub(crate) fn has_l1_entry(&self, at: Guest) -> bool {
+        self.header.as_ref().is_some_and(|header| {
+            let index = header.geometry().l1_index(at);
+            header.l1().plus(index.wrapping_shl(3)) < self.device_end
+        })
+    }
+
+    /// The table for `at`, if that is what was looked up last and there is one.
+    pub(crate) fn recent_table(&self, at: Guest) -> Option<Host> {
+        let index = self.header.as_ref()?.geometry().l1_index(at);
+        self.recent.table.filter(|_| self.recent.l1_index == index)
+    }
+
     /// The start of the cluster that holds `at`.
     #[cfg(feature = "deflate")]
     pub(crate) fn cluster_start(&self, at: Guest) -> Guest {

@@ -45,6 +45,7 @@ fn files() -> Vec<(String, Vec<u8>)> {
         let mut input = image.clone();
         input.push(9 << 1 | u8::from(name == "encrypted") << 5);
         files.push((format!("image/{name}"), input));
+        files.push((format!("check/{name}"), image.clone()));
         // The lengths of its parts stand at the end of a structured input; the fuzzer finds better ones.
         files.push((format!("chain/{name}"), image));
     }

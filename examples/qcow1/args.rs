@@ -13,7 +13,8 @@ const ABOUT: &str = "Look into QCOW version 1 disk images, and take the guest's 
 const AFTER: &str = "\
 Numbers are bytes: decimal or 0x hexadecimal, and k, M, G or T behind them multiplies by 1024, 1024^2 and so on.
 
-Exit status: 0 done, 1 an error (one line on standard error), 2 only from `check`: the image is corrupt.";
+Exit status: 0 done, 1 an error (one line on standard error), 2 and 3 only from `check`: the image is \
+corrupt, or some of its file is of no use.";
 
 #[derive(Parser)]
 #[command(name = "qcow1", version, about = ABOUT, after_help = AFTER)]
@@ -86,8 +87,10 @@ pub(crate) enum Command {
     },
     /// Look for what is wrong with the image
     ///
-    /// Reads every table word of IMAGE, and no data.
-    /// Exits with 0 where all is well and 2 where the image is corrupt.
+    /// Reads every table word of IMAGE, inflates each compressed cluster, and sees to it that no two
+    /// tables or clusters overlap. Takes a byte of memory for 2 KiB of the file.
+    /// Exits with 0 where all is well, 2 where the image is corrupt, and 3 where nothing is wrong but
+    /// that some of the file is of no use.
     #[command(verbatim_doc_comment)]
     Check {
         /// The QCOW1 image

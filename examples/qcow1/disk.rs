@@ -292,6 +292,11 @@ fn key_in(path: &Path) -> Result<Key, Failure> {
 
 /// Memory for one image, for as long as the tool runs. A chain's images are few, so none is ever given back.
 fn lend(path: &Path, bytes: u64) -> Result<&'static mut [u8], Failure> {
+    allocate(path, bytes).map(Vec::leak)
+}
+
+/// Memory for the work on an image.
+pub(crate) fn allocate(path: &Path, bytes: u64) -> Result<Vec<u8>, Failure> {
     let mut memory = Vec::new();
     let len = usize::try_from(bytes).unwrap_or(usize::MAX);
     memory.try_reserve_exact(len).map_err(|_| {
@@ -301,7 +306,7 @@ fn lend(path: &Path, bytes: u64) -> Result<&'static mut [u8], Failure> {
         )
     })?;
     memory.resize(len, 0);
-    Ok(memory.leak())
+    Ok(memory)
 }
 
 fn probe(file: &mut File) -> io::Result<Probe> {

@@ -18,10 +18,14 @@ use clap::Parser;
 use clap::error::ErrorKind;
 
 use args::{Args, Command};
+use commands::Verdict;
 use failure::Failure;
 
 /// What `check` exits with where the image is corrupt: qemu-img's convention, and why no error exits with it.
 const CORRUPT: u8 = 2;
+
+/// What it exits with where some of the file is of no use, and nothing else is wrong.
+const UNREACHABLE: u8 = 3;
 
 fn main() -> ExitCode {
     let args = match Args::try_parse() {
@@ -55,8 +59,9 @@ fn main() -> ExitCode {
             backing,
         } => commands::read(image, *offset, *length, open, backing),
         Command::Check { image, json, open } => match commands::check(image, open, *json) {
-            Ok(true) => Ok(()),
-            Ok(false) => return ExitCode::from(CORRUPT),
+            Ok(Verdict::Clean) => Ok(()),
+            Ok(Verdict::Corrupt) => return ExitCode::from(CORRUPT),
+            Ok(Verdict::Unreachable) => return ExitCode::from(UNREACHABLE),
             Err(failure) => Err(failure),
         },
     };

@@ -178,10 +178,37 @@ fn check_finds_nothing_in_a_good_image() {
             "data_bytes": 8192,
             "compressed_bytes": 0,
             "hole_bytes": 2 * SPAN - 8192,
+            "unreachable_bytes": 0,
         })
     );
     let text = String::from_utf8(place.output(&["check", "good.qcow"])).unwrap();
     assert!(text.starts_with("good.qcow: clean\n"), "{text}");
+}
+
+#[test]
+fn check_tells_bytes_of_no_use_from_a_corrupt_image() {
+    let place = Place::new();
+    let mut file = Qcow::new(SPAN).data(0, 1).build();
+    file.resize(file.len() + 8192, 7);
+    place.write("long.qcow", &file);
+    let output = place.tool(&["check", "long.qcow"]).assert().code(3).stderr("");
+    let text = String::from_utf8(output.get_output().stdout.clone()).unwrap();
+    assert!(text.contains("unreachable 8192 bytes (8.00 KiB)\n"), "{text}");
+    // The same cluster twice, and a stream that is none: only reading the one or keeping count of the other tells.
+    let image = Qcow::new(SPAN)
+        .data(0, 1)
+        .word(4096, 8192)
+        .compressed(8192, b"no stream");
+    place.write("bad.qcow", image.build());
+    let output = place.tool(&["check", "bad.qcow", "--json"]).assert().code(2).stderr("");
+    let found: serde_json::Value = serde_json::from_slice(&output.get_output().stdout).unwrap();
+    let guests: Vec<_> = found["findings"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|one| &one["guest_offset"])
+        .collect();
+    assert_eq!(guests, [&json!(4096), &json!(8192)]);
 }
 
 #[test]

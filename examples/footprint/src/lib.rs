@@ -12,7 +12,7 @@ use core::sync::atomic::AtomicU8;
 
 use embedded_io::{Read, Seek, SeekFrom};
 use qcow1::{
-    Aligned, BlockRead, BlockSize, Blocks, Chain, CheckSummary, ClusterBits, Corrupt, CorruptKind, Counts, Cursor,
+    Aligned, BlockRead, BlockSize, Blocks, Chain, CheckOptions, CheckSummary, ClusterBits, Corrupt, CorruptKind, Counts, Cursor,
     Error, Extent, Extents, Faulty, FaultyError, Finding, GuestRead, Header, Image, L2Bits, MemoryNeeds, OpenError,
     OpenOptions, Probe, PushError, ReadRequest, Traced, XenL1,
 };
@@ -89,6 +89,10 @@ pub struct Api {
     pub extent_end: fn(&Extent) -> u64,
     pub join: fn(&mut Extent, &Extent) -> bool,
     pub check: fn(&mut Disk, fn(Finding)) -> Outcome<CheckSummary>,
+    pub check_with: fn(&mut Disk, CheckOptions<'static>, fn(Finding)) -> Outcome<CheckSummary>,
+    pub check_bitmap_len: fn(&Disk) -> usize,
+    pub check_inflate: fn(CheckOptions<'static>, bool) -> CheckOptions<'static>,
+    pub check_bitmap: fn(CheckOptions<'static>, &'static mut [u8]) -> CheckOptions<'static>,
     pub backing_name: for<'b> fn(&mut Disk, &'b mut [u8]) -> Outcome<Option<&'b [u8]>>,
     pub into_device: fn(Disk) -> Device,
 
@@ -182,6 +186,10 @@ pub static API: Api = Api {
     extent_end: Extent::end,
     join: Extent::join,
     check: Image::check,
+    check_with: Image::check_with,
+    check_bitmap_len: Image::check_bitmap_len,
+    check_inflate: CheckOptions::inflate,
+    check_bitmap: CheckOptions::bitmap,
     backing_name: Image::backing_name,
     into_device: Image::into_device,
 

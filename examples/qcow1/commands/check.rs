@@ -2,17 +2,24 @@
 
 use std::path::Path;
 
-use qcow1::{CheckSummary, Corrupt, CorruptKind, Error};
+use qcow1::{CheckOptions, CheckSummary, Corrupt, CorruptKind, Error};
 use serde_json::Value;
 
 use crate::args::Open;
-use crate::disk::{open_file, try_qcow_image};
+use crate::disk::{allocate, open_file, try_qcow_image};
 use crate::failure::{Failure, explain};
 use crate::output::Lines;
 use crate::text::{bytes, object, printable};
 
-/// Whether the image is clean.
-pub(crate) fn check(path: &Path, open: &Open, json: bool) -> Result<bool, Failure> {
+/// What is to be said of an image in one word.
+pub(crate) enum Verdict {
+    Clean,
+    Corrupt,
+    /// Some of the file is of no use, and nothing else is wrong.
+    Unreachable,
+}
+
+pub(crate) fn check(path: &Path, open: &Open, json: bool) -> Result<Verdict, Failure> {
     let file = open_file(path)?;
     let mut findings = Findings {
         lines: Lines::new()?,
@@ -21,10 +28,14 @@ pub(crate) fn check(path: &Path, open: &Open, json: bool) -> Result<bool, Failur
         failure: None,
     };
     let summary = match try_qcow_image(file, path, open)? {
-        Ok(mut image) => image
-            .check(|finding| findings.found(&finding.corrupt))
-            .map(Some)
-            .map_err(|error| Failure::of(path, explain(&error)))?,
+        Ok(mut image) => {
+            let mut bitmap = allocate(path, image.check_bitmap_len() as u64)?;
+            let options = CheckOptions::new().inflate(true).bitmap(&mut bitmap);
+            image
+                .check_with(options, |finding| findings.found(&finding.corrupt))
+                .map(Some)
+                .map_err(|error| Failure::of(path, explain(&error)))?
+        }
         // So wrong that it can't be opened is what a check is there to find.
         Err(Error::Corrupt(corrupt)) => {
             findings.found(&corrupt);
@@ -32,10 +43,15 @@ pub(crate) fn check(path: &Path, open: &Open, json: bool) -> Result<bool, Failur
         }
         Err(error) => return Err(Failure::of(path, explain(&error))),
     };
-    let clean = findings.count == 0;
+    let unreachable = summary.map_or(0, |summary| summary.unreachable_bytes);
+    let verdict = match (findings.count, unreachable) {
+        (0, 0) => Verdict::Clean,
+        (0, _) => Verdict::Unreachable,
+        _ => Verdict::Corrupt,
+    };
     match findings.finish(path, summary.as_ref()) {
         // Whether it is clean is what the exit status says, to those too who don't read the rest.
-        Ok(()) | Err(Failure::ClosedPipe) => Ok(clean),
+        Ok(()) | Err(Failure::ClosedPipe) => Ok(verdict),
         Err(failure) => Err(failure),
     }
 }
@@ -61,14 +77,22 @@ impl Findings {
             return Err(failure);
         }
         let clean = count == 0;
-        let stored = summary.map(|summary| (summary.data_bytes, summary.compressed_bytes, summary.hole_bytes));
+        let stored = summary.map(|summary| {
+            [
+                summary.data_bytes,
+                summary.compressed_bytes,
+                summary.hole_bytes,
+                summary.unreachable_bytes,
+            ]
+        });
         if json {
             let number = |number: Option<u64>| number.map_or(Value::Null, Value::from);
             let fields = [
                 ("clean", clean.into()),
-                ("data_bytes", number(stored.map(|stored| stored.0))),
-                ("compressed_bytes", number(stored.map(|stored| stored.1))),
-                ("hole_bytes", number(stored.map(|stored| stored.2))),
+                ("data_bytes", number(stored.map(|stored| stored[0]))),
+                ("compressed_bytes", number(stored.map(|stored| stored[1]))),
+                ("hole_bytes", number(stored.map(|stored| stored[2]))),
+                ("unreachable_bytes", number(stored.map(|stored| stored[3]))),
             ];
             let fields = object(&fields, ", ");
             let lead = if clean { "{\"findings\": []" } else { "\n]" };
@@ -81,8 +105,8 @@ impl Findings {
                 1 => lines.line(format_args!("{name}: corrupt, 1 finding"))?,
                 _ => lines.line(format_args!("{name}: corrupt, {count} findings"))?,
             }
-            if let Some((data, compressed, holes)) = stored {
-                for (name, number) in [("data", data), ("compressed", compressed), ("holes", holes)] {
+            if let Some(stored) = stored {
+                for (name, number) in ["data", "compressed", "holes", "unreachable"].into_iter().zip(stored) {
                     lines.line(format_args!("{name:<12}{}", bytes(number)))?;
                 }
             }

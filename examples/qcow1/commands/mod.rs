@@ -6,7 +6,7 @@ mod info;
 mod map;
 mod read;
 
-pub(crate) use check::check;
+pub(crate) use check::{Verdict, check};
 pub(crate) use dump::dump;
 pub(crate) use info::info;
 pub(crate) use map::map;
