@@ -93,11 +93,12 @@ pub(crate) fn random(path: &Path, places: &Places, in_memory: bool) -> Result<()
         let host = |offset: u64| {
             let extent = &extents[extents.partition_point(|extent| extent.end() <= offset)];
             match extent.kind {
-                ExtentKind::Data { host_offset } => host_offset + (offset - extent.start),
-                _ => 0,
+                ExtentKind::Data { host_offset } => Ok(host_offset + (offset - extent.start)),
+                _ => Err("only data can be read at random"),
             }
         };
-        places.offsets(size).into_iter().map(host).collect()
+        let offsets = places.offsets(size).into_iter().map(host);
+        offsets.collect::<Result<_, _>>()?
     };
     let (warm_up, timed) = offsets.split_at(places.warm_up);
     let mut buf = Aligned::new(BLOCK);
