@@ -91,7 +91,7 @@ fn at_random(disk: usize, len: usize) -> impl FnMut() -> usize {
         state ^= state << 25;
         state ^= state >> 27;
         let number = state.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 32;
-        (number * pieces >> 32) as usize * len
+        ((number * pieces) >> 32) as usize * len
     }
 }
 
