@@ -144,7 +144,7 @@ def commands(rows, folder):
 
 
 # The chart: for each work a bar per reader, as long as its speed is of the limit's.
-LEFT, WIDTH, RIGHT, BAR, GAP, TOP = 250, 440, 210, 13, 16, 62
+LEFT, WIDTH, RIGHT, BAR, GAP, TOP = 300, 420, 180, 13, 16, 62
 CHARTED = ("in-order", "scattered", "compressed", "encrypted", "random-4M", "random-64K", "overlay", "chain", "chain-random")
 
 

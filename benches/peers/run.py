@@ -277,21 +277,26 @@ def sha256(command):
     return digest.hexdigest() if process.returncode == 0 else None
 
 
+def file_sha256(path):
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 def verify(setup, row, work):
     """Drops the readers that cannot read the disk, and those that give wrong bytes."""
-    with open(setup.folder / row.flat, "rb") as file:
-        expected = hashlib.file_digest(file, "sha256").hexdigest()
+    expected = file_sha256(setup.folder / row.flat)
     ours = Run(row.runs["ours"].command + ["--dump"], "inside")
     if sha256(ours) != expected:
         raise SystemExit(f"{row.name}: this crate gives wrong bytes")
+    # QEMU converts into files only. How it waits for the host makes no difference to what it reads.
     raw = work / "converted.raw"
-    for reader in [reader for reader in row.runs if reader.startswith("qemu")]:
-        image = setup.qemu_image(row.names, reader.removeprefix("qemu "), row.encrypted)
-        secret = setup.qemu_secret(row.encrypted)
-        subprocess.run(["qemu-img", "convert", *secret, "--image-opts", image, "-O", "raw", raw], check=True)
-        if sha256(Run(["cat", raw], "outside")) != expected:
-            drop(row, reader, "wrong bytes")
-        raw.unlink()
+    image = setup.qemu_image(row.names, "io_uring", row.encrypted)
+    secret = setup.qemu_secret(row.encrypted)
+    subprocess.run(["qemu-img", "convert", *secret, "--image-opts", image, "-O", "raw", raw], check=True)
+    if file_sha256(raw) != expected:
+        drop(row, "qemu io_uring", "wrong bytes")
+        drop(row, "qemu threads", "wrong bytes")
+    raw.unlink()
     dump = setup.libqcow("dump", row.names, encrypted=row.encrypted)
     for reader, command in (("libqcow", dump), ("7z", row.runs.get("7z"))):
         if reader in row.runs:
