@@ -14,10 +14,11 @@ READERS = [
 PEERS = {"limit": "the limit", "qemu": "QEMU's faster one", "libqcow": "libqcow", "7z": "7z"}
 
 LIMITS = """\
-The limit is `pread` of as many bytes of the same file in 1 MiB reads; for scattered clusters, one `pread` for each, in the
-guest's order; for random reads, `pread` of the same clusters in the same order; for compressed disks, our inflate alone,
-from memory; for encrypted ones, the time of `pread` and the time of AES alone, added up; for chains, `pread` of a flat
-file with the same bytes; for a slice, memcpy of the same clusters. For `open` it is the same work on the full disk.
+The limit is `pread` of as many bytes of the same file in 1 MiB reads; for scattered clusters, one `pread` for each, in
+the guest's order; for random reads, `pread` of the same clusters in the same order; for compressed disks, our inflate
+alone, from memory; for encrypted ones, the time of `pread` and the time of AES alone, added up; for chains, `pread` of
+a flat file with the same bytes; for a slice, memcpy of the same clusters. For `open` it is the same work on the full
+disk. "-" is a reader that cannot do it, or that has nothing for it.
 """
 
 
@@ -44,12 +45,12 @@ def table(heading, lines):
 def markdown(rows, growth, size, rounds, machine, starts, folder):
     parts = [
         "# Beside other readers",
-        f"Made by `benches/peers/run.py`: disks of {memory_size(size)} of real files in 4 KiB clusters, warm page cache, "
-        f"{rounds} rounds. {machine}.",
+        f"Made by `benches/peers/run.py`: disks of {memory_size(size)} of real files in 4 KiB clusters, warm page "
+        f"cache, {rounds} rounds. {machine}.",
         medians(rows, size),
         LIMITS.strip(),
-        "Programs that have no clock of their own are timed from outside, and what they take for an image of one cluster is "
-        "taken off: "
+        "Programs that have no clock of their own are timed from outside, and what they take for an image of one "
+        "cluster is taken off: "
         + ", ".join(f"{name} {seconds * 1e3:.1f} ms" for name, seconds in starts.items())
         + ". `qemu-img bench` reads at random by going on by a fixed stride; we are compared with it in that order.",
         "## Targets",
@@ -124,7 +125,7 @@ def growth_tables(growth):
             requests(in_order, mib),
             micros(random, entry["reads"]),
             requests(random, entry["reads"]),
-        ])  # fmt: skip
+        ])
     heading = ["memory lent", "in order, 1 MiB reads", "device reads per MiB"]
     heading += ["random 4 KiB", "device reads per read"]
     yield "The full disk, with more and more memory."
@@ -145,7 +146,8 @@ def commands(rows, folder):
 
 # The chart: for each work a bar per reader, as long as its speed is of the limit's.
 LEFT, WIDTH, RIGHT, BAR, GAP, TOP = 300, 420, 180, 13, 16, 62
-CHARTED = ("in-order", "scattered", "compressed", "encrypted", "random-4M", "random-64K", "overlay", "chain", "chain-random")
+CHARTED = ["in-order", "scattered", "compressed", "encrypted", "random-4M", "random-64K"]
+CHARTED += ["overlay", "chain", "chain-random", "chain-random-32M"]
 
 
 def chart(rows, size):
@@ -155,7 +157,8 @@ def chart(rows, size):
         readers = [reader for reader in READERS if row.has(reader[0])]
         fastest = min(row.median(reader) for reader, _, _ in readers)
         middle = y + BAR * len(readers) / 2 + 4
-        marks.append(f'<text x="{LEFT - 12}" y="{middle:.1f}" text-anchor="end" class="work">{escape(row.title)}</text>')
+        name = escape(row.title)
+        marks.append(f'<text x="{LEFT - 12}" y="{middle:.1f}" text-anchor="end" class="work">{name}</text>')
         for reader, title, colour in readers:
             length = max(WIDTH * fastest / row.median(reader), 1)
             value = speed(row, row.median(reader), size)
@@ -168,7 +171,7 @@ def chart(rows, size):
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" height="{height}" '
         'role="img" aria-labelledby="title">\n'
-        "<title id=\"title\">Readers of QCOW1, each beside the limit of the machine</title>\n"
+        '<title id="title">Readers of QCOW1, each beside the limit of the machine</title>\n'
         "<style>text{font:10px system-ui,sans-serif;fill:#333}.head{font-size:15px;font-weight:600}"
         ".work{font-size:11px}</style>\n"
         f'<rect width="{width}" height="{height}" fill="#fff"/>\n'
