@@ -1,0 +1,185 @@
+"""The tables and the chart: all of it from the numbers of one run."""
+
+from html import escape
+
+READERS = [
+    # The name of the reader, its heading, and its colour.
+    ("ours", "qcow1", "#1d6fb8"),
+    ("limit", "limit", "#9aa3ad"),
+    ("qemu io_uring", "QEMU, io_uring", "#e07b39"),
+    ("qemu threads", "QEMU, threads", "#f0b48a"),
+    ("libqcow", "libqcow", "#5a9e6f"),
+    ("7z", "7z", "#a274b5"),
+]
+PEERS = {"limit": "the limit", "qemu": "QEMU's faster one", "libqcow": "libqcow", "7z": "7z"}
+
+LIMITS = """\
+The limit is `pread` of as many bytes of the same file in 1 MiB reads; for scattered clusters, one `pread` for each, in
+the guest's order; for random reads, `pread` of the same clusters in the same order; for compressed disks, our inflate
+alone, from memory; for encrypted ones, the time of `pread` and the time of AES alone, added up; for chains, `pread` of
+a flat file with the same bytes; for a slice, memcpy of the same clusters. For `open` it is the same work on the full
+disk. "-" is a reader that cannot do it, or that has nothing for it.
+"""
+
+
+def speed(row, seconds, size):
+    if row.unit == "MiB/s":
+        return f"{size / (1 << 20) / seconds:,.0f} MiB/s"
+    if row.unit == "ms":
+        return f"{seconds * 1e3:,.2f} ms"
+    return f"{seconds / row.reads * 1e6:.2f} µs"
+
+
+def memory_size(count):
+    for unit, shift in (("TiB", 40), ("GiB", 30), ("MiB", 20), ("KiB", 10)):
+        if count >= 1 << shift:
+            return f"{count >> shift} {unit}"
+    return f"{count} B"
+
+
+def table(heading, lines):
+    align = "|---|" + "---:|" * (len(heading) - 1)
+    return "\n".join(["| " + " | ".join(heading) + " |", align, *("| " + " | ".join(line) + " |" for line in lines)])
+
+
+def markdown(rows, growth, size, rounds, machine, starts, folder):
+    parts = [
+        "# Beside other readers",
+        f"Made by `benches/peers/run.py`: disks of {memory_size(size)} of real files in 4 KiB clusters, warm page "
+        f"cache, {rounds} rounds. {machine}.",
+        medians(rows, size),
+        LIMITS.strip(),
+        "Programs that have no clock of their own are timed from outside, and what they take for an image of one "
+        "cluster is taken off: "
+        + ", ".join(f"{name} {seconds * 1e3:.1f} ms" for name, seconds in starts.items())
+        + ". `qemu-img bench` reads at random by going on by a fixed stride; we are compared with it in that order.",
+        "## Targets",
+        "Medians of the ratios inside each round: how many times as fast as the other one this crate is, and how many "
+        "times a reader would be that is as fast as the limit.",
+        targets(rows),
+    ]
+    if growth:
+        parts += ["## How cost grows", *growth_tables(growth)]
+    parts += ["## Command lines", "```text\n" + commands(rows, folder) + "\n```"]
+    return "\n\n".join(parts) + "\n"
+
+
+def medians(rows, size):
+    lines = []
+    for row in rows:
+        cells = [row.title]
+        for reader, _, _ in READERS:
+            if row.has(reader):
+                cells.append(speed(row, row.median(reader), size))
+            else:
+                cells.append(row.notes.get(reader, "-"))
+        lines.append(cells)
+    return table(["work", *(title for _, title, _ in READERS)], lines)
+
+
+def targets(rows):
+    lines = []
+    for row in rows:
+        for peer, target in row.targets:
+            ratios = row.against(peer)
+            if ratios is None:
+                continue
+            ratio, limit = ratios
+            most = "" if limit is None or peer == "limit" else f"{limit:.2f}"
+            met = "met" if ratio >= target else "**missed**"
+            lines.append([row.title, PEERS[peer], f"≥ {target:.2f}", f"{ratio:.2f}", most, met])
+        if row.name == "open":
+            last = row.runs["ours"].last
+            open_requests = last["open_requests"]
+            met = "met" if open_requests <= 3 else "**missed**"
+            measured = f"{open_requests}, {last['requests']} with a sector"
+            lines.append(["open: device reads", "", "≤ 3", measured, "", met])
+    heading = ["work", "against", "target", "measured", "the limit's", ""]
+    return table(heading, lines)
+
+
+def growth_tables(growth):
+    def micros(cost, reads=1):
+        return f"{cost['seconds'] / reads * 1e6:,.2f} µs"
+
+    def requests(cost, reads=1):
+        return f"{cost['requests'] / reads:.2f}" if reads > 1 else f"{cost['requests']:,}"
+
+    lines = []
+    for entry in growth["sizes"]:
+        cells = [memory_size(entry["size"])]
+        for work, reads in (("open", 1), ("first", 1), ("random", entry["reads"])):
+            cells += [micros(entry[work], reads), requests(entry[work], reads)]
+        extents = entry["extents"]
+        cells += [f"{extents['seconds'] * 1e3:,.2f} ms", requests(extents)]
+        lines.append(cells)
+    heading = ["disk"]
+    for work in ("open", "first sector", "4 KiB at random", "all extents"):
+        heading += [work, "reads"]
+    yield "Sparse disks with 4,096 extents of 64 KiB, 64 KiB of memory lent: time and device reads."
+    yield table(heading, lines)
+
+    lines = []
+    for entry in growth["memory"]:
+        in_order, random = entry["in_order"], entry["random"]
+        mib = entry["bytes"] >> 20
+        lines.append([
+            memory_size(entry["memory"]),
+            f"{mib / in_order['seconds']:,.0f} MiB/s",
+            requests(in_order, mib),
+            micros(random, entry["reads"]),
+            requests(random, entry["reads"]),
+        ])
+    heading = ["memory lent", "in order, 1 MiB reads", "device reads per MiB"]
+    heading += ["random 4 KiB", "device reads per read"]
+    yield "The full disk, with more and more memory."
+    yield table(heading, lines)
+
+
+def commands(rows, folder):
+    lines = []
+    for row in rows:
+        lines.append(f"# {row.title}")
+        # The folders say nothing, and are somebody's.
+        for run in row.runs.values():
+            words = str(run).replace(f"{folder}/", "").replace(f"{folder.parent}/", "")
+            program, _, rest = words.partition(" ")
+            lines.append(f"peers {rest}" if "/deps/peers-" in program else words)
+    return "\n".join(lines)
+
+
+# The chart: for each work a bar per reader, as long as its speed is of the limit's.
+LEFT, WIDTH, RIGHT, BAR, GAP, TOP = 300, 420, 180, 13, 16, 62
+CHARTED = ["in-order", "scattered", "compressed", "encrypted", "random-4M", "random-64K"]
+CHARTED += ["overlay", "chain", "chain-random", "chain-random-32M"]
+
+
+def chart(rows, size):
+    rows = [row for row in rows if row.name in CHARTED]
+    marks, y = [], TOP
+    for row in rows:
+        readers = [reader for reader in READERS if row.has(reader[0])]
+        fastest = min(row.median(reader) for reader, _, _ in readers)
+        middle = y + BAR * len(readers) / 2 + 4
+        name = escape(row.title)
+        marks.append(f'<text x="{LEFT - 12}" y="{middle:.1f}" text-anchor="end" class="work">{name}</text>')
+        for reader, title, colour in readers:
+            length = max(WIDTH * fastest / row.median(reader), 1)
+            value = speed(row, row.median(reader), size)
+            label = f"{title}: {value}"
+            marks.append(f'<rect x="{LEFT}" y="{y}" width="{length:.1f}" height="{BAR - 2}" fill="{colour}"/>')
+            marks.append(f'<text x="{LEFT + length + 6:.1f}" y="{y + 9}">{escape(label)}</text>')
+            y += BAR
+        y += GAP
+    width, height = LEFT + WIDTH + RIGHT, y
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" height="{height}" '
+        'role="img" aria-labelledby="title">\n'
+        '<title id="title">Readers of QCOW1, each beside the limit of the machine</title>\n'
+        "<style>text{font:10px system-ui,sans-serif;fill:#333}.head{font-size:15px;font-weight:600}"
+        ".work{font-size:11px}</style>\n"
+        f'<rect width="{width}" height="{height}" fill="#fff"/>\n'
+        '<text x="12" y="24" class="head">Reading QCOW1: longer is faster</text>\n'
+        '<text x="12" y="42">Each group is drawn to its own scale: its longest bar is the fastest. '
+        "Warm page cache; medians.</text>\n" + "\n".join(marks) + "\n</svg>\n"
+    )
