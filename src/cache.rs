@@ -28,8 +28,9 @@ pub(crate) struct Tag {
 }
 
 impl Tag {
+    /// Of a part that no file has.
     pub(crate) const UNUSED: Self = Self {
-        number: U64::ZERO,
+        number: U64::from_bytes([0xff; 8]),
         valid: U32::ZERO,
         used: U32::ZERO,
     };
@@ -47,6 +48,13 @@ pub(crate) struct Fill {
     pub(crate) len: u64,
 }
 
+/// Whose words are looked up. Work of any kind goes back and forth between the two.
+#[derive(Clone, Copy)]
+pub(crate) enum Table {
+    L1,
+    L2,
+}
+
 pub(crate) struct Cache<'m> {
     slots: &'m mut [u8],
     /// Empty where there is one slot, whose tag is `single`: so the least memory holds nothing but a block.
@@ -54,8 +62,8 @@ pub(crate) struct Cache<'m> {
     single: Tag,
     line_shift: u8,
     slot_shift: u8,
-    /// The slot used last, tried first.
-    recent: usize,
+    /// The slots used last for each level of tables, tried first.
+    recent: [usize; 2],
     clock: u32,
 }
 
@@ -69,14 +77,14 @@ impl<'m> Cache<'m> {
             single: Tag::UNUSED,
             line_shift,
             slot_shift,
-            recent: 0,
+            recent: [0; 2],
             clock: 0,
         }
     }
 
     /// The bytes of the file from `at` on, as many as are cached in one piece; at least one, or `None`.
-    pub(crate) fn get(&mut self, at: Host) -> Option<&[u8]> {
-        let slot = self.find(self.number(at))?;
+    pub(crate) fn get(&mut self, at: Host, table: Table) -> Option<&[u8]> {
+        let slot = self.find(self.number(at), table)?;
         self.clock = self.clock.wrapping_add(1);
         let clock = self.clock;
         let (line, within) = (self.line_in_slot(at), self.within_slot(at));
@@ -86,7 +94,7 @@ impl<'m> Cache<'m> {
         if valid == 0 {
             return None;
         }
-        self.recent = slot;
+        *self.recent_mut(table) = slot;
         let lines_end = usize::try_from(line.wrapping_add(valid))
             .ok()?
             .wrapping_shl(self.line_shift.into());
@@ -97,9 +105,9 @@ impl<'m> Cache<'m> {
     }
 
     /// Chooses the lines that hold the `len` bytes from `at` on, as far as one slot has them, and marks them invalid.
-    pub(crate) fn prepare(&mut self, at: Host, len: u64) -> Fill {
+    pub(crate) fn prepare(&mut self, at: Host, len: u64, table: Table) -> Fill {
         let number = self.number(at);
-        let slot = self.find(number).unwrap_or_else(|| self.evict(number));
+        let slot = self.find(number, table).unwrap_or_else(|| self.evict(number));
         let first = self.line_in_slot(at);
         let within = at.0 & self.slot_size().wrapping_sub(1);
         let last_byte = within
@@ -148,13 +156,22 @@ impl<'m> Cache<'m> {
     }
 
     /// The slot that has been given to `number`.
-    fn find(&self, number: u64) -> Option<usize> {
-        if self.tags().get(self.recent).is_some_and(|tag| tag.holds(number)) {
-            return Some(self.recent);
+    fn find(&mut self, number: u64, table: Table) -> Option<usize> {
+        let recent = *self.recent_mut(table);
+        if self.tags().get(recent).is_some_and(|tag| tag.number.get() == number) {
+            return Some(recent);
         }
         let (start, set) = self.set(number);
-        let way = set.iter().position(|tag| tag.holds(number))?;
+        let way = set.iter().position(|tag| tag.number.get() == number)?;
         Some(start.wrapping_add(way))
+    }
+
+    fn recent_mut(&mut self, table: Table) -> &mut usize {
+        let [l1, l2] = &mut self.recent;
+        match table {
+            Table::L1 => l1,
+            Table::L2 => l2,
+        }
     }
 
     /// Gives the slot of `number`'s set that was not used for longest to `number`.
@@ -240,11 +257,5 @@ impl<'m> Cache<'m> {
         let size = 1_usize.checked_shl(self.slot_shift.into())?;
         let start = slot.checked_mul(size)?;
         Some(start..start.checked_add(size)?)
-    }
-}
-
-impl Tag {
-    fn holds(&self, number: u64) -> bool {
-        self.number.get() == number && self.valid != U32::ZERO
     }
 }

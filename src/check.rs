@@ -154,44 +154,85 @@ impl<D: BlockRead> Image<'_, D> {
         inflate: bool,
         check: &mut Check<'_, impl FnMut(Finding)>,
     ) -> Result<(), Error<D::Error>> {
-        let geometry = header.geometry();
-        let mut walk = Walk::new(start.0, end, true, u32::MAX);
-        let mut table_is_known = false;
+        let mut span = Span {
+            walk: Walk::new(start.0, end, true, u32::MAX),
+            start,
+            end,
+            table_is_known: false,
+        };
         // Bound: each turn goes on by a cluster at least, and a span has at most 8,192.
         loop {
-            let run = self.advance(&mut walk);
-            // The first turn has looked the table up.
-            if !table_is_known && let Some(table) = self.map.recent_table(start) {
-                table_is_known = true;
-                if !check.takes(header, Part::Table, start, table, geometry.l2_size()) {
-                    return Ok(());
-                }
-            }
-            match run {
-                Ok(run) if run.len == 0 => return Ok(()),
-                Ok(run) => {
-                    check.run(header, &run);
-                    if inflate && matches!(run.kind, ExtentKind::Compressed { .. }) {
-                        // A byte of the cluster has all of it inflated.
-                        match self.read_at(run.start, &mut [0]) {
-                            Err(Error::Corrupt(corrupt)) => check.found(corrupt),
-                            other => other?,
-                        }
+            match self.check_run(header, &mut span, check)? {
+                Seen::All => return Ok(()),
+                Seen::Stream(at) if inflate => {
+                    // A byte of the cluster has all of it inflated.
+                    match self.read_at(at, &mut [0]) {
+                        Err(Error::Corrupt(corrupt)) => check.found(corrupt),
+                        other => other?,
                     }
                 }
-                Err(Error::Corrupt(corrupt)) => {
-                    check.found(corrupt);
-                    if !matches!(corrupt.kind(), CorruptKind::Cluster | CorruptKind::CompressedCluster) {
-                        return Ok(());
-                    }
-                    let next = corrupt.guest_offset().unwrap_or(end);
-                    let next = next.saturating_add(geometry.cluster_size()).min(end);
-                    walk = Walk::new(next, end, true, u32::MAX);
-                }
-                Err(error) => return Err(error),
+                Seen::Stream(_) | Seen::Run => {}
             }
         }
     }
+
+    /// Checks the next run of a span. Apart from what follows on it, so that their stacks do not add up.
+    #[inline(never)]
+    fn check_run(
+        &mut self,
+        header: &Header,
+        span: &mut Span,
+        check: &mut Check<'_, impl FnMut(Finding)>,
+    ) -> Result<Seen, Error<D::Error>> {
+        let geometry = header.geometry();
+        let run = self.advance(&mut span.walk);
+        // The first run has looked the table up.
+        if !span.table_is_known
+            && let Some(table) = self.map.recent_table(span.start)
+        {
+            span.table_is_known = true;
+            if !check.takes(header, Part::Table, span.start, table, geometry.l2_size()) {
+                return Ok(Seen::All);
+            }
+        }
+        match run {
+            Ok(run) if run.len == 0 => Ok(Seen::All),
+            Ok(run) => {
+                check.run(header, &run);
+                Ok(match run.kind {
+                    ExtentKind::Compressed { .. } => Seen::Stream(run.start),
+                    _ => Seen::Run,
+                })
+            }
+            Err(Error::Corrupt(corrupt)) => {
+                check.found(corrupt);
+                if !matches!(corrupt.kind(), CorruptKind::Cluster | CorruptKind::CompressedCluster) {
+                    return Ok(Seen::All);
+                }
+                let next = corrupt.guest_offset().unwrap_or(span.end);
+                let next = next.saturating_add(geometry.cluster_size()).min(span.end);
+                span.walk = Walk::new(next, span.end, true, u32::MAX);
+                Ok(Seen::Run)
+            }
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// The guest bytes below one L1 entry, as far as they have been gone through.
+struct Span {
+    walk: Walk,
+    start: Guest,
+    end: u64,
+    table_is_known: bool,
+}
+
+/// What a step through a span has met.
+enum Seen {
+    Run,
+    /// A compressed cluster, at this guest offset.
+    Stream(u64),
+    All,
 }
 
 /// A check that is under way.

@@ -3,7 +3,7 @@
 //! A [`Walk`] asks a [`Map`] for one run of guest bytes after the other. It answers with the run, or with the piece of
 //! a table that has to be read first; whoever drives it reads that, commits, and asks again.
 
-use crate::cache::Fill;
+use crate::cache::{Fill, Table};
 use crate::cipher::Cipher;
 use crate::device::BlockSize;
 use crate::entry::{L1Entry, L2Entry};
@@ -378,7 +378,7 @@ impl Walk {
         let granule = map.granule();
 
         let cached = if self.word_len == 0 {
-            map.memory.cache.get(word_at).unwrap_or_default()
+            map.memory.cache.get(word_at, Table::L2).unwrap_or_default()
         } else {
             &[]
         };
@@ -392,7 +392,7 @@ impl Walk {
                 self.budget = self.budget.saturating_sub(1);
                 (u64::from_be_bytes(*first), rest)
             }
-            None => match self.split_word(map, word_at, wanted_bytes, table_end) {
+            None => match self.split_word(map, word_at, wanted_bytes, table_end, Table::L2) {
                 Found::Ready(word) => (word, [].as_slice()),
                 Found::Miss(fill) => return Ok(Found::Miss(fill)),
             },
@@ -454,17 +454,17 @@ impl Walk {
     fn word(&mut self, map: &mut Map<'_>, at: Host, wanted: u64, table_end: Host) -> Found<u64> {
         if self.word_len == 0
             && map.device_end.since(at) >= 8
-            && let Some(word) = map.memory.cache.get(at).and_then(<[u8]>::first_chunk)
+            && let Some(word) = map.memory.cache.get(at, Table::L1).and_then(<[u8]>::first_chunk)
         {
             self.budget = self.budget.saturating_sub(1);
             return Found::Ready(u64::from_be_bytes(*word));
         }
-        self.split_word(map, at, wanted, table_end)
+        self.split_word(map, at, wanted, table_end, Table::L1)
     }
 
     /// The same for a word that is not cached, or not in one piece: its first bytes survive the miss.
     #[cold]
-    fn split_word(&mut self, map: &mut Map<'_>, at: Host, wanted: u64, table_end: Host) -> Found<u64> {
+    fn split_word(&mut self, map: &mut Map<'_>, at: Host, wanted: u64, table_end: Host, table: Table) -> Found<u64> {
         // Each turn takes a byte or more of 8, or returns.
         while self.word_len < 8 {
             let from = at.plus(self.word_len.into());
@@ -473,7 +473,7 @@ impl Walk {
             let taken = if in_file == 0 {
                 rest.fill(0);
                 8
-            } else if let Some(cached) = map.memory.cache.get(from) {
+            } else if let Some(cached) = map.memory.cache.get(from, table) {
                 let in_file = u8::try_from(in_file).unwrap_or(8);
                 let mut taken = 0_u8;
                 for (to, byte) in rest.iter_mut().zip(cached).take(in_file.into()) {
@@ -483,7 +483,7 @@ impl Walk {
                 taken
             } else {
                 let wanted_end = if self.in_order { table_end } else { at.plus(wanted) };
-                return Found::Miss(map.memory.cache.prepare(from, wanted_end.since(from)));
+                return Found::Miss(map.memory.cache.prepare(from, wanted_end.since(from), table));
             };
             self.word_len = self.word_len.saturating_add(taken);
         }
