@@ -147,6 +147,11 @@ impl<'m> Cache<'m> {
         }
     }
 
+    /// Forgets all that it holds.
+    pub(crate) fn forget(&mut self) {
+        self.tags_mut().fill(Tag::UNUSED);
+    }
+
     /// The first slot's bytes, for another use; what it held is forgotten.
     pub(crate) fn borrow_slot(&mut self) -> &mut [u8] {
         if let Some(tag) = self.tags_mut().first_mut() {

@@ -123,8 +123,7 @@ impl<'m> Compressed<'m> {
                 self.publish(window);
             }
             if to.len() == self.output.len() {
-                self.inflate(stream, to)?;
-                return Ok(None);
+                return self.inflate(stream, to).map(|()| None);
             }
             // Taken out and put back, since it is lent to a method of the whole.
             let output = core::mem::take(&mut self.output);
@@ -183,11 +182,16 @@ impl<'m> Compressed<'m> {
         stream.host >= start && stream.host.plus(stream.len.into()) <= start.plus(len)
     }
 
-    /// Inflates a stream that has been read into the whole of `cluster`.
+    /// Inflates a stream that has been read into the whole of `cluster`. One that cannot be inflated is read anew when it
+    /// is asked for again: a device may have given something else for once.
     fn inflate(&mut self, stream: Stream, cluster: &mut [u8]) -> Result<(), InflateError> {
         let skip = usize::try_from(stream.host.since(self.window.start)).unwrap_or(usize::MAX);
         let len = usize::try_from(stream.len).unwrap_or(usize::MAX);
         let input = self.input.get(skip..).and_then(|input| input.get(..len));
-        inflate(input.unwrap_or_default(), cluster, self.tables)
+        let result = inflate(input.unwrap_or_default(), cluster, self.tables);
+        if result.is_err() {
+            self.window = Window::EMPTY;
+        }
+        result
     }
 }

@@ -150,6 +150,13 @@ impl<'m> Map<'m> {
         self.recent.table.filter(|_| self.recent.l1_index == index)
     }
 
+    /// Forgets all tables, since a word of them is wrong. The image may be, and then they are read again as they were; or
+    /// a device gave something else for once, and nothing of that must stay.
+    pub(crate) fn forget_tables(&mut self) {
+        self.memory.cache.forget();
+        self.recent = Recent::NONE;
+    }
+
     /// The start of the cluster that holds `at`.
     #[cfg(feature = "deflate")]
     pub(crate) fn cluster_start(&self, at: Guest) -> Guest {
@@ -289,7 +296,10 @@ impl Walk {
                     }
                     // What was found before the flaw is good. The flaw is met again by who goes on.
                     Err(_) if self.run.len != 0 => None,
-                    Err(fault) => return Err(fault),
+                    Err(fault) => {
+                        map.forget_tables();
+                        return Err(fault);
+                    }
                 }
             };
             if let Some(next) = next {

@@ -233,15 +233,18 @@ impl Plan {
         let to = part(dst, at, len).ok_or(Error::OutOfRange)?;
         let needed = map.needed_for_compressed();
         let compressed = map.memory.compressed.as_mut();
-        let window = compressed
+        let within = Guest(start).since(cluster);
+        let ahead = self.walk.end().since(Guest(start));
+        let window = match compressed
             .ok_or(Error::MemoryTooSmall { needed })?
-            .read(
-                stream,
-                Guest(start).since(cluster),
-                to,
-                self.walk.end().since(Guest(start)),
-            )
-            .map_err(|reason| Error::Corrupt(Corrupt::at(Flaw::Stream(reason), cluster, stream.host)))?;
+            .read(stream, within, to, ahead)
+        {
+            Ok(window) => window,
+            Err(reason) => {
+                map.forget_tables();
+                return Err(Error::Corrupt(Corrupt::at(Flaw::Stream(reason), cluster, stream.host)));
+            }
+        };
         let Some(window) = window else {
             return Ok(None);
         };

