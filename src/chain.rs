@@ -126,7 +126,8 @@ impl<'m, D: BlockRead, const DEPTH: usize> Chain<'m, D, DEPTH> {
         self.images.first().map_or(0, Image::len)
     }
 
-    /// Fills `dst` with the guest's bytes from `offset` on; see [`Image::read_at`].
+    /// Fills `dst` with the guest's bytes from `offset` on; see [`Image::read_at`]. In each image it makes at most twice as
+    /// many device reads as that.
     ///
     /// # Errors
     /// As [`Image::read_at`]; [`Error::BackingRequired`] where the lowest image names a backing file.

@@ -88,8 +88,8 @@ impl<D: BlockRead> Image<'_, D> {
     ///
     /// What a wrong word leaves unknown is counted in none of the summary's bytes.
     ///
-    /// It looks at each table word once, so it reads each block of a table once, and twice where a word lies across two
-    /// blocks and the memory holds but one.
+    /// Of a good image it reads each table once, in as few requests as the memory allows; however bad one is, at most 4
+    /// times for each word.
     ///
     /// # Errors
     /// The device's own: what could not be read was not checked.
