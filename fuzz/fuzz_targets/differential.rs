@@ -5,6 +5,8 @@
 #[path = "../../tests/common/builder.rs"]
 #[allow(dead_code)]
 mod builder;
+#[path = "../../tests/common/class.rs"]
+mod class;
 #[path = "../../tests/common/oracle.rs"]
 #[allow(dead_code)]
 mod oracle;
@@ -14,10 +16,11 @@ use std::task::{Context, Poll, Waker};
 
 use arbitrary::Arbitrary;
 use builder::ImageBuilder;
+use class::class;
 use libfuzzer_sys::fuzz_target;
-use oracle::{Layer, Oracle, Refusal, Rules};
+use oracle::{Layer, Oracle, Rules};
 use qcow1::aio::{self, AsyncBlockRead};
-use qcow1::{BlockRead, BlockSize, Blocks, Chain, Error, Key, OpenOptions};
+use qcow1::{BlockRead, BlockSize, Blocks, Chain, Key, OpenOptions};
 
 const KEY: [u8; 16] = [7; 16];
 
@@ -129,18 +132,6 @@ fn block_on<F: Future>(future: F) -> F::Output {
             return output;
         }
     }
-}
-
-fn class<E>(error: &Error<E>) -> Option<Refusal> {
-    Some(match error {
-        Error::NotQcow => Refusal::NotQcow,
-        Error::Unsupported(_) => Refusal::Unsupported,
-        Error::Corrupt(_) => Refusal::Corrupt,
-        Error::OutOfRange => Refusal::OutOfRange,
-        Error::BackingRequired => Refusal::BackingRequired,
-        Error::KeyRequired => Refusal::KeyRequired,
-        _ => return None,
-    })
 }
 
 fuzz_target!(|input: Input| {

@@ -2,28 +2,15 @@
 #![allow(dead_code, unused_imports, reason = "each test file uses a part of it")]
 
 pub mod builder;
+pub mod class;
 pub mod devices;
 pub mod disks;
 pub mod oracle;
 
 pub use builder::ImageBuilder;
+pub use class::class;
 pub use devices::{Broken, Log, TestDevice};
 pub use oracle::{Layer, Oracle, Refusal, Rules};
-
-use qcow1::Error;
-
-/// The class of an error of the crate's; `None` for those that the oracle knows nothing of.
-pub fn class<E>(error: &Error<E>) -> Option<Refusal> {
-    Some(match error {
-        Error::NotQcow => Refusal::NotQcow,
-        Error::Unsupported(_) => Refusal::Unsupported,
-        Error::Corrupt(_) => Refusal::Corrupt,
-        Error::OutOfRange => Refusal::OutOfRange,
-        Error::BackingRequired => Refusal::BackingRequired,
-        Error::KeyRequired => Refusal::KeyRequired,
-        _ => return None,
-    })
-}
 
 /// Bytes that are different in every cluster and every sector, and deflate well.
 pub fn pattern(seed: u8, len: usize) -> Vec<u8> {
