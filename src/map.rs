@@ -376,13 +376,11 @@ impl Walk {
         let table_end = table.plus(geometry.l2_size());
         let cluster = geometry.cluster_start(at);
         let shift = geometry.cluster_shift();
-        // The words that matter: up to the last cluster wanted, at least one.
-        let wanted = end
-            .since(cluster)
-            .saturating_sub(1)
-            .wrapping_shr(shift)
-            .saturating_add(1);
-        let wanted_bytes = wanted.saturating_mul(8).min(table_end.since(word_at));
+        // The words that matter: up to the last cluster wanted, at least one, and no more than a table has.
+        let last_wanted = small(end.since(cluster).saturating_sub(1).wrapping_shr(shift));
+        let wanted = last_wanted
+            .saturating_add(1)
+            .min(small(table_end.since(word_at).wrapping_shr(3)));
         let hole = map.hole();
         let device_end = map.device_end;
         let granule = map.granule();
@@ -392,17 +390,16 @@ impl Walk {
         } else {
             &[]
         };
-        let usable = wanted_bytes
-            .min(device_end.since(word_at))
-            .min(u64::from(self.budget).wrapping_mul(8));
-        let usable = usize::try_from(usable).unwrap_or(usize::MAX).min(cached.len());
-        let (words, _) = cached.get(..usable).unwrap_or_default().as_chunks::<8>();
+        let usable = wanted
+            .min(self.budget)
+            .min(small(device_end.since(word_at).wrapping_shr(3)));
+        let (words, _) = cached.as_chunks::<8>();
         let (first, rest) = match words.split_first() {
-            Some((first, rest)) => {
+            Some((first, rest)) if usable != 0 => {
                 self.budget = self.budget.saturating_sub(1);
                 (u64::from_be_bytes(*first), rest)
             }
-            None => match self.split_word(map, word_at, wanted_bytes, table_end, Table::L2) {
+            _ => match self.split_word(map, word_at, u64::from(wanted).wrapping_mul(8), table_end, Table::L2) {
                 Found::Ready(word) => (word, [].as_slice()),
                 Found::Miss(fill) => return Ok(Found::Miss(fill)),
             },
@@ -410,7 +407,10 @@ impl Walk {
         let corrupt = |(flaw, host)| Error::Corrupt(Corrupt::at(flaw, cluster, host));
         // How many of the words that follow go on where the first one starts.
         let (kind, more) = match L2Entry::decode(first, geometry.cluster_bits).map_err(corrupt)? {
-            L2Entry::Hole => (hole, rest.iter().take_while(|word| **word == [0; 8]).count()),
+            L2Entry::Hole => {
+                let holes = rest.iter().zip(1..usable).take_while(|(word, _)| **word == [0; 8]);
+                (hole, count(holes))
+            }
             L2Entry::Compressed(host, stored_len) => {
                 if device_end.since(host) < stored_len.into() && !map.salvage {
                     return Err(corrupt((Flaw::CompressedPastEnd, host)));
@@ -429,14 +429,11 @@ impl Walk {
                 // Clusters that lie in the file as a whole; the last may be cut by the end of the disk instead.
                 let whole = stored.wrapping_shr(shift);
                 let mut next = host.0;
-                let more = rest
-                    .iter()
-                    .zip(1..whole)
-                    .take_while(|(word, _)| {
-                        next = next.wrapping_add(size);
-                        u64::from_be_bytes(**word) == next
-                    })
-                    .count();
+                let adjacent = rest.iter().zip(1..usable.min(small(whole))).take_while(|(word, _)| {
+                    next = next.wrapping_add(size);
+                    u64::from_be_bytes(**word) == next
+                });
+                let more = count(adjacent);
                 if whole == 0 && stored < granule.round_up(map.size.since(cluster).min(size)) {
                     if !map.salvage {
                         return Err(corrupt((Flaw::ClusterPastEnd, host)));
@@ -454,9 +451,8 @@ impl Walk {
                 (ExtentKind::Data { host_offset }, more)
             }
         };
-        let more = u64::try_from(more).unwrap_or(0);
-        self.budget = self.budget.saturating_sub(u32::try_from(more).unwrap_or(u32::MAX));
-        let run_end = cluster.plus(more.saturating_add(1).wrapping_shl(shift));
+        self.budget = self.budget.saturating_sub(more);
+        let run_end = cluster.plus(u64::from(more).saturating_add(1).wrapping_shl(shift));
         Ok(Found::Ready(Extent::new(at, end.min(run_end), kind)))
     }
 
@@ -520,4 +516,14 @@ impl Map<'_> {
             }
         }
     }
+}
+
+/// A number that more than 32 bits of would not matter of.
+fn small(number: u64) -> u32 {
+    u32::try_from(number).unwrap_or(u32::MAX)
+}
+
+/// How many there are: of words of a table, so few.
+fn count(words: impl Iterator) -> u32 {
+    u32::try_from(words.count()).unwrap_or(0)
 }
