@@ -132,7 +132,10 @@ impl<D: BlockRead> Image<'_, D> {
             self.check_span(&header, start, end, options.inflate, &mut check)?;
             start = Guest(end);
         }
-        if let Some(used) = &check.used {
+        if let Some(used) = &mut check.used {
+            // QEMU writes the L1 in sectors of its own. What they have behind it, unless it is taken, is padding.
+            let l1_len = header.l1_bytes();
+            used.share(header.l1().plus(l1_len), l1_len.wrapping_neg() & 511);
             check.summary.unreachable_bytes = used.unreachable(self.map.device_end, geometry.cluster_size());
         }
         Ok(check.summary)

@@ -175,6 +175,17 @@ fn bytes_that_nothing_leads_to_are_counted_from_a_cluster_on() {
 }
 
 #[test]
+fn the_padding_of_the_l1_to_512_bytes_is_of_use() {
+    // As QEMU makes an overlay: the L1 at 56 and sectors of zeros from there on, and the next cluster behind those.
+    let mut overlay = ImageBuilder::new(4 * MIB).overlay_on(b"base.raw");
+    overlay.table_at(0, 1024).data(0, &pattern(1, 512));
+    assert_eq!(check(&overlay.build(), true).1.unreachable_bytes, 0);
+    let mut further = ImageBuilder::new(4 * MIB).overlay_on(b"base.raw");
+    further.table_at(0, 1536).data(0, &pattern(1, 512));
+    assert_eq!(check(&further.build(), true).1.unreachable_bytes, 512);
+}
+
+#[test]
 fn what_a_last_cluster_has_behind_the_end_of_the_disk_is_of_use() {
     for size in [100, 513, 4095, 4097, 70_001] {
         let mut builder = ImageBuilder::new(size).bits(16, 6);
