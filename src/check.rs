@@ -158,8 +158,8 @@ impl<D: BlockRead> Image<'_, D> {
         check: &mut Check<'_, impl FnMut(Finding)>,
     ) -> Result<(), Error<D::Error>> {
         let mut span = Span {
-            walk: Walk::new(start.0, end, true, u32::MAX),
             start,
+            next: start.0,
             end,
             table_is_known: false,
         };
@@ -188,7 +188,11 @@ impl<D: BlockRead> Image<'_, D> {
         check: &mut Check<'_, impl FnMut(Finding)>,
     ) -> Result<Seen, Error<D::Error>> {
         let geometry = header.geometry();
-        let run = self.advance(&mut span.walk);
+        if span.next >= span.end {
+            return Ok(Seen::All);
+        }
+        // A walk of its own for each run: to keep one would be to have it on the stack below what follows on the run.
+        let run = self.advance(&mut Walk::new(span.next, span.end, true, u32::MAX));
         // The first run has looked the table up.
         if !span.table_is_known
             && let Some(table) = self.map.recent_table(span.start)
@@ -199,8 +203,8 @@ impl<D: BlockRead> Image<'_, D> {
             }
         }
         match run {
-            Ok(run) if run.len == 0 => Ok(Seen::All),
             Ok(run) => {
+                span.next = run.end();
                 check.run(header, &run);
                 Ok(match run.kind {
                     ExtentKind::Compressed { .. } => Seen::Stream(run.start),
@@ -212,9 +216,8 @@ impl<D: BlockRead> Image<'_, D> {
                 if !matches!(corrupt.kind(), CorruptKind::Cluster | CorruptKind::CompressedCluster) {
                     return Ok(Seen::All);
                 }
-                let next = corrupt.guest_offset().unwrap_or(span.end);
-                let next = next.saturating_add(geometry.cluster_size()).min(span.end);
-                span.walk = Walk::new(next, span.end, true, u32::MAX);
+                let wrong = corrupt.guest_offset().unwrap_or(span.end);
+                span.next = wrong.saturating_add(geometry.cluster_size());
                 Ok(Seen::Run)
             }
             Err(error) => Err(error),
@@ -224,8 +227,8 @@ impl<D: BlockRead> Image<'_, D> {
 
 /// The guest bytes below one L1 entry, as far as they have been gone through.
 struct Span {
-    walk: Walk,
     start: Guest,
+    next: u64,
     end: u64,
     table_is_known: bool,
 }
