@@ -294,22 +294,19 @@ impl<D> fmt::Debug for Image<'_, D> {
 /// The runs of a disk, in order; see [`Image::extents`].
 pub struct Extents<'a, 'm, D> {
     image: &'a mut Image<'m, D>,
-    /// None: it has ended.
+    /// None: it has ended with an error.
     walk: Option<Walk>,
 }
 
 impl<D: AsyncBlockRead> Extents<'_, '_, D> {
     /// The next run; `None` behind the last one, or an error.
     pub async fn next(&mut self) -> Option<Result<Extent, Error<D::Error>>> {
-        let walk = self.walk.as_mut()?;
+        let walk = self.walk.as_mut().filter(|walk| !walk.is_done())?;
         let item = self.image.advance(walk).await;
-        if !matches!(item, Ok(extent) if extent.len != 0) {
+        if item.is_err() {
             self.walk = None;
         }
-        match item {
-            Ok(extent) if extent.len == 0 => None,
-            item => Some(item),
-        }
+        Some(item)
     }
 }
 

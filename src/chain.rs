@@ -104,11 +104,6 @@ impl<'m, D: BlockRead, const DEPTH: usize> Chain<'m, D, DEPTH> {
         &self.images
     }
 
-    /// A reader with a position, for [`embedded_io::Read`] and [`embedded_io::Seek`]; it starts at 0.
-    pub fn cursor(&mut self) -> Cursor<'_, Self> {
-        Cursor::new(self)
-    }
-
     /// The images, top first: to unlock one, say. Reads follow the order in which they stand, so leave it as it is.
     pub fn images_mut(&mut self) -> &mut [Image<'m, D>] {
         &mut self.images
@@ -133,6 +128,11 @@ impl<'m, D: BlockRead, const DEPTH: usize> Chain<'m, D, DEPTH> {
     /// As [`Image::read_at`]; [`Error::BackingRequired`] where the lowest image names a backing file.
     pub fn read_at(&mut self, offset: u64, dst: &mut [u8]) -> Result<(), Error<D::Error>> {
         read_at(&mut self.images, offset, dst)
+    }
+
+    /// A reader with a position, for [`embedded_io::Read`] and [`embedded_io::Seek`]; it starts at 0.
+    pub fn cursor(&mut self) -> Cursor<'_, Self> {
+        Cursor::new(self)
     }
 
     /// How the guest's bytes from `offset` on are stored, and in which image (0 is the top); see [`Image::extent_at`].

@@ -3,7 +3,7 @@
 use crate::device::BlockRead;
 use crate::error::{Corrupt, CorruptKind, Error, Flaw, Part};
 use crate::extent::{Extent, ExtentKind};
-use crate::geometry::{Geometry, Guest, Host};
+use crate::geometry::{Guest, Host};
 use crate::header::Header;
 use crate::image::Image;
 use crate::map::Walk;
@@ -128,7 +128,11 @@ impl<D: BlockRead> Image<'_, D> {
         // Bound: a turn for each L1 entry, all of which lie in the file; in salvage one more, for those that do not.
         while start.0 < self.len() {
             let end = geometry.span_end(start).0.min(self.len());
-            let end = if self.map.has_l1_entry(start) { end } else { self.len() };
+            let end = if self.map.l1_word(start).is_some() {
+                end
+            } else {
+                self.len()
+            };
             self.check_span(&header, start, end, options.inflate, &mut check)?;
             start = Guest(end);
         }
@@ -296,8 +300,7 @@ impl<F: FnMut(Finding)> Check<'_, F> {
 
     /// Takes plain clusters that follow each other.
     fn clusters(&mut self, header: &Header, run: &Extent, host: Host) {
-        let geometry: Geometry = header.geometry();
-        let size = geometry.cluster_size();
+        let size = header.geometry().cluster_size();
         let mut done = 0;
         // Bound: the clusters of a span, at most 8,192.
         while done < run.len {

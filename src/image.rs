@@ -259,7 +259,7 @@ impl OpenOptions {
 /// The runs of a disk, in order; see [`Image::extents`].
 pub struct Extents<'a, 'm, D> {
     image: &'a mut Image<'m, D>,
-    /// None: it has ended.
+    /// None: it has ended with an error.
     walk: Option<Walk>,
 }
 
@@ -267,19 +267,12 @@ impl<D: BlockRead> Iterator for Extents<'_, '_, D> {
     type Item = Result<Extent, Error<D::Error>>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        let walk = self.walk.as_mut()?;
+        let walk = self.walk.as_mut().filter(|walk| !walk.is_done())?;
         let item = self.image.advance(walk);
-        match item {
-            Ok(extent) if extent.len == 0 => {
-                self.walk = None;
-                None
-            }
-            Err(_) => {
-                self.walk = None;
-                Some(item)
-            }
-            Ok(_) => Some(item),
+        if item.is_err() {
+            self.walk = None;
         }
+        Some(item)
     }
 }
 

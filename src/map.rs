@@ -136,12 +136,11 @@ impl<'m> Map<'m> {
         Some((header.backing_name(), header.backing_name_len().into()))
     }
 
-    /// Whether the L1 entry for `at` lies in the file. In salvage some may not.
-    pub(crate) fn has_l1_entry(&self, at: Guest) -> bool {
-        self.header.as_ref().is_some_and(|header| {
-            let index = header.geometry().l1_index(at);
-            header.l1().plus(index.wrapping_shl(3)) < self.device_end
-        })
+    /// Where the L1 word for `at` lies; `None` where that is past the end of the file. Only in salvage is any.
+    pub(crate) fn l1_word(&self, at: Guest) -> Option<Host> {
+        let header = self.header.as_ref()?;
+        let index = header.geometry().l1_index(at);
+        Some(header.l1().plus(index.wrapping_shl(3))).filter(|&word| word < self.device_end)
     }
 
     /// The table for `at`, if that is what was looked up last and there is one.
@@ -280,7 +279,7 @@ impl Walk {
         }
     }
 
-    /// The next run, as long as it goes; empty only at the end.
+    /// The next run, as long as it goes. Not to be asked where it is done.
     pub(crate) fn next(&mut self, map: &mut Map<'_>) -> Result<Found<Extent>, Fault> {
         // Each turn takes at least one word off the budget, or returns; the last turns may lie past the tables.
         loop {
@@ -335,15 +334,13 @@ impl Walk {
         let geometry = header.geometry();
         let l1_index = geometry.l1_index(at);
         if map.recent.l1_index != l1_index {
-            let l1 = header.l1();
-            let word_at = l1.plus(l1_index.wrapping_shl(3));
-            if word_at >= map.device_end {
-                // Salvage; every other image's L1 lies inside the file. All the rest of it does not.
+            let Some(word_at) = map.l1_word(at) else {
+                // All the rest of the L1 is past the end too.
                 return Ok(Found::Ready(Extent::new(at, end, map.hole())));
-            }
+            };
             let little_endian = header.l1_is_little_endian();
-            let l1_end = l1.plus(header.l1_bytes());
-            let word = match self.word(map, word_at, 8, l1_end) {
+            let l1_end = header.l1().plus(header.l1_bytes());
+            let word = match self.read_l1_word(map, word_at, l1_end) {
                 Found::Ready(word) => word,
                 Found::Miss(fill) => return Ok(Found::Miss(fill)),
             };
@@ -456,8 +453,8 @@ impl Walk {
         Ok(Found::Ready(Extent::new(at, end.min(run_end), kind)))
     }
 
-    /// The table word at `at`. A miss reads `wanted` bytes of the table, or all up to its end if the walk is in order.
-    fn word(&mut self, map: &mut Map<'_>, at: Host, wanted: u64, table_end: Host) -> Found<u64> {
+    /// The L1 word at `at`: most often cached in one piece.
+    fn read_l1_word(&mut self, map: &mut Map<'_>, at: Host, l1_end: Host) -> Found<u64> {
         if self.word_len == 0
             && map.device_end.since(at) >= 8
             && let Some(word) = map.memory.cache.get(at, Table::L1).and_then(<[u8]>::first_chunk)
@@ -465,10 +462,11 @@ impl Walk {
             self.budget = self.budget.saturating_sub(1);
             return Found::Ready(u64::from_be_bytes(*word));
         }
-        self.split_word(map, at, wanted, table_end, Table::L1)
+        self.split_word(map, at, 8, l1_end, Table::L1)
     }
 
-    /// The same for a word that is not cached, or not in one piece: its first bytes survive the miss.
+    /// A table word that is not cached, or not in one piece: its first bytes survive the miss. A miss reads `wanted` bytes
+    /// of the table, or all up to its end if the walk is in order.
     #[cold]
     fn split_word(&mut self, map: &mut Map<'_>, at: Host, wanted: u64, table_end: Host, table: Table) -> Found<u64> {
         // Each turn takes a byte or more of 8, or returns.

@@ -12,9 +12,9 @@ use core::sync::atomic::AtomicU8;
 
 use embedded_io::{Read, Seek, SeekFrom};
 use qcow1::{
-    Aligned, BlockRead, BlockSize, Blocks, Chain, CheckOptions, CheckSummary, ClusterBits, Corrupt, CorruptKind, Counts, Cursor,
-    Error, Extent, Extents, Faulty, FaultyError, Finding, GuestRead, Header, Image, L2Bits, MemoryNeeds, OpenError,
-    OpenOptions, Probe, PushError, ReadRequest, Traced, XenL1,
+    Aligned, BlockRead, BlockSize, Blocks, Chain, CheckOptions, CheckSummary, ClusterBits, Corrupt, CorruptKind,
+    Counts, Cursor, Error, Extent, Extents, Faulty, FaultyError, Finding, GuestRead, Header, Image, L2Bits,
+    MemoryNeeds, OpenError, OpenOptions, Probe, PushError, ReadRequest, Traced, XenL1,
 };
 
 /// A device whose driver the compiler knows nothing of.
