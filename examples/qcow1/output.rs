@@ -56,12 +56,20 @@ fn stdout() -> Result<File, Failure> {
 pub(crate) struct Sink {
     file: File,
     name: PathBuf,
-    /// The length that a file is to be given before its first byte.
-    becomes: Option<u64>,
-    /// Whether what is not written reads as zeros: in a file that was emptied.
-    sparse: bool,
+    kind: Kind,
     at: u64,
     zeros: Vec<u8>,
+}
+
+/// What a sink writes to.
+#[derive(Clone, Copy, PartialEq)]
+enum Kind {
+    /// A device or a pipe, as it is.
+    Stream,
+    /// A file that is as it was, and is to be emptied and given this length before its first byte.
+    Untouched(u64),
+    /// A file that was emptied, so that what is not written reads as zeros.
+    Sparse,
 }
 
 impl Sink {
@@ -82,7 +90,7 @@ impl Sink {
             .map_err(failed)?;
         let mut sink = Self::new(file, out.to_owned(), disk)?;
         if sink.file.metadata().map_err(failed)?.is_file() {
-            sink.becomes = Some(disk.len());
+            sink.kind = Kind::Untouched(disk.len());
         }
         Ok(sink)
     }
@@ -98,8 +106,7 @@ impl Sink {
         Ok(Self {
             file,
             name,
-            becomes: None,
-            sparse: false,
+            kind: Kind::Stream,
             at: 0,
             zeros: vec![0; ZEROS],
         })
@@ -107,13 +114,14 @@ impl Sink {
 
     /// Empties a file before the first byte of the new disk. Until then an error leaves the old one as it was.
     fn begin(&mut self) -> Result<(), Failure> {
-        let Some(len) = self.becomes.take() else {
+        let Kind::Untouched(len) = self.kind else {
             return Ok(());
         };
+        self.kind = Kind::Stream;
         self.file
             .set_len(0)
             .map_err(|error| Failure::write(&self.name, &error))?;
-        self.sparse = true;
+        self.kind = Kind::Sparse;
         self.file
             .set_len(len)
             .map_err(|error| Failure::of(&self.name, format_args!("cannot hold {len} bytes: {error}")))
@@ -122,7 +130,7 @@ impl Sink {
     /// Takes the next bytes.
     pub(crate) fn data(&mut self, bytes: &[u8]) -> Result<(), Failure> {
         self.begin()?;
-        if self.sparse {
+        if self.kind == Kind::Sparse {
             self.blocks(bytes)
         } else {
             self.file.write_all(bytes)
@@ -137,7 +145,7 @@ impl Sink {
         self.begin()?;
         let end = self.at + len;
         while self.at < end {
-            if self.sparse {
+            if self.kind == Kind::Sparse {
                 self.at = end;
                 break;
             }
@@ -155,9 +163,9 @@ impl Sink {
 
     /// Cuts a file off behind what it has got, so that its length does not claim the whole disk.
     pub(crate) fn cut(&mut self) -> String {
-        if self.becomes.is_some() {
+        if matches!(self.kind, Kind::Untouched(_)) {
             format!("; '{}' was left as it was", self.name.display())
-        } else if self.sparse && self.file.set_len(self.at).is_ok() {
+        } else if self.kind == Kind::Sparse && self.file.set_len(self.at).is_ok() {
             format!("; '{}' holds the {} bytes before it", self.name.display(), self.at)
         } else {
             format!("; {} bytes were written before it", self.at)

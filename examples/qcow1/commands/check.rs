@@ -77,22 +77,14 @@ impl Findings {
             return Err(failure);
         }
         let clean = count == 0;
-        let stored = summary.map(|summary| {
-            [
-                summary.data_bytes,
-                summary.compressed_bytes,
-                summary.hole_bytes,
-                summary.unreachable_bytes,
-            ]
-        });
         if json {
-            let number = |number: Option<u64>| number.map_or(Value::Null, Value::from);
+            let number = |of: fn(&CheckSummary) -> u64| summary.map_or(Value::Null, |summary| of(summary).into());
             let fields = [
                 ("clean", clean.into()),
-                ("data_bytes", number(stored.map(|stored| stored[0]))),
-                ("compressed_bytes", number(stored.map(|stored| stored[1]))),
-                ("hole_bytes", number(stored.map(|stored| stored[2]))),
-                ("unreachable_bytes", number(stored.map(|stored| stored[3]))),
+                ("data_bytes", number(|summary| summary.data_bytes)),
+                ("compressed_bytes", number(|summary| summary.compressed_bytes)),
+                ("hole_bytes", number(|summary| summary.hole_bytes)),
+                ("unreachable_bytes", number(|summary| summary.unreachable_bytes)),
             ];
             let fields = object(&fields, ", ");
             let lead = if clean { "{\"findings\": []" } else { "\n]" };
@@ -105,8 +97,13 @@ impl Findings {
                 1 => lines.line(format_args!("{name}: corrupt, 1 finding"))?,
                 _ => lines.line(format_args!("{name}: corrupt, {count} findings"))?,
             }
-            if let Some(stored) = stored {
-                for (name, number) in ["data", "compressed", "holes", "unreachable"].into_iter().zip(stored) {
+            if let Some(summary) = summary {
+                for (name, number) in [
+                    ("data", summary.data_bytes),
+                    ("compressed", summary.compressed_bytes),
+                    ("holes", summary.hole_bytes),
+                    ("unreachable", summary.unreachable_bytes),
+                ] {
                     lines.line(format_args!("{name:<12}{}", bytes(number)))?;
                 }
             }
