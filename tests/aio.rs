@@ -2,10 +2,7 @@
 
 mod common;
 
-use std::future::Future;
-use std::pin::{Pin, pin};
-use std::task::{Context, Poll, Waker};
-
+use common::futures::{finish, later, poll};
 use common::{Broken, ImageBuilder, Log, TestDevice, pattern};
 use qcow1::aio::{self, AsyncBlockRead};
 use qcow1::{BlockRead, BlockSize, Error, Image, Key};
@@ -16,21 +13,6 @@ const SIZE: usize = 100_000;
 /// A device whose every call is pending once before it is done.
 struct Slow<'a>(TestDevice<'a>);
 
-/// Pending once.
-struct Later(bool);
-
-impl Future for Later {
-    type Output = ();
-
-    fn poll(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<()> {
-        if std::mem::replace(&mut self.0, true) {
-            Poll::Ready(())
-        } else {
-            Poll::Pending
-        }
-    }
-}
-
 impl AsyncBlockRead for Slow<'_> {
     type Error = Broken;
 
@@ -39,30 +21,16 @@ impl AsyncBlockRead for Slow<'_> {
     }
 
     async fn len(&mut self) -> Result<u64, Broken> {
-        Later(false).await;
+        later().await;
         self.0.len()
     }
 
     async fn read_blocks(&mut self, lba: u64, buf: &mut [u8]) -> Result<(), Broken> {
         // What a transfer that is given up leaves behind is anything.
         buf.fill(0xee);
-        Later(false).await;
+        later().await;
         self.0.read_blocks(lba, buf)
     }
-}
-
-/// Polls a future so many times at most; `None`: it was dropped before its end.
-fn poll<F: Future>(future: F, times: usize) -> Option<F::Output> {
-    let mut future = pin!(future);
-    let mut context = Context::from_waker(Waker::noop());
-    (0..times).find_map(|_| match future.as_mut().poll(&mut context) {
-        Poll::Ready(output) => Some(output),
-        Poll::Pending => None,
-    })
-}
-
-fn finish<F: Future>(future: F) -> F::Output {
-    poll(future, 1 << 20).expect("a future without end")
 }
 
 /// An encrypted overlay on a base with compressed clusters.

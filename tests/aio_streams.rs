@@ -2,10 +2,7 @@
 
 mod common;
 
-use std::future::{Future, poll_fn};
-use std::pin::pin;
-use std::task::{Context, Poll, Waker};
-
+use common::futures::{later, poll};
 use common::{Broken, ImageBuilder, pattern};
 use embedded_io_async::{ErrorType, Read, Seek, SeekFrom};
 use qcow1::Error;
@@ -20,19 +17,6 @@ const SIZE: usize = 30_000;
 struct Stream<'a> {
     bytes: &'a [u8],
     position: u64,
-}
-
-async fn later() {
-    let mut waited = false;
-    poll_fn(|context| {
-        context.waker().wake_by_ref();
-        if std::mem::replace(&mut waited, true) {
-            Poll::Ready(())
-        } else {
-            Poll::Pending
-        }
-    })
-    .await;
 }
 
 impl ErrorType for Stream<'_> {
@@ -61,16 +45,6 @@ impl Seek for Stream<'_> {
         };
         Ok(self.position)
     }
-}
-
-/// Polls a future so many times at most; `None`: it was dropped before its end.
-fn poll<F: Future>(future: F, times: usize) -> Option<F::Output> {
-    let mut future = pin!(future);
-    let mut context = Context::from_waker(Waker::noop());
-    (0..times).find_map(|_| match future.as_mut().poll(&mut context) {
-        Poll::Ready(output) => Some(output),
-        Poll::Pending => None,
-    })
 }
 
 fn image() -> (Vec<u8>, Vec<u8>) {

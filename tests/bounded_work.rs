@@ -83,6 +83,11 @@ fn open<'m>(hostile: &'m Hostile, memory: &'m mut [u8], block: u32) -> (Image<'m
     (image.unwrap(), log)
 }
 
+/// The pieces of 2^`bits` bytes that some bytes touch.
+fn touched(offset: u64, len: u64, bits: u32) -> u64 {
+    ((offset + len - 1) >> bits) - (offset >> bits) + 1
+}
+
 const LENT: [(u32, usize); 4] = [(1, 512), (512, 512), (512, 30_000), (4096, 400_000)];
 
 #[test]
@@ -96,7 +101,7 @@ fn reads_cost_what_the_clusters_and_l1_entries_that_they_touch_allow() {
                 for len in [1, 512, 5000, 200_000] {
                     let offset = offset.min(size - 1);
                     let len = len.min(size - offset);
-                    let touched = |bits: u32| ((offset + len - 1) >> bits) - (offset >> bits) + 1;
+                    let touched = |bits| touched(offset, len, bits);
                     let most = 5 * touched(hostile.cluster_bits) + 2 * touched(hostile.cluster_bits + hostile.l2_bits);
                     let before = log.requests();
                     let _ = image.read_at(offset, &mut vec![0; len as usize]);
@@ -227,7 +232,7 @@ fn in_a_chain_each_image_costs_twice_that_at_most() {
         for (offset, len) in [(0, 1), (511, 2), (1000, 30_000), (0, 1 << 20), (1 << 20, 1 << 20)] {
             let before: Vec<_> = logs.iter().map(Log::requests).collect();
             chain.read_at(offset, &mut vec![0; len as usize]).unwrap();
-            let touched = |bits: u32| ((offset + len - 1) >> bits) - (offset >> bits) + 1;
+            let touched = |bits| touched(offset, len, bits);
             for (log, before) in logs.iter().zip(before) {
                 let cost = log.requests() - before;
                 assert!(cost <= 2 * (5 * touched(9) + 2 * touched(15)), "{cost} reads");

@@ -7,16 +7,17 @@
 mod builder;
 #[path = "../../tests/common/class.rs"]
 mod class;
+#[path = "../../tests/common/futures.rs"]
+#[allow(dead_code)]
+mod futures;
 #[path = "../../tests/common/oracle.rs"]
 #[allow(dead_code)]
 mod oracle;
 
-use std::pin::pin;
-use std::task::{Context, Poll, Waker};
-
 use arbitrary::Arbitrary;
 use builder::ImageBuilder;
 use class::class;
+use futures::{finish, later};
 use libfuzzer_sys::fuzz_target;
 use oracle::{Layer, Oracle, Rules};
 use qcow1::aio::{self, AsyncBlockRead};
@@ -112,25 +113,8 @@ impl AsyncBlockRead for Slow<'_> {
     }
 
     async fn read_blocks(&mut self, lba: u64, buf: &mut [u8]) -> Result<(), Self::Error> {
-        let mut asked = false;
-        std::future::poll_fn(|_| {
-            if std::mem::replace(&mut asked, true) {
-                Poll::Ready(())
-            } else {
-                Poll::Pending
-            }
-        })
-        .await;
+        later().await;
         self.0.read_blocks(lba, buf)
-    }
-}
-
-fn block_on<F: Future>(future: F) -> F::Output {
-    let mut future = pin!(future);
-    loop {
-        if let Poll::Ready(output) = future.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
-            return output;
-        }
     }
 }
 
@@ -159,11 +143,11 @@ fuzz_target!(|input: Input| {
         let is_raw = input.raw_base && level > 0 && level + 1 == depth;
         let (mut image, mut slow_image, layer) = if is_raw {
             let image = qcow1::Image::raw(device, ours);
-            let slow_image = block_on(aio::Image::raw(Slow(device), theirs));
+            let slow_image = finish(aio::Image::raw(Slow(device), theirs));
             (image.ok().unwrap(), slow_image.ok().unwrap(), Layer::Raw(&file[..]))
         } else {
             let image = options.open(device, ours);
-            let slow_image = block_on(aio::Image::open_with(options, Slow(device), theirs));
+            let slow_image = finish(aio::Image::open_with(options, Slow(device), theirs));
             let oracle = Oracle::open(file, rules);
             match (image, slow_image, oracle) {
                 (Ok(image), Ok(slow_image), Ok(mut oracle)) => {
@@ -197,7 +181,7 @@ fuzz_target!(|input: Input| {
         let mut bytes = vec![0xcc; len];
         let mut slow_bytes = vec![0xcc; len];
         let read = chain.read_at(start, &mut bytes);
-        let slow_read = block_on(slow.read_at(start, &mut slow_bytes));
+        let slow_read = finish(slow.read_at(start, &mut slow_bytes));
         assert_eq!(read, slow_read);
         match (read, oracle::read(&layers, start, len)) {
             (Ok(()), Ok(right)) => assert!(bytes == right && slow_bytes == right),

@@ -5,6 +5,7 @@ pub mod builder;
 pub mod class;
 pub mod devices;
 pub mod disks;
+pub mod futures;
 pub mod oracle;
 
 pub use builder::ImageBuilder;
