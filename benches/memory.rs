@@ -165,7 +165,7 @@ fn extents(bencher: Bencher<'_, '_>) {
 fn encrypted(bencher: Bencher<'_, '_>) {
     let mut memory = memory(64 * KIB);
     let mut image = open(&ENCRYPTED_IMAGE, &mut memory);
-    image.unlock(&Key::from_bytes(KEY));
+    image.set_key(&Key::from_bytes(KEY));
     let mut offset = in_order(ENCRYPTED, MIB);
     let mut buf = vec![1; MIB];
     bencher

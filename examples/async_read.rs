@@ -23,8 +23,8 @@ impl AsyncBlockRead for Disk {
         BlockSize::B512
     }
 
-    async fn len(&mut self) -> std::io::Result<u64> {
-        self.0.len()
+    async fn size(&mut self) -> std::io::Result<u64> {
+        self.0.size()
     }
 
     async fn read_blocks(&mut self, lba: u64, buf: &mut [u8]) -> std::io::Result<()> {
@@ -47,11 +47,11 @@ async fn show(path: &str) -> Result<(), Box<dyn std::error::Error>> {
     let device = Disk(qcow1::Blocks::new(File::open(path)?, BlockSize::B512));
     let mut memory = [0; 16_384];
     let mut image = Image::open(device, &mut memory).await?;
-    println!("{} bytes", image.len());
+    println!("{} bytes", image.size());
 
     // At an offset: any, and any length.
     let mut start = [0; 16];
-    let len = image.len().min(16) as usize;
+    let len = image.size().min(16) as usize;
     image.read_at(0, &mut start[..len]).await?;
     println!("the first are {:02x?}", &start[..len]);
 

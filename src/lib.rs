@@ -19,53 +19,47 @@
 #[cfg(any(feature = "std", test))]
 extern crate std;
 
-mod adapter;
 #[cfg(feature = "async")]
 pub mod aio;
-mod cache;
-mod chain;
-mod check;
-mod cipher;
-#[cfg(feature = "deflate")]
-mod compressed;
-mod cursor;
 mod device;
-mod entry;
 mod error;
-mod extent;
-#[cfg(feature = "defmt")]
 mod format;
-mod geometry;
 mod guest;
-mod header;
 mod image;
 #[cfg(feature = "deflate")]
 mod inflate;
-mod map;
-mod memory;
-mod options;
-mod plan;
+mod offset;
+mod reader;
 
-#[cfg(any(feature = "embedded-sdmmc-types", feature = "gpt_disk_io"))]
-pub use adapter::DiskError;
-#[cfg(feature = "embedded-sdmmc-types")]
-pub use adapter::ToBlockDevice;
-pub use adapter::{Aligned, Blocks, Counts, Faulty, FaultyError, Io, IoError, ReadRequest, Traced};
-#[cfg(feature = "gpt_disk_io")]
-pub use adapter::{FromBlockIo, ToBlockIo};
+pub use device::aligned::Aligned;
+pub use device::blocks::Blocks;
+pub use device::embedded_io::{FromIo, FromIoError};
 #[cfg(feature = "embedded-storage")]
-pub use adapter::{FromStorage, StorageError, ToStorage, TooLarge};
-pub use chain::{Chain, PushError, PushReason};
-pub use check::{CheckOptions, CheckSummary, Finding};
-pub use cipher::SectorCipher;
-#[cfg(feature = "aes")]
-pub use cipher::{AesCipher, Key};
-pub use cursor::Cursor;
+pub use device::embedded_storage::{FromStorage, StorageError};
+pub use device::fault_injector::{FaultInjector, FaultInjectorError};
+#[cfg(feature = "gpt_disk_io")]
+pub use device::gpt_disk_io::FromBlockIo;
+pub use device::tracer::{Counts, ReadRequest, Tracer};
 pub use device::{BlockRead, BlockSize};
 pub use error::{Corrupt, CorruptKind, Error, OpenError, Unsupported};
-pub use extent::{Extent, ExtentKind};
-pub use geometry::{ClusterBits, L2Bits};
-pub use guest::GuestRead;
-pub use header::{Header, MemoryNeeds, Probe, probe};
+pub use format::extent::{Extent, ExtentKind};
+pub use format::geometry::{ClusterBits, L2Bits};
+pub use format::header::{Header, Probe, probe};
+pub use format::xen::XenL1;
+#[cfg(feature = "embedded-sdmmc-types")]
+pub use guest::embedded_sdmmc::ToBlockDevice;
+#[cfg(feature = "embedded-storage")]
+pub use guest::embedded_storage::{ToStorage, TooLarge};
+#[cfg(any(feature = "embedded-sdmmc-types", feature = "gpt_disk_io"))]
+pub use guest::error::DiskError;
+#[cfg(feature = "gpt_disk_io")]
+pub use guest::gpt_disk_io::ToBlockIo;
+pub use guest::{Cursor, GuestRead};
+pub use image::chain::{Chain, PushError, PushReason};
+pub use image::check::{CheckOptions, CheckSummary, Finding};
+pub use image::options::OpenOptions;
 pub use image::{Extents, Image};
-pub use options::{OpenOptions, XenL1};
+pub use reader::cipher::SectorCipher;
+#[cfg(feature = "aes")]
+pub use reader::cipher::{AesCipher, Key};
+pub use reader::memory::MemoryNeeds;

@@ -85,7 +85,7 @@ fn compare(seed: u64) {
     let options =
         OpenOptions::new()
             .salvage(rules.salvage)
-            .xen_l1(if rules.no_xen { XenL1::Never } else { XenL1::Auto });
+            .xen_l1(if rules.no_xen { XenL1::BigEndian } else { XenL1::Detect });
     let block_size = 1_u32 << random.below(14);
     let memory_size = 512.max(block_size as usize) + random.below(60_000) as usize;
     let mut memories: Vec<Vec<u8>> = files.iter().map(|_| vec![0xdd; memory_size]).collect();
@@ -96,7 +96,7 @@ fn compare(seed: u64) {
         let device = TestDevice::new(file, block_size);
         let raw = level > 0 && level + 1 == depth && raw_base;
         let (mut opened, oracle) = if raw {
-            (Image::raw(device, memory).unwrap(), Ok(Layer::Raw(file)))
+            (Image::open_raw(device, memory).unwrap(), Ok(Layer::Raw(file)))
         } else {
             let oracle = Oracle::open(file, rules).map(|mut oracle| {
                 oracle.key = key.then_some(KEY);
@@ -113,7 +113,7 @@ fn compare(seed: u64) {
         };
         let layer = oracle.unwrap_or_else(|refusal| panic!("opened what the oracle finds {refusal:?}, seed {seed}"));
         if key {
-            opened.unlock(&qcow1::Key::from_bytes(KEY));
+            opened.set_key(&qcow1::Key::from_bytes(KEY));
         }
         layers.push(layer);
         if chain.push(opened).is_err() {
@@ -130,7 +130,7 @@ fn compare(seed: u64) {
             _ => random.below(20_000),
         };
         let offset = random
-            .below(chain.len().min(1 << 40) + 10)
+            .below(chain.size().min(1 << 40) + 10)
             .saturating_sub(random.below(len + 1));
         let mut bytes = vec![0xcc; len as usize];
         let result = chain.read_at(offset, &mut bytes);

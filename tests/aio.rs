@@ -20,9 +20,9 @@ impl AsyncBlockRead for Slow<'_> {
         self.0.block_size()
     }
 
-    async fn len(&mut self) -> Result<u64, Broken> {
+    async fn size(&mut self) -> Result<u64, Broken> {
         later().await;
-        self.0.len()
+        self.0.size()
     }
 
     async fn read_blocks(&mut self, lba: u64, buf: &mut [u8]) -> Result<(), Broken> {
@@ -62,7 +62,7 @@ fn open<'m>(files: &'m [Vec<u8>; 2], memories: &'m mut Memories) -> (aio::Chain<
         let device = TestDevice::new(file, 512);
         logs.push(device.log.clone());
         let mut image = finish(aio::Image::open(Slow(device), memory)).unwrap();
-        image.unlock(&Key::from_bytes(KEY));
+        image.set_key(&Key::from_bytes(KEY));
         chain.push(image).unwrap();
     }
     (chain, logs)
@@ -81,7 +81,7 @@ fn it_reads_the_same_bytes_with_the_same_requests() {
             let device = TestDevice::new(file, 512);
             sync_logs.push(device.log.clone());
             let mut image = Image::open(device, memory).unwrap();
-            image.unlock(&Key::from_bytes(KEY));
+            image.set_key(&Key::from_bytes(KEY));
             sync.push(image).unwrap();
         }
         for (offset, len) in [(0, SIZE), (1, 5000), (60_001, 9000), (70_000, 30_000)] {
@@ -182,7 +182,7 @@ fn a_failed_opening_gives_the_device_back() {
 fn a_raw_base_is_declared() {
     let bytes = pattern(3, 5000);
     let mut memory = [0; 512];
-    let mut raw = finish(aio::Image::raw(Slow(TestDevice::new(&bytes, 512)), &mut memory)).unwrap();
+    let mut raw = finish(aio::Image::open_raw(Slow(TestDevice::new(&bytes, 512)), &mut memory)).unwrap();
     let mut read = vec![0; 4999];
     finish(raw.read_at(1, &mut read)).unwrap();
     assert!(read == bytes[1..]);

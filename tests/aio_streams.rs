@@ -6,7 +6,7 @@ use common::futures::{later, poll};
 use common::{Broken, ImageBuilder, pattern};
 use embedded_io_async::{ErrorType, Read, Seek, SeekFrom};
 use qcow1::Error;
-use qcow1::aio::{AsyncGuestRead, Chain, Image, Io};
+use qcow1::aio::{AsyncGuestRead, Chain, FromIo, Image};
 
 #[path = "common/tool.rs"]
 mod tool;
@@ -63,7 +63,7 @@ fn an_asynchronous_stream_is_a_device_and_a_cursor_is_a_stream_again() {
             bytes: &file,
             position: 77,
         };
-        let mut image = Image::open(Io(stream), &mut memory).await.unwrap();
+        let mut image = Image::open(FromIo(stream), &mut memory).await.unwrap();
         let mut cursor = image.cursor();
         let mut read: Vec<u8> = vec![];
         let mut part = [0; 777];
@@ -101,9 +101,9 @@ fn an_image_inside_an_image_is_read_through_both() {
         };
         let mut chain: Chain<'_, _, 1> = Chain::new();
         chain
-            .push(Image::open(Io(stream), &mut outer_memory).await.unwrap())
+            .push(Image::open(FromIo(stream), &mut outer_memory).await.unwrap())
             .unwrap();
-        let mut image = Image::open(Io(chain.cursor()), &mut memory).await.unwrap();
+        let mut image = Image::open(FromIo(chain.cursor()), &mut memory).await.unwrap();
         let mut read = vec![0; SIZE];
         image.read_at(0, &mut read).await.unwrap();
         assert!(read == bytes);
@@ -119,7 +119,7 @@ fn a_dropped_read_leaves_the_position_where_it_was() {
             bytes: &file,
             position: 0,
         };
-        let mut image = pollster::block_on(Image::open(Io(stream), &mut memory)).unwrap();
+        let mut image = pollster::block_on(Image::open(FromIo(stream), &mut memory)).unwrap();
         let mut cursor = image.cursor();
         pollster::block_on(cursor.seek(SeekFrom::Start(100))).unwrap();
         let mut read = vec![0; 5000];

@@ -18,8 +18,8 @@ impl BlockRead for Strict<'_> {
         self.device.block_size()
     }
 
-    fn len(&mut self) -> Result<u64, Broken> {
-        self.device.len()
+    fn size(&mut self) -> Result<u64, Broken> {
+        self.device.size()
     }
 
     fn read_blocks(&mut self, lba: u64, buf: &mut [u8]) -> Result<(), Broken> {

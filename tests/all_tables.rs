@@ -35,7 +35,7 @@ fn the_memory_for_all_tables_holds_them_whatever_their_shape() {
                 let log = device.log.clone();
                 let mut image = Image::open(device, &mut memory).unwrap();
                 // Each line of each table, twice, in no order.
-                let clusters = image.len() >> cluster_bits;
+                let clusters = image.size() >> cluster_bits;
                 let mut random = Random(1);
                 let mut ask = |count: u64| {
                     for _ in 0..count {

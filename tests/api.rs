@@ -33,7 +33,7 @@ fn an_image_is_covariant() {
     }
     let file = ImageBuilder::new(5000).build();
     let mut memory = [0; 512];
-    assert_eq!(shrink(Image::open(&file[..], &mut memory).unwrap()).len(), 5000);
+    assert_eq!(shrink(Image::open(&file[..], &mut memory).unwrap()).size(), 5000);
 }
 
 #[test]

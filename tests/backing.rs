@@ -46,7 +46,7 @@ fn past_the_exact_end_of_a_shorter_base_come_zeros() {
     for end in [1, 511, 513, 1023, 1025, 1536, 5000] {
         let bytes = pattern(3, end);
         let mut m1 = [0; 1024];
-        let mut chain = on(&top, Image::raw(&bytes[..], &mut []).unwrap(), &mut m1);
+        let mut chain = on(&top, Image::open_raw(&bytes[..], &mut []).unwrap(), &mut m1);
         let mut right = bytes.clone();
         right.resize(8192, 0);
         right[1024..1536].fill(0xaa);
@@ -59,8 +59,8 @@ fn a_longer_base_is_cut_at_the_size_of_the_image() {
     let top = overlay(5000);
     let bytes = pattern(3, 9000);
     let mut m1 = [0; 1024];
-    let mut chain = on(&top, Image::raw(&bytes[..], &mut []).unwrap(), &mut m1);
-    assert_eq!(chain.len(), 5000);
+    let mut chain = on(&top, Image::open_raw(&bytes[..], &mut []).unwrap(), &mut m1);
+    assert_eq!(chain.size(), 5000);
     assert_eq!(read(&mut chain, 4000, 1000), bytes[4000..5000]);
     assert_eq!(chain.read_at(4001, &mut [0; 1000]).unwrap_err(), Error::OutOfRange);
 }
@@ -72,7 +72,7 @@ fn a_raw_base_is_never_probed() {
     disk.resize(8192, 7);
     let top = overlay(8192);
     let mut m1 = [0; 1024];
-    let base = Image::raw(&disk[..], &mut []).unwrap();
+    let base = Image::open_raw(&disk[..], &mut []).unwrap();
     assert!(base.header().is_none());
     let mut chain = on(&top, base, &mut m1);
     assert_eq!(read(&mut chain, 0, 1024), disk[..1024]);
@@ -102,7 +102,7 @@ fn an_l1_hole_and_an_l2_hole_mean_the_same() {
     // The first span has a table, and the second has none.
     let top = overlay(size as u64);
     let mut m1 = [0; 1024];
-    let mut chain = on(&top, Image::raw(&base[..], &mut []).unwrap(), &mut m1);
+    let mut chain = on(&top, Image::open_raw(&base[..], &mut []).unwrap(), &mut m1);
     assert_eq!(read(&mut chain, 100_000, 5000), base[100_000..105_000]);
     assert_eq!(read(&mut chain, 3 << 20, 5000), base[3 << 20..][..5000]);
 }
@@ -127,7 +127,7 @@ fn three_images_deep_each_has_its_say() {
     let mut chain: Chain<'_, &[u8], 3> = Chain::new();
     chain.push(Image::open(&top[..], &mut m1).unwrap()).unwrap();
     chain.push(Image::open(&middle[..], &mut m2).unwrap()).unwrap();
-    chain.push(Image::raw(&base[..], &mut []).unwrap()).unwrap();
+    chain.push(Image::open_raw(&base[..], &mut []).unwrap()).unwrap();
     assert_eq!(read(&mut chain, 0, size as usize), right);
     for offset in (0..size - 700).step_by(613) {
         assert_eq!(read(&mut chain, offset, 700), right[offset as usize..][..700]);
@@ -151,7 +151,7 @@ fn an_image_below_one_that_names_none_is_refused_and_comes_back() {
     chain.push(Image::open(&plain[..], &mut m1).unwrap()).unwrap();
     let refused = chain.push(Image::open(&plain[..], &mut m2).unwrap()).unwrap_err();
     assert_eq!(refused.reason, PushReason::NotNamed);
-    assert_eq!(refused.image.len(), 8192);
+    assert_eq!(refused.image.size(), 8192);
     assert_eq!(chain.images().len(), 1);
 }
 
@@ -166,5 +166,5 @@ fn a_chain_holds_as_many_images_as_it_says() {
     assert_eq!(refused.reason, PushReason::Full);
     assert_eq!(chain.read_at(0, &mut [0]).unwrap_err(), Error::BackingRequired);
     assert!(chain.pop().is_some());
-    assert_eq!(chain.len(), 0);
+    assert_eq!(chain.size(), 0);
 }

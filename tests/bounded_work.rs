@@ -96,7 +96,7 @@ fn reads_cost_what_the_clusters_and_l1_entries_that_they_touch_allow() {
         for (block, memory) in LENT {
             let mut memory = vec![0; memory];
             let (mut image, log) = open(&hostile, &mut memory, block);
-            let size = image.len();
+            let size = image.size();
             for offset in [0, 1, 511, 100_000, size / 3, size / 2 + 7, size.saturating_sub(200_000)] {
                 for len in [1, 512, 5000, 200_000] {
                     let offset = offset.min(size - 1);
@@ -132,7 +132,7 @@ fn extents_cost_two_reads_for_each_word_and_4096_words_at_most() {
                     break;
                 }
             }
-            for offset in [0, 700, image.len() / 2] {
+            for offset in [0, 700, image.size() / 2] {
                 let before = log.requests();
                 let _ = image.extent_at(offset, u64::MAX);
                 assert!(log.requests() - before <= 2 * 4097, "{}", hostile.what);
@@ -148,7 +148,7 @@ fn a_check_costs_four_reads_for_each_word_at_most_and_one_for_each_block_of_a_go
             let mut memory = vec![0; memory];
             let (mut image, log) = open(&hostile, &mut memory, block);
             let in_file = (hostile.file.len() as u64).div_ceil(8);
-            let l1_words = (image.len() >> (hostile.cluster_bits + hostile.l2_bits)).min(in_file) + 1;
+            let l1_words = (image.size() >> (hostile.cluster_bits + hostile.l2_bits)).min(in_file) + 1;
             let words = l1_words + (l1_words << hostile.l2_bits);
             let mut found = 0_u64;
             let summary = image.check(|_| found += 1).unwrap();

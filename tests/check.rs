@@ -211,7 +211,7 @@ fn a_bitmap_that_is_too_small_is_refused() {
 fn a_raw_disk_and_a_salvaged_stump_are_gone_through_at_once() {
     let mut memory = [0; 512];
     let raw = [0; 1000];
-    let mut image = Image::raw(&raw[..], &mut memory).unwrap();
+    let mut image = Image::open_raw(&raw[..], &mut memory).unwrap();
     assert_eq!(image.check(|_| panic!()).unwrap().data_bytes, 1000);
     // An L1 of 2^42 words, of which the file has two.
     let mut file = ImageBuilder::new(4 * MIB).build();
@@ -262,7 +262,7 @@ fn what_is_clean_reads_without_corruption() {
         let options = CheckOptions::new().inflate(true);
         let is_clean = image.check_with(options, |_| ()).unwrap().findings == 0;
         clean += u32::from(is_clean);
-        let mut disk = vec![0; image.len() as usize];
+        let mut disk = vec![0; image.size() as usize];
         match image.read_at(0, &mut disk) {
             Ok(()) | Err(Error::BackingRequired | Error::KeyRequired) => {}
             Err(error) => assert!(!is_clean && matches!(error, Error::Corrupt(_)), "{round}: {error}"),

@@ -20,7 +20,7 @@ fn salvage(file: &[u8]) -> Vec<u8> {
     let mut memory = vec![0; 65_536];
     let options = OpenOptions::new().salvage(true);
     let mut image = options.open(file, &mut memory).unwrap();
-    let mut bytes = vec![0xcc; image.len() as usize];
+    let mut bytes = vec![0xcc; image.size() as usize];
     image.read_at(0, &mut bytes).unwrap();
     bytes
 }
@@ -181,7 +181,7 @@ fn salvage_of_an_encrypted_image_gives_zeros_for_sectors_that_are_cut() {
             let mut memory = [0; 4096];
             let device = common::TestDevice::new(cut, block);
             let mut image = OpenOptions::new().salvage(true).open(device, &mut memory).unwrap();
-            image.unlock(&qcow1::Key::from_bytes(key));
+            image.set_key(&qcow1::Key::from_bytes(key));
             let mut read = vec![0xcc; 8192];
             image.read_at(0, &mut read).unwrap();
             let left = 4096 + kept / 512 * 512;

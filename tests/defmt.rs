@@ -4,8 +4,8 @@
 
 use qcow1::{
     BlockSize, CheckSummary, ClusterBits, Corrupt, CorruptKind, Counts, DiskError, Error, Extent, ExtentKind,
-    FaultyError, Finding, Header, IoError, L2Bits, MemoryNeeds, OpenError, OpenOptions, Probe, PushError, PushReason,
-    ReadRequest, StorageError, Unsupported, XenL1,
+    FaultInjectorError, Finding, FromIoError, Header, L2Bits, MemoryNeeds, OpenError, OpenOptions, Probe, PushError,
+    PushReason, ReadRequest, StorageError, Unsupported, XenL1,
 };
 
 fn has_format<T: defmt::Format>() {}
@@ -21,5 +21,5 @@ fn what_is_public_and_printed_has_it() {
     has_format::<(OpenError<std::fs::File, ()>, PushError<std::fs::File>, PushReason)>();
     has_format::<(OpenOptions, XenL1)>();
     has_format::<(Counts, ReadRequest)>();
-    has_format::<(IoError<()>, FaultyError<()>, StorageError<()>, DiskError<()>)>();
+    has_format::<(FromIoError<()>, FaultInjectorError<()>, StorageError<()>, DiskError<()>)>();
 }

@@ -5,7 +5,7 @@ mod common;
 use std::io::Write;
 
 use common::{ImageBuilder, TestDevice, pattern};
-use qcow1::{BlockRead, BlockSize, Blocks, Chain, Image, Io};
+use qcow1::{BlockRead, BlockSize, Blocks, Chain, FromIo, Image};
 
 fn image() -> (Vec<u8>, Vec<u8>) {
     let mut builder = ImageBuilder::new(30_000).bits(9, 6).l1_at(53);
@@ -20,7 +20,7 @@ fn image() -> (Vec<u8>, Vec<u8>) {
 fn read<D: BlockRead>(device: D) -> Vec<u8> {
     let mut memory = vec![0; 70_000];
     let mut image = Image::open(device, &mut memory).unwrap();
-    let mut bytes = vec![0xcc; image.len() as usize];
+    let mut bytes = vec![0xcc; image.size() as usize];
     image.read_at(0, &mut bytes).unwrap();
     bytes
 }
@@ -62,7 +62,7 @@ fn a_slice_a_stream_and_a_file_read_alike() {
     let (file, bytes) = image();
     assert!(read(&file[..]) == bytes);
     assert!(
-        read(Io(Stream {
+        read(FromIo(Stream {
             bytes: &file,
             position: 9
         })) == bytes

@@ -31,7 +31,7 @@ struct Sevens(u64);
 impl GuestRead for Sevens {
     type Error = Broken;
 
-    fn len(&self) -> u64 {
+    fn size(&self) -> u64 {
         self.0
     }
 
@@ -72,7 +72,7 @@ fn a_storage_is_a_device_and_a_disk_is_a_storage() {
     storage.read(100, &mut read).unwrap();
     assert!(read == bytes[100..]);
     assert_eq!(storage.read(101, &mut read), Err(Error::OutOfRange));
-    assert_eq!(storage.into_inner().len(), 20_100);
+    assert_eq!(storage.into_inner().size(), 20_100);
 }
 
 #[test]
@@ -101,9 +101,9 @@ fn four_gib_are_a_storage_and_a_byte_more_is_an_error() {
     assert_eq!(error.0.0, END + 1);
 
     let mut device = FromStorage(Flash(&[], END as usize));
-    assert_eq!(device.len(), Ok(END));
+    assert_eq!(device.size(), Ok(END));
     let mut device = FromStorage(Flash(&[], END as usize + 1));
-    assert_eq!(device.len(), Err(StorageError::TooLarge));
+    assert_eq!(device.size(), Err(StorageError::TooLarge));
     assert_eq!(device.read_blocks(END, &mut [0]), Err(StorageError::TooLarge));
 }
 
@@ -179,7 +179,7 @@ struct Mirror(Rc<OnceCell<Weak<ToBlockDevice<Mirror>>>>);
 impl GuestRead for Mirror {
     type Error = Broken;
 
-    fn len(&self) -> u64 {
+    fn size(&self) -> u64 {
         512
     }
 

@@ -48,7 +48,7 @@ fn any_offset_and_length_around_sectors_and_clusters_reads_right() {
         let mut memory = vec![0; memory];
         let compressed_reads = memory.len() > 20_000;
         let mut image = Image::open(TestDevice::new(&file, block), &mut memory).unwrap();
-        image.unlock(&Key::from_bytes(KEY));
+        image.set_key(&Key::from_bytes(KEY));
         for near in [2048, 2560, 4096, 12_288, 16_384, 20_480, 20_992, 39_936] {
             for offset in near - 2..=near + 2 {
                 for len in [0, 1, 2, 510, 511, 512, 513, 514, 1024, 2048, 4099, 9000] {
@@ -76,7 +76,7 @@ fn adjacent_encrypted_clusters_are_one_request() {
     let device = TestDevice::new(&file, 512);
     let log = device.log.clone();
     let mut image = Image::open(device, &mut memory).unwrap();
-    image.unlock(&Key::from_bytes(KEY));
+    image.set_key(&Key::from_bytes(KEY));
     let mut bytes = vec![0; 10_240];
     image.read_at(2048, &mut bytes[..512]).unwrap();
     let before = log.requests();
@@ -110,11 +110,11 @@ fn a_wrong_key_reads_garbage_without_an_error() {
     let (file, guest) = image();
     let mut memory = vec![0; 65_536];
     let mut image = Image::open(&file[..], &mut memory).unwrap();
-    image.unlock(&Key::from_passphrase(b"wrong"));
+    image.set_key(&Key::from_passphrase(b"wrong"));
     let mut bytes = vec![0; SIZE];
     image.read_at(0, &mut bytes).unwrap();
     assert!(bytes != guest);
-    image.unlock(&Key::from_passphrase(&KEY));
+    image.set_key(&Key::from_passphrase(&KEY));
     image.read_at(0, &mut bytes).unwrap();
     assert!(bytes == guest);
 }
@@ -149,10 +149,10 @@ fn each_image_of_a_chain_has_its_own_key() {
         let (mut m1, mut m2) = ([0; 1024], [0; 1024]);
         let mut chain: Chain<'_, &[u8], 2> = Chain::new();
         let mut image = Image::open(&top[..], &mut m1).unwrap();
-        image.unlock(&Key::from_bytes(KEY));
+        image.set_key(&Key::from_bytes(KEY));
         chain.push(image).unwrap();
         let mut image = Image::open(&base[..], &mut m2).unwrap();
-        image.unlock(&Key::from_bytes(lower_key));
+        image.set_key(&Key::from_bytes(lower_key));
         chain.push(image).unwrap();
         let mut bytes = vec![0; 8192];
         chain.read_at(0, &mut bytes).unwrap();
@@ -178,7 +178,7 @@ fn an_engine_of_the_boards_takes_the_ciphers_place() {
     let (file, guest) = image();
     let mut memory = vec![0; 65_536];
     let mut image = Image::open(&file[..], &mut memory).unwrap();
-    image.unlock_with(&engine);
+    image.set_cipher(&engine);
     let mut bytes = vec![0; SIZE];
     image.read_at(0, &mut bytes).unwrap();
     assert!(bytes == guest);

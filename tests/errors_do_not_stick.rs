@@ -41,7 +41,7 @@ fn open<'m>(
         let device = TestDevice::new(file, block_size);
         logs.push(device.log.clone());
         let mut image = Image::open(device, memory).unwrap();
-        image.unlock(&qcow1::Key::from_bytes(KEY));
+        image.set_key(&qcow1::Key::from_bytes(KEY));
         chain.push(image).unwrap();
     }
     (chain, logs)
@@ -143,5 +143,5 @@ fn extents_and_names_come_right_after_a_failure() {
     logs[0].fail_after(0);
     assert_eq!(top.backing_name(&mut name).unwrap_err(), Error::Io(Broken));
     assert_eq!(top.backing_name(&mut name).unwrap(), Some(b"base".as_slice()));
-    assert_eq!(GuestRead::len(top), SIZE as u64);
+    assert_eq!(GuestRead::size(top), SIZE as u64);
 }

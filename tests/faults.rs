@@ -34,8 +34,8 @@ impl BlockRead for Failing<'_> {
         self.device.block_size()
     }
 
-    fn len(&mut self) -> Result<u64, Broken> {
-        self.device.len().map_err(|never| match never {})
+    fn size(&mut self) -> Result<u64, Broken> {
+        self.device.size().map_err(|never| match never {})
     }
 
     fn read_blocks(&mut self, lba: u64, buf: &mut [u8]) -> Result<(), Broken> {
@@ -99,7 +99,7 @@ fn open<'m>(
         before: before.clone(),
     };
     let mut image = OpenOptions::new().salvage(salvage).open(device, memory).unwrap();
-    image.unlock(&Key::from_passphrase(b"any"));
+    image.set_key(&Key::from_passphrase(b"any"));
     (image, before)
 }
 
@@ -117,7 +117,7 @@ fn after_any_failure_of_any_request_the_next_read_is_right() {
                 let mut memories = [vec![0; memory], vec![0; memory]];
                 let [first, second] = &mut memories;
                 let (mut whole, _) = open(&file, first, block, salvage, Failure::Whole);
-                let size = whole.len();
+                let size = whole.size();
                 // Runs of all kinds, and not more of them than a test has time for.
                 let mut starts: Vec<u64> = whole
                     .extents()
@@ -164,8 +164,8 @@ fn failures_on_the_way_change_nothing_of_what_is_read_later() {
         let (mut whole, _) = open(file, first, block, false, failure);
         let (mut image, before) = open(file, second, block, false, failure);
         for _ in 0..30 {
-            let offset = random.below(whole.len());
-            let len = random.below((whole.len() - offset).min(20_000) + 1) as usize;
+            let offset = random.below(whole.size());
+            let len = random.below((whole.size() - offset).min(20_000) + 1) as usize;
             before.set((random.below(3) == 0).then(|| random.below(4)));
             let result = read(&mut image, offset, len);
             match (&result, before.take()) {

@@ -83,7 +83,7 @@ fn the_size_is_exact_to_the_byte() {
         let file = ImageBuilder::new(size).build();
         let mut memory = [0; 512];
         let mut image = Image::open(&file[..], &mut memory).unwrap();
-        assert_eq!(image.len(), size);
+        assert_eq!(image.size(), size);
         let mut byte = [0xcc];
         image.read_at(size - 1, &mut byte).unwrap();
         assert_eq!(byte, [0]);

@@ -24,7 +24,7 @@ fn image() -> (Vec<u8>, Vec<u8>) {
 }
 
 fn read_whole(image: &mut Image<'_, TestDevice<'_>>, step: usize) -> Result<Vec<u8>, Error<common::Broken>> {
-    let mut bytes = vec![0xcc; image.len() as usize];
+    let mut bytes = vec![0xcc; image.size() as usize];
     for (i, part) in bytes.chunks_mut(step).enumerate() {
         image.read_at((i * step) as u64, part)?;
     }
@@ -115,21 +115,21 @@ fn too_little_memory_for_compressed_clusters_says_so_and_leaves_the_others_reada
 fn a_raw_disk_needs_one_block_or_nothing() {
     let bytes = pattern(1, 5000);
     let mut read = vec![0; 5000];
-    Image::raw(bytes.as_slice(), &mut [])
+    Image::open_raw(bytes.as_slice(), &mut [])
         .unwrap()
         .read_at(0, &mut read)
         .unwrap();
     assert!(read == bytes);
     for block in [2, 512, 4096] {
         let mut memory = vec![0; block];
-        let mut image = Image::raw(TestDevice::new(&bytes, block as u32), &mut memory).unwrap();
+        let mut image = Image::open_raw(TestDevice::new(&bytes, block as u32), &mut memory).unwrap();
         for step in [5000, 333] {
             for (i, part) in read.chunks_mut(step).enumerate() {
                 image.read_at((i * step) as u64, part).unwrap();
             }
             assert!(read == bytes);
         }
-        let refused = Image::raw(TestDevice::new(&bytes, block as u32), &mut memory[1..]).unwrap_err();
+        let refused = Image::open_raw(TestDevice::new(&bytes, block as u32), &mut memory[1..]).unwrap_err();
         assert_eq!(refused.into_error(), Error::MemoryTooSmall { needed: block });
     }
 }

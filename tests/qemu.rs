@@ -61,18 +61,18 @@ fn compare(folder: &TempDir, names: &[&str], key: Option<&Key>, random: &mut Ran
             let file = File::open(folder.path().join(name)).unwrap();
             let is_raw = Path::new(name).extension().is_some_and(|extension| extension == "raw");
             let mut image = if is_raw {
-                Image::raw(file, memory).unwrap()
+                Image::open_raw(file, memory).unwrap()
             } else {
                 Image::open(file, memory).unwrap()
             };
             if let Some(key) = key {
-                image.unlock(key);
+                image.set_key(key);
             }
             chain.push(image).unwrap();
         }
         // QEMU rounds the size down to sectors, and convert up again.
-        let whole = chain.len().min(right.len() as u64) as usize;
-        assert!(chain.len() - whole as u64 <= 511);
+        let whole = chain.size().min(right.len() as u64) as usize;
+        assert!(chain.size() - whole as u64 <= 511);
         let mut bytes = vec![0xcc; whole];
         chain.read_at(0, &mut bytes).unwrap();
         assert!(bytes == right[..whole], "{names:?} as a whole");

@@ -30,12 +30,12 @@ fn reads(names: &[&str], key: Option<&Key>) {
         for (name, memory) in names.iter().zip(&mut memories) {
             let file = File::open(data(name)).unwrap();
             let mut image = if name.ends_with(".raw") {
-                Image::raw(file, memory).unwrap()
+                Image::open_raw(file, memory).unwrap()
             } else {
                 Image::open(file, memory).unwrap()
             };
             if let Some(key) = key {
-                image.unlock(key);
+                image.set_key(key);
             }
             chain.push(image).unwrap();
         }
@@ -47,8 +47,8 @@ fn reads(names: &[&str], key: Option<&Key>) {
         }
         let mut hash = Sha256::new();
         let mut offset = 0;
-        while offset < chain.len() {
-            let len = (chain.len() - offset).min(step);
+        while offset < chain.size() {
+            let len = (chain.size() - offset).min(step);
             let mut bytes = vec![0xcc; len as usize];
             chain.read_at(offset, &mut bytes).unwrap();
             hash.update(&bytes);

@@ -182,7 +182,7 @@ fn with_size(path: &Path, size: u64) -> Result<String, Failure> {
 
 fn with_memory(path: &Path, bytes: usize) -> Result<String, Failure> {
     let mut memory = vec![1; bytes];
-    let size = open(path, &mut memory)?.len();
+    let size = open(path, &mut memory)?.size();
     let mut buf = Aligned::new(MIB);
     let in_order: Vec<u64> = (0..size / MIB as u64).map(|i| i * MIB as u64).collect();
     let mut state = 1;

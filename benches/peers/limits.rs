@@ -43,7 +43,7 @@ fn extents(device: impl BlockRead) -> Result<(Vec<Extent>, u64), Failure> {
         .extents()
         .collect::<Result<_, _>>()
         .map_err(|e| format!("{e:?}"))?;
-    Ok((extents, image.len()))
+    Ok((extents, image.size()))
 }
 
 /// A piece of a 1 MiB buffer, and where in the file its bytes are.

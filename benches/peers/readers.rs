@@ -28,11 +28,11 @@ fn level<'m, D: BlockRead<Error = io::Error>>(
     password: Option<&str>,
 ) -> Result<Image<'m, D>, Failure> {
     if path.extension().is_some_and(|extension| extension == "raw") {
-        return Image::raw(device, memory).map_err(|error| error.to_string().into());
+        return Image::open_raw(device, memory).map_err(|error| error.to_string().into());
     }
     let mut image = Image::open(device, memory).map_err(|error| error.to_string())?;
     if let Some(password) = password {
-        image.unlock(&Key::from_passphrase(password.as_bytes()));
+        image.set_key(&Key::from_passphrase(password.as_bytes()));
     }
     Ok(image)
 }
@@ -58,7 +58,7 @@ fn each_mib(
     buf: &mut Aligned,
     mut piece: impl FnMut(&[u8]) -> io::Result<()>,
 ) -> Result<(), Failure> {
-    let size = disk.len();
+    let size = disk.size();
     for offset in (0..size).step_by(MIB) {
         let len = usize::try_from(size - offset).map_or(MIB, |rest| rest.min(MIB));
         let buf = &mut buf.get()[..len];
@@ -84,7 +84,7 @@ pub(crate) fn read(disk: &Disk) -> Result<(), Failure> {
         black_box(piece);
         Ok(())
     })?;
-    report(start.elapsed(), &[("bytes", chain.len())]);
+    report(start.elapsed(), &[("bytes", chain.size())]);
     Ok(())
 }
 
@@ -99,7 +99,7 @@ pub(crate) fn random(disk: &Disk, places: &Places, in_memory: bool) -> Result<()
 }
 
 fn random_reads<G: GuestRead>(disk: &mut G, places: &Places) -> Result<(), Failure> {
-    let offsets = places.offsets(disk.len());
+    let offsets = places.offsets(disk.size());
     let (warm_up, timed) = offsets.split_at(places.warm_up);
     let mut buf = Aligned::new(BLOCK);
     let mut check = 0;
@@ -121,7 +121,7 @@ fn middle(disk: &Disk) -> Result<u64, Failure> {
     let mut memory = memory(disk);
     let path = &disk.files[0];
     let mut image = level(path, File::open(path)?, &mut memory[0], None)?;
-    let half = image.len() / 2;
+    let half = image.size() / 2;
     for extent in image.extents() {
         let extent = extent.map_err(|error| error.to_string())?;
         if extent.end() > half && matches!(extent.kind, ExtentKind::Data { .. }) {

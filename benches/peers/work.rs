@@ -94,8 +94,8 @@ impl<D: BlockRead<Error = io::Error>> BlockRead for Counted<D> {
         self.device.block_size()
     }
 
-    fn len(&mut self) -> io::Result<u64> {
-        self.device.len()
+    fn size(&mut self) -> io::Result<u64> {
+        self.device.size()
     }
 
     fn read_blocks(&mut self, lba: u64, buf: &mut [u8]) -> io::Result<()> {

@@ -23,7 +23,7 @@ pub enum Kind {
 
 /// The first volume that is FAT or ext4: the whole disk, or a partition.
 pub fn first_volume(image: &mut Image<'_, File>) -> Result<Option<Volume>, Failure> {
-    let len = image.len();
+    let len = image.size();
     if let Some(kind) = kind(image, 0, len)? {
         return Ok(Some(Volume { kind, start: 0, len }));
     }

@@ -136,13 +136,13 @@ impl<'m> OnlyPartition<'m> {
 impl GuestRead for OnlyPartition<'_> {
     type Error = std::io::Error;
 
-    fn len(&self) -> u64 {
+    fn size(&self) -> u64 {
         (u64::from(self.sectors) + 1) * Block::LEN as u64
     }
 
     /// `embedded-sdmmc` reads sectors, so what is read is all of the MBR or nothing of it.
     fn read_at(&mut self, offset: u64, dst: &mut [u8]) -> Result<(), Error<std::io::Error>> {
-        if offset >= self.len() {
+        if offset >= self.size() {
             return Err(Error::OutOfRange);
         }
         match offset.checked_sub(Block::LEN as u64) {

@@ -84,8 +84,8 @@ impl Disk {
     }
 
     /// The size of the guest's disk in bytes.
-    pub(crate) fn len(&self) -> u64 {
-        self.chain.len()
+    pub(crate) fn size(&self) -> u64 {
+        self.chain.size()
     }
 
     /// The top image.
@@ -171,7 +171,7 @@ impl Disk {
         if image.header().is_some_and(Header::is_encrypted)
             && let Some(password) = open.password_file.get(self.encrypted)
         {
-            image.unlock(&key_in(password)?);
+            image.set_key(&key_in(password)?);
             self.encrypted += 1;
         }
         self.chain.push(image).map_err(|refused| match refused.reason {
@@ -196,7 +196,7 @@ impl Disk {
             let mut piece = (end - at).min(PIECE as u64);
             let lowest = self.files.len() - 1;
             for (level, (image, source)) in self.chain.images_mut().iter_mut().zip(&self.files).enumerate() {
-                if at >= image.len() {
+                if at >= image.size() {
                     break;
                 }
                 let read = image.extent_at(at, piece).and_then(|extent| {
@@ -280,7 +280,7 @@ fn qcow_image(file: File, path: &Path, open: &Open) -> Result<Image<'static, Fil
 
 fn raw_image(file: File, path: &Path) -> Result<Image<'static, File>, Failure> {
     // A file is read at any byte, so nothing bounces.
-    Image::raw(file, &mut []).map_err(|refused| Failure::of(path, explain(refused.error())))
+    Image::open_raw(file, &mut []).map_err(|refused| Failure::of(path, explain(refused.error())))
 }
 
 /// The key that a file's first line is the password of.
@@ -311,7 +311,7 @@ pub(crate) fn allocate(path: &Path, bytes: u64) -> Result<Vec<u8>, Failure> {
 
 fn probe(file: &mut File) -> io::Result<Probe> {
     let mut prefix = [0; 8];
-    let len = usize::try_from(BlockRead::len(file)?)
+    let len = usize::try_from(BlockRead::size(file)?)
         .unwrap_or(usize::MAX)
         .min(prefix.len());
     if len != 0 {

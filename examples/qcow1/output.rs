@@ -90,7 +90,7 @@ impl Sink {
             .map_err(failed)?;
         let mut sink = Self::new(file, out.to_owned(), disk)?;
         if sink.file.metadata().map_err(failed)?.is_file() {
-            sink.kind = Kind::Untouched(disk.len());
+            sink.kind = Kind::Untouched(disk.size());
         }
         Ok(sink)
     }

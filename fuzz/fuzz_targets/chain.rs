@@ -26,7 +26,7 @@ fuzz_target!(|input: Input<'_>| {
     for (level, (file, memory)) in files.into_iter().zip(&mut memories).enumerate() {
         let raw = level == 2 && input.raw_base;
         let (image, layer) = if raw {
-            (Image::raw(file, memory).unwrap(), Layer::Raw(file))
+            (Image::open_raw(file, memory).unwrap(), Layer::Raw(file))
         } else {
             let Ok(image) = Image::open(file, memory) else {
                 break;

@@ -12,7 +12,7 @@ fuzz_target!(|file: &[u8]| {
     let Ok(mut image) = Image::open(file, &mut memory) else {
         return;
     };
-    image.unlock(&Key::from_bytes([7; 16]));
+    image.set_key(&Key::from_bytes([7; 16]));
     let words = image.check(|_| ()).unwrap();
     let mut bitmap = vec![0xdd; image.check_bitmap_len()];
     let options = CheckOptions::new().inflate(true).bitmap(&mut bitmap);

@@ -108,7 +108,7 @@ impl AsyncBlockRead for Slow<'_> {
         self.0.block_size()
     }
 
-    async fn len(&mut self) -> Result<u64, Self::Error> {
+    async fn size(&mut self) -> Result<u64, Self::Error> {
         self.0.len()
     }
 
@@ -142,8 +142,8 @@ fuzz_target!(|input: Input| {
         let device = Blocks::new(&file[..], BlockSize::new(1 << (shape.block_shift % 17)).unwrap());
         let is_raw = input.raw_base && level > 0 && level + 1 == depth;
         let (mut image, mut slow_image, layer) = if is_raw {
-            let image = qcow1::Image::raw(device, ours);
-            let slow_image = finish(aio::Image::raw(Slow(device), theirs));
+            let image = qcow1::Image::open_raw(device, ours);
+            let slow_image = finish(aio::Image::open_raw(Slow(device), theirs));
             (image.ok().unwrap(), slow_image.ok().unwrap(), Layer::Raw(&file[..]))
         } else {
             let image = options.open(device, ours);
@@ -163,8 +163,8 @@ fuzz_target!(|input: Input| {
             }
         };
         if input.key {
-            image.unlock(&Key::from_bytes(KEY));
-            slow_image.unlock(&Key::from_bytes(KEY));
+            image.set_key(&Key::from_bytes(KEY));
+            slow_image.set_key(&Key::from_bytes(KEY));
         }
         assert_eq!(chain.push(image).is_ok(), slow.push(slow_image).is_ok());
         if chain.images().len() == layers.len() {

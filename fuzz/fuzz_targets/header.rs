@@ -15,7 +15,7 @@ fuzz_target!(|bytes: &[u8]| {
     for salvage in [false, true] {
         for no_xen in [false, true] {
             let mut memory = [0; 4096];
-            let xen = if no_xen { XenL1::Never } else { XenL1::Auto };
+            let xen = if no_xen { XenL1::BigEndian } else { XenL1::Detect };
             let options = OpenOptions::new().salvage(salvage).xen_l1(xen);
             let opened = options.open(bytes, &mut memory);
             let oracle = Oracle::open(bytes, Rules { salvage, no_xen });

@@ -30,7 +30,7 @@ fuzz_target!(|bytes: &[u8]| {
     };
     oracle.key = key;
     if let Some(key) = key {
-        image.unlock(&Key::from_bytes(key));
+        image.set_key(&Key::from_bytes(key));
     }
     let layers = [Layer::Qcow(oracle)];
     let size = image.len();

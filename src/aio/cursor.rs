@@ -3,8 +3,8 @@
 use embedded_io_async::{ErrorType, Read, Seek, SeekFrom};
 
 use crate::aio::AsyncGuestRead;
-use crate::cursor::{behind, stored, target};
 use crate::error::Error;
+use crate::guest::{behind, stored, target};
 
 /// A position in a guest's disk: [`embedded_io_async::Read`] and [`embedded_io_async::Seek`].
 ///
@@ -41,7 +41,7 @@ where
     G::Error: embedded_io::Error + 'static,
 {
     async fn read(&mut self, buf: &mut [u8]) -> Result<usize, Self::Error> {
-        let buf = stored(buf, self.position, self.guest.len());
+        let buf = stored(buf, self.position, self.guest.size());
         if !buf.is_empty() {
             self.guest.read_at(self.position, buf).await?;
         }
@@ -56,7 +56,7 @@ where
     G::Error: embedded_io::Error + 'static,
 {
     async fn seek(&mut self, pos: SeekFrom) -> Result<u64, Self::Error> {
-        self.position = target(pos, self.position, self.guest.len()).ok_or(Error::OutOfRange)?;
+        self.position = target(pos, self.position, self.guest.size()).ok_or(Error::OutOfRange)?;
         Ok(self.position)
     }
 }

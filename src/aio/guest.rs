@@ -10,16 +10,12 @@ use crate::error::Error;
     async_fn_in_trait,
     reason = "firmware runs its futures where they are; none has to be Send"
 )]
-#[allow(
-    clippy::len_without_is_empty,
-    reason = "the size of a disk in bytes, not of a collection"
-)]
 pub trait AsyncGuestRead {
     /// The device's error.
     type Error: fmt::Debug;
 
     /// The size of the disk in bytes.
-    fn len(&self) -> u64;
+    fn size(&self) -> u64;
 
     /// Fills `dst` with the guest's bytes from `offset` on, any offset and length in bytes.
     ///
@@ -37,8 +33,8 @@ pub trait AsyncGuestRead {
 impl<G: AsyncGuestRead + ?Sized> AsyncGuestRead for &mut G {
     type Error = G::Error;
 
-    fn len(&self) -> u64 {
-        (**self).len()
+    fn size(&self) -> u64 {
+        (**self).size()
     }
 
     async fn read_at(&mut self, offset: u64, dst: &mut [u8]) -> Result<(), Error<Self::Error>> {
@@ -49,8 +45,8 @@ impl<G: AsyncGuestRead + ?Sized> AsyncGuestRead for &mut G {
 impl<D: AsyncBlockRead> AsyncGuestRead for Image<'_, D> {
     type Error = D::Error;
 
-    fn len(&self) -> u64 {
-        self.len()
+    fn size(&self) -> u64 {
+        self.size()
     }
 
     async fn read_at(&mut self, offset: u64, dst: &mut [u8]) -> Result<(), Error<D::Error>> {
@@ -61,8 +57,8 @@ impl<D: AsyncBlockRead> AsyncGuestRead for Image<'_, D> {
 impl<D: AsyncBlockRead, const DEPTH: usize> AsyncGuestRead for Chain<'_, D, DEPTH> {
     type Error = D::Error;
 
-    fn len(&self) -> u64 {
-        self.len()
+    fn size(&self) -> u64 {
+        self.size()
     }
 
     async fn read_at(&mut self, offset: u64, dst: &mut [u8]) -> Result<(), Error<D::Error>> {

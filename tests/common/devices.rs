@@ -3,13 +3,13 @@
 use std::cell::Cell;
 use std::rc::Rc;
 
-use qcow1::{BlockRead, BlockSize, Blocks, Faulty, FaultyError, ReadRequest};
+use qcow1::{BlockRead, BlockSize, Blocks, FaultInjector, FaultInjectorError, ReadRequest};
 
 /// A device over bytes, with any block size, whose requests are counted and one of which may fail.
 ///
 /// Requests that no device should ever see are a panic.
 pub struct TestDevice<'a> {
-    device: Faulty<Blocks<&'a [u8]>, Fails>,
+    device: FaultInjector<Blocks<&'a [u8]>, Fails>,
     len: u64,
     pub log: Log,
 }
@@ -82,7 +82,7 @@ impl<'a> TestDevice<'a> {
         let log = Log::default();
         let noted = log.clone();
         Self {
-            device: Faulty::new(
+            device: FaultInjector::new(
                 Blocks::new(bytes, BlockSize::new(block_size).unwrap()),
                 Box::new(move |request| noted.note(request)),
             ),
@@ -99,7 +99,7 @@ impl BlockRead for TestDevice<'_> {
         self.device.block_size()
     }
 
-    fn len(&mut self) -> Result<u64, Broken> {
+    fn size(&mut self) -> Result<u64, Broken> {
         Ok(self.len)
     }
 
@@ -115,8 +115,8 @@ impl BlockRead for TestDevice<'_> {
             self.len
         );
         self.device.read_blocks(lba, buf).map_err(|error| match error {
-            FaultyError::Injected => Broken,
-            FaultyError::Device(error) => match error {},
+            FaultInjectorError::Injected => Broken,
+            FaultInjectorError::Device(error) => match error {},
             _ => unreachable!("a new kind of failure"),
         })
     }

@@ -108,7 +108,7 @@ pub fn fat_volume() -> Vec<u8> {
     let file = include_bytes!("../data/disk.qcow");
     let mut memory = vec![0; 65_536];
     let mut image = qcow1::Image::open(&file[..], &mut memory).unwrap();
-    let mut disk = vec![0; image.len() as usize];
+    let mut disk = vec![0; image.size() as usize];
     image.read_at(0, &mut disk).unwrap();
     disk.split_off(64 * 512)
 }

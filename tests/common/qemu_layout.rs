@@ -105,7 +105,7 @@ impl BlockRead for QemuLayout {
         self.block_size
     }
 
-    fn len(&mut self) -> Result<u64, Infallible> {
+    fn size(&mut self) -> Result<u64, Infallible> {
         let last = self.size / CLUSTER;
         Ok(match self.order {
             Order::Ascending => self.data(last - 1) + CLUSTER,

@@ -91,9 +91,9 @@ fn one(entry: &Value, files: &[File], way: &Way) -> Result<(), String> {
         judge(&found, read).map_err(|error| format!("at {offset}: {error}"))?;
     }
     if let (Ok(chain), Some(size)) = (&chain, expected["size"].as_u64())
-        && chain.len() != size
+        && chain.size() != size
     {
-        return Err(format!("{} bytes, not {size}", chain.len()));
+        return Err(format!("{} bytes, not {size}", chain.size()));
     }
     if expected.get("sha256").is_some() || expected.get("error").is_some() {
         let found = chain.and_then(|mut chain| whole(&mut chain, way.step));
@@ -142,11 +142,11 @@ fn open<'m, 'f>(
         let mut image = if file.is_qcow {
             OpenOptions::new().salvage(way.salvage).open(device, memory)
         } else {
-            Image::raw(device, memory)
+            Image::open_raw(device, memory)
         }
         .map_err(|error| error.into_error())?;
         if let Some(key) = key {
-            image.unlock(&Key::from_passphrase(key.as_bytes()));
+            image.set_key(&Key::from_passphrase(key.as_bytes()));
         }
         chain.push(image).expect("the image above names no backing file");
     }
@@ -155,7 +155,7 @@ fn open<'m, 'f>(
 
 /// The digest of the whole disk.
 fn whole(chain: &mut Opened<'_, '_>, step: usize) -> Result<String, Error<Broken>> {
-    let mut disk = vec![0xcc; chain.len() as usize];
+    let mut disk = vec![0xcc; chain.size() as usize];
     let mut at = 0;
     for part in disk.chunks_mut(step) {
         chain.read_at(at, part)?;

@@ -13,8 +13,8 @@ use core::sync::atomic::AtomicU8;
 use embedded_io::{Read, Seek, SeekFrom};
 use qcow1::{
     Aligned, BlockRead, BlockSize, Blocks, Chain, CheckOptions, CheckSummary, ClusterBits, Corrupt, CorruptKind,
-    Counts, Cursor, Error, Extent, Extents, Faulty, FaultyError, Finding, GuestRead, Header, Image, L2Bits,
-    MemoryNeeds, OpenError, OpenOptions, Probe, PushError, ReadRequest, Traced, XenL1,
+    Counts, Cursor, Error, Extent, Extents, FaultInjector, FaultInjectorError, Finding, GuestRead, Header, Image, L2Bits,
+    MemoryNeeds, OpenError, OpenOptions, Probe, PushError, ReadRequest, Tracer, XenL1,
 };
 
 /// A device whose driver the compiler knows nothing of.
@@ -49,7 +49,7 @@ impl BlockRead for Device {
         self.block_size
     }
 
-    fn len(&mut self) -> Result<u64, DeviceError> {
+    fn size(&mut self) -> Result<u64, DeviceError> {
         Ok(self.len)
     }
 
@@ -76,13 +76,13 @@ pub struct Reader {
 #[repr(C)]
 pub struct Api {
     pub reader: Reader,
-    pub raw: fn(Device, &'static mut [u8]) -> Opened,
+    pub open_raw: fn(Device, &'static mut [u8]) -> Opened,
     pub options: fn() -> OpenOptions,
     pub salvage: fn(OpenOptions, bool) -> OpenOptions,
     pub xen_l1: fn(OpenOptions, XenL1) -> OpenOptions,
     pub open_with: fn(OpenOptions, Device, &'static mut [u8]) -> Opened,
     pub header: fn(&Disk) -> Option<&Header>,
-    pub len: fn(&Disk) -> u64,
+    pub size: fn(&Disk) -> u64,
     pub extent_at: fn(&mut Disk, u64, u64) -> Outcome<Extent>,
     pub extents: for<'a> fn(&'a mut Disk) -> Extents<'a, 'static, Device>,
     pub next_extent: fn(&mut Extents<'static, 'static, Device>) -> Option<Outcome<Extent>>,
@@ -101,7 +101,7 @@ pub struct Api {
     pub pop: fn(&mut Disks) -> Option<Disk>,
     pub images: fn(&Disks) -> &[Disk],
     pub images_mut: fn(&mut Disks) -> &mut [Disk],
-    pub chain_len: fn(&Disks) -> u64,
+    pub chain_size: fn(&Disks) -> u64,
     pub chain_read_at: fn(&mut Disks, u64, &mut [u8]) -> Outcome<()>,
     pub chain_extent_at: fn(&mut Disks, u64, u64) -> Outcome<(usize, Extent)>,
 
@@ -139,11 +139,11 @@ pub struct Api {
     pub slice_read: fn(&mut &'static [u8], u64, &mut [u8]) -> Result<(), Infallible>,
     pub aligned: fn(Device, u32, &'static mut [u8]) -> Result<Aligned<'static, Device>, OpenError<Device, DeviceError>>,
     pub aligned_read: fn(&mut Aligned<'static, Device>, u64, &mut [u8]) -> Result<(), DeviceError>,
-    pub traced: fn(Device, Trace) -> Traced<Device, Trace>,
-    pub traced_read: fn(&mut Traced<Device, Trace>, u64, &mut [u8]) -> Result<(), DeviceError>,
-    pub counts: fn(&Traced<Device, Trace>) -> Counts,
-    pub faulty: fn(Device, Fails) -> Faulty<Device, Fails>,
-    pub faulty_read: fn(&mut Faulty<Device, Fails>, u64, &mut [u8]) -> Result<(), FaultyError<DeviceError>>,
+    pub tracer: fn(Device, Trace) -> Tracer<Device, Trace>,
+    pub tracer_read: fn(&mut Tracer<Device, Trace>, u64, &mut [u8]) -> Result<(), DeviceError>,
+    pub counts: fn(&Tracer<Device, Trace>) -> Counts,
+    pub fault_injector: fn(Device, Fails) -> FaultInjector<Device, Fails>,
+    pub fault_injector_read: fn(&mut FaultInjector<Device, Fails>, u64, &mut [u8]) -> Result<(), FaultInjectorError<DeviceError>>,
 
     pub corrupt_kind: fn(&Corrupt) -> CorruptKind,
     pub guest_offset: fn(&Corrupt) -> Option<u64>,
@@ -152,9 +152,9 @@ pub struct Api {
     pub into_error: fn(OpenError<Device, DeviceError>) -> Error<DeviceError>,
 
     /// As long as an image without its device.
-    pub image_size: &'static [AtomicU8; size_of::<Image<'static, ()>>()],
+    pub image_bytes: &'static [AtomicU8; size_of::<Image<'static, ()>>()],
     /// As long as a chain of three without their devices.
-    pub chain_size: &'static [AtomicU8; size_of::<Chain<'static, (), 3>>()],
+    pub chain_bytes: &'static [AtomicU8; size_of::<Chain<'static, (), 3>>()],
 }
 
 const READER_CALLS: Reader = Reader {
@@ -173,13 +173,13 @@ pub static READER: Reader = READER_CALLS;
 #[unsafe(link_section = ".entry.api")]
 pub static API: Api = Api {
     reader: READER_CALLS,
-    raw: Image::raw,
+    open_raw: Image::open_raw,
     options: OpenOptions::new,
     salvage: OpenOptions::salvage,
     xen_l1: OpenOptions::xen_l1,
     open_with: OpenOptions::open,
     header: Image::header,
-    len: Image::len,
+    size: Image::size,
     extent_at: Image::extent_at,
     extents: Image::extents,
     next_extent: Iterator::next,
@@ -198,7 +198,7 @@ pub static API: Api = Api {
     pop: Chain::pop,
     images: Chain::images,
     images_mut: Chain::images_mut,
-    chain_len: Chain::len,
+    chain_size: Chain::size,
     chain_read_at: Chain::read_at,
     chain_extent_at: Chain::extent_at,
 
@@ -236,11 +236,11 @@ pub static API: Api = Api {
     slice_read: BlockRead::read_blocks,
     aligned: Aligned::new,
     aligned_read: BlockRead::read_blocks,
-    traced: Traced::new,
-    traced_read: BlockRead::read_blocks,
-    counts: Traced::counts,
-    faulty: Faulty::new,
-    faulty_read: BlockRead::read_blocks,
+    tracer: Tracer::new,
+    tracer_read: BlockRead::read_blocks,
+    counts: Tracer::counts,
+    fault_injector: FaultInjector::new,
+    fault_injector_read: BlockRead::read_blocks,
 
     corrupt_kind: Corrupt::kind,
     guest_offset: Corrupt::guest_offset,
@@ -248,8 +248,8 @@ pub static API: Api = Api {
     error_kind: embedded_io::Error::kind,
     into_error: OpenError::into_error,
 
-    image_size: &IMAGE_SIZE,
-    chain_size: &CHAIN_SIZE,
+    image_bytes: &IMAGE_SIZE,
+    chain_bytes: &CHAIN_SIZE,
 };
 
 // Atomics, so that they are neither code nor constants: only their lengths are of use.

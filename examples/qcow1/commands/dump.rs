@@ -23,7 +23,7 @@ pub(crate) fn dump(path: &Path, out: &Path, open: &Open, backing: &Backing) -> R
         Some("-") => Sink::stdout(&mut disk)?,
         _ => Sink::create(out, &mut disk)?,
     };
-    let bar = progress(disk.len());
+    let bar = progress(disk.size());
     let done = copy(&mut disk, &mut sink, &bar);
     // Before an error is told, which would else stand behind it.
     bar.finish_and_clear();
@@ -33,7 +33,7 @@ pub(crate) fn dump(path: &Path, out: &Path, open: &Open, backing: &Backing) -> R
 fn copy(disk: &mut Disk, sink: &mut Sink, bar: &ProgressBar) -> Result<(), Failure> {
     let mut buffer = Buffer::new();
     let mut at = 0;
-    while at < disk.len() {
+    while at < disk.size() {
         let done = next_run(disk, at).and_then(|run| match run {
             Run::Zeros(len) => Ok((len, None)),
             Run::Stored(len) => {
@@ -47,7 +47,7 @@ fn copy(disk: &mut Disk, sink: &mut Sink, bar: &ProgressBar) -> Result<(), Failu
             Ok((len, Some(chunk))) => (len, sink.data(chunk)),
             Err(failure) => {
                 // What of the chunk lies before the flaw is right.
-                let most = disk.len() - at;
+                let most = disk.size() - at;
                 for sector in buffer.first(most.min(CHUNK as u64) as usize).chunks_mut(SECTOR) {
                     if !disk.reads(at, sector) || sink.data(sector).is_err() {
                         break;
@@ -72,7 +72,7 @@ enum Run {
 
 /// What comes next at `at`, which lies inside the disk: zeros, or else as much as one request may ask for.
 fn next_run(disk: &mut Disk, at: u64) -> Result<Run, Failure> {
-    let left = disk.len() - at;
+    let left = disk.size() - at;
     let first = disk.extent_at(at, left)?;
     if first.kind == ExtentKind::Zero {
         return Ok(Run::Zeros(first.len));

@@ -16,7 +16,7 @@ pub(crate) fn map(path: &Path, open: &Open, backing: &Backing, json: bool) -> Re
     let mut writer = Writer {
         lines: Lines::new()?,
         json,
-        width: format!("{:#x}", disk.len()).len().max("LENGTH".len()),
+        width: format!("{:#x}", disk.size()).len().max("LENGTH".len()),
         first: true,
     };
     writer.begin()?;

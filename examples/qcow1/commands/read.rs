@@ -10,9 +10,9 @@ use crate::output::Sink;
 
 pub(crate) fn read(path: &Path, offset: u64, length: u64, open: &Open, backing: &Backing) -> Result<(), Failure> {
     let mut disk = Disk::open(path, open, backing)?;
-    let end = offset.checked_add(length).filter(|&end| end <= disk.len());
+    let end = offset.checked_add(length).filter(|&end| end <= disk.size());
     let Some(end) = end else {
-        let size = disk.len();
+        let size = disk.size();
         let message = format_args!("has {size} bytes, and {length} bytes at offset {offset} reach past its end");
         return Err(Failure::of(path, message));
     };

@@ -97,7 +97,7 @@ impl BlockRead for Disk {
         self.block_size
     }
 
-    fn len(&mut self) -> Result<u64, Status> {
+    fn size(&mut self) -> Result<u64, Status> {
         let blocks = self.io.media().last_block().saturating_add(1);
         Ok(blocks.saturating_mul(self.block_size.bytes().into()))
     }
@@ -164,7 +164,7 @@ pub fn publish<G: GuestRead<Error: Copy> + 'static>(guest: G) -> uefi::Result<&'
         block_size: SECTOR as u32,
         io_align: 0,
         // A disk that ends inside a sector is read with zeros behind it.
-        last_block: guest.len().div_ceil(SECTOR as u64).saturating_sub(1),
+        last_block: guest.size().div_ceil(SECTOR as u64).saturating_sub(1),
         lowest_aligned_lba: 0,
         logical_blocks_per_physical_block: 0,
         optimal_transfer_length_granularity: 0,
@@ -226,7 +226,7 @@ impl<G: GuestRead<Error: Copy>> Published<G> {
         let Ok(mut guest) = self.guest.try_borrow_mut() else {
             return Status::DEVICE_ERROR;
         };
-        let stored = usize::try_from(guest.len().saturating_sub(start))
+        let stored = usize::try_from(guest.size().saturating_sub(start))
             .unwrap_or(usize::MAX)
             .min(buf.len());
         let (stored, beyond) = buf.split_at_mut(stored);

@@ -37,7 +37,7 @@ fn main() -> Status {
 
 fn run() -> Result<(), Failure> {
     let image = open(find()?)?;
-    println!("loader: a QCOW1 image, whose disk has {} bytes", image.len());
+    println!("loader: a QCOW1 image, whose disk has {} bytes", image.size());
     let guest = firmware::publish(image)?;
     let result = start(guest.handle());
     // Whatever was started may come back. This program's code is gone once it returns, so its disk has to go first.
@@ -67,10 +67,10 @@ impl BlockRead for Source {
         }
     }
 
-    fn len(&mut self) -> Result<u64, Status> {
+    fn size(&mut self) -> Result<u64, Status> {
         match self {
-            Self::Memory(bytes) => BlockRead::len(bytes).map_err(|never| match never {}),
-            Self::Disk(disk) => disk.len(),
+            Self::Memory(bytes) => BlockRead::size(bytes).map_err(|never| match never {}),
+            Self::Disk(disk) => disk.size(),
         }
     }
 

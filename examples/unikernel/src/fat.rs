@@ -32,7 +32,7 @@ impl<D: BlockRead<Error: core::error::Error + 'static>, const DEPTH: usize> Bloc
     }
 
     fn num_blocks(&self) -> Result<BlockCount, Self::Error> {
-        let blocks = self.0.borrow().len() / SECTOR;
+        let blocks = self.0.borrow().size() / SECTOR;
         Ok(BlockCount(u32::try_from(blocks).unwrap_or(u32::MAX)))
     }
 }

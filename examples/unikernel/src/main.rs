@@ -24,7 +24,7 @@ fn main() -> Result<(), Failure> {
     let [top_memory, base_memory] = &mut memory;
 
     let mut top = Image::open(virtio::disk(0)?, top_memory).map_err(|error| Failure::Image(error.into_error()))?;
-    println!("opened a QCOW1 image: a disk of {} bytes", top.len());
+    println!("opened a QCOW1 image: a disk of {} bytes", top.size());
     let mut name = [0; 1023];
     let name = top.backing_name(&mut name)?;
     let mut disk = Chain::<_, 2>::new();
@@ -50,8 +50,8 @@ fn digest(disk: &mut Chain<'_, virtio::Disk, 2>) -> Result<[u8; 32], Failure> {
     let mut hash = Sha256::new();
     let mut buf = [0; 16 * 1024];
     let mut offset = 0;
-    while offset < disk.len() {
-        let left = usize::try_from(disk.len() - offset).unwrap_or(usize::MAX);
+    while offset < disk.size() {
+        let left = usize::try_from(disk.size() - offset).unwrap_or(usize::MAX);
         let part = &mut buf[..left.min(16 * 1024)];
         disk.read_at(offset, part)?;
         hash.update(&*part);

@@ -24,7 +24,7 @@ impl BlockRead for Disk {
     }
 
     /// A disk does not know where the image file ended; its last sector is filled up with zeros.
-    fn len(&mut self) -> Result<u64, Error> {
+    fn size(&mut self) -> Result<u64, Error> {
         Ok(self.0.capacity() * SECTOR_SIZE as u64)
     }
 

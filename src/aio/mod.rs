@@ -1,0 +1,386 @@
+//! The asynchronous twin of the crate: the same images on devices whose reads are futures.
+//!
+//! [`Image`] and [`Chain`] here do what their namesakes at the root of the crate do, over an [`AsyncBlockRead`]. Both
+//! drive one core, which decides everything and does no I/O, so they give the same bytes and the same errors, and
+//! perform the same requests in the same order. Any executor will do; `examples/async_read.rs` runs on `pollster`.
+//!
+//! # Cancellation
+//!
+//! A future may be dropped at any await point. The only await points are the device's own, and what a read was to bring
+//! is published only after it has succeeded, so a dropped future leaves nothing behind that a later call could believe.
+//! Method by method:
+//!
+//! | method | dropped half way |
+//! |---|---|
+//! | [`Image::open`], [`Image::open_with`], [`Image::open_raw`] | the device is dropped too: lend it as `&mut D` to keep it. The memory holds anything, and can be lent again |
+//! | [`Image::read_at`], [`Chain::read_at`] | the image is as before, but for tables that it has cached by then; the buffer holds anything |
+//! | [`Image::extent_at`], [`Chain::extent_at`] | the image is as before, but for tables that it has cached by then |
+//! | [`Extents::next`] | the same run comes again |
+//! | [`Image::backing_name`] | the image is as before; the buffer holds anything |
+//! | `Cursor`'s `read` | the position is as before; the buffer holds anything |
+//! | `Cursor`'s `read_exact`, which is `embedded-io-async`'s | the position is behind the last `read` of it that was finished: seek before trying again |
+//! | `Cursor`'s `seek` | it has no await point: it has happened if it was polled |
+//!
+//! What has no future, as [`Image::header`] or [`Chain::push`], can't be dropped half way. `Cursor`, and `FromIo`, which makes
+//! a device of an asynchronous reader, are there with the feature `embedded-io-async`.
+//!
+//! Dropping is all that is asked of a caller: no method has to be called afterwards. Whether the *device* can be read
+//! again after one of its futures was dropped, and whether a transfer that is under way may still write to the buffer,
+//! is for its driver to say. A driver with DMA has to stop the transfer, or wait for it, in its future's `Drop`, since
+//! the buffer is the caller's again from then on. `FromIo` needs no more of its reader than that a seek and a read work
+//! after such a drop.
+//!
+//! Reads of one image don't run side by side, since each takes the image for itself; images of one file can, each on a
+//! device of its own.
+
+#[cfg(feature = "embedded-io-async")]
+mod cursor;
+#[cfg(feature = "embedded-io-async")]
+mod embedded_io;
+mod guest;
+
+use core::fmt;
+
+use heapless::Vec;
+
+use crate::device::BlockSize;
+use crate::error::{Error, Fault, OpenError};
+use crate::format::extent::Extent;
+use crate::format::header::Header;
+use crate::image::chain::{PushError, push};
+use crate::image::options::OpenOptions;
+use crate::offset::HostOffset;
+use crate::reader::cipher::SectorCipher;
+use crate::reader::read::{Descent, Level, Request, Search};
+use crate::reader::walk::{Found, Map, Walk};
+
+#[cfg(feature = "embedded-io-async")]
+pub use self::embedded_io::FromIo;
+#[cfg(feature = "embedded-io-async")]
+pub use cursor::Cursor;
+pub use guest::AsyncGuestRead;
+
+/// A device that holds an image, and whose reads are futures: [`BlockRead`](crate::BlockRead) with `async`.
+#[allow(
+    async_fn_in_trait,
+    reason = "firmware runs its futures where they are; none has to be Send"
+)]
+pub trait AsyncBlockRead {
+    /// What a failed read says.
+    type Error: fmt::Debug;
+
+    /// The size of a block; see [`BlockRead::block_size`](crate::BlockRead::block_size).
+    fn block_size(&self) -> BlockSize;
+
+    /// The length in bytes; see [`BlockRead::len`](crate::BlockRead::len).
+    ///
+    /// # Errors
+    /// Whatever keeps the device from telling.
+    async fn size(&mut self) -> Result<u64, Self::Error>;
+
+    /// Fills `buf`, a whole number of blocks, from the blocks that start at `lba`; see
+    /// [`BlockRead::read_blocks`](crate::BlockRead::read_blocks).
+    ///
+    /// # Errors
+    /// Whatever the device reports. The image stays usable, and the same read may be tried again.
+    async fn read_blocks(&mut self, lba: u64, buf: &mut [u8]) -> Result<(), Self::Error>;
+}
+
+impl<D: AsyncBlockRead + ?Sized> AsyncBlockRead for &mut D {
+    type Error = D::Error;
+
+    fn block_size(&self) -> BlockSize {
+        (**self).block_size()
+    }
+
+    async fn size(&mut self) -> Result<u64, Self::Error> {
+        (**self).size().await
+    }
+
+    async fn read_blocks(&mut self, lba: u64, buf: &mut [u8]) -> Result<(), Self::Error> {
+        (**self).read_blocks(lba, buf).await
+    }
+}
+
+/// An open image on an asynchronous device: [`crate::Image`] with `async`.
+pub struct Image<'m, D>(crate::Image<'m, D>);
+
+impl<'m, D> Image<'m, D> {
+    /// The header; `None` for a raw disk.
+    #[must_use]
+    pub fn header(&self) -> Option<&Header> {
+        self.0.header()
+    }
+
+    /// The size of the guest's disk in bytes.
+    #[must_use]
+    pub fn size(&self) -> u64 {
+        self.0.size()
+    }
+
+    /// Decrypts the image's encrypted clusters with `key` from now on; see [`crate::Image::set_key`].
+    #[cfg(feature = "aes")]
+    pub fn set_key(&mut self, key: &crate::Key) {
+        self.0.set_key(key);
+    }
+
+    /// Decrypts the image's encrypted clusters with `cipher` from now on.
+    pub fn set_cipher(&mut self, cipher: &'m (dyn SectorCipher + Sync)) {
+        self.0.set_cipher(cipher);
+    }
+
+    /// The device; see [`crate::Image::device_mut`].
+    pub fn device_mut(&mut self) -> &mut D {
+        self.0.device_mut()
+    }
+
+    /// Gives the device back.
+    #[must_use]
+    pub fn into_device(self) -> D {
+        self.0.into_device()
+    }
+}
+
+impl<'m, D: AsyncBlockRead> Image<'m, D> {
+    /// Opens a QCOW1 image; see [`crate::Image::open`].
+    ///
+    /// # Errors
+    /// As [`crate::Image::open`].
+    pub async fn open(device: D, memory: &'m mut [u8]) -> Result<Self, OpenError<D, D::Error>> {
+        Self::open_with(OpenOptions::new(), device, memory).await
+    }
+
+    /// Opens a QCOW1 image in a way of its own; see [`OpenOptions`].
+    ///
+    /// # Errors
+    /// As [`crate::Image::open`].
+    pub async fn open_with(
+        options: OpenOptions,
+        mut device: D,
+        memory: &'m mut [u8],
+    ) -> Result<Self, OpenError<D, D::Error>> {
+        let map = async {
+            let (block_size, end) = measure(&mut device).await?;
+            let prefix = Map::prefix(end, block_size, memory).map_err(Fault::widen)?;
+            if !prefix.is_empty() {
+                device.read_blocks(0, prefix).await.map_err(Error::Io)?;
+            }
+            Map::open(options.salvage, options.xen_l1, end, block_size, memory).map_err(Fault::widen)
+        };
+        match map.await {
+            Ok(map) => Ok(Self(crate::Image { device, map })),
+            Err(error) => Err(OpenError::new(device, error)),
+        }
+    }
+
+    /// Declares the device a raw disk; see [`crate::Image::open_raw`].
+    ///
+    /// # Errors
+    /// As [`crate::Image::open_raw`].
+    pub async fn open_raw(mut device: D, memory: &'m mut [u8]) -> Result<Self, OpenError<D, D::Error>> {
+        let map = match measure(&mut device).await {
+            Ok((block_size, end)) => Map::raw(end, block_size, memory).map_err(Fault::widen),
+            Err(error) => Err(error),
+        };
+        match map {
+            Ok(map) => Ok(Self(crate::Image { device, map })),
+            Err(error) => Err(OpenError::new(device, error)),
+        }
+    }
+
+    /// Fills `dst` with the guest's bytes from `offset` on; see [`crate::Image::read_at`].
+    ///
+    /// # Errors
+    /// As [`crate::Image::read_at`].
+    pub async fn read_at(&mut self, offset: u64, dst: &mut [u8]) -> Result<(), Error<D::Error>> {
+        read_at(core::slice::from_mut(self), offset, dst).await
+    }
+
+    /// How the guest's bytes from `offset` on are stored; see [`crate::Image::extent_at`].
+    ///
+    /// # Errors
+    /// As [`crate::Image::extent_at`].
+    pub async fn extent_at(&mut self, offset: u64, max_len: u64) -> Result<Extent, Error<D::Error>> {
+        let mut walk = Walk::at(&self.0.map, offset, max_len).map_err(Fault::widen)?;
+        self.advance(&mut walk).await
+    }
+
+    /// The runs of the whole disk, in order; see [`crate::Image::extents`].
+    pub fn extents(&mut self) -> Extents<'_, 'm, D> {
+        Extents {
+            walk: Some(Walk::whole(&self.0.map)),
+            image: self,
+        }
+    }
+
+    /// The backing file's name as the image has it; see [`crate::Image::backing_name`].
+    ///
+    /// # Errors
+    /// As [`crate::Image::backing_name`].
+    pub async fn backing_name<'b>(&mut self, buf: &'b mut [u8]) -> Result<Option<&'b [u8]>, Error<D::Error>> {
+        let Some((descent, name)) = Descent::backing_name(&self.0.map, buf).map_err(Fault::widen)? else {
+            return Ok(None);
+        };
+        perform_all(core::slice::from_mut(self), descent, name).await?;
+        Ok(Some(name))
+    }
+
+    /// The walk's next run, with the device reads that it takes.
+    async fn advance(&mut self, walk: &mut Walk) -> Result<Extent, Error<D::Error>> {
+        // At most two misses for each table word that the walk looks at.
+        loop {
+            match walk.next(&mut self.0.map).map_err(Fault::widen)? {
+                Found::Ready(extent) => return Ok(extent),
+                Found::Miss(fill) => {
+                    self.perform(Request::fill(&self.0.map, fill), &mut []).await?;
+                    walk.commit(&mut self.0.map);
+                }
+            }
+        }
+    }
+
+    async fn perform(&mut self, request: Request, dst: &mut [u8]) -> Result<(), Error<D::Error>> {
+        let buffer = request.buffer(&mut self.0.map, dst).map_err(Fault::widen)?;
+        self.0.device.read_blocks(request.lba, buffer).await.map_err(Error::Io)
+    }
+}
+
+async fn measure<D: AsyncBlockRead>(device: &mut D) -> Result<(BlockSize, HostOffset), Error<D::Error>> {
+    let end = device.size().await.map_err(Error::Io)?;
+    Ok((device.block_size(), HostOffset(end)))
+}
+
+async fn read_at<D: AsyncBlockRead>(
+    levels: &mut [Image<'_, D>],
+    offset: u64,
+    dst: &mut [u8],
+) -> Result<(), Error<D::Error>> {
+    let descent = Descent::new(levels, offset, dst.len()).map_err(Fault::widen)?;
+    perform_all(levels, descent, dst).await
+}
+
+async fn perform_all<D: AsyncBlockRead>(
+    levels: &mut [Image<'_, D>],
+    mut descent: Descent,
+    dst: &mut [u8],
+) -> Result<(), Error<D::Error>> {
+    // Each turn reads a byte or more of `dst`, or one of the two lines of a table word that it takes.
+    while let Some((level, request)) = descent.next(levels, dst).map_err(Fault::widen)? {
+        if let Some(image) = levels.get_mut(level) {
+            image.perform(request, dst).await?;
+        }
+        descent.commit(levels, dst).map_err(Fault::widen)?;
+    }
+    Ok(())
+}
+
+impl<'m, D> Level<'m> for Image<'m, D> {
+    fn map(&mut self) -> &mut Map<'m> {
+        &mut self.0.map
+    }
+}
+
+impl<D> fmt::Debug for Image<'_, D> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// The runs of a disk, in order; see [`Image::extents`].
+pub struct Extents<'a, 'm, D> {
+    image: &'a mut Image<'m, D>,
+    /// None: it has ended with an error.
+    walk: Option<Walk>,
+}
+
+impl<D: AsyncBlockRead> Extents<'_, '_, D> {
+    /// The next run; `None` behind the last one, or an error.
+    pub async fn next(&mut self) -> Option<Result<Extent, Error<D::Error>>> {
+        let walk = self.walk.as_mut().filter(|walk| !walk.is_done())?;
+        let item = self.image.advance(walk).await;
+        if item.is_err() {
+            self.walk = None;
+        }
+        Some(item)
+    }
+}
+
+impl<D> fmt::Debug for Extents<'_, '_, D> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Extents").finish_non_exhaustive()
+    }
+}
+
+/// An image with its backing images, top first, on asynchronous devices: [`crate::Chain`] with `async`.
+pub struct Chain<'m, D, const DEPTH: usize> {
+    images: Vec<Image<'m, D>, DEPTH>,
+}
+
+impl<'m, D: AsyncBlockRead, const DEPTH: usize> Chain<'m, D, DEPTH> {
+    /// A chain of no images: every read of it is [`Error::OutOfRange`].
+    #[must_use]
+    pub const fn new() -> Self {
+        Self { images: Vec::new() }
+    }
+
+    /// Puts `image` below those that are there; the first is the top.
+    ///
+    /// # Errors
+    /// As [`crate::Chain::push`].
+    #[allow(clippy::result_large_err, reason = "there is no box to put the image in")]
+    pub fn push(&mut self, image: Image<'m, D>) -> Result<(), PushError<Image<'m, D>>> {
+        push(&mut self.images, Image::header, image)
+    }
+
+    /// The images, top first.
+    #[must_use]
+    pub fn images(&self) -> &[Image<'m, D>] {
+        &self.images
+    }
+
+    /// The images, top first.
+    pub fn images_mut(&mut self) -> &mut [Image<'m, D>] {
+        &mut self.images
+    }
+
+    /// The size of the guest's disk in bytes: that of the top image.
+    #[must_use]
+    pub fn size(&self) -> u64 {
+        self.images.first().map_or(0, Image::size)
+    }
+
+    /// Fills `dst` with the guest's bytes from `offset` on; see [`crate::Chain::read_at`].
+    ///
+    /// # Errors
+    /// As [`crate::Chain::read_at`].
+    pub async fn read_at(&mut self, offset: u64, dst: &mut [u8]) -> Result<(), Error<D::Error>> {
+        read_at(&mut self.images, offset, dst).await
+    }
+
+    /// How the guest's bytes from `offset` on are stored, and in which image; see [`crate::Chain::extent_at`].
+    ///
+    /// # Errors
+    /// As [`crate::Chain::extent_at`].
+    pub async fn extent_at(&mut self, offset: u64, max_len: u64) -> Result<(usize, Extent), Error<D::Error>> {
+        let mut search = Search::new(offset, max_len);
+        // One turn for each image.
+        for image in &mut self.images {
+            if let Some(mut walk) = search.walk(&image.0.map).map_err(Fault::widen)? {
+                search.take(image.advance(&mut walk).await?);
+            }
+        }
+        search.found.ok_or(Error::OutOfRange)
+    }
+}
+
+impl<D: AsyncBlockRead, const DEPTH: usize> Default for Chain<'_, D, DEPTH> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<D, const DEPTH: usize> fmt::Debug for Chain<'_, D, DEPTH> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.images.iter()).finish()
+    }
+}

@@ -1,0 +1,122 @@
+//! Drivers that demand aligned buffers: UEFI's `IoAlign`, DMA.
+
+use core::fmt;
+
+use crate::device::{BlockRead, BlockSize};
+use crate::error::{Error, OpenError};
+
+/// A device whose driver takes only buffers that start at a multiple of some number of bytes.
+///
+/// What is aligned goes to the driver as it is. The rest is read into memory that the caller lends and copied from
+/// there: all of a misaligned buffer, or, where an aligned address lies in it at a block's start, only what is before.
+pub struct Aligned<'b, D> {
+    device: D,
+    /// A power of two, less 1.
+    mask: usize,
+    /// Starts aligned, and is a whole number of blocks, at least one.
+    bounce: &'b mut [u8],
+}
+
+impl<'b, D: BlockRead> Aligned<'b, D> {
+    /// `device`, which takes buffers that start at a multiple of `align` bytes.
+    ///
+    /// `align` is rounded up to a power of two, and 0 and 1 stand for any address, as in UEFI's `IoAlign`. `bounce`
+    /// has any alignment itself; `align - 1` bytes and one block are enough, and with more a misaligned read makes
+    /// fewer requests: one for each `bounce.len()` bytes, about. For DMA, `bounce` has to be memory that the device
+    /// reaches.
+    ///
+    /// # Errors
+    /// [`Error::MemoryTooSmall`] where `bounce` has no room for an aligned block. The device comes back.
+    pub fn new(device: D, align: u32, bounce: &'b mut [u8]) -> Result<Self, OpenError<D, D::Error>> {
+        let block_size = device.block_size();
+        // Where the address space has no such power of two, no buffer can be aligned but one at address 0.
+        let align = usize::try_from(align).ok().and_then(usize::checked_next_power_of_two);
+        let mask = align.map_or(usize::MAX, |align| align.saturating_sub(1));
+        let block = usize::try_from(block_size.bytes()).unwrap_or(usize::MAX);
+        let needed = mask.saturating_add(block);
+        let skipped = to_aligned(bounce, mask);
+        let bounce = bounce.get_mut(skipped..).unwrap_or_default();
+        let len = whole_blocks(bounce.len(), block_size);
+        match bounce.get_mut(..len) {
+            Some(bounce) if !bounce.is_empty() => Ok(Self { device, mask, bounce }),
+            _ => Err(OpenError::new(device, Error::MemoryTooSmall { needed })),
+        }
+    }
+}
+
+impl<D> Aligned<'_, D> {
+    /// Gives the device back.
+    #[must_use]
+    pub fn into_inner(self) -> D {
+        self.device
+    }
+}
+
+impl<D: BlockRead> BlockRead for Aligned<'_, D> {
+    type Error = D::Error;
+
+    fn block_size(&self) -> BlockSize {
+        self.device.block_size()
+    }
+
+    fn size(&mut self) -> Result<u64, D::Error> {
+        self.device.size()
+    }
+
+    fn read_blocks(&mut self, lba: u64, buf: &mut [u8]) -> Result<(), D::Error> {
+        let block_size = self.device.block_size();
+        let misaligned = to_aligned(buf, self.mask);
+        // An aligned address inside a block is of no use: the driver reads whole blocks.
+        let bounced = if whole_blocks(misaligned, block_size) == misaligned {
+            misaligned.min(buf.len())
+        } else {
+            buf.len()
+        };
+        let Some((bounced, direct)) = buf.split_at_mut_checked(bounced) else {
+            return Ok(());
+        };
+        let (mut lba, mut rest) = (lba, bounced);
+        // Each turn reads a block or more.
+        while !rest.is_empty() {
+            let len = rest.len().min(self.bounce.len());
+            let (Some(bounce), Some((part, behind))) = (
+                self.bounce.get_mut(..len),
+                core::mem::take(&mut rest).split_at_mut_checked(len),
+            ) else {
+                break;
+            };
+            self.device.read_blocks(lba, bounce)?;
+            part.copy_from_slice(bounce);
+            lba = lba.saturating_add(blocks(len, block_size));
+            rest = behind;
+        }
+        if direct.is_empty() {
+            return Ok(());
+        }
+        self.device.read_blocks(lba, direct)
+    }
+}
+
+/// The bytes from the start of `buf` to the first aligned address.
+fn to_aligned(buf: &[u8], mask: usize) -> usize {
+    buf.as_ptr().addr().wrapping_neg() & mask
+}
+
+/// `bytes` rounded down to whole blocks.
+fn whole_blocks(bytes: usize, block_size: BlockSize) -> usize {
+    bytes & usize::MAX.wrapping_shl(block_size.shift())
+}
+
+/// The blocks in `bytes` bytes.
+fn blocks(bytes: usize, block_size: BlockSize) -> u64 {
+    block_size.lba(u64::try_from(bytes).unwrap_or(u64::MAX))
+}
+
+impl<D> fmt::Debug for Aligned<'_, D> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Aligned")
+            .field("align", &self.mask.saturating_add(1))
+            .field("bounce", &self.bounce.len())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,122 @@
+//! A device that fails when it is told to.
+
+use core::fmt;
+
+use crate::device::tracer::ReadRequest;
+use crate::device::{BlockRead, BlockSize};
+
+/// A tool for testing: a device some of whose reads fail.
+///
+/// A read that is made to fail does not reach the device, and leaves the buffer full of 0xee: what a failed transfer
+/// leaves behind is anything, and nobody may believe it.
+///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let file: &[u8] = include_bytes!("../../tests/data/plain.qcow");
+/// use qcow1::{Error, FaultInjector, FaultInjectorError, Image};
+///
+/// // The second read fails, once.
+/// let mut reads = 0;
+/// let device = FaultInjector::new(file, move |_| {
+///     reads += 1;
+///     reads == 2
+/// });
+/// let mut memory = [0; 4096];
+/// let mut image = Image::open(device, &mut memory)?;
+/// let mut sector = [0; 512];
+/// assert_eq!(image.read_at(0, &mut sector), Err(Error::Io(FaultInjectorError::Injected)));
+/// assert_eq!(image.read_at(0, &mut sector), Ok(()));
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Copy)]
+pub struct FaultInjector<D, F> {
+    device: D,
+    fails: F,
+}
+
+/// What a [`FaultInjector`] device says.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[non_exhaustive]
+pub enum FaultInjectorError<E> {
+    /// The device's own error.
+    Device(E),
+    /// The failure that was asked for.
+    Injected,
+}
+
+impl<D: BlockRead, F: FnMut(ReadRequest) -> bool> FaultInjector<D, F> {
+    /// `device`, a read of which fails where `fails` says so. `fails` is asked once for each.
+    #[must_use]
+    pub const fn new(device: D, fails: F) -> Self {
+        Self { device, fails }
+    }
+}
+
+impl<D, F> FaultInjector<D, F> {
+    /// The device.
+    pub const fn get_mut(&mut self) -> &mut D {
+        &mut self.device
+    }
+
+    /// Gives the device back.
+    #[must_use]
+    pub fn into_inner(self) -> D {
+        self.device
+    }
+}
+
+impl<D: BlockRead, F: FnMut(ReadRequest) -> bool> BlockRead for FaultInjector<D, F> {
+    type Error = FaultInjectorError<D::Error>;
+
+    fn block_size(&self) -> BlockSize {
+        self.device.block_size()
+    }
+
+    fn size(&mut self) -> Result<u64, Self::Error> {
+        self.device.size().map_err(FaultInjectorError::Device)
+    }
+
+    fn read_blocks(&mut self, lba: u64, buf: &mut [u8]) -> Result<(), Self::Error> {
+        if (self.fails)(ReadRequest::new(lba, buf)) {
+            buf.fill(0xee);
+            return Err(FaultInjectorError::Injected);
+        }
+        self.device.read_blocks(lba, buf).map_err(FaultInjectorError::Device)
+    }
+}
+
+impl<D, F> fmt::Debug for FaultInjector<D, F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FaultInjector").finish_non_exhaustive()
+    }
+}
+
+impl<E: fmt::Display> fmt::Display for FaultInjectorError<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Device(error) => fmt::Display::fmt(error, f),
+            Self::Injected => f.write_str("a failure that was asked for"),
+        }
+    }
+}
+
+impl<E: core::error::Error + 'static> core::error::Error for FaultInjectorError<E> {
+    fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
+        match self {
+            // Its text is this one's, so what comes next is what it was caused by.
+            Self::Device(error) => error.source(),
+            Self::Injected => None,
+        }
+    }
+}
+
+impl<E: embedded_io::Error + 'static> embedded_io::Error for FaultInjectorError<E> {
+    fn kind(&self) -> embedded_io::ErrorKind {
+        match self {
+            Self::Device(error) => error.kind(),
+            Self::Injected => embedded_io::ErrorKind::Other,
+        }
+    }
+}

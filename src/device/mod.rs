@@ -1,0 +1,170 @@
+//! The one trait that a caller implements: exact reads of whole blocks.
+
+pub(crate) mod aligned;
+pub(crate) mod blocks;
+pub(crate) mod embedded_io;
+#[cfg(feature = "embedded-storage")]
+pub(crate) mod embedded_storage;
+pub(crate) mod fault_injector;
+#[cfg(feature = "std")]
+mod file;
+#[cfg(feature = "gpt_disk_io")]
+pub(crate) mod gpt_disk_io;
+mod slice;
+pub(crate) mod tracer;
+
+use core::fmt;
+
+/// The size of a device's blocks in bytes: a power of two, 1..=65536.
+///
+/// 1 stands for a byte-addressable device: a file, a slice, memory-mapped or NOR flash.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct BlockSize {
+    shift: u8,
+}
+
+impl BlockSize {
+    /// Any byte can be read: files, slices, NOR flash.
+    pub const BYTE: Self = Self { shift: 0 };
+    /// 512 bytes, the sector of most disks.
+    pub const B512: Self = Self { shift: 9 };
+    /// 4,096 bytes, the sector of 4Kn disks.
+    pub const B4096: Self = Self { shift: 12 };
+
+    /// The block size of `bytes` bytes, or `None` unless that is a power of two in 1..=65536.
+    #[must_use]
+    pub const fn new(bytes: u32) -> Option<Self> {
+        let mut shift = 0;
+        // At most 17 turns: one for each power of two that is allowed.
+        while shift <= 16 {
+            if bytes == 1_u32.wrapping_shl(shift) {
+                // `to_le_bytes` narrows without a cast; `shift` is at most 16.
+                return Some(Self {
+                    shift: shift.to_le_bytes()[0],
+                });
+            }
+            shift = shift.wrapping_add(1);
+        }
+        None
+    }
+
+    /// The size in bytes.
+    #[must_use]
+    pub const fn bytes(self) -> u32 {
+        1_u32.wrapping_shl(self.shift())
+    }
+
+    /// log2 of the size in bytes, 0..=16.
+    pub(crate) const fn shift(self) -> u32 {
+        u32::from_le_bytes([self.shift, 0, 0, 0])
+    }
+
+    /// `bytes` rounded up to whole blocks; saturates at the last whole block of the 64-bit range.
+    pub(crate) const fn round_up(self, bytes: u64) -> u64 {
+        let mask = u64::MAX.wrapping_shl(self.shift());
+        bytes.saturating_add(!mask) & mask
+    }
+
+    /// `bytes` rounded down to whole blocks.
+    pub(crate) const fn round_down(self, bytes: u64) -> u64 {
+        bytes & u64::MAX.wrapping_shl(self.shift())
+    }
+
+    /// The address of the block that holds the byte at `offset`.
+    pub(crate) const fn lba(self, offset: u64) -> u64 {
+        offset.wrapping_shr(self.shift())
+    }
+}
+
+#[cfg(feature = "defmt")]
+impl defmt::Format for BlockSize {
+    fn format(&self, f: defmt::Formatter<'_>) {
+        defmt::write!(f, "BlockSize({=u32})", self.bytes());
+    }
+}
+
+impl fmt::Debug for BlockSize {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("BlockSize").field(&self.bytes()).finish()
+    }
+}
+
+impl fmt::Display for BlockSize {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} bytes", self.bytes())
+    }
+}
+
+/// A device that holds an image: what the firmware implements.
+///
+/// Three methods, no state of ours: a disk behind a virtio or NVMe driver, a UEFI `BlockIo`, a flash chip, a file.
+/// The trait is dyn-compatible, and implemented for `&mut D`, so a device can be lent instead of given away.
+///
+/// What is read must not change while an [`Image`](crate::Image) is open, since table blocks are cached.
+///
+/// ```
+/// use qcow1::{BlockRead, BlockSize};
+/// # struct Driver;
+/// # #[derive(Debug)] struct DriverError;
+/// # impl Driver { fn capacity(&self) -> u64 { 8 } fn read(&mut self, _: u64, _: &mut [u8]) -> Result<(), DriverError> { Ok(()) } }
+///
+/// struct Disk(Driver);
+///
+/// impl BlockRead for Disk {
+///     type Error = DriverError;
+///
+///     fn block_size(&self) -> BlockSize {
+///         BlockSize::B512
+///     }
+///
+///     fn size(&mut self) -> Result<u64, DriverError> {
+///         Ok(self.0.capacity() * 512)
+///     }
+///
+///     fn read_blocks(&mut self, lba: u64, buf: &mut [u8]) -> Result<(), DriverError> {
+///         self.0.read(lba, buf)
+///     }
+/// }
+/// ```
+pub trait BlockRead {
+    /// What a failed read says.
+    type Error: fmt::Debug;
+
+    /// The size of a block. It is asked once, when an image is opened.
+    fn block_size(&self) -> BlockSize;
+
+    /// The length in bytes, exact where it is known: the end of the image file, or else the end of the device.
+    ///
+    /// It need not be a multiple of the block size; what the last block holds beyond it reads as zeros. It is asked
+    /// once, when an image is opened. Offsets in the image are judged by it.
+    ///
+    /// # Errors
+    /// Whatever keeps the device from telling.
+    fn size(&mut self) -> Result<u64, Self::Error>;
+
+    /// Fills `buf`, a whole number of blocks and never empty, from the blocks that start at `lba` (in blocks, not
+    /// bytes).
+    ///
+    /// All of it or an error: there are no short reads. The range never reaches past the last block. `buf` has any
+    /// alignment, and may be as large as the caller's own read.
+    ///
+    /// # Errors
+    /// Whatever the device reports. The image stays usable, and the same read may be tried again.
+    fn read_blocks(&mut self, lba: u64, buf: &mut [u8]) -> Result<(), Self::Error>;
+}
+
+impl<D: BlockRead + ?Sized> BlockRead for &mut D {
+    type Error = D::Error;
+
+    fn block_size(&self) -> BlockSize {
+        (**self).block_size()
+    }
+
+    fn size(&mut self) -> Result<u64, Self::Error> {
+        (**self).size()
+    }
+
+    fn read_blocks(&mut self, lba: u64, buf: &mut [u8]) -> Result<(), Self::Error> {
+        (**self).read_blocks(lba, buf)
+    }
+}

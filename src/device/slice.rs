@@ -1,0 +1,30 @@
+//! Bytes in memory: an image that was linked in, or loaded whole, or lies in memory-mapped flash.
+
+use core::convert::Infallible;
+
+use crate::device::{BlockRead, BlockSize};
+
+/// Byte-addressable, so its [`Image`](crate::Image) never bounces. [`Blocks`](crate::Blocks) gives it other blocks.
+impl BlockRead for &[u8] {
+    type Error = Infallible;
+
+    fn block_size(&self) -> BlockSize {
+        BlockSize::BYTE
+    }
+
+    fn size(&mut self) -> Result<u64, Infallible> {
+        Ok(u64::try_from(<[u8]>::len(self)).unwrap_or(u64::MAX))
+    }
+
+    fn read_blocks(&mut self, lba: u64, buf: &mut [u8]) -> Result<(), Infallible> {
+        let start = usize::try_from(lba).unwrap_or(usize::MAX);
+        let stored = self.get(start..).unwrap_or_default();
+        // No read reaches past the end; if one did, it would read zeros.
+        let len = stored.len().min(buf.len());
+        if let (Some(stored), Some((to, tail))) = (stored.get(..len), buf.split_at_mut_checked(len)) {
+            to.copy_from_slice(stored);
+            tail.fill(0);
+        }
+        Ok(())
+    }
+}

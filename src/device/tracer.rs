@@ -1,0 +1,141 @@
+//! A device that counts what is asked of it, and tells of it.
+
+use core::fmt;
+
+use crate::device::{BlockRead, BlockSize};
+
+/// One read of a device.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[non_exhaustive]
+pub struct ReadRequest {
+    /// The first block, in blocks of the device.
+    pub lba: u64,
+    /// The length in bytes: whole blocks, at least one.
+    pub len: usize,
+}
+
+impl ReadRequest {
+    pub(crate) const fn new(lba: u64, buf: &[u8]) -> Self {
+        Self { lba, len: buf.len() }
+    }
+}
+
+/// What has been asked of a device. The counts stop at their largest value.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[non_exhaustive]
+pub struct Counts {
+    /// The number of reads, those that failed among them.
+    pub requests: u64,
+    /// The bytes that they asked for.
+    pub bytes: u64,
+    /// The number of reads that failed.
+    pub failures: u64,
+}
+
+/// A tool for debugging: a device whose reads are counted, and told of one by one.
+///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let file: &[u8] = include_bytes!("../../tests/data/plain.qcow");
+/// use qcow1::{Image, Tracer};
+///
+/// let device = Tracer::new(file, |request, result| println!("{request:?}: {result:?}"));
+/// let mut memory = [0; 4096];
+/// let mut image = Image::open(device, &mut memory)?;
+/// image.read_at(0, &mut [0; 512])?;
+/// assert!(image.device_mut().counts().requests <= 4);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Copy)]
+pub struct Tracer<D, T> {
+    device: D,
+    trace: T,
+    counts: Counts,
+}
+
+impl<D: BlockRead, T: FnMut(ReadRequest, Result<(), &D::Error>)> Tracer<D, T> {
+    /// `device`, with `trace` called after each read with what was asked for and how it went.
+    #[must_use]
+    pub const fn new(device: D, trace: T) -> Self {
+        Self {
+            device,
+            trace,
+            counts: Counts {
+                requests: 0,
+                bytes: 0,
+                failures: 0,
+            },
+        }
+    }
+}
+
+impl<D: BlockRead> Tracer<D, fn(ReadRequest, Result<(), &D::Error>)> {
+    /// `device`, with its reads counted and nothing else.
+    #[must_use]
+    pub fn counting(device: D) -> Self {
+        Self::new(device, |_, _| ())
+    }
+}
+
+impl<D, T> Tracer<D, T> {
+    /// What has been asked of the device since it was wrapped, or since the last [`reset`](Self::reset).
+    #[must_use]
+    pub const fn counts(&self) -> Counts {
+        self.counts
+    }
+
+    /// Counts from 0 again.
+    pub fn reset(&mut self) {
+        self.counts = Counts::default();
+    }
+
+    /// The device.
+    pub const fn get_mut(&mut self) -> &mut D {
+        &mut self.device
+    }
+
+    /// Gives the device back.
+    #[must_use]
+    pub fn into_inner(self) -> D {
+        self.device
+    }
+}
+
+impl<D: BlockRead, T: FnMut(ReadRequest, Result<(), &D::Error>)> BlockRead for Tracer<D, T> {
+    type Error = D::Error;
+
+    fn block_size(&self) -> BlockSize {
+        self.device.block_size()
+    }
+
+    fn size(&mut self) -> Result<u64, D::Error> {
+        self.device.size()
+    }
+
+    fn read_blocks(&mut self, lba: u64, buf: &mut [u8]) -> Result<(), D::Error> {
+        let result = self.device.read_blocks(lba, buf);
+        let Counts {
+            requests,
+            bytes,
+            failures,
+        } = self.counts;
+        self.counts = Counts {
+            requests: requests.saturating_add(1),
+            bytes: bytes.saturating_add(u64::try_from(buf.len()).unwrap_or(u64::MAX)),
+            failures: failures.saturating_add(u64::from(result.is_err())),
+        };
+        (self.trace)(ReadRequest::new(lba, buf), result.as_ref().copied());
+        result
+    }
+}
+
+impl<D, T> fmt::Debug for Tracer<D, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Tracer")
+            .field("counts", &self.counts)
+            .finish_non_exhaustive()
+    }
+}

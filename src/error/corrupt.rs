@@ -1,0 +1,238 @@
+//! Where and how an image contradicts its format.
+
+use core::fmt;
+
+#[cfg(feature = "deflate")]
+use crate::inflate::InflateError;
+use crate::offset::{GuestOffset, HostOffset};
+
+/// Where and how an image contradicts its own format.
+///
+/// Its `Display` says it in full; the methods are for programs.
+#[derive(Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct Corrupt {
+    flaw: Flaw,
+    guest: GuestOffset,
+    host: HostOffset,
+}
+
+/// The part of an image that is corrupt.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[non_exhaustive]
+pub enum CorruptKind {
+    /// The 48 bytes at the start.
+    Header,
+    /// The backing file's name.
+    BackingName,
+    /// The L1 table, or a word in it.
+    L1Table,
+    /// An L2 table, or a word in it.
+    L2Table,
+    /// A plain cluster.
+    Cluster,
+    /// A compressed cluster.
+    CompressedCluster,
+}
+
+/// The rule that was broken. The meaning of [`Corrupt::host`] stands beside each.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub(crate) enum Flaw {
+    /// The file's length.
+    HeaderCut,
+    /// The size itself.
+    SizeTooSmall,
+    /// The size itself.
+    SizeTooLarge,
+    /// The field itself.
+    ClusterBits,
+    /// The field itself.
+    L2Bits,
+    /// The length itself.
+    NameTooLong,
+    /// Where the name starts.
+    NamePastEnd,
+    /// Where the table starts.
+    L1PastEnd,
+    /// The word with bit 63 masked off.
+    L1Flag,
+    /// Where the table starts.
+    L2PastEnd,
+    /// Where the cluster starts.
+    ClusterMisaligned,
+    /// Where the cluster starts.
+    ClusterPastEnd,
+    /// Where the stream starts.
+    CompressedEmpty,
+    /// Where the stream starts.
+    CompressedPastEnd,
+    /// Where the L1 table starts.
+    L1OverHeader,
+    /// Where the part starts. No reader minds; a check does.
+    OverMetadata(Part),
+    /// Where the part starts. No reader minds; a check does.
+    Twice(Part),
+    /// Where the stream starts.
+    #[cfg(feature = "deflate")]
+    Stream(InflateError),
+}
+
+/// A part of the file that a table word leads to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub(crate) enum Part {
+    Table,
+    Cluster,
+    Stream,
+}
+
+impl Part {
+    const fn kind(self) -> CorruptKind {
+        match self {
+            Self::Table => CorruptKind::L2Table,
+            Self::Cluster => CorruptKind::Cluster,
+            Self::Stream => CorruptKind::CompressedCluster,
+        }
+    }
+}
+
+impl fmt::Display for Part {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Table => "the L2 table",
+            Self::Cluster => "the cluster",
+            Self::Stream => "the compressed cluster",
+        })
+    }
+}
+
+impl Corrupt {
+    /// A flaw of the header, which has no guest offset.
+    pub(crate) const fn header(flaw: Flaw, value: u64) -> Self {
+        Self::at(flaw, GuestOffset(0), HostOffset(value))
+    }
+
+    pub(crate) const fn at(flaw: Flaw, guest: GuestOffset, host: HostOffset) -> Self {
+        Self { flaw, guest, host }
+    }
+
+    /// The part of the image that is corrupt.
+    #[must_use]
+    pub const fn kind(&self) -> CorruptKind {
+        match self.flaw {
+            Flaw::HeaderCut | Flaw::SizeTooSmall | Flaw::SizeTooLarge | Flaw::ClusterBits | Flaw::L2Bits => {
+                CorruptKind::Header
+            }
+            Flaw::NameTooLong | Flaw::NamePastEnd => CorruptKind::BackingName,
+            Flaw::L1PastEnd | Flaw::L1OverHeader | Flaw::L1Flag => CorruptKind::L1Table,
+            Flaw::OverMetadata(part) | Flaw::Twice(part) => part.kind(),
+            Flaw::L2PastEnd => CorruptKind::L2Table,
+            Flaw::ClusterMisaligned | Flaw::ClusterPastEnd => CorruptKind::Cluster,
+            Flaw::CompressedEmpty | Flaw::CompressedPastEnd => CorruptKind::CompressedCluster,
+            #[cfg(feature = "deflate")]
+            Flaw::Stream(_) => CorruptKind::CompressedCluster,
+        }
+    }
+
+    /// The first guest byte that the flaw concerns; `None` where it concerns the whole disk.
+    #[must_use]
+    pub const fn guest_offset(&self) -> Option<u64> {
+        match self.kind() {
+            CorruptKind::Header | CorruptKind::BackingName => None,
+            CorruptKind::L1Table if matches!(self.flaw, Flaw::L1PastEnd | Flaw::L1OverHeader) => None,
+            _ => Some(self.guest.0),
+        }
+    }
+
+    /// The byte offset in the image file that the flaw concerns; `None` where a value is wrong, not a place.
+    #[must_use]
+    pub const fn host_offset(&self) -> Option<u64> {
+        match self.flaw {
+            Flaw::SizeTooSmall | Flaw::SizeTooLarge | Flaw::ClusterBits | Flaw::L2Bits | Flaw::NameTooLong => None,
+            _ => Some(self.host.0),
+        }
+    }
+}
+
+impl fmt::Display for Corrupt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            flaw,
+            guest: GuestOffset(guest),
+            host: HostOffset(host),
+        } = *self;
+        f.write_str("corrupt image: ")?;
+        match flaw {
+            Flaw::HeaderCut => write!(f, "the file ends after {host} bytes, inside its header"),
+            Flaw::SizeTooSmall => write!(f, "the disk's size is {host} bytes; the least is 2"),
+            Flaw::SizeTooLarge => write!(f, "the disk's size, {host:#x} bytes, is too large to be addressed"),
+            Flaw::ClusterBits => write!(f, "cluster_bits is {host}, not 9 to 16"),
+            Flaw::L2Bits => write!(f, "l2_bits is {host}, not 6 to 13"),
+            Flaw::NameTooLong => write!(f, "the backing file's name has {host} bytes; the most is 1023"),
+            Flaw::NamePastEnd => {
+                write!(
+                    f,
+                    "the backing file's name at host offset {host:#x} reaches past the end of the file"
+                )
+            }
+            Flaw::L1PastEnd => write!(
+                f,
+                "the L1 table at host offset {host:#x} reaches past the end of the file"
+            ),
+            Flaw::L1Flag => write!(
+                f,
+                "the L1 entry for guest offset {guest:#x} has bit 63 set (its low bits are {host:#x})"
+            ),
+            Flaw::L2PastEnd => write!(
+                f,
+                "the L2 table for guest offset {guest:#x}, at host offset {host:#x}, reaches past the end of the file"
+            ),
+            Flaw::ClusterMisaligned => write!(
+                f,
+                "the cluster for guest offset {guest:#x} is at host offset {host:#x}, no multiple of 512"
+            ),
+            Flaw::ClusterPastEnd => write!(
+                f,
+                "the cluster for guest offset {guest:#x}, at host offset {host:#x}, reaches past the end of the file"
+            ),
+            Flaw::CompressedEmpty => write!(
+                f,
+                "the compressed cluster for guest offset {guest:#x}, at host offset {host:#x}, has size 0"
+            ),
+            Flaw::CompressedPastEnd => write!(
+                f,
+                "the compressed cluster for guest offset {guest:#x}, at host offset {host:#x}, reaches past the end \
+                 of the file"
+            ),
+            Flaw::L1OverHeader => write!(f, "the L1 table at host offset {host:#x} overlaps the header"),
+            Flaw::OverMetadata(part) => write!(
+                f,
+                "{part} for guest offset {guest:#x}, at host offset {host:#x}, overlaps the header or the L1 table"
+            ),
+            Flaw::Twice(part) => write!(
+                f,
+                "{part} for guest offset {guest:#x}, at host offset {host:#x}, overlaps another table or cluster"
+            ),
+            #[cfg(feature = "deflate")]
+            Flaw::Stream(reason) => write!(
+                f,
+                "the compressed cluster for guest offset {guest:#x}, at host offset {host:#x}, cannot be inflated: \
+                 {reason}"
+            ),
+        }
+    }
+}
+
+impl fmt::Debug for Corrupt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Corrupt")
+            .field("flaw", &self.flaw)
+            .field("guest_offset", &self.guest_offset())
+            .field("host_offset", &self.host_offset())
+            .finish_non_exhaustive()
+    }
+}
+
+impl core::error::Error for Corrupt {}

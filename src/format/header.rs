@@ -1,0 +1,259 @@
+//! The 48 bytes at the start of an image, validated once into types that prove the bounds.
+
+use zerocopy::byteorder::big_endian::{U16, U32, U64};
+use zerocopy::{FromBytes, Immutable, KnownLayout, Unaligned};
+
+use crate::error::{Corrupt, Error, Fault, Flaw, Unsupported};
+use crate::format::geometry::{ClusterBits, Geometry, L2Bits};
+use crate::format::xen::Xen;
+use crate::offset::HostOffset;
+
+/// "QFI\xfb".
+const MAGIC: u32 = 0x5146_49fb;
+
+/// The longest backing name that QEMU reads.
+const MAX_NAME: u32 = 1023;
+
+/// The header as it lies in the file.
+#[derive(FromBytes, Immutable, KnownLayout, Unaligned)]
+#[repr(C)]
+struct RawHeader {
+    magic: U32,
+    version: U32,
+    backing_offset: U64,
+    backing_len: U32,
+    mtime: U32,
+    size: U64,
+    cluster_bits: u8,
+    l2_bits: u8,
+    /// QEMU writes 0 and never looks at it.
+    _padding: U16,
+    crypt_method: U32,
+    l1_offset: U64,
+}
+
+/// The bytes of the header with Xen's extension: all that opening an image looks at.
+pub(crate) const PREFIX: u64 = 64;
+
+/// What the first bytes of a file say it is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[non_exhaustive]
+pub enum Probe {
+    /// QCOW version 1: what this crate reads.
+    Qcow1,
+    /// QCOW of another version: 2 and 3 are what `qemu-img` calls `qcow2`.
+    OtherVersion(u32),
+    /// No QCOW image. That is all it says: a raw disk may begin with any bytes, QCOW's magic among them.
+    NotQcow,
+}
+
+/// Looks at the first 8 bytes of a file, or more.
+///
+/// **Never decide by it how to read a file that a guest may have written as a raw disk.** Such a guest can put a QCOW
+/// header into its first sector, name any file of the host as its backing file, and have it read on the next start.
+/// Declare such a file with [`Image::open_raw`](crate::Image::open_raw).
+#[must_use]
+pub fn probe(prefix: &[u8]) -> Probe {
+    let Ok((magic, rest)) = U32::ref_from_prefix(prefix) else {
+        return Probe::NotQcow;
+    };
+    match U32::ref_from_prefix(rest) {
+        Ok((version, _)) if magic.get() == MAGIC => match version.get() {
+            1 => Probe::Qcow1,
+            other => Probe::OtherVersion(other),
+        },
+        _ => Probe::NotQcow,
+    }
+}
+
+/// A valid QCOW1 header.
+///
+/// That it is valid says nothing about where its tables lie: what must lie inside the file is checked against the
+/// file's length when an image is opened.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct Header {
+    backing_offset: u64,
+    /// 0: no backing file.
+    backing_len: u32,
+    mtime: u32,
+    size: u64,
+    geometry: Geometry,
+    encrypted: bool,
+    l1_offset: u64,
+    xen: Xen,
+}
+
+impl Header {
+    /// Parses and validates the first 48 bytes of a file; more are ignored.
+    ///
+    /// # Errors
+    /// [`Error::NotQcow`] without the magic number, [`Error::Unsupported`] for another version or an unknown
+    /// encryption, [`Error::Corrupt`] for a field outside its range (QEMU's) and for fewer than 48 bytes.
+    pub fn parse(first_48_bytes: &[u8]) -> Result<Self, Fault> {
+        match probe(first_48_bytes) {
+            Probe::Qcow1 => {}
+            Probe::OtherVersion(version) => return Err(Error::Unsupported(Unsupported::Version(version))),
+            Probe::NotQcow => return Err(Error::NotQcow),
+        }
+        let corrupt = |flaw, value| Err(Error::Corrupt(Corrupt::header(flaw, value)));
+        let Ok((raw, _)) = RawHeader::ref_from_prefix(first_48_bytes) else {
+            return corrupt(Flaw::HeaderCut, u64::try_from(first_48_bytes.len()).unwrap_or(u64::MAX));
+        };
+        let size = raw.size.get();
+        if size < 2 {
+            return corrupt(Flaw::SizeTooSmall, size);
+        }
+        let Some(cluster_bits) = ClusterBits::new(raw.cluster_bits) else {
+            return corrupt(Flaw::ClusterBits, raw.cluster_bits.into());
+        };
+        let Some(l2_bits) = L2Bits::new(raw.l2_bits) else {
+            return corrupt(Flaw::L2Bits, raw.l2_bits.into());
+        };
+        let geometry = Geometry { cluster_bits, l2_bits };
+        // QEMU refuses a size that one L1 span more would carry past 64 bits. It is what makes rounding up total here.
+        if size.checked_add(geometry.span()).is_none() {
+            return corrupt(Flaw::SizeTooLarge, size);
+        }
+        let encrypted = match raw.crypt_method.get() {
+            0 => false,
+            1 => true,
+            other => return Err(Error::Unsupported(Unsupported::CryptMethod(other))),
+        };
+        // QEMU looks at the length only where there is an offset, and takes length 0 for no backing file.
+        let backing_offset = raw.backing_offset.get();
+        let backing_len = if backing_offset == 0 { 0 } else { raw.backing_len.get() };
+        if backing_len > MAX_NAME {
+            return corrupt(Flaw::NameTooLong, backing_len.into());
+        }
+        Ok(Self {
+            backing_offset,
+            backing_len,
+            mtime: raw.mtime.get(),
+            size,
+            geometry,
+            encrypted,
+            l1_offset: raw.l1_offset.get(),
+            xen: Xen::Absent,
+        })
+    }
+
+    /// [`Header::parse`], and Xen's extension where the 16 bytes behind the header are one.
+    pub(crate) fn parse_with_xen(prefix: &[u8]) -> Result<Self, Fault> {
+        let mut header = Self::parse(prefix)?;
+        if let Some(extension) = prefix.get(48..) {
+            header.xen = Xen::read(extension, header.l1_offset);
+        }
+        Ok(header)
+    }
+
+    /// Takes the L1 for big-endian whatever the extension says.
+    pub(crate) fn ignore_xen_byte_order(&mut self) {
+        if self.xen == Xen::LittleEndianL1 {
+            self.xen = Xen::Present;
+        }
+    }
+
+    /// The size of the disk that the guest sees, in bytes: exact, where QEMU rounds down to a multiple of 512.
+    #[must_use]
+    pub const fn virtual_size(&self) -> u64 {
+        self.size
+    }
+
+    /// log2 of the cluster size.
+    #[must_use]
+    pub const fn cluster_bits(&self) -> ClusterBits {
+        self.geometry.cluster_bits
+    }
+
+    /// log2 of the number of entries in an L2 table.
+    #[must_use]
+    pub const fn l2_bits(&self) -> L2Bits {
+        self.geometry.l2_bits
+    }
+
+    /// The number of entries in the L1 table.
+    #[must_use]
+    pub const fn l1_entries(&self) -> u64 {
+        self.geometry.l1_entries(self.size)
+    }
+
+    /// Where the L1 table starts, as a byte offset in the image file. It need not be aligned.
+    #[must_use]
+    pub const fn l1_offset(&self) -> u64 {
+        self.l1_offset
+    }
+
+    /// Whether plain clusters are encrypted (crypt method 1, AES). Compressed ones never are.
+    #[must_use]
+    pub const fn is_encrypted(&self) -> bool {
+        self.encrypted
+    }
+
+    /// Whether the image names a backing file.
+    #[must_use]
+    pub const fn has_backing(&self) -> bool {
+        self.backing_len != 0
+    }
+
+    /// The length of the backing file's name in bytes, 0..=1023; 0 where there is none.
+    #[must_use]
+    pub const fn backing_name_len(&self) -> u32 {
+        self.backing_len
+    }
+
+    /// The modification time that the writer put down; no reader uses it.
+    #[must_use]
+    pub const fn mtime(&self) -> u32 {
+        self.mtime
+    }
+
+    /// Whether the image has the extension that Xen's tapdisk writes behind the header. [`Header::parse`] does not
+    /// see it, an open [`Image`](crate::Image) does.
+    #[must_use]
+    pub const fn is_xen(&self) -> bool {
+        !matches!(self.xen, Xen::Absent)
+    }
+
+    /// Whether the L1 is read as little-endian, as old tapdisk wrote it. QEMU takes such an image for empty.
+    #[must_use]
+    pub const fn l1_is_little_endian(&self) -> bool {
+        matches!(self.xen, Xen::LittleEndianL1)
+    }
+
+    pub(crate) const fn geometry(&self) -> Geometry {
+        self.geometry
+    }
+
+    /// The bytes of the file that it takes, Xen's extension included.
+    pub(crate) const fn len(&self) -> u64 {
+        match self.xen {
+            Xen::Absent => 48,
+            Xen::Present | Xen::LittleEndianL1 => 64,
+        }
+    }
+
+    pub(crate) const fn l1(&self) -> HostOffset {
+        HostOffset(self.l1_offset)
+    }
+
+    pub(crate) const fn l1_bytes(&self) -> u64 {
+        // At most 2^49 entries: 64 bits of size less 15 of span.
+        self.l1_entries().wrapping_shl(3)
+    }
+
+    pub(crate) const fn backing_name(&self) -> HostOffset {
+        HostOffset(self.backing_offset)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_structures_have_the_sizes_of_the_format() {
+        assert_eq!(size_of::<RawHeader>(), 48);
+    }
+}

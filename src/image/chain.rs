@@ -1,0 +1,184 @@
+//! An image with its backing images.
+
+use core::fmt;
+
+use heapless::Vec;
+
+use crate::device::BlockRead;
+use crate::error::{Error, Fault};
+use crate::format::extent::Extent;
+use crate::format::header::Header;
+use crate::guest::Cursor;
+use crate::guest::GuestRead;
+use crate::image::{Image, read_at};
+use crate::reader::read::Search;
+
+/// An image with its backing images, top first, at most `DEPTH` in all.
+///
+/// A hole of one image reads from the next one down at the same guest offset, and as zeros past that one's end. All
+/// devices are of one type; `&mut dyn BlockRead` serves where they differ.
+pub struct Chain<'m, D, const DEPTH: usize> {
+    images: Vec<Image<'m, D>, DEPTH>,
+}
+
+/// Why an image was not put on a [`Chain`].
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[non_exhaustive]
+pub enum PushReason {
+    /// The chain has its `DEPTH` images.
+    Full,
+    /// The image above names no backing file, so nothing would ever be read from this one.
+    NotNamed,
+}
+
+impl fmt::Display for PushReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Full => "the chain is full",
+            Self::NotNamed => "the image above names no backing file",
+        })
+    }
+}
+
+/// An image could not be put on a chain; it comes back with the reason.
+pub struct PushError<I> {
+    /// The image.
+    pub image: I,
+    /// Why it was refused.
+    pub reason: PushReason,
+}
+
+#[cfg(feature = "defmt")]
+impl<I> defmt::Format for PushError<I> {
+    fn format(&self, f: defmt::Formatter<'_>) {
+        defmt::write!(f, "PushError {{ reason: {} }}", self.reason);
+    }
+}
+
+impl<I> fmt::Debug for PushError<I> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PushError")
+            .field("reason", &self.reason)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<I> fmt::Display for PushError<I> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.reason, f)
+    }
+}
+
+impl<I> core::error::Error for PushError<I> {}
+
+/// Puts `image` below the others, if the lowest of them, whose header is `above`, reads from it.
+#[allow(clippy::result_large_err, reason = "there is no box to put the image in")]
+pub(crate) fn push<I, const DEPTH: usize>(
+    images: &mut Vec<I, DEPTH>,
+    header: impl Fn(&I) -> Option<&Header>,
+    image: I,
+) -> Result<(), PushError<I>> {
+    let named = |above: &I| header(above).is_some_and(Header::has_backing);
+    if images.last().is_some_and(|above| !named(above)) {
+        let reason = PushReason::NotNamed;
+        return Err(PushError { image, reason });
+    }
+    let reason = PushReason::Full;
+    images.push(image).map_err(|image| PushError { image, reason })
+}
+
+impl<'m, D: BlockRead, const DEPTH: usize> Chain<'m, D, DEPTH> {
+    /// A chain of no images: every read of it is [`Error::OutOfRange`].
+    #[must_use]
+    pub const fn new() -> Self {
+        Self { images: Vec::new() }
+    }
+
+    /// Puts `image` below those that are there; the first is the top.
+    ///
+    /// # Errors
+    /// [`PushReason::Full`], and [`PushReason::NotNamed`] where the image above is raw or names no backing file. The
+    /// image comes back.
+    #[allow(clippy::result_large_err, reason = "there is no box to put the image in")]
+    pub fn push(&mut self, image: Image<'m, D>) -> Result<(), PushError<Image<'m, D>>> {
+        push(&mut self.images, Image::header, image)
+    }
+
+    /// The images, top first.
+    #[must_use]
+    pub fn images(&self) -> &[Image<'m, D>] {
+        &self.images
+    }
+
+    /// The images, top first: to unlock one, say. Reads follow the order in which they stand, so leave it as it is.
+    pub fn images_mut(&mut self) -> &mut [Image<'m, D>] {
+        &mut self.images
+    }
+
+    /// Takes the lowest image off.
+    pub fn pop(&mut self) -> Option<Image<'m, D>> {
+        self.images.pop()
+    }
+
+    /// The size of the guest's disk in bytes: that of the top image.
+    #[must_use]
+    pub fn size(&self) -> u64 {
+        self.images.first().map_or(0, Image::size)
+    }
+
+    /// Fills `dst` with the guest's bytes from `offset` on; see [`Image::read_at`]. In each image it makes at most twice as
+    /// many device reads as that.
+    ///
+    /// # Errors
+    /// As [`Image::read_at`]; [`Error::BackingRequired`] where the lowest image names a backing file.
+    pub fn read_at(&mut self, offset: u64, dst: &mut [u8]) -> Result<(), Error<D::Error>> {
+        read_at(&mut self.images, offset, dst)
+    }
+
+    /// A reader with a position, for [`embedded_io::Read`] and [`embedded_io::Seek`]; it starts at 0.
+    pub fn cursor(&mut self) -> Cursor<'_, Self> {
+        Cursor::new(self)
+    }
+
+    /// How the guest's bytes from `offset` on are stored, and in which image (0 is the top); see [`Image::extent_at`].
+    ///
+    /// [`ExtentKind::Backing`](crate::ExtentKind::Backing) is left only where the lowest image names a backing file.
+    ///
+    /// # Errors
+    /// As [`Image::extent_at`].
+    pub fn extent_at(&mut self, offset: u64, max_len: u64) -> Result<(usize, Extent), Error<D::Error>> {
+        let mut search = Search::new(offset, max_len);
+        // One turn for each image.
+        for image in &mut self.images {
+            if let Some(mut walk) = search.walk(&image.map).map_err(Fault::widen)? {
+                search.take(image.advance(&mut walk)?);
+            }
+        }
+        search.found.ok_or(Error::OutOfRange)
+    }
+}
+
+impl<D: BlockRead, const DEPTH: usize> Default for Chain<'_, D, DEPTH> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<D: BlockRead, const DEPTH: usize> GuestRead for Chain<'_, D, DEPTH> {
+    type Error = D::Error;
+
+    fn size(&self) -> u64 {
+        self.size()
+    }
+
+    fn read_at(&mut self, offset: u64, dst: &mut [u8]) -> Result<(), Error<D::Error>> {
+        self.read_at(offset, dst)
+    }
+}
+
+impl<D, const DEPTH: usize> fmt::Debug for Chain<'_, D, DEPTH> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.images.iter()).finish()
+    }
+}

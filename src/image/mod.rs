@@ -1,0 +1,288 @@
+//! An image on a device: the synchronous driver of the core.
+
+pub(crate) mod chain;
+pub(crate) mod check;
+pub(crate) mod options;
+
+use core::fmt;
+
+use crate::device::{BlockRead, BlockSize};
+use crate::error::{Error, Fault, OpenError};
+use crate::format::extent::Extent;
+use crate::format::header::Header;
+use crate::guest::Cursor;
+use crate::guest::GuestRead;
+use crate::image::options::OpenOptions;
+use crate::offset::HostOffset;
+use crate::reader::cipher::{Cipher, SectorCipher};
+use crate::reader::read::{Descent, Level, Request};
+use crate::reader::walk::{Found, Map, Walk};
+
+/// An open image: a device, and the memory that the caller lent.
+///
+/// Each call reads the device as often as it must and no more; nothing happens in between. After an error the image is
+/// as usable as before, and no later read gives other bytes than it would have given without it.
+pub struct Image<'m, D> {
+    pub(crate) device: D,
+    pub(crate) map: Map<'m>,
+}
+
+impl<'m, D> Image<'m, D> {
+    /// The header; `None` for a raw disk.
+    #[must_use]
+    pub fn header(&self) -> Option<&Header> {
+        self.map.header()
+    }
+
+    /// The size of the guest's disk in bytes: exact, where QEMU rounds down to a multiple of 512.
+    #[must_use]
+    pub fn size(&self) -> u64 {
+        self.map.size()
+    }
+
+    /// Decrypts the image's encrypted clusters with `key` from now on.
+    ///
+    /// Without a key, a read that touches an encrypted cluster is [`Error::KeyRequired`]; holes, backing data and
+    /// compressed clusters, which are never encrypted, still read. Nothing in the format tells a wrong key: it reads
+    /// as garbage. An image that is not encrypted makes no use of it.
+    #[cfg(feature = "aes")]
+    pub fn set_key(&mut self, key: &crate::Key) {
+        self.map.cipher = Cipher::Aes(crate::AesCipher::new(key));
+    }
+
+    /// Decrypts the image's encrypted clusters with `cipher` from now on, say with an engine of the board's.
+    pub fn set_cipher(&mut self, cipher: &'m (dyn SectorCipher + Sync)) {
+        self.map.cipher = Cipher::Lent(cipher);
+    }
+
+    /// The device, say to see what a wrapper has counted. What it reads must stay the same.
+    pub fn device_mut(&mut self) -> &mut D {
+        &mut self.device
+    }
+
+    /// Gives the device back.
+    #[must_use]
+    pub fn into_device(self) -> D {
+        self.device
+    }
+}
+
+impl<'m, D: BlockRead> Image<'m, D> {
+    /// Opens a QCOW1 image.
+    ///
+    /// `memory` needs max(512, block size) bytes; that reads every byte of every legal image that is not compressed.
+    /// More makes fewer device reads: [`Header::memory_for`] has the figures. What it held is overwritten.
+    ///
+    /// It reads the device once.
+    ///
+    /// # Errors
+    /// [`Error::NotQcow`], [`Error::Unsupported`], [`Error::Corrupt`] for a header that is wrong or an L1 table or
+    /// backing name that reaches past the end of the file, [`Error::MemoryTooSmall`], and the device's own. The device
+    /// comes back with each.
+    pub fn open(device: D, memory: &'m mut [u8]) -> Result<Self, OpenError<D, D::Error>> {
+        OpenOptions::new().open(device, memory)
+    }
+
+    /// Declares the device a raw disk: the base of a [`Chain`](crate::Chain), never probed.
+    ///
+    /// `memory` needs the bytes of one block, and none where the block size is 1.
+    ///
+    /// # Errors
+    /// [`Error::MemoryTooSmall`], and the device's own. The device comes back with each.
+    pub fn open_raw(device: D, memory: &'m mut [u8]) -> Result<Self, OpenError<D, D::Error>> {
+        Self::with_map(device, |device| {
+            let (block_size, end) = Self::measure(device)?;
+            Map::raw(end, block_size, memory).map_err(Fault::widen)
+        })
+    }
+
+    fn with_map(
+        mut device: D,
+        map: impl FnOnce(&mut D) -> Result<Map<'m>, Error<D::Error>>,
+    ) -> Result<Self, OpenError<D, D::Error>> {
+        match map(&mut device) {
+            Ok(map) => Ok(Self { device, map }),
+            Err(error) => Err(OpenError::new(device, error)),
+        }
+    }
+
+    fn measure(device: &mut D) -> Result<(BlockSize, HostOffset), Error<D::Error>> {
+        let end = device.size().map_err(Error::Io)?;
+        Ok((device.block_size(), HostOffset(end)))
+    }
+
+    /// Fills `dst` with the guest's bytes from `offset` on: any offset and length in bytes.
+    ///
+    /// Clusters that lie side by side are read by one device request, straight into `dst`; only ragged ends of blocks
+    /// are copied. It makes at most 5 device reads for each cluster, and 2 for each L1 entry, that the bytes touch.
+    ///
+    /// # Errors
+    /// [`Error::OutOfRange`] where they do not all lie inside the disk; [`Error::Corrupt`], naming the place;
+    /// [`Error::BackingRequired`] for a hole where the image names a backing file; [`Error::KeyRequired`];
+    /// [`Error::Unsupported`]; and the device's own. `dst` then holds anything, and the image is as usable as before.
+    pub fn read_at(&mut self, offset: u64, dst: &mut [u8]) -> Result<(), Error<D::Error>> {
+        read_at(core::slice::from_mut(self), offset, dst)
+    }
+
+    /// How the guest's bytes from `offset` on are stored: one run, at most `max_len` bytes long, at least 1.
+    ///
+    /// Neighbours that are stored alike are one run, but a call looks at no more than 4,096 table words, so another
+    /// run of the same kind may follow; [`Extent::join`] joins the two. It reads tables, never data, and at most twice for
+    /// each word.
+    ///
+    /// # Errors
+    /// [`Error::OutOfRange`] for an offset past the end or a `max_len` of 0; [`Error::Corrupt`]; the device's own.
+    pub fn extent_at(&mut self, offset: u64, max_len: u64) -> Result<Extent, Error<D::Error>> {
+        let mut walk = Walk::at(&self.map, offset, max_len).map_err(Fault::widen)?;
+        self.advance(&mut walk)
+    }
+
+    /// The runs of the whole disk, in order: as [`Image::extent_at`] gives them, one after the other.
+    ///
+    /// It ends behind the last run or an error. After an error, [`Image::extent_at`] goes on wherever the caller likes.
+    ///
+    /// Each item costs no more than [`Image::extent_at`]; but a device of 2^50 bytes may hold an L1 table of 2^47 words,
+    /// so for an image that is not trusted, `take` bounds them all.
+    pub fn extents(&mut self) -> Extents<'_, 'm, D> {
+        Extents {
+            walk: Some(Walk::whole(&self.map)),
+            image: self,
+        }
+    }
+
+    /// The backing file's name as the image has it, or `None` where it names none.
+    ///
+    /// It is bytes, not text, and untrusted: a path of the machine that wrote it, relative to the image's own. This
+    /// crate opens no file of that name. 1,023 bytes hold every name. It costs at most 3 device reads.
+    ///
+    /// # Errors
+    /// [`Error::MemoryTooSmall`] where `buf` does not hold it; the device's own.
+    pub fn backing_name<'b>(&mut self, buf: &'b mut [u8]) -> Result<Option<&'b [u8]>, Error<D::Error>> {
+        let Some((descent, name)) = Descent::backing_name(&self.map, buf).map_err(Fault::widen)? else {
+            return Ok(None);
+        };
+        perform_all(core::slice::from_mut(self), descent, name)?;
+        Ok(Some(name))
+    }
+
+    /// A reader with a position, for [`embedded_io::Read`] and [`embedded_io::Seek`]; it starts at 0.
+    pub fn cursor(&mut self) -> Cursor<'_, Self> {
+        Cursor::new(self)
+    }
+
+    /// The walk's next run, with the device reads that it takes.
+    pub(crate) fn advance(&mut self, walk: &mut Walk) -> Result<Extent, Error<D::Error>> {
+        // At most two misses for each table word that the walk looks at.
+        loop {
+            match walk.next(&mut self.map).map_err(Fault::widen)? {
+                Found::Ready(extent) => return Ok(extent),
+                Found::Miss(fill) => {
+                    self.perform(Request::fill(&self.map, fill), &mut [])?;
+                    walk.commit(&mut self.map);
+                }
+            }
+        }
+    }
+
+    fn perform(&mut self, request: Request, dst: &mut [u8]) -> Result<(), Error<D::Error>> {
+        let buffer = request.buffer(&mut self.map, dst).map_err(Fault::widen)?;
+        self.device.read_blocks(request.lba, buffer).map_err(Error::Io)
+    }
+}
+
+/// Reads through a chain of images, top first.
+pub(crate) fn read_at<D: BlockRead>(
+    levels: &mut [Image<'_, D>],
+    offset: u64,
+    dst: &mut [u8],
+) -> Result<(), Error<D::Error>> {
+    let descent = Descent::new(levels, offset, dst.len()).map_err(Fault::widen)?;
+    perform_all(levels, descent, dst)
+}
+
+fn perform_all<D: BlockRead>(
+    levels: &mut [Image<'_, D>],
+    mut descent: Descent,
+    dst: &mut [u8],
+) -> Result<(), Error<D::Error>> {
+    // Each turn reads a byte or more of `dst`, or one of the two lines of a table word that it takes.
+    while let Some((level, request)) = descent.next(levels, dst).map_err(Fault::widen)? {
+        if let Some(image) = levels.get_mut(level) {
+            image.perform(request, dst)?;
+        }
+        descent.commit(levels, dst).map_err(Fault::widen)?;
+    }
+    Ok(())
+}
+
+impl<'m, D> Level<'m> for Image<'m, D> {
+    fn map(&mut self) -> &mut Map<'m> {
+        &mut self.map
+    }
+}
+
+impl<D: BlockRead> GuestRead for Image<'_, D> {
+    type Error = D::Error;
+
+    fn size(&self) -> u64 {
+        self.size()
+    }
+
+    fn read_at(&mut self, offset: u64, dst: &mut [u8]) -> Result<(), Error<D::Error>> {
+        self.read_at(offset, dst)
+    }
+}
+
+impl<D> fmt::Debug for Image<'_, D> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Image")
+            .field("header", &self.map.header())
+            .field("len", &self.map.size())
+            .finish_non_exhaustive()
+    }
+}
+
+impl OpenOptions {
+    /// Opens a QCOW1 image in this way; see [`Image::open`].
+    ///
+    /// # Errors
+    /// As [`Image::open`].
+    pub fn open<D: BlockRead>(self, device: D, memory: &mut [u8]) -> Result<Image<'_, D>, OpenError<D, D::Error>> {
+        Image::with_map(device, |device| {
+            let (block_size, end) = Image::measure(device)?;
+            let prefix = Map::prefix(end, block_size, memory).map_err(Fault::widen)?;
+            if !prefix.is_empty() {
+                device.read_blocks(0, prefix).map_err(Error::Io)?;
+            }
+            Map::open(self.salvage, self.xen_l1, end, block_size, memory).map_err(Fault::widen)
+        })
+    }
+}
+
+/// The runs of a disk, in order; see [`Image::extents`].
+pub struct Extents<'a, 'm, D> {
+    image: &'a mut Image<'m, D>,
+    /// None: it has ended with an error.
+    walk: Option<Walk>,
+}
+
+impl<D: BlockRead> Iterator for Extents<'_, '_, D> {
+    type Item = Result<Extent, Error<D::Error>>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let walk = self.walk.as_mut().filter(|walk| !walk.is_done())?;
+        let item = self.image.advance(walk);
+        if item.is_err() {
+            self.walk = None;
+        }
+        Some(item)
+    }
+}
+
+impl<D: BlockRead> core::iter::FusedIterator for Extents<'_, '_, D> {}
+
+impl<D> fmt::Debug for Extents<'_, '_, D> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Extents").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,129 @@
+//! Encrypted clusters: each 512-byte sector on its own, by AES-128-CBC or by what a board has for it.
+
+/// log2 of a sector's bytes.
+pub(crate) const SECTOR_SHIFT: u32 = 9;
+
+/// Decrypts sectors: what a board with an engine of its own implements; see [`Image::set_cipher`].
+///
+/// The format's cipher (crypt method 1) is AES-128 in CBC mode over each sector on its own. The initialization vector is
+/// the sector's number as a little-endian `u64`, and then eight zero bytes (QEMU calls that `plain64`). The key is the
+/// first 16 bytes of the passphrase, padded with zero bytes.
+///
+/// [`Image::set_cipher`]: crate::Image::set_cipher
+pub trait SectorCipher {
+    /// Decrypts `sectors` in place: one sector of 512 bytes or more, side by side in the guest's disk. `first_sector` is
+    /// the guest's number of the first, its guest offset divided by 512; the numbers go up by 1.
+    fn decrypt(&self, first_sector: u64, sectors: &mut [u8]);
+}
+
+/// What an image decrypts with.
+#[derive(Default)]
+pub(crate) enum Cipher<'m> {
+    #[default]
+    None,
+    #[cfg(feature = "aes")]
+    Aes(AesCipher),
+    Lent(&'m (dyn SectorCipher + Sync)),
+}
+
+impl Cipher<'_> {
+    pub(crate) const fn is_none(&self) -> bool {
+        matches!(self, Self::None)
+    }
+
+    /// Decrypts whole sectors, the first of which holds the guest's byte at `offset`.
+    pub(crate) fn decrypt(&self, offset: u64, sectors: &mut [u8]) {
+        let first_sector = offset.wrapping_shr(SECTOR_SHIFT);
+        match self {
+            Self::None => {}
+            #[cfg(feature = "aes")]
+            Self::Aes(cipher) => cipher.decrypt(first_sector, sectors),
+            Self::Lent(cipher) => cipher.decrypt(first_sector, sectors),
+        }
+    }
+}
+
+#[cfg(feature = "aes")]
+pub use aes_cipher::{AesCipher, Key};
+
+#[cfg(feature = "aes")]
+mod aes_cipher {
+    use core::fmt;
+
+    use aes::Aes128Dec;
+    use cipher::consts::U16;
+    use cipher::{Array, BlockModeDecrypt, InnerIvInit, KeyInit};
+    use zeroize::Zeroize;
+
+    use super::{SECTOR_SHIFT, SectorCipher};
+
+    /// The key of an encrypted image. It is wiped when it is dropped.
+    #[derive(Clone, PartialEq, Eq)]
+    pub struct Key([u8; 16]);
+
+    impl Key {
+        /// The key that QEMU makes of a passphrase: its first 16 bytes, padded with zero bytes.
+        ///
+        /// There is no derivation and no salt in the format, and nothing in an image tells a wrong passphrase: it reads
+        /// as garbage.
+        #[must_use]
+        pub fn from_passphrase(passphrase: &[u8]) -> Self {
+            let mut key = Self([0; 16]);
+            for (to, from) in key.0.iter_mut().zip(passphrase) {
+                *to = *from;
+            }
+            key
+        }
+
+        /// The 16 bytes themselves.
+        #[must_use]
+        pub const fn from_bytes(bytes: [u8; 16]) -> Self {
+            Self(bytes)
+        }
+    }
+
+    impl Drop for Key {
+        fn drop(&mut self) {
+            self.0.zeroize();
+        }
+    }
+
+    impl fmt::Debug for Key {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.debug_struct("Key").finish_non_exhaustive()
+        }
+    }
+
+    /// The format's cipher in software, or by the processor's AES instructions where the build or the host has them.
+    ///
+    /// What [`Image::set_key`](crate::Image::set_key) puts to work. Its key schedule is wiped when it is dropped.
+    pub struct AesCipher(Aes128Dec);
+
+    impl AesCipher {
+        /// The cipher with this key.
+        #[must_use]
+        pub fn new(key: &Key) -> Self {
+            Self(Aes128Dec::new(&Array(key.0)))
+        }
+    }
+
+    impl SectorCipher for AesCipher {
+        fn decrypt(&self, first_sector: u64, sectors: &mut [u8]) {
+            let (blocks, _) = Array::<u8, U16>::slice_as_chunks_mut(sectors);
+            // A sector is 2^9 bytes, and a block of AES 2^4.
+            for (sector, number) in blocks.chunks_mut(1 << (SECTOR_SHIFT - 4)).zip(first_sector..) {
+                let mut iv = [0; 16];
+                for (to, from) in iv.iter_mut().zip(number.to_le_bytes()) {
+                    *to = from;
+                }
+                cbc::Decryptor::inner_iv_init(&self.0, &Array(iv)).decrypt_blocks(sector);
+            }
+        }
+    }
+
+    impl fmt::Debug for AesCipher {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.debug_struct("AesCipher").finish_non_exhaustive()
+        }
+    }
+}
