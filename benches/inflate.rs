@@ -29,7 +29,7 @@ struct Block {
 /// The Markdown and Rust files of this repository, over and over.
 fn text() -> Vec<u8> {
     let mut bytes = Vec::new();
-    let mut folders = vec![Path::new(env!("CARGO_MANIFEST_DIR")).to_owned()];
+    let mut folders = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("..")];
     while let Some(folder) = folders.pop() {
         let mut entries: Vec<_> = std::fs::read_dir(folder)
             .unwrap()

@@ -42,15 +42,15 @@ fuzz_target!(|input: Input<'_>| {
         return;
     }
     for (start, len) in input.reads {
-        let start = u64::from(start) % chain.len().max(1);
-        let len = u64::from(len).min(chain.len() - start.min(chain.len())) as usize;
+        let start = u64::from(start) % chain.size().max(1);
+        let len = u64::from(len).min(chain.size() - start.min(chain.size())) as usize;
         let mut ours = vec![0xcc; len];
         match (chain.read_at(start, &mut ours), oracle::read(&layers, start, len)) {
             (Ok(()), Ok(theirs)) => assert!(ours == theirs),
             (Err(Error::MemoryTooSmall { needed }), _) => assert!(needed > 20_000),
             (ours, theirs) => assert_eq!(ours.is_ok(), theirs.is_ok(), "{ours:?}"),
         }
-        if start < chain.len() {
+        if start < chain.size() {
             let _ = chain.extent_at(start, len as u64 + 1);
         }
     }

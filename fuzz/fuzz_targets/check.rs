@@ -20,7 +20,7 @@ fuzz_target!(|file: &[u8]| {
     // What a table has that is used twice is told once.
     assert!(words.findings == 0 || all.findings > 0);
     assert!(all.unreachable_bytes <= file.len() as u64);
-    let size = image.len();
+    let size = image.size();
     assert!(all.data_bytes + all.compressed_bytes + all.hole_bytes <= size);
     // An overlap stops no reader. All else does.
     if all.findings == 0 {

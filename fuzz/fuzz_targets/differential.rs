@@ -109,7 +109,7 @@ impl AsyncBlockRead for Slow<'_> {
     }
 
     async fn size(&mut self) -> Result<u64, Self::Error> {
-        self.0.len()
+        self.0.size()
     }
 
     async fn read_blocks(&mut self, lba: u64, buf: &mut [u8]) -> Result<(), Self::Error> {
@@ -176,8 +176,8 @@ fuzz_target!(|input: Input| {
         return;
     }
     for (start, len) in input.reads {
-        let start = u64::from(start) % chain.len();
-        let len = u64::from(len).min(chain.len() - start) as usize;
+        let start = u64::from(start) % chain.size();
+        let len = u64::from(len).min(chain.size() - start) as usize;
         let mut bytes = vec![0xcc; len];
         let mut slow_bytes = vec![0xcc; len];
         let read = chain.read_at(start, &mut bytes);

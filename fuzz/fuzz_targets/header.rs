@@ -23,7 +23,7 @@ fuzz_target!(|bytes: &[u8]| {
             let (Ok(mut image), Ok(header)) = (opened, &parsed) else {
                 continue;
             };
-            assert_eq!(image.len(), header.virtual_size());
+            assert_eq!(image.size(), header.virtual_size());
             let mut name = [0; 1023];
             image.backing_name(&mut name).unwrap();
             for shift in 0..=16 {

@@ -33,7 +33,7 @@ fuzz_target!(|bytes: &[u8]| {
         image.set_key(&Key::from_bytes(key));
     }
     let layers = [Layer::Qcow(oracle)];
-    let size = image.len();
+    let size = image.size();
     for (start, len) in [
         (0, READ),
         (size.saturating_sub(READ), READ),
@@ -63,5 +63,5 @@ fn check(image: &mut Image<'_, Blocks<&[u8]>>) {
         assert!(extent.len > 0 && extent.start == end);
         end = extent.end();
     }
-    assert!(end <= image.len());
+    assert!(end <= image.size());
 }

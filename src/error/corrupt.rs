@@ -225,6 +225,14 @@ impl fmt::Display for Corrupt {
     }
 }
 
+/// Here, because the decoder's source is also compiled by itself, for its tests and benches.
+#[cfg(all(feature = "defmt", feature = "deflate"))]
+impl defmt::Format for InflateError {
+    fn format(&self, f: defmt::Formatter<'_>) {
+        defmt::write!(f, "{}", defmt::Debug2Format(self));
+    }
+}
+
 impl fmt::Debug for Corrupt {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Corrupt")

@@ -4,7 +4,6 @@ use core::fmt;
 
 /// Why a DEFLATE stream could not fill its output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub(crate) enum InflateError {
     /// The input ended before the output was full.

@@ -5,8 +5,10 @@ pub mod builder;
 pub mod class;
 pub mod devices;
 pub mod disks;
+pub mod example;
 pub mod futures;
 pub mod oracle;
+pub mod qemu_layout;
 
 pub use builder::ImageBuilder;
 pub use class::class;

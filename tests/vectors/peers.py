@@ -215,10 +215,10 @@ class HostTool:
 
     def __init__(self, folder):
         target = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", FOLDER / "../../target"))
-        built = [target / profile / "examples" / "qcow1" for profile in ("release", "debug")]
+        built = [target / profile / "qcow1" for profile in ("release", "debug")]
         built = [path.resolve() for path in built if path.exists()]
         if not built:
-            raise FileNotFoundError("the host tool is not built: cargo build --example qcow1")
+            raise FileNotFoundError("the host tool is not built: cargo build --package qcow1-tool")
         self.program, self.folder = built[0], folder
         self.version = run([self.program, "--version"])[1].decode().split()[-1]
 

@@ -137,7 +137,7 @@ fn open(mut source: Source) -> Result<Image<'static, Source>, Failure> {
     // The header is read first, since it tells how much memory is of use.
     let first = firmware::pages(block_size.bytes().max(512) as usize)?;
     let end = source
-        .len()
+        .size()
         .map_err(|status| Failure::Image(qcow1::Error::Io(status)))?;
     let stored = usize::try_from(end).unwrap_or(usize::MAX).min(first.len());
     source

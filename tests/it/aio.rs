@@ -1,0 +1,187 @@
+//! The asynchronous twin: the same bytes, the same requests, and nothing wrong after a dropped future.
+
+use crate::common::futures::{finish, later, poll};
+use crate::common::{Broken, ImageBuilder, Log, TestDevice, pattern};
+use qcow1::aio::{self, AsyncBlockRead};
+use qcow1::{BlockRead, BlockSize, Error, Image, Key};
+
+const KEY: [u8; 16] = *b"asynchronous key";
+const SIZE: usize = 100_000;
+
+/// A device whose every call is pending once before it is done.
+struct Slow<'a>(TestDevice<'a>);
+
+impl AsyncBlockRead for Slow<'_> {
+    type Error = Broken;
+
+    fn block_size(&self) -> BlockSize {
+        self.0.block_size()
+    }
+
+    async fn size(&mut self) -> Result<u64, Broken> {
+        later().await;
+        self.0.size()
+    }
+
+    async fn read_blocks(&mut self, lba: u64, buf: &mut [u8]) -> Result<(), Broken> {
+        // What a transfer that is given up leaves behind is anything.
+        buf.fill(0xee);
+        later().await;
+        self.0.read_blocks(lba, buf)
+    }
+}
+
+/// An encrypted overlay on a base with compressed clusters.
+fn files() -> ([Vec<u8>; 2], Vec<u8>) {
+    let mut guest = vec![0; SIZE];
+    let mut base = ImageBuilder::new(SIZE as u64).bits(10, 6).l1_at(51).tables_off_by(5);
+    let bytes = pattern(9, 60_000);
+    base.data(0, &bytes);
+    guest[..60_000].copy_from_slice(&bytes);
+    for cluster in 60..70 {
+        let bytes = pattern(cluster as u8, 1024);
+        base.compressed(cluster as u64 * 1024, &bytes);
+        guest[cluster * 1024..][..1024].copy_from_slice(&bytes);
+    }
+    let mut top = ImageBuilder::new(SIZE as u64).encrypted(KEY).overlay_on(b"the base");
+    for at in [0, 8192, 62_000 / 512 * 512, 90_112] {
+        top.data(at as u64, &pattern(77, 1024));
+        guest[at..at + 1024].copy_from_slice(&pattern(77, 1024));
+    }
+    ([top.build(), base.build()], guest)
+}
+
+type Memories = [Vec<u8>; 2];
+
+fn open<'m>(files: &'m [Vec<u8>; 2], memories: &'m mut Memories) -> (aio::Chain<'m, Slow<'m>, 2>, Vec<Log>) {
+    let mut chain = aio::Chain::new();
+    let mut logs = Vec::new();
+    for (file, memory) in files.iter().zip(memories) {
+        let device = TestDevice::new(file, 512);
+        logs.push(device.log.clone());
+        let mut image = finish(aio::Image::open(Slow(device), memory)).unwrap();
+        image.set_key(&Key::from_bytes(KEY));
+        chain.push(image).unwrap();
+    }
+    (chain, logs)
+}
+
+#[test]
+fn it_reads_the_same_bytes_with_the_same_requests() {
+    let (files, guest) = files();
+    for memory in [512, 15_000, 100_000] {
+        let mut memories = [vec![0; memory], vec![0; memory]];
+        let (mut chain, logs) = open(&files, &mut memories);
+        let mut sync_memories = memories_like(memory);
+        let mut sync: qcow1::Chain<'_, _, 2> = qcow1::Chain::new();
+        let mut sync_logs = Vec::new();
+        for (file, memory) in files.iter().zip(&mut sync_memories) {
+            let device = TestDevice::new(file, 512);
+            sync_logs.push(device.log.clone());
+            let mut image = Image::open(device, memory).unwrap();
+            image.set_key(&Key::from_bytes(KEY));
+            sync.push(image).unwrap();
+        }
+        for (offset, len) in [(0, SIZE), (1, 5000), (60_001, 9000), (70_000, 30_000)] {
+            let (mut ours, mut theirs) = (vec![0; len], vec![1; len]);
+            let result = finish(chain.read_at(offset as u64, &mut ours));
+            assert_eq!(result, sync.read_at(offset as u64, &mut theirs));
+            if result.is_ok() {
+                assert!(ours == guest[offset..offset + len] && theirs == ours);
+            } else {
+                assert!(memory == 512, "{result:?}");
+            }
+            let count = |logs: &[Log]| logs.iter().map(|log| (log.requests(), log.bytes())).collect::<Vec<_>>();
+            assert_eq!(count(&logs), count(&sync_logs));
+            assert_eq!(
+                finish(chain.extent_at(offset as u64, len as u64)),
+                sync.extent_at(offset as u64, len as u64)
+            );
+        }
+        let top = &mut chain.images_mut()[0];
+        let mut name = [0; 1023];
+        assert_eq!(
+            finish(top.backing_name(&mut name)).unwrap(),
+            Some(b"the base".as_slice())
+        );
+        let mut ours = Vec::new();
+        let mut extents = top.extents();
+        while let Some(extent) = finish(extents.next()) {
+            ours.push(extent.unwrap());
+        }
+        let theirs: Vec<_> = sync.images_mut()[0].extents().collect::<Result<_, _>>().unwrap();
+        assert_eq!(ours, theirs);
+    }
+}
+
+fn memories_like(len: usize) -> Memories {
+    [vec![0; len], vec![0; len]]
+}
+
+#[test]
+fn a_future_dropped_after_any_poll_leaves_the_image_usable_and_right() {
+    let (files, guest) = files();
+    for memory in [15_000, 100_000] {
+        for (offset, len) in [(0, SIZE), (60_001, 9000), (63_000, 100)] {
+            for polls in 1.. {
+                let mut memories = memories_like(memory);
+                let (mut chain, _) = open(&files, &mut memories);
+                let mut bytes = vec![0; len];
+                let finished = poll(chain.read_at(offset as u64, &mut bytes), polls);
+                let mut again = vec![0xcc; len];
+                finish(chain.read_at(offset as u64, &mut again)).unwrap();
+                assert!(again == guest[offset..offset + len], "dropped after {polls} polls");
+                let mut all = vec![0; SIZE];
+                finish(chain.read_at(0, &mut all)).unwrap();
+                assert!(all == guest, "dropped after {polls} polls");
+                if finished.is_some() {
+                    break;
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn extents_dropped_half_way_come_again() {
+    let (files, _) = files();
+    let mut memories = memories_like(512);
+    let (mut chain, _) = open(&files, &mut memories);
+    let base = &mut chain.images_mut()[1];
+    let mut right = Vec::new();
+    let mut extents = base.extents();
+    while let Some(extent) = finish(extents.next()) {
+        right.push(extent.unwrap());
+    }
+    let mut extents = base.extents();
+    let mut found = Vec::new();
+    for polls in (1..4).cycle() {
+        match poll(extents.next(), polls) {
+            None => {}
+            Some(None) => break,
+            Some(Some(extent)) => found.push(extent.unwrap()),
+        }
+    }
+    assert_eq!(found, right);
+}
+
+#[test]
+fn a_failed_opening_gives_the_device_back() {
+    let (files, _) = files();
+    let device = TestDevice::new(&files[1], 512);
+    device.log.fail_after(0);
+    let mut memory = vec![0; 512];
+    let error = finish(aio::Image::open(Slow(device), &mut memory)).unwrap_err();
+    assert_eq!(*error.error(), Error::Io(Broken));
+    assert!(finish(aio::Image::open(error.into_device(), &mut memory)).is_ok());
+}
+
+#[test]
+fn a_raw_base_is_declared() {
+    let bytes = pattern(3, 5000);
+    let mut memory = [0; 512];
+    let mut raw = finish(aio::Image::open_raw(Slow(TestDevice::new(&bytes, 512)), &mut memory)).unwrap();
+    let mut read = vec![0; 4999];
+    finish(raw.read_at(1, &mut read)).unwrap();
+    assert!(read == bytes[1..]);
+}

@@ -1,0 +1,240 @@
+//! No image makes a call cost more device reads than its documentation says.
+
+use crate::common::{ImageBuilder, Log, TestDevice, pattern};
+use qcow1::{Chain, Image, OpenOptions};
+
+const TIB: u64 = 1 << 40;
+
+struct Hostile {
+    what: &'static str,
+    file: Vec<u8>,
+    salvage: bool,
+    cluster_bits: u32,
+    l2_bits: u32,
+}
+
+fn hostile() -> Vec<Hostile> {
+    let new = |what, file: &[u8], salvage, cluster_bits, l2_bits| Hostile {
+        what,
+        file: file.to_vec(),
+        salvage,
+        cluster_bits,
+        l2_bits,
+    };
+    let mut all = Vec::new();
+
+    // 2,048 L1 words, each of which leads to one table, whose words lead to one cluster or, in turn, to none.
+    let mut one_table = ImageBuilder::new(2048 << 15).bits(9, 6);
+    one_table.table_at(0, 32 << 10).data_at(0, 40 << 10, &pattern(1, 512));
+    for cluster in 0..64 {
+        one_table.l2_word(cluster * 512, if cluster % 3 == 0 { 0 } else { 40 << 10 });
+    }
+    let mut file = one_table.build();
+    let table = (32_u64 << 10).to_be_bytes();
+    (0..2048).for_each(|index| file[48 + index * 8..][..8].copy_from_slice(&table));
+    all.push(new("one table", &file, false, 9, 6));
+
+    // The same, with the L1 at an odd place and the table at another, so that words lie across blocks.
+    let mut odd = ImageBuilder::new(64 << 15).bits(9, 6).l1_at(509);
+    odd.table_at(0, 4093);
+    for cluster in 0..64 {
+        odd.l2_word(cluster * 512, 8192 + cluster % 2 * 512);
+    }
+    let mut file = odd.build();
+    file.resize(16_384, 7);
+    (0..64).for_each(|index| file[509 + index * 8..][..8].copy_from_slice(&4093_u64.to_be_bytes()));
+    all.push(new("words across blocks", &file, false, 9, 6));
+
+    // The header is the L1, the table and the cluster.
+    let mut file = ImageBuilder::new(1 << 20).bits(9, 6).l1_at(0).build();
+    file.resize(4096, 0);
+    all.push(new("overlapping everything", &file, false, 9, 6));
+    for word in file[48..].chunks_mut(8) {
+        word.copy_from_slice(&512_u64.to_be_bytes());
+    }
+    file[40..48].copy_from_slice(&48_u64.to_be_bytes());
+    all.push(new("each word leads to the words", &file, true, 9, 6));
+
+    // The largest tables and clusters.
+    let mut large = ImageBuilder::new(3 << 29).bits(16, 13);
+    large.table_at(0, 65_536).l2_word(0, 131_072).l2_word(65_536, 512);
+    large.stream_at(131_072, 140_000, &[0xff; 60_000], 60_000);
+    let mut file = large.build();
+    file.resize(262_144, 7);
+    all.push(new("maximal geometry", &file, true, 16, 13));
+
+    // A header alone.
+    let mut file = ImageBuilder::new(2).bits(9, 6).build();
+    file.truncate(48);
+    file[24..32].copy_from_slice(&(1_u64 << 63).to_be_bytes());
+    all.push(new("48 bytes that claim 2^63", &file, true, 9, 6));
+    file[40..48].copy_from_slice(&(u64::MAX - 7).to_be_bytes());
+    all.push(new("an L1 at the end of all offsets", &file, true, 9, 6));
+    all
+}
+
+fn open<'m>(hostile: &'m Hostile, memory: &'m mut [u8], block: u32) -> (Image<'m, TestDevice<'m>>, Log) {
+    let device = TestDevice::new(&hostile.file, block);
+    let log = device.log.clone();
+    let image = OpenOptions::new().salvage(hostile.salvage).open(device, memory);
+    assert_eq!(log.requests(), 1, "{}", hostile.what);
+    (image.unwrap(), log)
+}
+
+/// The pieces of 2^`bits` bytes that some bytes touch.
+fn touched(offset: u64, len: u64, bits: u32) -> u64 {
+    ((offset + len - 1) >> bits) - (offset >> bits) + 1
+}
+
+const LENT: [(u32, usize); 4] = [(1, 512), (512, 512), (512, 30_000), (4096, 400_000)];
+
+#[test]
+fn reads_cost_what_the_clusters_and_l1_entries_that_they_touch_allow() {
+    for hostile in hostile() {
+        for (block, memory) in LENT {
+            let mut memory = vec![0; memory];
+            let (mut image, log) = open(&hostile, &mut memory, block);
+            let size = image.size();
+            for offset in [0, 1, 511, 100_000, size / 3, size / 2 + 7, size.saturating_sub(200_000)] {
+                for len in [1, 512, 5000, 200_000] {
+                    let offset = offset.min(size - 1);
+                    let len = len.min(size - offset);
+                    let touched = |bits| touched(offset, len, bits);
+                    let most = 5 * touched(hostile.cluster_bits) + 2 * touched(hostile.cluster_bits + hostile.l2_bits);
+                    let before = log.requests();
+                    let _ = image.read_at(offset, &mut vec![0; len as usize]);
+                    let cost = log.requests() - before;
+                    assert!(
+                        cost <= most,
+                        "{}: {cost} reads for {len} bytes at {offset:#x}",
+                        hostile.what
+                    );
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn extents_cost_two_reads_for_each_word_and_4096_words_at_most() {
+    for hostile in hostile() {
+        for (block, memory) in LENT {
+            let mut memory = vec![0; memory];
+            let (mut image, log) = open(&hostile, &mut memory, block);
+            let mut last = log.requests();
+            for extent in image.extents().take(3000) {
+                let cost = log.requests() - last;
+                assert!(cost <= 2 * 4097, "{}: {cost} reads", hostile.what);
+                last = log.requests();
+                if extent.is_err() {
+                    break;
+                }
+            }
+            for offset in [0, 700, image.size() / 2] {
+                let before = log.requests();
+                let _ = image.extent_at(offset, u64::MAX);
+                assert!(log.requests() - before <= 2 * 4097, "{}", hostile.what);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_check_costs_four_reads_for_each_word_at_most_and_one_for_each_block_of_a_good_image() {
+    for hostile in hostile() {
+        for (block, memory) in LENT {
+            let mut memory = vec![0; memory];
+            let (mut image, log) = open(&hostile, &mut memory, block);
+            let in_file = (hostile.file.len() as u64).div_ceil(8);
+            let l1_words = (image.size() >> (hostile.cluster_bits + hostile.l2_bits)).min(in_file) + 1;
+            let words = l1_words + (l1_words << hostile.l2_bits);
+            let mut found = 0_u64;
+            let summary = image.check(|_| found += 1).unwrap();
+            assert!(log.requests() <= 4 * words, "{}: {}", hostile.what, log.requests());
+            assert_eq!(summary.findings, found);
+            assert!(found <= words);
+        }
+    }
+}
+
+#[test]
+fn an_l1_that_does_not_fit_the_file_is_refused_at_once() {
+    for size in [TIB, 1 << 62, u64::MAX - TIB] {
+        let mut file = ImageBuilder::new(1 << 20).bits(9, 6).build();
+        file[24..32].copy_from_slice(&size.to_be_bytes());
+        let device = TestDevice::new(&file, 512);
+        let log = device.log.clone();
+        let mut memory = [0; 512];
+        let error = Image::open(device, &mut memory).unwrap_err();
+        assert!(matches!(error.error(), qcow1::Error::Corrupt(_)), "{error}");
+        assert_eq!(log.requests(), 1);
+    }
+}
+
+#[test]
+fn the_extents_of_2_to_the_63_bytes_of_holes_end() {
+    let mut file = ImageBuilder::new(2).bits(9, 6).build();
+    file.truncate(48);
+    file[24..32].copy_from_slice(&(1_u64 << 63).to_be_bytes());
+    let mut memory = [0; 512];
+    let mut image = OpenOptions::new().salvage(true).open(&file[..], &mut memory).unwrap();
+    let extents: Vec<_> = image.extents().map(Result::unwrap).collect();
+    assert_eq!(extents.len(), 1);
+    assert_eq!(extents[0].len, 1 << 63);
+}
+
+#[test]
+fn a_name_costs_three_reads_at_most() {
+    let file = ImageBuilder::new(1 << 20)
+        .backing_at(509, &[b'n'; 1023])
+        .l1_at(48)
+        .build();
+    for block in [1, 512, 1024, 4096] {
+        let device = TestDevice::new(&file, block);
+        let log = device.log.clone();
+        let mut memory = [0; 4096];
+        let mut image = Image::open(device, &mut memory).unwrap();
+        let mut buffer = [0; 1023];
+        assert_eq!(image.backing_name(&mut buffer).unwrap(), Some(&[b'n'; 1023][..]));
+        assert!(log.requests() <= 1 + 3);
+    }
+}
+
+#[test]
+fn in_a_chain_each_image_costs_twice_that_at_most() {
+    // Every other cluster is a hole, in each image others: so the descent goes down and up as often as it can.
+    let file = |parity: u64| {
+        let mut image = ImageBuilder::new(64 << 15)
+            .bits(9, 6)
+            .backing_at(700, b"below")
+            .l1_at(61);
+        image.table_at(0, 4093);
+        for cluster in (0..64).filter(|cluster| !(cluster + parity).is_multiple_of(3)) {
+            image.l2_word(cluster * 512, 8192 + cluster % 2 * 512);
+        }
+        let mut file = image.build();
+        file.resize(16_384, 7);
+        (0..64).for_each(|index| file[61 + index * 8..][..8].copy_from_slice(&4093_u64.to_be_bytes()));
+        file
+    };
+    let files = [file(0), file(1), file(2)];
+    for (block, lent) in LENT {
+        let mut memories = [vec![0; lent], vec![0; lent], vec![0; lent]];
+        let mut chain: Chain<'_, _, 3> = Chain::new();
+        let mut logs = Vec::new();
+        for (file, memory) in files.iter().zip(&mut memories) {
+            let device = TestDevice::new(file, block);
+            logs.push(device.log.clone());
+            chain.push(Image::open(device, memory).unwrap()).unwrap();
+        }
+        for (offset, len) in [(0, 1), (511, 2), (1000, 30_000), (0, 1 << 20), (1 << 20, 1 << 20)] {
+            let before: Vec<_> = logs.iter().map(Log::requests).collect();
+            chain.read_at(offset, &mut vec![0; len as usize]).unwrap();
+            let touched = |bits| touched(offset, len, bits);
+            for (log, before) in logs.iter().zip(before) {
+                let cost = log.requests() - before;
+                assert!(cost <= 2 * (5 * touched(9) + 2 * touched(15)), "{cost} reads");
+            }
+        }
+    }
+}

@@ -1,0 +1,270 @@
+//! `check`: what it finds, what it does not, and that what it calls clean can be read.
+
+use crate::common::{ImageBuilder, Random, TestDevice, pattern};
+use qcow1::{CheckOptions, CheckSummary, CorruptKind, Error, Image};
+
+const MIB: u64 = 1 << 20;
+
+type Found = (CorruptKind, Option<u64>, Option<u64>);
+
+/// A thorough check, or one of the words alone.
+fn check(file: &[u8], thorough: bool) -> (Vec<Found>, CheckSummary) {
+    let mut memory = vec![0; 100_000];
+    let mut image = Image::open(file, &mut memory).unwrap();
+    // Longer than need be, and not empty.
+    let mut bitmap = vec![0xff; image.check_bitmap_len() + 7];
+    let options = CheckOptions::new().inflate(thorough);
+    let options = if thorough { options.bitmap(&mut bitmap) } else { options };
+    let mut found = Vec::new();
+    let summary = image
+        .check_with(options, |finding| {
+            let corrupt = finding.corrupt;
+            assert!(corrupt.to_string().starts_with("corrupt image: "));
+            found.push((corrupt.kind(), corrupt.guest_offset(), corrupt.host_offset()));
+        })
+        .unwrap();
+    assert_eq!(summary.findings, found.len() as u64);
+    (found, summary)
+}
+
+fn found(builder: &ImageBuilder) -> Vec<Found> {
+    check(&builder.build(), true).0
+}
+
+/// Two tables with a cluster each, in the order in which QEMU writes them, and an L1 of two words.
+fn plain() -> ImageBuilder {
+    let mut builder = ImageBuilder::new(4 * MIB);
+    builder.table_at(0, 0x1000).data_at(0, 0x2000, &pattern(1, 4096));
+    builder
+        .table_at(2 * MIB, 0x3000)
+        .data_at(2 * MIB, 0x4000, &pattern(2, 4096));
+    builder
+}
+
+#[test]
+fn a_good_image_is_clean_and_all_of_it_is_reached() {
+    let (found, summary) = check(&plain().build(), true);
+    assert_eq!(found, []);
+    assert_eq!(summary.data_bytes, 8192);
+    assert_eq!(summary.hole_bytes, 4 * MIB - 8192);
+    assert_eq!(summary.unreachable_bytes, 0);
+}
+
+#[test]
+fn odd_tables_and_clusters_off_their_size_are_legal() {
+    let mut builder = ImageBuilder::new(2 * MIB).bits(12, 6).l1_at(61);
+    builder.table_at(0, 0x1003).data_at(0, 0x1600, &pattern(1, 4096));
+    builder
+        .table_at(1 << 18, 0x2605)
+        .data_at(1 << 18, 0x2a00, &pattern(1, 4096));
+    assert_eq!(found(&builder), []);
+}
+
+#[test]
+fn packed_streams_share_sectors() {
+    let mut builder = ImageBuilder::new(2 * MIB);
+    for cluster in 0..40 {
+        builder.compressed(cluster * 4096, &pattern(cluster as u8, 4096));
+    }
+    let (found, summary) = check(&builder.build(), true);
+    assert_eq!(found, []);
+    assert_eq!(summary.compressed_bytes, 40 * 4096);
+    assert_eq!(summary.unreachable_bytes, 0);
+}
+
+#[test]
+fn what_lies_over_the_header_or_the_l1_is_found_without_a_bitmap() {
+    let mut cluster = plain();
+    cluster.l2_word(8192, 1 << 63 | 100 << 51 | 40);
+    assert_eq!(
+        check(&cluster.build(), false).0,
+        [(CorruptKind::CompressedCluster, Some(8192), Some(40))]
+    );
+    // The second word of the L1 is at 56.
+    let mut table = plain();
+    table.l1_word(1, 60);
+    // What it takes for words of a table leads nowhere either.
+    let found = check(&table.build(), false).0;
+    assert!(
+        found.contains(&(CorruptKind::L2Table, Some(2 * MIB), Some(60))),
+        "{found:?}"
+    );
+    let file = ImageBuilder::new(2 * MIB).l1_at(44).build();
+    // Its first word has half of the header's last field, and leads nowhere.
+    assert_eq!(check(&file, false).0[0], (CorruptKind::L1Table, None, Some(44)));
+}
+
+#[test]
+fn a_cluster_or_a_table_that_is_used_twice_is_found_with_a_bitmap() {
+    let mut twice = plain();
+    twice.l2_word(8192, 0x4000);
+    assert_eq!(check(&twice.build(), false).0, []);
+    // The cluster is taken by the first that leads to it.
+    assert_eq!(found(&twice), [(CorruptKind::Cluster, Some(2 * MIB), Some(0x4000))]);
+
+    let mut half = plain();
+    half.l2_word(8192, 0x2800);
+    assert_eq!(
+        found(&half),
+        [
+            (CorruptKind::Cluster, Some(8192), Some(0x2800)),
+            (CorruptKind::L2Table, Some(2 * MIB), Some(0x3000))
+        ]
+    );
+
+    let mut table = plain();
+    table.l1_word(1, 0x1000);
+    assert_eq!(found(&table), [(CorruptKind::L2Table, Some(2 * MIB), Some(0x1000))]);
+
+    let mut stream = plain();
+    stream.l2_word(8192, 1 << 63 | 2000 << 51 | 0x4100);
+    let found = found(&stream);
+    assert!(
+        found.contains(&(CorruptKind::Cluster, Some(2 * MIB), Some(0x4000))),
+        "{found:?}"
+    );
+}
+
+#[test]
+fn a_stream_that_cannot_be_inflated_is_found_where_that_is_asked() {
+    let mut builder = ImageBuilder::new(2 * MIB);
+    builder.stream_at(4096, 0x3001, &[0xff; 100], 100);
+    assert_eq!(check(&builder.build(), false).0, []);
+    assert_eq!(
+        found(&builder),
+        [(CorruptKind::CompressedCluster, Some(4096), Some(0x3001))]
+    );
+}
+
+#[test]
+fn each_wrong_word_is_found_and_the_rest_is_gone_through() {
+    let mut builder = plain();
+    builder
+        .l2_word(4096, 0x2001)
+        .l2_word(8192, 1 << 40)
+        .l2_word(12288, 1 << 63 | 0x2000)
+        .l2_word(16384, 1 << 63 | 5 << 51 | 1 << 40)
+        .l1_word(1, 1 << 63 | 0x3000);
+    let (found, summary) = check(&builder.build(), false);
+    use CorruptKind::*;
+    assert_eq!(
+        found,
+        [
+            (Cluster, Some(4096), Some(0x2001)),
+            (Cluster, Some(8192), Some(1 << 40)),
+            (CompressedCluster, Some(12288), Some(0x2000)),
+            (CompressedCluster, Some(16384), Some(1 << 40)),
+            (L1Table, Some(2 * MIB), Some(0x3000)),
+        ]
+    );
+    assert_eq!(summary.data_bytes, 4096);
+}
+
+#[test]
+fn bytes_that_nothing_leads_to_are_counted_from_a_cluster_on() {
+    for (extra, counted) in [(0, 0), (4095, 0), (4096, 4096), (10_000, 10_000)] {
+        let mut file = plain().build();
+        file.resize(file.len() + extra, 1);
+        assert_eq!(check(&file, true).1.unreachable_bytes, counted);
+    }
+    let mut gap = plain();
+    gap.data_at(8192, 0x10_000, &pattern(3, 4096));
+    assert_eq!(check(&gap.build(), true).1.unreachable_bytes, 0x10_000 - 0x5000);
+}
+
+#[test]
+fn the_padding_of_the_l1_to_512_bytes_is_of_use() {
+    // As QEMU makes an overlay: the L1 at 56 and sectors of zeros from there on, and the next cluster behind those.
+    let mut overlay = ImageBuilder::new(4 * MIB).overlay_on(b"base.raw");
+    overlay.table_at(0, 1024).data(0, &pattern(1, 512));
+    assert_eq!(check(&overlay.build(), true).1.unreachable_bytes, 0);
+    let mut further = ImageBuilder::new(4 * MIB).overlay_on(b"base.raw");
+    further.table_at(0, 1536).data(0, &pattern(1, 512));
+    assert_eq!(check(&further.build(), true).1.unreachable_bytes, 512);
+}
+
+#[test]
+fn what_a_last_cluster_has_behind_the_end_of_the_disk_is_of_use() {
+    for size in [100, 513, 4095, 4097, 70_001] {
+        let mut builder = ImageBuilder::new(size).bits(16, 6);
+        builder.data(0, &pattern(1, size as usize));
+        let (found, summary) = check(&builder.build(), true);
+        assert_eq!((found, summary.unreachable_bytes), (vec![], 0));
+        assert_eq!(summary.data_bytes, size);
+    }
+}
+
+#[test]
+fn a_bitmap_that_is_too_small_is_refused() {
+    let file = plain().build();
+    let mut memory = [0; 4096];
+    let mut image = Image::open(&file[..], &mut memory).unwrap();
+    let needed = image.check_bitmap_len();
+    let mut bitmap = vec![0; needed - 1];
+    let options = CheckOptions::new().bitmap(&mut bitmap);
+    assert_eq!(image.check_with(options, |_| ()), Err(Error::MemoryTooSmall { needed }));
+}
+
+#[test]
+fn a_raw_disk_and_a_salvaged_stump_are_gone_through_at_once() {
+    let mut memory = [0; 512];
+    let raw = [0; 1000];
+    let mut image = Image::open_raw(&raw[..], &mut memory).unwrap();
+    assert_eq!(image.check(|_| panic!()).unwrap().data_bytes, 1000);
+    // An L1 of 2^42 words, of which the file has two.
+    let mut file = ImageBuilder::new(4 * MIB).build();
+    file[24..32].copy_from_slice(&(1_u64 << 62).to_be_bytes());
+    let options = qcow1::OpenOptions::new().salvage(true);
+    let mut image = options.open(&file[..], &mut memory).unwrap();
+    assert_eq!(image.check(|_| panic!()).unwrap().hole_bytes, 1 << 62);
+}
+
+#[test]
+fn each_block_of_a_table_is_read_once() {
+    let file = plain().build();
+    let mut memory = [0; 512];
+    let device = TestDevice::new(&file, 512);
+    let log = device.log.clone();
+    let mut image = Image::open(device, &mut memory).unwrap();
+    image.check(|_| panic!()).unwrap();
+    // The header, the L1 twice, for the one line of memory is another's in between, and two tables of eight blocks.
+    assert_eq!(log.requests(), 1 + 2 + 2 * 8);
+}
+
+#[test]
+fn what_is_clean_reads_without_corruption() {
+    let mut random = Random(77);
+    let mut clean = 0;
+    for round in 0..3000 {
+        let mut builder = ImageBuilder::new(200_000).bits(9, 6);
+        for _ in 0..6 {
+            let guest = random.below(390) * 512;
+            match random.below(3) {
+                0 => builder.data(guest, &pattern(1, 512)),
+                1 => builder.compressed(guest, &pattern(2, 512)),
+                _ => builder.l2_word(guest, 0),
+            };
+        }
+        let mut file = builder.build();
+        for _ in 0..random.below(3) {
+            let at = random.below(file.len() as u64) as usize;
+            // Not the disk's size, which may be beyond what one reads whole.
+            if !(24..32).contains(&at) {
+                file[at] ^= 1 << random.below(8);
+            }
+        }
+        let mut memory = vec![0; 100_000];
+        let Ok(mut image) = Image::open(&file[..], &mut memory) else {
+            continue;
+        };
+        let options = CheckOptions::new().inflate(true);
+        let is_clean = image.check_with(options, |_| ()).unwrap().findings == 0;
+        clean += u32::from(is_clean);
+        let mut disk = vec![0; image.size() as usize];
+        match image.read_at(0, &mut disk) {
+            Ok(()) | Err(Error::BackingRequired | Error::KeyRequired) => {}
+            Err(error) => assert!(!is_clean && matches!(error, Error::Corrupt(_)), "{round}: {error}"),
+        }
+    }
+    assert!(clean > 500, "{clean}");
+}

@@ -1,0 +1,207 @@
+//! Compressed clusters: what QEMU accepts and refuses, and that no read depends on an earlier one.
+
+use crate::common::{ImageBuilder, TestDevice, pattern};
+use miniz_oxide::deflate::compress_to_vec;
+use qcow1::{CorruptKind, Error, ExtentKind, Image};
+
+const SIZE: usize = 4096;
+
+/// An image whose first cluster is this stream, with a word that gives it `len` bytes.
+fn image(stream: &[u8], len: u64) -> Vec<u8> {
+    let mut image = ImageBuilder::new(1 << 20);
+    // The table before the stream, so that the stream can end the file.
+    image.table_at(0, 0x1000).stream_at(0, 0x2003, stream, len);
+    image.raw(0x2003 + SIZE as u64, &[0]);
+    image.build()
+}
+
+/// Reads the first cluster whole, and in two parts; the results must agree.
+fn read(file: &[u8]) -> Result<Vec<u8>, Error<core::convert::Infallible>> {
+    let read = |cuts: &[usize]| {
+        let mut memory = vec![0; 32_768];
+        let mut image = Image::open(file, &mut memory).unwrap();
+        let mut bytes = vec![0xcc; SIZE];
+        let mut done = 0;
+        for cut in cuts {
+            image.read_at(done as u64, &mut bytes[done..*cut])?;
+            done = *cut;
+        }
+        Ok(bytes)
+    };
+    let whole = read(&[SIZE]);
+    assert_eq!(read(&[1000, SIZE]), whole);
+    whole
+}
+
+fn refused(file: &[u8], said: &str) {
+    match read(file) {
+        Err(Error::Corrupt(corrupt)) => {
+            assert_eq!(corrupt.kind(), CorruptKind::CompressedCluster);
+            assert_eq!(corrupt.guest_offset(), Some(0));
+            assert_eq!(corrupt.host_offset(), Some(0x2003));
+            assert!(corrupt.to_string().contains(said), "{corrupt}");
+        }
+        other => panic!("{:?}", other.map(drop)),
+    }
+}
+
+#[test]
+fn a_stream_starts_and_ends_at_any_byte() {
+    let bytes = pattern(1, SIZE);
+    let stream = compress_to_vec(&bytes, 9);
+    for host in [49_152, 49_153, 49_153 + 511, 53_247] {
+        let mut builder = ImageBuilder::new(1 << 20);
+        builder.stream_at(8192, host, &stream, stream.len() as u64);
+        let file = builder.build();
+        for block in [1, 512, 4096] {
+            let mut memory = vec![0; 65_536];
+            let mut image = Image::open(TestDevice::new(&file, block), &mut memory).unwrap();
+            let mut read = vec![0; SIZE];
+            image.read_at(8192, &mut read).unwrap();
+            assert_eq!(read, bytes);
+            let kind = ExtentKind::Compressed {
+                host_offset: host,
+                stored_len: stream.len() as u32,
+            };
+            let extent = image.extent_at(8192 + 5, 1 << 20).unwrap();
+            assert_eq!((extent.start, extent.len, extent.kind), (8192 + 5, 4091, kind));
+        }
+    }
+}
+
+#[test]
+fn the_last_byte_of_a_stream_may_be_missing_once_the_cluster_is_full() {
+    let bytes = pattern(2, SIZE);
+    // An empty block that ends the stream can go; the cluster is full before it.
+    let mut stream = compress_to_vec(&bytes, 0);
+    assert_eq!(stream.pop(), bytes.last().copied());
+    refused(&image(&stream, stream.len() as u64), "ends");
+    let stream = compress_to_vec(&bytes, 6);
+    assert_eq!(read(&image(&stream, stream.len() as u64 - 1)).unwrap(), bytes);
+}
+
+#[test]
+fn garbage_after_the_end_is_of_no_account() {
+    let bytes = pattern(2, SIZE);
+    let mut stream = compress_to_vec(&bytes, 6);
+    stream.extend([0xa5; 100]);
+    assert_eq!(read(&image(&stream, stream.len() as u64)).unwrap(), bytes);
+}
+
+#[test]
+fn of_a_stream_that_gives_more_than_a_cluster_the_first_is_used() {
+    let bytes = pattern(2, 3 * SIZE);
+    let stream = compress_to_vec(&bytes, 6);
+    assert_eq!(read(&image(&stream, stream.len() as u64)).unwrap(), bytes[..SIZE]);
+}
+
+#[test]
+fn a_stream_that_gives_less_than_a_cluster_is_refused() {
+    for len in [0, 1, SIZE - 1] {
+        let stream = compress_to_vec(&pattern(2, len), 6);
+        refused(&image(&stream, stream.len() as u64), "cannot be inflated");
+    }
+}
+
+#[test]
+fn size_0_is_corrupt() {
+    let stream = compress_to_vec(&pattern(2, SIZE), 6);
+    refused(&image(&stream, 0), "size 0");
+}
+
+#[test]
+fn a_stream_that_reaches_past_the_end_is_corrupt_and_in_salvage_the_stream_decides() {
+    let bytes = pattern(2, SIZE);
+    let stream = compress_to_vec(&bytes, 6);
+    let len = stream.len() as u64;
+    let mut file = image(&stream, len + 40);
+    file.truncate(0x2003 + stream.len());
+    refused(&file, "past the end");
+    let salvage = |file: &[u8]| {
+        let mut memory = vec![0; 32_768];
+        let options = qcow1::OpenOptions::new().salvage(true);
+        let mut image = options.open(file, &mut memory).unwrap();
+        let mut bytes = vec![0xcc; SIZE];
+        image.read_at(0, &mut bytes).map(|()| bytes)
+    };
+    assert_eq!(salvage(&file).unwrap(), bytes);
+    // Zeros are a stored block of no bytes whose length contradicts itself.
+    file.truncate(0x2003);
+    assert!(matches!(salvage(&file), Err(Error::Corrupt(_))));
+}
+
+#[test]
+fn a_match_reaches_back_as_far_as_the_cluster_goes() {
+    // 6,000 bytes that do not repeat, and then the same again: a distance that QEMU's writer never uses.
+    let mut random = crate::common::Random(5);
+    let mut bytes = random.bytes(6000);
+    bytes.extend_from_within(..);
+    bytes.resize(65_536, 0);
+    let stream = compress_to_vec(&bytes, 9);
+    assert!(stream.len() < 8000);
+    let mut builder = ImageBuilder::new(1 << 20).bits(16, 9);
+    builder.stream_at(0, 100_000, &stream, stream.len() as u64);
+    let file = builder.build();
+    let mut memory = vec![0; 200_000];
+    let mut read = vec![0; 65_536];
+    Image::open(&file[..], &mut memory)
+        .unwrap()
+        .read_at(0, &mut read)
+        .unwrap();
+    assert!(read == bytes);
+}
+
+/// Good cluster A, corrupt B, and A with a word whose size is wrong.
+fn three_words() -> (Vec<u8>, Vec<u8>) {
+    let bytes = pattern(2, SIZE);
+    let stream = compress_to_vec(&bytes, 6);
+    let mut builder = ImageBuilder::new(1 << 20);
+    builder.stream_at(0, 0x3001, &stream, stream.len() as u64);
+    builder.stream_at(4096, 0x4001, &[0xff; 200], 200);
+    builder.stream_at(8192, 0x3001, &stream, 5);
+    builder.raw(0x5000, &[0]);
+    (builder.build(), bytes)
+}
+
+#[test]
+fn after_a_corrupt_cluster_the_good_one_before_it_is_still_right() {
+    let (file, bytes) = three_words();
+    for part in [SIZE, 100] {
+        let mut memory = vec![0; 32_768];
+        let mut image = Image::open(&file[..], &mut memory).unwrap();
+        let mut read = vec![0; part];
+        for _ in 0..3 {
+            image.read_at(0, &mut read).unwrap();
+            assert_eq!(read, bytes[..part]);
+            assert!(matches!(image.read_at(4096, &mut read), Err(Error::Corrupt(_))));
+        }
+    }
+}
+
+#[test]
+fn the_same_offset_with_a_wrong_size_fails_whatever_was_read_before() {
+    let (file, bytes) = three_words();
+    for part in [SIZE, 100] {
+        let mut memory = vec![0; 32_768];
+        let mut image = Image::open(&file[..], &mut memory).unwrap();
+        let mut read = vec![0; part];
+        for _ in 0..3 {
+            assert!(matches!(image.read_at(8192, &mut read), Err(Error::Corrupt(_))));
+            image.read_at(0, &mut read).unwrap();
+            assert_eq!(read, bytes[..part]);
+        }
+    }
+}
+
+#[test]
+fn the_last_cluster_of_a_disk_inflates_as_a_whole_and_is_cut() {
+    let mut builder = ImageBuilder::new(5000);
+    let bytes = pattern(3, SIZE);
+    builder.compressed(4096, &bytes);
+    let file = builder.build();
+    let mut memory = vec![0; 32_768];
+    let mut image = Image::open(&file[..], &mut memory).unwrap();
+    let mut read = vec![0; 5000];
+    image.read_at(0, &mut read).unwrap();
+    assert_eq!(read[4096..], bytes[..904]);
+}

@@ -1,0 +1,190 @@
+//! Table words that are wrong, and files that are cut: an error that names the place, or in salvage zeros.
+
+use crate::common::{ImageBuilder, pattern};
+use qcow1::{CorruptKind, Error, Image, OpenOptions};
+
+const SPAN: u64 = 2 << 20;
+
+/// Reads one byte, strictly.
+fn read(file: &[u8], offset: u64) -> Result<u8, Error<core::convert::Infallible>> {
+    let mut memory = vec![0; 65_536];
+    let mut byte = [0xcc];
+    Image::open(file, &mut memory).unwrap().read_at(offset, &mut byte)?;
+    Ok(byte[0])
+}
+
+/// Reads a whole disk in salvage.
+fn salvage(file: &[u8]) -> Vec<u8> {
+    let mut memory = vec![0; 65_536];
+    let options = OpenOptions::new().salvage(true);
+    let mut image = options.open(file, &mut memory).unwrap();
+    let mut bytes = vec![0xcc; image.size() as usize];
+    image.read_at(0, &mut bytes).unwrap();
+    bytes
+}
+
+/// That reading a byte finds this kind of corruption, with these guest and host offsets.
+fn corrupt(file: &[u8], offset: u64, kind: CorruptKind, guest: u64, host: u64) {
+    match read(file, offset) {
+        Err(Error::Corrupt(corrupt)) => {
+            assert_eq!(corrupt.kind(), kind, "{corrupt}");
+            assert_eq!(corrupt.guest_offset(), Some(guest), "{corrupt}");
+            assert_eq!(corrupt.host_offset(), Some(host), "{corrupt}");
+            let said = corrupt.to_string();
+            assert!(said.contains(&format!("{guest:#x}")), "{said}");
+            assert!(said.contains(&format!("{host:#x}")), "{said}");
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn bit_63_of_an_l1_word_is_corrupt() {
+    let mut image = ImageBuilder::new(2 * SPAN);
+    image.data(0, &pattern(1, 4096));
+    image.l1_word(1, 1 << 63 | 0x2000);
+    corrupt(&image.build(), SPAN + 5000, CorruptKind::L1Table, SPAN, 0x2000);
+    assert_eq!(read(&image.build(), 0).unwrap(), pattern(1, 1)[0]);
+}
+
+#[test]
+fn an_l2_table_that_reaches_past_the_end_is_corrupt_even_where_the_word_lies_inside() {
+    let mut image = ImageBuilder::new(SPAN);
+    image.data(0, &pattern(1, 4096));
+    let file = image.build();
+    let host = file.len() as u64 - 4095;
+    image.l1_word(0, host);
+    corrupt(&image.build(), 0, CorruptKind::L2Table, 0, host);
+    image.l1_word(0, u64::MAX >> 1);
+    corrupt(&image.build(), 0, CorruptKind::L2Table, 0, u64::MAX >> 1);
+}
+
+#[test]
+fn a_cluster_off_the_sectors_is_corrupt_and_one_off_the_clusters_is_not() {
+    let mut image = ImageBuilder::new(SPAN);
+    image.data_at(8192, 32_768 + 512, &pattern(2, 4096));
+    assert_eq!(read(&image.build(), 8192).unwrap(), pattern(2, 1)[0]);
+    for host in [32_769, 32_768 + 256, 1] {
+        image.l2_word(8192, host);
+        corrupt(&image.build(), 9000, CorruptKind::Cluster, 8192, host);
+    }
+}
+
+#[test]
+fn a_cluster_past_the_end_is_corrupt_where_any_of_it_lies_inside_the_disk() {
+    // A disk that ends 100 bytes into its last cluster needs no more of it than that.
+    let size = 8192 + 100;
+    let mut image = ImageBuilder::new(size);
+    let bytes = pattern(4, size as usize);
+    image.data(0, &bytes);
+    let file = image.build();
+    let last = file.len() - 4096;
+    let mut memory = [0; 1024];
+    let cut = &file[..last + 100];
+    let mut whole = vec![0; size as usize];
+    Image::open(cut, &mut memory).unwrap().read_at(0, &mut whole).unwrap();
+    assert_eq!(whole, bytes);
+    corrupt(&file[..last + 99], 8192, CorruptKind::Cluster, 8192, last as u64);
+    // The whole of the part inside the disk is judged, not only what is asked for.
+    corrupt(&file[..last + 1], 8192, CorruptKind::Cluster, 8192, last as u64);
+}
+
+#[test]
+fn a_good_cluster_before_a_bad_one_is_read_and_the_bad_one_is_named() {
+    let mut image = ImageBuilder::new(SPAN);
+    image.data(0, &pattern(4, 8192));
+    image.l2_word(8192, 1 << 40);
+    let file = image.build();
+    let mut memory = [0; 1024];
+    let mut image = Image::open(&file[..], &mut memory).unwrap();
+    let mut bytes = vec![0; 16_384];
+    let Err(Error::Corrupt(corrupt)) = image.read_at(0, &mut bytes) else {
+        panic!("read");
+    };
+    assert_eq!(corrupt.guest_offset(), Some(8192));
+    image.read_at(0, &mut bytes[..8192]).unwrap();
+    assert_eq!(bytes[..8192], pattern(4, 8192));
+}
+
+#[test]
+fn in_salvage_everything_past_the_end_reads_as_zeros() {
+    let size = 3 * SPAN as usize - 7;
+    let bytes = pattern(9, size);
+    let mut image = ImageBuilder::new(size as u64);
+    image.data(0, &bytes);
+    let file = image.build();
+    // Where each cluster of the disk lies is known from how the builder lays them out: found by its contents.
+    for cut in [
+        64,
+        100,
+        4095,
+        5000,
+        9000,
+        9001,
+        100_000,
+        SPAN as usize,
+        file.len() - 100,
+        file.len(),
+    ] {
+        let salvaged = salvage(&file[..cut]);
+        let oracle = crate::common::Oracle::open(
+            &file[..cut],
+            crate::common::Rules {
+                salvage: true,
+                no_xen: false,
+            },
+        );
+        let right = crate::common::oracle::read(&[crate::common::Layer::Qcow(oracle.unwrap())], 0, size).unwrap();
+        assert!(salvaged == right, "cut at {cut}");
+        let lost = salvaged.iter().zip(&bytes).filter(|(a, b)| a != b).count();
+        assert_eq!(lost == 0, cut == file.len(), "cut at {cut}, {lost} bytes lost");
+        assert!(lost <= size, "cut at {cut}");
+    }
+}
+
+#[test]
+fn salvage_opens_a_file_that_ends_before_its_l1() {
+    let file = ImageBuilder::new(1 << 40).build();
+    let mut memory = [0; 512];
+    let cut = &file[..48];
+    assert!(Image::open(cut, &mut memory).is_err());
+    let mut image = OpenOptions::new().salvage(true).open(cut, &mut memory).unwrap();
+    let mut bytes = [0xcc; 100];
+    image.read_at(1 << 39, &mut bytes).unwrap();
+    assert_eq!(bytes, [0; 100]);
+    // One step, not one for each of the entries that are not there.
+    assert_eq!(image.extents().count(), 1);
+}
+
+#[test]
+fn salvage_changes_nothing_else() {
+    let mut image = ImageBuilder::new(SPAN);
+    image.l2_word(0, 4097);
+    let file = image.build();
+    let mut memory = [0; 1024];
+    let mut image = OpenOptions::new().salvage(true).open(&file[..], &mut memory).unwrap();
+    assert!(matches!(image.read_at(0, &mut [0]), Err(Error::Corrupt(_))));
+}
+
+#[test]
+fn salvage_of_an_encrypted_image_gives_zeros_for_sectors_that_are_cut() {
+    let key = *b"0123456789abcdef";
+    let mut image = ImageBuilder::new(8192).encrypted(key);
+    let bytes = pattern(3, 8192);
+    image.data(0, &bytes);
+    let file = image.build();
+    for block in [1, 512, 4096] {
+        for kept in [0, 1, 511, 512, 513, 3000, 4096] {
+            let cut = &file[..file.len() - 4096 + kept];
+            let mut memory = [0; 4096];
+            let device = crate::common::TestDevice::new(cut, block);
+            let mut image = OpenOptions::new().salvage(true).open(device, &mut memory).unwrap();
+            image.set_key(&qcow1::Key::from_bytes(key));
+            let mut read = vec![0xcc; 8192];
+            image.read_at(0, &mut read).unwrap();
+            let left = 4096 + kept / 512 * 512;
+            assert_eq!(read[..left], bytes[..left]);
+            assert!(read[left..].iter().all(|byte| *byte == 0));
+        }
+    }
+}

@@ -1,0 +1,23 @@
+//! `defmt::Format` of what is public: that it is there, and that it writes what a host can tell apart.
+
+use qcow1::{
+    BlockSize, CheckSummary, ClusterBits, Corrupt, CorruptKind, Counts, DiskError, Error, Extent, ExtentKind,
+    FaultInjectorError, Finding, FromIoError, Header, L2Bits, MemoryNeeds, OpenError, OpenOptions, Probe, PushError,
+    PushReason, ReadRequest, StorageError, Unsupported, XenL1,
+};
+
+fn has_format<T: defmt::Format>() {}
+
+#[test]
+fn what_is_public_and_printed_has_it() {
+    has_format::<Error<embedded_io::ErrorKind>>();
+    has_format::<(Corrupt, CorruptKind, Unsupported)>();
+    has_format::<(Extent, ExtentKind, Finding, CheckSummary)>();
+    has_format::<(BlockSize, ClusterBits, L2Bits)>();
+    has_format::<(Header, Probe, MemoryNeeds)>();
+    // What these hold beside a reason needs none.
+    has_format::<(OpenError<std::fs::File, ()>, PushError<std::fs::File>, PushReason)>();
+    has_format::<(OpenOptions, XenL1)>();
+    has_format::<(Counts, ReadRequest)>();
+    has_format::<(FromIoError<()>, FaultInjectorError<()>, StorageError<()>, DiskError<()>)>();
+}

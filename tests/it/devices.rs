@@ -1,0 +1,131 @@
+//! What can hold an image, and that it makes no difference.
+
+use std::io::Write;
+
+use crate::common::{ImageBuilder, TestDevice, pattern};
+use qcow1::{BlockRead, BlockSize, Blocks, Chain, FromIo, Image};
+
+fn image() -> (Vec<u8>, Vec<u8>) {
+    let mut builder = ImageBuilder::new(30_000).bits(9, 6).l1_at(53);
+    let bytes = pattern(1, 30_000);
+    builder.data(0, &bytes);
+    let mut file = builder.build();
+    // It ends in the middle of a sector.
+    file.truncate(file.len() - 150);
+    (file, bytes)
+}
+
+fn read<D: BlockRead>(device: D) -> Vec<u8> {
+    let mut memory = vec![0; 70_000];
+    let mut image = Image::open(device, &mut memory).unwrap();
+    let mut bytes = vec![0xcc; image.size() as usize];
+    image.read_at(0, &mut bytes).unwrap();
+    bytes
+}
+
+/// A slice with a position, as a driver that streams.
+struct Stream<'a> {
+    bytes: &'a [u8],
+    position: u64,
+}
+
+impl embedded_io::ErrorType for Stream<'_> {
+    type Error = crate::common::Broken;
+}
+
+impl embedded_io::Read for Stream<'_> {
+    fn read(&mut self, buf: &mut [u8]) -> Result<usize, crate::common::Broken> {
+        // Short reads, as streams give.
+        let rest = &self.bytes[(self.position as usize).min(self.bytes.len())..];
+        let len = rest.len().min(buf.len()).min(100);
+        buf[..len].copy_from_slice(&rest[..len]);
+        self.position += len as u64;
+        Ok(len)
+    }
+}
+
+impl embedded_io::Seek for Stream<'_> {
+    fn seek(&mut self, pos: embedded_io::SeekFrom) -> Result<u64, crate::common::Broken> {
+        self.position = match pos {
+            embedded_io::SeekFrom::Start(offset) => offset,
+            embedded_io::SeekFrom::End(offset) => (self.bytes.len() as u64).checked_add_signed(offset).unwrap(),
+            embedded_io::SeekFrom::Current(offset) => self.position.checked_add_signed(offset).unwrap(),
+        };
+        Ok(self.position)
+    }
+}
+
+#[test]
+fn a_slice_a_stream_and_a_file_read_alike() {
+    let (file, bytes) = image();
+    assert!(read(&file[..]) == bytes);
+    assert!(
+        read(FromIo(Stream {
+            bytes: &file,
+            position: 9
+        })) == bytes
+    );
+    let mut on_disk = tempfile::tempfile().unwrap();
+    on_disk.write_all(&file).unwrap();
+    assert!(read(on_disk) == bytes);
+}
+
+#[test]
+fn any_device_can_be_given_blocks() {
+    let (file, bytes) = image();
+    for shift in 0..=16 {
+        let block_size = BlockSize::new(1 << shift).unwrap();
+        assert!(read(Blocks::new(&file[..], block_size)) == bytes);
+        assert!(read(Blocks::new(TestDevice::new(&file, 512), block_size)) == bytes);
+    }
+}
+
+#[test]
+fn a_device_can_be_lent_and_be_of_an_unknown_type() {
+    let (file, bytes) = image();
+    let mut device = TestDevice::new(&file, 512);
+    assert!(read(&mut device) == bytes);
+    let unknown: &mut dyn BlockRead<Error = crate::common::Broken> = &mut device;
+    assert!(read(unknown) == bytes);
+}
+
+#[test]
+fn a_chain_of_different_devices_is_one_of_unknown_types() {
+    let (file, bytes) = image();
+    let mut overlay = ImageBuilder::new(30_000).overlay_on(b"base");
+    overlay.data(0, &[7; 512]);
+    let overlay = overlay.build();
+    let mut slice = Blocks::new(&overlay[..], BlockSize::B512);
+    let mut slice2 = &file[..];
+    let (mut m1, mut m2) = ([0; 1024], [0; 1024]);
+    let devices: [&mut dyn BlockRead<Error = core::convert::Infallible>; 2] = [&mut slice, &mut slice2];
+    let mut chain: Chain<'_, _, 2> = Chain::new();
+    for (device, memory) in devices.into_iter().zip([&mut m1, &mut m2]) {
+        chain.push(Image::open(device, memory).unwrap()).unwrap();
+    }
+    let mut read = vec![0; 30_000];
+    chain.read_at(0, &mut read).unwrap();
+    assert!(read[..512] == [7; 512] && read[512..] == bytes[512..]);
+}
+
+#[test]
+fn block_sizes_are_powers_of_two_up_to_64_kib() {
+    for bytes in 0..=70_000 {
+        let legal = bytes <= 65_536 && u32::is_power_of_two(bytes);
+        assert_eq!(BlockSize::new(bytes).map(BlockSize::bytes), legal.then_some(bytes));
+    }
+    for bytes in [1 << 17, 1 << 31, u32::MAX] {
+        assert_eq!(BlockSize::new(bytes), None);
+    }
+    assert_eq!(BlockSize::B4096.to_string(), "4096 bytes");
+}
+
+#[test]
+fn a_directory_is_no_device() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut memory = [0; 512];
+    let Ok(handle) = std::fs::File::open(folder.path()) else {
+        return;
+    };
+    assert!(Image::open(handle, &mut memory).is_err());
+}

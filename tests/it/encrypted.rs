@@ -1,0 +1,183 @@
+//! Encrypted clusters, against vectors made by `openssl` and images encrypted by the tests' own plain code.
+
+use crate::common::{ImageBuilder, TestDevice, pattern};
+use qcow1::{AesCipher, Chain, Error, Image, Key, SectorCipher};
+
+const KEY: [u8; 16] = *b"0123456789abcdef";
+const SIZE: usize = 40_000;
+
+/// Runs of clusters with holes between, and a compressed one.
+fn image() -> (Vec<u8>, Vec<u8>) {
+    let mut builder = ImageBuilder::new(SIZE as u64).bits(11, 6).l1_at(57).encrypted(KEY);
+    let mut guest = vec![0; SIZE];
+    for (at, len) in [(2048, 10_240), (16_384, 2048), (20_480, 19_520)] {
+        let bytes = pattern(at as u8 ^ 3, len);
+        builder.data(at as u64, &bytes);
+        guest[at..at + len].copy_from_slice(&bytes);
+    }
+    let bytes = pattern(99, 2048);
+    builder.compressed(18_432, &bytes);
+    guest[18_432..20_480].copy_from_slice(&bytes);
+    (builder.build(), guest)
+}
+
+#[test]
+fn a_sector_decrypts_as_openssl_encrypted_it() {
+    // 512 bytes, 0 to 255 twice, through:
+    // openssl enc -aes-128-cbc -nopad -K 6b657900000000000000000000000000 -iv 07000000000000000000000000000000
+    let cipher = AesCipher::new(&Key::from_passphrase(b"key"));
+    let mut sector = *include_bytes!("../data/openssl-sector-7.bin");
+    cipher.decrypt(7, &mut sector);
+    let plain: Vec<u8> = (0..512).map(|i| i as u8).collect();
+    assert_eq!(sector[..], plain[..]);
+}
+
+#[test]
+fn any_offset_and_length_around_sectors_and_clusters_reads_right() {
+    let (file, guest) = image();
+    for (block, memory) in [
+        (1, 512),
+        (1, 65_536),
+        (512, 512),
+        (512, 65_536),
+        (4096, 4096),
+        (4096, 65_536),
+    ] {
+        let mut memory = vec![0; memory];
+        let compressed_reads = memory.len() > 20_000;
+        let mut image = Image::open(TestDevice::new(&file, block), &mut memory).unwrap();
+        image.set_key(&Key::from_bytes(KEY));
+        for near in [2048, 2560, 4096, 12_288, 16_384, 20_480, 20_992, 39_936] {
+            for offset in near - 2..=near + 2 {
+                for len in [0, 1, 2, 510, 511, 512, 513, 514, 1024, 2048, 4099, 9000] {
+                    let end = offset + len;
+                    let crosses_compressed = offset < 20_480 && end > 18_432;
+                    if end > SIZE || crosses_compressed && !compressed_reads {
+                        continue;
+                    }
+                    let mut bytes = vec![0xcc; len];
+                    image.read_at(offset as u64, &mut bytes).unwrap();
+                    assert!(
+                        bytes == guest[offset..end],
+                        "{len} bytes at {offset}, blocks of {block}"
+                    );
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn adjacent_encrypted_clusters_are_one_request() {
+    let (file, guest) = image();
+    let mut memory = vec![0; 65_536];
+    let device = TestDevice::new(&file, 512);
+    let log = device.log.clone();
+    let mut image = Image::open(device, &mut memory).unwrap();
+    image.set_key(&Key::from_bytes(KEY));
+    let mut bytes = vec![0; 10_240];
+    image.read_at(2048, &mut bytes[..512]).unwrap();
+    let before = log.requests();
+    image.read_at(2048, &mut bytes).unwrap();
+    assert_eq!(log.requests() - before, 1);
+    assert!(bytes == guest[2048..12_288]);
+}
+
+#[test]
+fn without_a_key_what_is_encrypted_is_refused_and_all_else_reads() {
+    let (file, guest) = image();
+    let mut memory = vec![0; 65_536];
+    let mut image = Image::open(&file[..], &mut memory).unwrap();
+    let mut bytes = vec![0xcc; 2048];
+    for offset in [1, 2048, 3000, 12_287, 37_000] {
+        assert_eq!(image.read_at(offset, &mut bytes).unwrap_err(), Error::KeyRequired);
+        assert!(
+            !file
+                .windows(16)
+                .any(|part| part == &bytes[..16] && part != [0; 16] && part != [0xcc; 16])
+        );
+    }
+    for offset in [0, 12_288, 18_432] {
+        image.read_at(offset, &mut bytes).unwrap();
+        assert!(bytes == guest[offset as usize..][..2048]);
+    }
+}
+
+#[test]
+fn a_wrong_key_reads_garbage_without_an_error() {
+    let (file, guest) = image();
+    let mut memory = vec![0; 65_536];
+    let mut image = Image::open(&file[..], &mut memory).unwrap();
+    image.set_key(&Key::from_passphrase(b"wrong"));
+    let mut bytes = vec![0; SIZE];
+    image.read_at(0, &mut bytes).unwrap();
+    assert!(bytes != guest);
+    image.set_key(&Key::from_passphrase(&KEY));
+    image.read_at(0, &mut bytes).unwrap();
+    assert!(bytes == guest);
+}
+
+#[test]
+fn a_passphrase_is_cut_at_16_bytes_and_padded_with_zeros() {
+    assert_eq!(Key::from_passphrase(b"0123456789abcdefMORE"), Key::from_bytes(KEY));
+    assert_eq!(Key::from_passphrase(b""), Key::from_bytes([0; 16]));
+    assert_eq!(format!("{:?}", Key::from_bytes(KEY)), "Key { .. }");
+}
+
+#[test]
+fn each_image_of_a_chain_has_its_own_key() {
+    let lower_key = *b"the lower image.";
+    let base_bytes = pattern(1, 8192);
+    let mut encrypted_base = ImageBuilder::new(8192).encrypted(lower_key);
+    encrypted_base.data(0, &base_bytes);
+    let mut plain_base = ImageBuilder::new(8192);
+    plain_base.data(0, &base_bytes);
+    let mut encrypted_top = ImageBuilder::new(8192).encrypted(KEY).overlay_on(b"base");
+    encrypted_top.data(1024, &[0xaa; 512]);
+    let mut plain_top = ImageBuilder::new(8192).overlay_on(b"base");
+    plain_top.data(1024, &[0xaa; 512]);
+    let mut right = base_bytes;
+    right[1024..1536].fill(0xaa);
+    for (top, base) in [
+        (&encrypted_top, &plain_base),
+        (&plain_top, &encrypted_base),
+        (&encrypted_top, &encrypted_base),
+    ] {
+        let (top, base) = (top.build(), base.build());
+        let (mut m1, mut m2) = ([0; 1024], [0; 1024]);
+        let mut chain: Chain<'_, &[u8], 2> = Chain::new();
+        let mut image = Image::open(&top[..], &mut m1).unwrap();
+        image.set_key(&Key::from_bytes(KEY));
+        chain.push(image).unwrap();
+        let mut image = Image::open(&base[..], &mut m2).unwrap();
+        image.set_key(&Key::from_bytes(lower_key));
+        chain.push(image).unwrap();
+        let mut bytes = vec![0; 8192];
+        chain.read_at(0, &mut bytes).unwrap();
+        assert!(bytes == right);
+        let mut ragged = vec![0; 1001];
+        chain.read_at(777, &mut ragged).unwrap();
+        assert!(ragged == right[777..1778]);
+    }
+}
+
+#[test]
+fn an_engine_of_the_boards_takes_the_ciphers_place() {
+    struct Engine(AesCipher);
+
+    impl SectorCipher for Engine {
+        fn decrypt(&self, first_sector: u64, sectors: &mut [u8]) {
+            assert_eq!(sectors.len() % 512, 0);
+            self.0.decrypt(first_sector, sectors);
+        }
+    }
+
+    let engine = Engine(AesCipher::new(&Key::from_bytes(KEY)));
+    let (file, guest) = image();
+    let mut memory = vec![0; 65_536];
+    let mut image = Image::open(&file[..], &mut memory).unwrap();
+    image.set_cipher(&engine);
+    let mut bytes = vec![0; SIZE];
+    image.read_at(0, &mut bytes).unwrap();
+    assert!(bytes == guest);
+}

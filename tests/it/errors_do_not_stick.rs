@@ -1,0 +1,145 @@
+//! Whatever request fails, the read says so, and the next one gives the right bytes.
+
+use crate::common::{Broken, ImageBuilder, Random, TestDevice, pattern};
+use qcow1::{Chain, Error, GuestRead, Image};
+
+const SIZE: usize = 96 << 10;
+const KEY: [u8; 16] = *b"a key of the tes";
+
+/// A base with plain and compressed clusters, below an overlay with some of its own.
+fn chain() -> ([Vec<u8>; 2], Vec<u8>) {
+    let mut guest = vec![0; SIZE];
+    let mut base = ImageBuilder::new(SIZE as u64).bits(10, 6).l1_at(51).tables_off_by(5);
+    let bytes = pattern(9, 40_000);
+    base.data(0, &bytes);
+    guest[..40_000].copy_from_slice(&bytes);
+    for cluster in 50..55 {
+        let bytes = pattern(cluster as u8, 1024);
+        base.compressed(cluster as u64 * 1024, &bytes);
+        guest[cluster * 1024..][..1024].copy_from_slice(&bytes);
+    }
+    let mut top = ImageBuilder::new(SIZE as u64).encrypted(KEY).overlay_on(b"base");
+    let bytes = pattern(77, 512);
+    for at in [0, 8 << 10, 52 << 10, 52 << 10 | 512, 90 << 10] {
+        top.data(at as u64, &bytes);
+        guest[at..at + 512].copy_from_slice(&bytes);
+    }
+    ([top.build(), base.build()], guest)
+}
+
+/// The images of a chain, opened with `memory` bytes each, and what counts their requests.
+fn open<'m>(
+    files: &'m [Vec<u8>; 2],
+    memories: &'m mut [Vec<u8>; 2],
+    block_size: u32,
+) -> (Chain<'m, TestDevice<'m>, 2>, Vec<crate::common::Log>) {
+    let mut chain = Chain::new();
+    let mut logs = Vec::new();
+    for (file, memory) in files.iter().zip(memories) {
+        let device = TestDevice::new(file, block_size);
+        logs.push(device.log.clone());
+        let mut image = Image::open(device, memory).unwrap();
+        image.set_key(&qcow1::Key::from_bytes(KEY));
+        chain.push(image).unwrap();
+    }
+    (chain, logs)
+}
+
+#[test]
+fn a_read_after_a_failed_one_gives_the_right_bytes() {
+    let (files, guest) = chain();
+    for (block, memory) in [(1, 20_000), (512, 20_000), (512, 200_000), (4096, 40_000)] {
+        for (offset, len) in [(0, SIZE), (7000, 1000), (50 * 1024 + 1, 3000), (52 << 10, 512)] {
+            for level in 0..2 {
+                for k in 0.. {
+                    let mut memories = [vec![0; memory], vec![0; memory]];
+                    let (mut chain, logs) = open(&files, &mut memories, block);
+                    let mut bytes = vec![0; len];
+                    logs[level].fail_after(k);
+                    let result = chain.read_at(offset as u64, &mut bytes);
+                    if logs[level].cancel_failure() {
+                        // Fewer requests than k: all have had their turn.
+                        result.unwrap();
+                        assert!(bytes == guest[offset..offset + len]);
+                        break;
+                    }
+                    assert_eq!(result.unwrap_err(), Error::Io(Broken));
+                    bytes.fill(0xcc);
+                    chain.read_at(offset as u64, &mut bytes).unwrap();
+                    assert!(
+                        bytes == guest[offset..offset + len],
+                        "request {k} of level {level} failed"
+                    );
+                    let mut all = vec![0; SIZE];
+                    chain.read_at(0, &mut all).unwrap();
+                    assert!(all == guest, "request {k} of level {level} failed");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn opening_after_a_failed_opening_works_with_the_device_that_came_back() {
+    let (files, guest) = chain();
+    let mut memory = vec![0; 20_000];
+    let device = TestDevice::new(&files[1], 512);
+    device.log.fail_after(0);
+    let (device, error) = Image::open(device, &mut memory).unwrap_err().into_parts();
+    assert_eq!(error, Error::Io(Broken));
+    let mut image = Image::open(device, &mut memory).unwrap();
+    let mut bytes = [0; 512];
+    image.read_at(1024, &mut bytes).unwrap();
+    assert_eq!(bytes, guest[1024..1536]);
+}
+
+#[test]
+fn any_sequence_of_reads_with_failures_among_them_reads_as_a_fresh_image_would() {
+    let (files, guest) = chain();
+    arbtest::arbtest(|u| {
+        let block = 1 << u.int_in_range(0..=12)?;
+        let memory = u.int_in_range(24_000..=80_000)?;
+        let mut random = Random(u.arbitrary::<u64>()? | 1);
+        let mut memories = [vec![0; memory], vec![0; memory]];
+        let (mut chain, logs) = open(&files, &mut memories, block);
+        for _ in 0..40 {
+            let offset = random.below(SIZE as u64) as usize;
+            let len = random.below((SIZE - offset) as u64 + 1) as usize;
+            let failing = &logs[random.below(2) as usize];
+            if random.below(2) == 0 {
+                failing.fail_after(random.below(6));
+            }
+            let mut bytes = vec![0xcc; len];
+            match chain.read_at(offset as u64, &mut bytes) {
+                Ok(()) => assert!(bytes == guest[offset..offset + len]),
+                Err(error) => assert_eq!(error, Error::Io(Broken)),
+            }
+            failing.cancel_failure();
+        }
+        Ok(())
+    });
+}
+
+#[test]
+fn extents_and_names_come_right_after_a_failure() {
+    let (files, _) = chain();
+    let mut memories = [vec![0; 512], vec![0; 512]];
+    let (mut chain, logs) = open(&files, &mut memories, 512);
+    let top = &mut chain.images_mut()[0];
+    let right: Vec<_> = top.extents().collect::<Result<_, _>>().unwrap();
+    let mut name = [0; 1023];
+    for k in 0.. {
+        logs[0].fail_after(k);
+        let result: Result<Vec<_>, _> = top.extents().collect();
+        if logs[0].cancel_failure() {
+            break;
+        }
+        assert_eq!(result.unwrap_err(), Error::Io(Broken));
+        let again: Vec<_> = top.extents().collect::<Result<_, _>>().unwrap();
+        assert_eq!(again, right);
+    }
+    logs[0].fail_after(0);
+    assert_eq!(top.backing_name(&mut name).unwrap_err(), Error::Io(Broken));
+    assert_eq!(top.backing_name(&mut name).unwrap(), Some(b"base".as_slice()));
+    assert_eq!(GuestRead::size(top), SIZE as u64);
+}

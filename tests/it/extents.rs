@@ -1,0 +1,128 @@
+//! How a disk is stored, run by run.
+
+use crate::common::{ImageBuilder, Random, oracle::Cluster, pattern};
+use qcow1::{Error, Extent, ExtentKind, Image};
+
+/// The runs of a disk, with those joined that a call gave out short.
+fn runs(image: &mut Image<'_, &[u8]>) -> Vec<Extent> {
+    let mut runs: Vec<Extent> = Vec::new();
+    for extent in image.extents() {
+        let extent = extent.unwrap();
+        assert_ne!(extent.len, 0);
+        assert_eq!(extent.start, runs.last().map_or(0, Extent::end));
+        if !runs.last_mut().is_some_and(|last| last.join(&extent)) {
+            runs.push(extent);
+        }
+    }
+    runs
+}
+
+/// The same, cluster by cluster, by the oracle.
+fn plain_runs(file: &[u8]) -> Vec<Extent> {
+    let oracle = crate::common::Oracle::open(file, crate::common::Rules::default()).unwrap();
+    let mut runs: Vec<Extent> = Vec::new();
+    for start in (0..oracle.size).step_by(oracle.cluster_size() as usize) {
+        let kind = match oracle.cluster(start).unwrap() {
+            Cluster::Hole if oracle.names_backing => ExtentKind::Backing,
+            Cluster::Hole => ExtentKind::Zero,
+            Cluster::Data(host_offset) => ExtentKind::Data { host_offset },
+            Cluster::Compressed(host_offset, len) => ExtentKind::Compressed {
+                host_offset,
+                stored_len: len as u32,
+            },
+        };
+        let len = oracle.cluster_size().min(oracle.size - start);
+        let next = Extent { start, len, kind };
+        match runs.last_mut() {
+            Some(Extent {
+                start: from,
+                len: run,
+                kind: ExtentKind::Data { host_offset: a },
+            }) if matches!(kind, ExtentKind::Data { host_offset: b } if *a + *run == b && *from + *run == start) => {
+                *run += len;
+            }
+            Some(last) if last.kind == kind && matches!(kind, ExtentKind::Zero | ExtentKind::Backing) => {
+                last.len += len
+            }
+            _ => runs.push(next),
+        }
+    }
+    runs
+}
+
+#[test]
+fn the_runs_of_random_disks_are_those_that_a_plain_reader_finds() {
+    let mut random = Random(77);
+    for round in 0..200 {
+        let mut builder = ImageBuilder::new(2 + random.below(3 << 20)).bits(9 + random.below(5) as u8, 6);
+        if round % 3 == 0 {
+            builder = builder.backing_at(48, b"b").l1_at(49);
+        }
+        let size = builder.cluster_size();
+        let clusters = random.below(40);
+        for _ in 0..clusters {
+            let at = random.below((3 << 20) / size / 4) * size;
+            if random.below(4) == 0 {
+                builder.compressed(at, &pattern(1, size as usize));
+            } else {
+                let len = size * (1 + random.below(5));
+                builder.data(at, &pattern(2, len as usize));
+            }
+        }
+        let file = builder.build();
+        let Ok(_) = crate::common::Oracle::open(&file, crate::common::Rules::default()) else {
+            continue;
+        };
+        let mut memory = vec![0; 512 + random.below(20_000) as usize];
+        let mut image = Image::open(&file[..], &mut memory).unwrap();
+        assert_eq!(runs(&mut image), plain_runs(&file));
+    }
+}
+
+#[test]
+fn an_extent_starts_where_it_is_asked_for_and_is_as_long_as_it_may_be() {
+    let mut builder = ImageBuilder::new(1 << 20);
+    builder.data(8192, &pattern(1, 16_384));
+    let file = builder.build();
+    let mut memory = [0; 2048];
+    let mut image = Image::open(&file[..], &mut memory).unwrap();
+    let ExtentKind::Data { host_offset } = image.extent_at(8192, u64::MAX).unwrap().kind else {
+        panic!("no data");
+    };
+    for (offset, max_len, len) in [
+        (8192, u64::MAX, 16_384),
+        (10_000, u64::MAX, 14_576),
+        (10_000, 7, 7),
+        (24_575, 9, 1),
+    ] {
+        let kind = ExtentKind::Data {
+            host_offset: host_offset + offset - 8192,
+        };
+        assert_eq!(
+            image.extent_at(offset, max_len).unwrap(),
+            Extent {
+                start: offset,
+                len,
+                kind
+            }
+        );
+    }
+    for (offset, max_len) in [(1 << 20, 1), (u64::MAX, u64::MAX), (0, 0)] {
+        assert_eq!(image.extent_at(offset, max_len).unwrap_err(), Error::OutOfRange);
+    }
+}
+
+#[test]
+fn the_iterator_ends_behind_an_error() {
+    let mut builder = ImageBuilder::new(1 << 20);
+    builder.l2_word(8192, 3);
+    let file = builder.build();
+    let mut memory = [0; 2048];
+    let mut image = Image::open(&file[..], &mut memory).unwrap();
+    let mut extents = image.extents();
+    assert_eq!(extents.next().unwrap().unwrap().len, 8192);
+    assert!(matches!(extents.next(), Some(Err(Error::Corrupt(_)))));
+    assert!(extents.next().is_none());
+    // The caller goes on where it likes.
+    assert_eq!(image.extent_at(12_288, 1 << 20).unwrap().kind, ExtentKind::Zero);
+}

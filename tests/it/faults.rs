@@ -1,0 +1,176 @@
+//! Each request of a device fails once, in every way that devices fail, and the next read gives the right bytes.
+
+use std::cell::Cell;
+use std::path::Path;
+use std::rc::Rc;
+
+use crate::common::{Broken, ImageBuilder, Random, pattern};
+use qcow1::{BlockRead, BlockSize, Blocks, Error, Image, Key, OpenOptions};
+
+#[derive(Clone, Copy, PartialEq, Debug)]
+enum Failure {
+    /// An error, with the buffer full of something.
+    Whole,
+    /// An error, behind which half of the buffer is right.
+    Short,
+    /// No error, and a buffer of ones: where that is a table or a stream, it can't be right.
+    Garbage,
+}
+
+/// A device over bytes one request of which fails.
+struct Failing<'a> {
+    device: Blocks<&'a [u8]>,
+    failure: Failure,
+    /// The requests that still go well before the one that does not.
+    before: Rc<Cell<Option<u64>>>,
+}
+
+impl BlockRead for Failing<'_> {
+    type Error = Broken;
+
+    fn block_size(&self) -> BlockSize {
+        self.device.block_size()
+    }
+
+    fn size(&mut self) -> Result<u64, Broken> {
+        self.device.size().map_err(|never| match never {})
+    }
+
+    fn read_blocks(&mut self, lba: u64, buf: &mut [u8]) -> Result<(), Broken> {
+        let Ok(()) = self.device.read_blocks(lba, buf);
+        match self.before.get() {
+            None => Ok(()),
+            Some(0) => {
+                self.before.set(None);
+                let from = if self.failure == Failure::Short {
+                    buf.len() / 2
+                } else {
+                    0
+                };
+                buf[from..].fill(if self.failure == Failure::Garbage { 0xff } else { 0xee });
+                if self.failure == Failure::Garbage {
+                    Ok(())
+                } else {
+                    Err(Broken)
+                }
+            }
+            Some(left) => {
+                self.before.set(Some(left - 1));
+                Ok(())
+            }
+        }
+    }
+}
+
+/// Small images of each kind: those that QEMU made, and some that it would not.
+fn images() -> Vec<(String, Vec<u8>)> {
+    let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data");
+    let mut images: Vec<_> = std::fs::read_dir(data)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|extension| extension == "qcow"))
+        .map(|path| (path.display().to_string(), std::fs::read(&path).unwrap()))
+        .collect();
+    let mut odd = ImageBuilder::new(70_001).bits(10, 6).l1_at(61).tables_off_by(5);
+    odd.data(1024, &pattern(3, 30_000));
+    for cluster in 40..50 {
+        odd.compressed(cluster * 1024, &pattern(cluster as u8, 1024));
+    }
+    images.push(("odd".into(), odd.build()));
+    let mut xen = ImageBuilder::new(3 << 20).xen(0);
+    xen.data(4096, &pattern(4, 9000)).data(2 << 20, &pattern(5, 100));
+    images.push(("Xen".into(), xen.build()));
+    images
+}
+
+fn open<'m>(
+    file: &'m [u8],
+    memory: &'m mut [u8],
+    block: u32,
+    salvage: bool,
+    failure: Failure,
+) -> (Image<'m, Failing<'m>>, Rc<Cell<Option<u64>>>) {
+    let before = Rc::new(Cell::new(None));
+    let device = Failing {
+        device: Blocks::new(file, BlockSize::new(block).unwrap()),
+        failure,
+        before: before.clone(),
+    };
+    let mut image = OpenOptions::new().salvage(salvage).open(device, memory).unwrap();
+    image.set_key(&Key::from_passphrase(b"any"));
+    (image, before)
+}
+
+/// What a read gives; an image alone has no backing file, and says so at the same place each time.
+fn read(image: &mut Image<'_, Failing<'_>>, offset: u64, len: usize) -> Result<Vec<u8>, Error<Broken>> {
+    let mut bytes = vec![0xcc; len];
+    image.read_at(offset, &mut bytes).map(|()| bytes)
+}
+
+#[test]
+fn after_any_failure_of_any_request_the_next_read_is_right() {
+    for (name, file) in images() {
+        for (block, memory) in [(1, 30_000), (512, 30_000), (4096, 400_000)] {
+            for salvage in [false, true] {
+                let mut memories = [vec![0; memory], vec![0; memory]];
+                let [first, second] = &mut memories;
+                let (mut whole, _) = open(&file, first, block, salvage, Failure::Whole);
+                let size = whole.size();
+                // Runs of all kinds, and not more of them than a test has time for.
+                let mut starts: Vec<u64> = whole
+                    .extents()
+                    .map_while(Result::ok)
+                    .map(|extent| extent.start)
+                    .collect();
+                starts.truncate(12);
+                for failure in [Failure::Whole, Failure::Short, Failure::Garbage] {
+                    for &offset in &starts {
+                        let len = (size - offset).min(9000) as usize;
+                        let right = read(&mut whole, offset, len);
+                        for k in 0.. {
+                            let (mut image, before) = open(&file, second, block, salvage, failure);
+                            before.set(Some(k));
+                            let failed = read(&mut image, offset, len);
+                            if before.take().is_some() {
+                                // Fewer requests than that: all have had their turn.
+                                assert_eq!(failed, right, "{name}");
+                                break;
+                            }
+                            if failure != Failure::Garbage {
+                                assert_eq!(failed, Err(Error::Io(Broken)), "{name}");
+                            }
+                            let again = read(&mut image, offset, len);
+                            assert!(again == right, "{name}, {failure:?} of request {k} at {offset:#x}");
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn failures_on_the_way_change_nothing_of_what_is_read_later() {
+    let images = images();
+    arbtest::arbtest(|u| {
+        let (name, file) = u.choose(&images)?;
+        let failure = *u.choose(&[Failure::Whole, Failure::Short])?;
+        let block = 1 << u.int_in_range(0..=12)?;
+        let mut memories = [vec![0; 40_000], vec![0; u.int_in_range(4096..=100_000)?]];
+        let [first, second] = &mut memories;
+        let mut random = Random(u.arbitrary::<u64>()? | 1);
+        let (mut whole, _) = open(file, first, block, false, failure);
+        let (mut image, before) = open(file, second, block, false, failure);
+        for _ in 0..30 {
+            let offset = random.below(whole.size());
+            let len = random.below((whole.size() - offset).min(20_000) + 1) as usize;
+            before.set((random.below(3) == 0).then(|| random.below(4)));
+            let result = read(&mut image, offset, len);
+            match (&result, before.take()) {
+                (Err(Error::Io(Broken) | Error::MemoryTooSmall { .. }), _) => {}
+                _ => assert!(result == read(&mut whole, offset, len), "{name}"),
+            }
+        }
+        Ok(())
+    });
+}

@@ -1,0 +1,435 @@
+//! The decoder of compressed clusters, by itself: beside zlib and miniz_oxide, which share nothing with it.
+
+// The crate shows its decoder to nobody, so the test takes the source.
+#[path = "../../src/inflate/mod.rs"]
+#[allow(dead_code, unreachable_pub)]
+#[allow(clippy::module_inception)]
+mod inflate;
+
+use crate::common::{Random, pattern};
+use flate2::{Compress, Compression, Decompress, FlushCompress, FlushDecompress};
+use inflate::{InflateError, Tables, inflate as ours_into};
+use miniz_oxide::deflate::compress_to_vec;
+use miniz_oxide::inflate::core::{DecompressorOxide, decompress, inflate_flags};
+use zerocopy::FromBytes;
+
+/// What the crate's decoder makes of a stream, with tables that are full of rubbish before.
+fn ours(stream: &[u8], len: usize) -> Result<Vec<u8>, InflateError> {
+    let mut memory = vec![0xa7_u32; size_of::<Tables>().div_ceil(4)];
+    let bytes = zerocopy::IntoBytes::as_mut_bytes(memory.as_mut_slice());
+    let (tables, _) = Tables::mut_from_prefix(bytes).unwrap();
+    let mut output = vec![0xcc; len];
+    ours_into(stream, &mut output, tables).map(|()| output)
+}
+
+/// What zlib makes of it: the bytes, once the output is full. Whether it would have refused what follows is its own
+/// affair, for QEMU looks at the output alone.
+fn reference(stream: &[u8], len: usize) -> Option<Vec<u8>> {
+    let mut zlib = Decompress::new(false);
+    let mut output = vec![0; len];
+    let _ = zlib.decompress(stream, &mut output, FlushDecompress::Finish);
+    (zlib.total_out() as usize == len).then_some(output)
+}
+
+/// What miniz_oxide makes of it. It takes blocks without a code for their end too, which zlib refuses.
+fn miniz(stream: &[u8], len: usize) -> Option<Vec<u8>> {
+    let mut output = vec![0; len];
+    let flags = inflate_flags::TINFL_FLAG_USING_NON_WRAPPING_OUTPUT_BUF;
+    let (_, _, written) = decompress(&mut DecompressorOxide::new(), stream, &mut output, 0, flags);
+    (written == len).then_some(output)
+}
+
+fn agrees(stream: &[u8], len: usize) {
+    let ours = ours(stream, len).ok();
+    assert_eq!(ours, reference(stream, len), "stream {stream:02x?}");
+    assert_eq!(ours, miniz(stream, len), "stream {stream:02x?}");
+}
+
+/// As QEMU compresses: raw, with a window of 2^12 bytes.
+fn zlib_stream(bytes: &[u8], level: u32, window_bits: u8) -> Vec<u8> {
+    let mut zlib = Compress::new_with_window_bits(Compression::new(level), false, window_bits);
+    let mut stream = Vec::with_capacity(bytes.len() * 2 + 100);
+    zlib.compress_vec(bytes, &mut stream, FlushCompress::Finish).unwrap();
+    stream
+}
+
+/// Data of all kinds: text, a program, noise, runs, and what has few symbols.
+fn samples(len: usize) -> Vec<Vec<u8>> {
+    let program = std::fs::read(std::env::current_exe().unwrap()).unwrap();
+    let text = include_str!("../../README.md").as_bytes();
+    let mut random = Random(7);
+    let few = random
+        .bytes(len)
+        .iter()
+        .map(|byte| b"abc"[usize::from(byte % 3)])
+        .collect();
+    let mut far = random.bytes(len / 2);
+    far.extend_from_within(..);
+    far.resize(len, 0);
+    vec![
+        vec![0; len],
+        text.iter().copied().cycle().take(len).collect(),
+        program.iter().copied().skip(program.len() / 3).take(len).collect(),
+        random.bytes(len),
+        pattern(3, len),
+        few,
+        far,
+    ]
+}
+
+#[test]
+fn whatever_zlib_or_miniz_oxide_wrote_is_read_at_every_cluster_size_and_level() {
+    for bits in 9..=16 {
+        for bytes in samples(1 << bits) {
+            for level in 0..=9 {
+                for window in [12, 15] {
+                    let stream = zlib_stream(&bytes, level, window);
+                    assert!(ours(&stream, bytes.len()).as_ref() == Ok(&bytes), "zlib, level {level}");
+                }
+                let stream = compress_to_vec(&bytes, u8::try_from(level).unwrap());
+                assert!(
+                    ours(&stream, bytes.len()).as_ref() == Ok(&bytes),
+                    "miniz_oxide, level {level}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn an_output_that_is_shorter_than_the_stream_gets_the_first_bytes() {
+    let bytes = &samples(4096)[1];
+    let stream = zlib_stream(bytes, 6, 12);
+    for len in 0..bytes.len() {
+        assert!(ours(&stream, len).as_deref() == Ok(&bytes[..len]), "{len} bytes");
+    }
+}
+
+#[test]
+fn every_truncation_of_a_stream_is_refused_unless_the_output_is_full() {
+    for bytes in samples(1024) {
+        for stream in [
+            zlib_stream(&bytes, 9, 12),
+            zlib_stream(&bytes, 0, 12),
+            compress_to_vec(&bytes, 1),
+        ] {
+            for len in 0..stream.len() {
+                agrees(&stream[..len], 1024);
+            }
+            assert_eq!(ours(&[], 1024), Err(InflateError::InputEnded));
+        }
+    }
+}
+
+#[test]
+fn every_flipped_bit_of_a_stream_gives_what_zlib_makes_of_it() {
+    for bytes in samples(700) {
+        for mut stream in [zlib_stream(&bytes, 9, 12), compress_to_vec(&bytes, 1)] {
+            for bit in 0..stream.len() * 8 {
+                stream[bit / 8] ^= 1 << (bit % 8);
+                agrees(&stream, 700);
+                stream[bit / 8] ^= 1 << (bit % 8);
+            }
+        }
+    }
+}
+
+#[test]
+fn garbage_gives_what_zlib_makes_of_it() {
+    let mut random = Random(11);
+    for _ in 0..20_000 {
+        let len = random.below(200) as usize;
+        let mut stream = random.bytes(len);
+        // Half of them start with a dynamic block, which chance seldom makes.
+        if let Some(first) = stream.first_mut()
+            && *first & 0x80 != 0
+        {
+            *first = *first & !7 | 5;
+        }
+        agrees(&stream, 512);
+    }
+}
+
+#[test]
+fn a_mended_or_broken_stream_leaves_nothing_behind_in_the_tables() {
+    let mut memory = vec![0_u32; size_of::<Tables>().div_ceil(4)];
+    let bytes = zerocopy::IntoBytes::as_mut_bytes(memory.as_mut_slice());
+    let (tables, _) = Tables::mut_from_prefix(bytes).unwrap();
+    let all = samples(4096);
+    let streams: Vec<_> = all.iter().map(|bytes| zlib_stream(bytes, 6, 12)).collect();
+    let mut output = vec![0; 4096];
+    for broken in &streams {
+        for cut in [1, broken.len() / 2, broken.len() - 2] {
+            let _ = ours_into(&broken[..cut], &mut output, tables);
+            for (stream, bytes) in streams.iter().zip(&all) {
+                ours_into(stream, &mut output, tables).unwrap();
+                assert!(output == *bytes);
+            }
+        }
+    }
+}
+
+#[test]
+fn an_error_is_a_clause_that_a_sentence_can_end_with() {
+    let text = InflateError::EndsEarly.to_string();
+    assert_eq!(text, "the last compressed block ends before the output is full");
+}
+
+#[test]
+fn the_tables_fit_in_8_kib() {
+    assert!(size_of::<Tables>() <= 8192);
+}
+
+/// Bits in the order of the format.
+#[derive(Default)]
+struct BitWriter {
+    bytes: Vec<u8>,
+    used: usize,
+}
+
+impl BitWriter {
+    /// A number, lowest bit first.
+    fn number(&mut self, value: u32, bits: u32) -> &mut Self {
+        for bit in 0..bits {
+            if self.used.is_multiple_of(8) {
+                self.bytes.push(0);
+            }
+            *self.bytes.last_mut().unwrap() |= u8::from(value >> bit & 1 != 0) << (self.used % 8);
+            self.used += 1;
+        }
+        self
+    }
+
+    /// A codeword, highest bit first.
+    fn code(&mut self, value: u32, bits: u32) -> &mut Self {
+        self.number(value.reverse_bits() >> (32 - bits), bits)
+    }
+
+    /// The head of a last, dynamic block, whose code for code lengths has one codeword of four bits for each length
+    /// of 0..=15 but 14 and 15, which have the last with 16 and 17: so each length below 14 is written as itself.
+    fn dynamic(litlens: u32, distances: u32) -> Self {
+        let mut this = Self::default();
+        this.number(1, 1).number(2, 2);
+        this.number(litlens - 257, 5).number(distances - 1, 5).number(19 - 4, 4);
+        // In the order in which they are stored: 16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14, 1, 15.
+        for length in [4, 4, 0, 4, 4, 4, 4, 4, 4, 4, 4, 4, 4, 4, 4, 4, 0, 4, 0] {
+            this.number(length, 3);
+        }
+        this
+    }
+
+    /// Code lengths below 14.
+    fn lengths(&mut self, lengths: &[u32]) -> &mut Self {
+        for &length in lengths {
+            self.code(length, 4);
+        }
+        self
+    }
+
+    /// `count` code lengths of 0, where there are three or more to write.
+    fn zeros(&mut self, mut count: u32) -> &mut Self {
+        while count > 0 {
+            if count < 3 {
+                self.code(0, 4);
+                count -= 1;
+            } else {
+                let run = count.min(10);
+                self.code(15, 4).number(run - 3, 3);
+                count -= run;
+            }
+        }
+        self
+    }
+}
+
+/// Lengths of a dynamic block: literal `a` and the end of the block and the length 3, then what is asked for.
+fn three_symbols() -> BitWriter {
+    let mut writer = BitWriter::dynamic(258, 1);
+    writer.zeros(97).lengths(&[1]).zeros(158).lengths(&[2, 2]);
+    writer
+}
+
+#[test]
+fn each_kind_of_broken_block_is_refused_by_its_name() {
+    use InflateError::*;
+    let refused = |writer: &BitWriter, error: InflateError| {
+        // Bits enough behind it, so that the end of the input is not what is met first.
+        let stream = [&writer.bytes[..], &[0; 64]].concat();
+        assert_eq!(ours(&stream, 1000), Err(error));
+        assert_eq!(reference(&stream, 1000), None);
+    };
+    let mut reserved = BitWriter::default();
+    refused(reserved.number(1, 1).number(3, 2), BadBlockType);
+
+    let mut stored = BitWriter::default();
+    stored.number(1, 1).number(0, 2).number(0, 5);
+    refused(stored.number(5, 16).number(5, 16), StoredLengthMismatch);
+
+    let mut early = BitWriter::default();
+    refused(early.number(1, 1).number(1, 2).code(0x30, 8).code(0, 7), EndsEarly);
+
+    let mut too_far = BitWriter::default();
+    refused(
+        too_far.number(1, 1).number(1, 2).code(0x30, 8).code(1, 7).code(1, 5),
+        DistanceTooFar,
+    );
+
+    let mut no_length = BitWriter::default();
+    refused(no_length.number(1, 1).number(1, 2).code(0xc0 + 286 - 280, 8), BadSymbol);
+
+    let mut no_distance = BitWriter::default();
+    refused(
+        no_distance
+            .number(1, 1)
+            .number(1, 2)
+            .code(0x30, 8)
+            .code(1, 7)
+            .code(30, 5),
+        BadDistance,
+    );
+
+    for (litlens, distances) in [(287, 1), (288, 1), (257, 31), (257, 32)] {
+        refused(&BitWriter::dynamic(litlens, distances), TooManyCodes);
+    }
+
+    let mut no_previous = BitWriter::dynamic(257, 1);
+    refused(no_previous.code(14, 4).number(0, 2), BadLengthRepeat);
+
+    let mut past_the_last = BitWriter::dynamic(257, 1);
+    past_the_last.zeros(256).lengths(&[1]).code(15, 4).number(7, 3);
+    refused(&past_the_last, BadLengthRepeat);
+
+    let mut endless = BitWriter::dynamic(257, 1);
+    endless.lengths(&[1, 1]).zeros(254).lengths(&[0, 0]);
+    refused(&endless, NoEndOfBlock);
+
+    let mut over = BitWriter::dynamic(257, 1);
+    over.lengths(&[1, 1]).zeros(254).lengths(&[1, 0]);
+    refused(&over, OversubscribedCode);
+
+    let mut incomplete = BitWriter::dynamic(257, 1);
+    incomplete.lengths(&[2, 2]).zeros(254).lengths(&[2, 0]);
+    refused(&incomplete, IncompleteCode);
+
+    let mut over = BitWriter::dynamic(257, 3);
+    over.lengths(&[1]).zeros(255).lengths(&[1, 1, 1, 1]);
+    refused(&over, OversubscribedCode);
+
+    let mut incomplete = BitWriter::dynamic(257, 2);
+    incomplete.lengths(&[1]).zeros(255).lengths(&[1, 2, 2]);
+    refused(&incomplete, IncompleteCode);
+
+    let mut lone = BitWriter::default();
+    lone.number(1, 1).number(2, 2).number(0, 5).number(0, 5).number(0, 4);
+    // One codeword alone for the code lengths, which zlib takes of no code but the other two.
+    refused(lone.number(1, 3).number(0, 9), IncompleteCode);
+}
+
+#[test]
+fn one_distance_code_of_one_bit_or_none_is_a_code() {
+    // `a`, then a match of three bytes at the distance 1, and the end.
+    let mut one = three_symbols();
+    one.lengths(&[1]).code(0, 1).code(3, 2).code(0, 1).code(2, 2);
+    assert_eq!(ours(&one.bytes, 4).as_deref(), Ok(&b"aaaa"[..]));
+    agrees(&one.bytes, 4);
+
+    // The codeword that the code leaves out stands for nothing.
+    let mut unused = three_symbols();
+    unused
+        .lengths(&[1])
+        .code(0, 1)
+        .code(3, 2)
+        .code(1, 1)
+        .code(2, 2)
+        .number(0, 32);
+    assert_eq!(ours(&unused.bytes, 4), Err(InflateError::BadDistance));
+    agrees(&unused.bytes, 4);
+
+    // Without a distance there are literals alone.
+    let mut none = three_symbols();
+    none.lengths(&[0]).code(0, 1).code(0, 1).code(2, 2).number(0, 32);
+    assert_eq!(ours(&none.bytes, 2).as_deref(), Ok(&b"aa"[..]));
+    agrees(&none.bytes, 2);
+    let mut none = three_symbols();
+    none.lengths(&[0]).code(0, 1).code(3, 2).code(0, 1).number(0, 32);
+    assert_eq!(ours(&none.bytes, 4), Err(InflateError::BadDistance));
+    agrees(&none.bytes, 4);
+
+    // The same of two bits is no code.
+    let mut two_bits = three_symbols();
+    two_bits.lengths(&[2]).code(0, 1).code(0, 1).code(0, 1).number(0, 32);
+    assert_eq!(ours(&two_bits.bytes, 3), Err(InflateError::IncompleteCode));
+    agrees(&two_bits.bytes, 3);
+}
+
+#[test]
+fn stored_blocks_of_any_length_follow_each_other_at_any_bit() {
+    let bytes = Random(5).bytes(1000);
+    let mut stream = Vec::new();
+    for (chunk, last) in [
+        (&bytes[..0], 0),
+        (&bytes[..1], 0),
+        (&bytes[1..999], 0),
+        (&bytes[999..], 0),
+        (&[][..], 1),
+    ] {
+        let len = u16::try_from(chunk.len()).unwrap();
+        // What pads the header to a byte is not looked at.
+        stream.push(0xa8 | last);
+        stream.extend(len.to_le_bytes());
+        stream.extend((!len).to_le_bytes());
+        stream.extend(chunk);
+    }
+    assert!(ours(&stream, 1000).as_ref() == Ok(&bytes));
+    agrees(&stream, 1001);
+    // A fixed block, then a stored one, whose header starts inside a byte; and the fixed code again.
+    let mut mixed = BitWriter::default();
+    mixed.number(0, 1).number(1, 2).code(0x30 + 97, 8).code(0, 7);
+    mixed.number(0, 1).number(0, 2);
+    while mixed.used % 8 != 0 {
+        mixed.number(1, 1);
+    }
+    mixed.number(2, 16).number(!2 & 0xffff, 16).number(0x6362, 16);
+    mixed.number(1, 1).number(1, 2).code(1, 7).code(2, 5).code(0, 7);
+    assert_eq!(ours(&mixed.bytes, 6).as_deref(), Ok(&b"abcabc"[..]));
+    agrees(&mixed.bytes, 6);
+}
+
+#[test]
+fn matches_of_every_length_and_distance_are_copied_to_the_last_byte() {
+    let head: Vec<u8> = (0..=255).collect();
+    for distance in 1..=64_usize {
+        for length in (3..=258_usize).step_by(5) {
+            let mut bytes = head.clone();
+            for _ in 0..length {
+                bytes.push(bytes[bytes.len() - distance]);
+            }
+            // Whether anything follows, near enough for the copy to run over it, or not.
+            for tail in [0, 1, 7, 40] {
+                bytes.extend(head.iter().rev().take(tail));
+                let stream = compress_to_vec(&bytes, 6);
+                assert!(ours(&stream, bytes.len()).as_ref() == Ok(&bytes));
+                bytes.truncate(256 + length);
+            }
+        }
+    }
+}
+
+#[test]
+fn miniz_oxide_agrees_on_all_that_is_written_by_compressors() {
+    let mut random = Random(23);
+    for _ in 0..2000 {
+        let len = 512 << random.below(4);
+        let alphabet = 1 + random.below(256);
+        let run = 1 + random.below(40);
+        let mut bytes = Vec::new();
+        while bytes.len() < len {
+            let byte = u8::try_from(random.below(alphabet)).unwrap();
+            bytes.extend(std::iter::repeat_n(byte, 1 + random.below(run) as usize));
+        }
+        bytes.truncate(len);
+        let stream = compress_to_vec(&bytes, random.below(10) as u8);
+        assert!(ours(&stream, len).as_ref() == Ok(&bytes));
+        assert!(miniz(&stream, len).as_ref() == Some(&bytes));
+    }
+}

@@ -1,0 +1,57 @@
+//! The integration tests: one binary, so that linking does not dominate.
+//!
+//! A module whose subject needs a feature is there with the feature; `cargo test --all-features` runs them all.
+
+#[path = "../common/mod.rs"]
+mod common;
+
+#[cfg(feature = "aes")]
+mod agrees_with_the_oracle;
+#[cfg(all(feature = "aes", feature = "async"))]
+mod aio;
+#[cfg(all(feature = "embedded-io-async", feature = "std"))]
+mod aio_streams;
+mod aligned;
+mod all_tables;
+mod api;
+mod backing;
+mod bounded_work;
+mod check;
+mod compressed;
+mod cursor;
+#[cfg(feature = "aes")]
+mod damage;
+mod debugging_tools;
+#[cfg(all(feature = "defmt", feature = "embedded-storage", feature = "gpt_disk_io"))]
+mod defmt;
+#[cfg(feature = "std")]
+mod devices;
+#[cfg(all(
+    feature = "embedded-storage",
+    feature = "gpt_disk_io",
+    feature = "embedded-sdmmc-types",
+    feature = "std"
+))]
+mod ecosystem;
+#[cfg(feature = "aes")]
+mod encrypted;
+#[cfg(feature = "aes")]
+mod errors_do_not_stick;
+mod extents;
+#[cfg(feature = "aes")]
+mod faults;
+#[cfg(all(feature = "gpt_disk_io", feature = "embedded-sdmmc-types"))]
+mod file_systems;
+mod fuzz_seeds;
+mod header;
+mod inflate;
+#[cfg(all(feature = "std", feature = "gpt_disk_io", feature = "embedded-sdmmc-types"))]
+mod ls;
+mod memory_and_blocks;
+#[cfg(feature = "aes")]
+mod qemu;
+#[cfg(feature = "aes")]
+mod real_images;
+mod request_counts;
+mod requests;
+mod xen;

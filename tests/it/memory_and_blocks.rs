@@ -1,0 +1,133 @@
+//! The bytes do not depend on the device's block size, nor on how much memory is lent, nor on how it is aligned.
+
+use crate::common::{ImageBuilder, TestDevice, pattern};
+use qcow1::{BlockSize, Error, Header, Image};
+
+/// Every kind of cluster, tables off the words' alignment, a size that is no multiple of anything.
+fn image() -> (Vec<u8>, Vec<u8>) {
+    let size = 150_001;
+    let mut builder = ImageBuilder::new(size).bits(10, 6).l1_at(49).tables_off_by(3);
+    let mut guest = vec![0; size as usize];
+    for (at, len) in [(0, 5000), (20 << 10, 30_000), (100 << 10, 47_601)] {
+        let bytes = pattern(at as u8 ^ 7, len);
+        builder.data(at as u64, &bytes);
+        guest[at..at + len].copy_from_slice(&bytes);
+    }
+    for cluster in [60, 61, 62, 70] {
+        let bytes = pattern(cluster as u8, 1024);
+        builder.compressed(cluster * 1024, &bytes);
+        guest[cluster as usize * 1024..][..1024].copy_from_slice(&bytes);
+    }
+    (builder.build(), guest)
+}
+
+fn read_whole(image: &mut Image<'_, TestDevice<'_>>, step: usize) -> Result<Vec<u8>, Error<crate::common::Broken>> {
+    let mut bytes = vec![0xcc; image.size() as usize];
+    for (i, part) in bytes.chunks_mut(step).enumerate() {
+        image.read_at((i * step) as u64, part)?;
+    }
+    Ok(bytes)
+}
+
+#[test]
+fn every_block_size_with_any_memory_reads_the_same_bytes() {
+    let (file, guest) = image();
+    for shift in 0..=16 {
+        let block = 1 << shift;
+        let header = Header::parse(&file).unwrap();
+        let needs = header.memory_for(BlockSize::new(block).unwrap());
+        for extra in [0, 1, 63, 511, 512, 600, 1024, 4096, 16_384, 70_000] {
+            for skip in [0, 1] {
+                let mut memory = vec![0xdd; skip + needs.compressed + extra];
+                let mut image = Image::open(TestDevice::new(&file, block), &mut memory[skip..]).unwrap();
+                for step in [guest.len(), 4096, 1000] {
+                    let bytes = read_whole(&mut image, step).unwrap();
+                    assert!(
+                        bytes == guest,
+                        "blocks of {block}, {extra} bytes extra, {step} at a time"
+                    );
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_block_of_memory_reads_every_cluster_that_is_not_compressed() {
+    let (file, guest) = image();
+    for shift in 0..=16 {
+        let block: u32 = 1 << shift;
+        let least = 512.max(block as usize);
+        for extra in [0, 1, 511, 512, 513] {
+            let mut memory = vec![0xdd; least + extra];
+            let mut image = Image::open(TestDevice::new(&file, block), &mut memory).unwrap();
+            for (start, end) in [(0, 60 * 1024), (63 * 1024, 70 * 1024), (71 * 1024, guest.len())] {
+                for step in [end, 777] {
+                    for at in (start..end).step_by(step) {
+                        let mut bytes = vec![0xcc; step.min(end - at)];
+                        image.read_at(at as u64, &mut bytes).unwrap();
+                        assert!(bytes == guest[at..at + bytes.len()], "blocks of {block}, at {at}");
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn too_little_memory_to_open_is_refused_with_the_figure_that_does() {
+    let (file, _) = image();
+    for (block, least) in [(1, 512), (512, 512), (4096, 4096), (65_536, 65_536)] {
+        let mut memory = vec![0; least - 1];
+        let refused = Image::open(TestDevice::new(&file, block), &mut memory).unwrap_err();
+        assert_eq!(refused.into_error(), Error::MemoryTooSmall { needed: least });
+    }
+}
+
+#[test]
+fn too_little_memory_for_compressed_clusters_says_so_and_leaves_the_others_readable() {
+    let (file, guest) = image();
+    let needs = Header::parse(&file).unwrap().memory_for(BlockSize::B512);
+    for skip in [0, 1] {
+        let mut memory = vec![0; skip + needs.compressed];
+        // One byte short of what is said to be needed.
+        let mut image = Image::open(TestDevice::new(&file, 512), &mut memory[skip + 1..]).unwrap();
+        let mut byte = [0];
+        let refused = image.read_at(60 * 1024, &mut byte).unwrap_err();
+        assert_eq!(
+            refused,
+            Error::MemoryTooSmall {
+                needed: needs.compressed
+            }
+        );
+        image.read_at(20 << 10, &mut byte).unwrap();
+        assert_eq!(byte[0], guest[20 << 10]);
+
+        let mut image = Image::open(TestDevice::new(&file, 512), &mut memory[skip..]).unwrap();
+        image.read_at(60 * 1024, &mut byte).unwrap();
+        assert_eq!(byte[0], guest[60 * 1024]);
+    }
+}
+
+#[test]
+fn a_raw_disk_needs_one_block_or_nothing() {
+    let bytes = pattern(1, 5000);
+    let mut read = vec![0; 5000];
+    Image::open_raw(bytes.as_slice(), &mut [])
+        .unwrap()
+        .read_at(0, &mut read)
+        .unwrap();
+    assert!(read == bytes);
+    for block in [2, 512, 4096] {
+        let mut memory = vec![0; block];
+        let mut image = Image::open_raw(TestDevice::new(&bytes, block as u32), &mut memory).unwrap();
+        for step in [5000, 333] {
+            for (i, part) in read.chunks_mut(step).enumerate() {
+                image.read_at((i * step) as u64, part).unwrap();
+            }
+            assert!(read == bytes);
+        }
+        let refused = Image::open_raw(TestDevice::new(&bytes, block as u32), &mut memory[1..]).unwrap_err();
+        assert_eq!(refused.into_error(), Error::MemoryTooSmall { needed: block });
+    }
+}

@@ -1,0 +1,116 @@
+//! How many device requests work of some length costs: exact, and so a test where a timing would be a bench.
+
+use qcow1::{BlockSize, Image};
+
+use crate::common::qemu_layout::{Order, QemuLayout};
+
+const GIB: u64 = 1 << 30;
+const MIB: u64 = 1 << 20;
+
+/// Offsets of 4 KiB blocks in a disk of 1 GiB, in no order.
+fn random_blocks(seed: u64) -> impl Iterator<Item = u64> {
+    let mut state = seed;
+    std::iter::repeat_with(move || {
+        // xorshift64*
+        state ^= state >> 12;
+        state ^= state << 25;
+        state ^= state >> 27;
+        (state.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 46) * 4096
+    })
+}
+
+/// The requests, all and of data, that reading a disk of 1 GiB from end to end takes.
+fn requests_in_order(order: Order, block_size: BlockSize, memory: usize, step: u64) -> (u64, u64) {
+    let mut memory = vec![0; memory];
+    let mut device = QemuLayout::new(GIB, order, block_size);
+    let mut image = Image::open(&mut device, &mut memory).unwrap();
+    let mut buf = vec![0; usize::try_from(step).unwrap()];
+    for offset in (0..GIB).step_by(buf.len()) {
+        image.read_at(offset, &mut buf).unwrap();
+    }
+    (device.requests, device.data_requests)
+}
+
+/// The requests that `count` random reads of 4 KiB take, after `warm_up` others.
+fn requests_at_random(memory: usize, warm_up: usize, count: usize) -> u64 {
+    let mut memory = vec![0; memory];
+    let mut device = QemuLayout::new(GIB, Order::Ascending, BlockSize::BYTE);
+    let mut image = Image::open(&mut device, &mut memory).unwrap();
+    let mut buf = [0; 4096];
+    let mut blocks = random_blocks(1);
+    for offset in blocks.by_ref().take(warm_up) {
+        image.read_at(offset, &mut buf).unwrap();
+    }
+    let before = requests(&mut image);
+    for offset in blocks.take(count) {
+        image.read_at(offset, &mut buf).unwrap();
+    }
+    requests(&mut image) - before
+}
+
+fn requests(image: &mut Image<'_, &mut QemuLayout>) -> u64 {
+    image.device_mut().requests
+}
+
+#[test]
+fn a_gigabyte_in_order_reads_each_table_once() {
+    let (all, data) = requests_in_order(Order::Ascending, BlockSize::BYTE, 64 << 10, MIB);
+    assert!(data <= 1024, "{data} data requests");
+    assert!(all <= 1650, "{all} requests");
+}
+
+#[test]
+fn clusters_that_are_scattered_cost_one_request_each_and_their_tables_no_more_than_in_order() {
+    let clusters = GIB / 4096;
+    let (all, data) = requests_in_order(Order::Scattered, BlockSize::B512, 64 << 10, MIB);
+    assert_eq!(data, clusters);
+    assert!(all - data <= 626, "{} requests for tables", all - data);
+}
+
+#[test]
+fn a_random_read_costs_one_table_request_beside_its_data() {
+    let requests = requests_at_random(64 << 10, 0, 10_000);
+    assert!(requests <= 21_000, "{requests} requests for 10,000 reads");
+}
+
+#[test]
+fn a_random_read_costs_only_its_data_once_all_tables_are_cached() {
+    let requests = requests_at_random(4 << 20, 40_000, 10_000);
+    assert!(requests <= 10_200, "{requests} requests for 10,000 reads");
+}
+
+/// The README's table of memory lent against device requests, as it should stand there.
+fn table() -> String {
+    let mut table = String::from(
+        "| memory lent | in order, 1 MiB a read: requests per MiB | at random, 4 KiB a read: requests per read |\n\
+         |---:|---:|---:|\n",
+    );
+    for (name, memory) in [
+        ("512 B", 512),
+        ("4 KiB", 4 << 10),
+        ("16 KiB", 16 << 10),
+        ("64 KiB", 64 << 10),
+        ("1 MiB", 1 << 20),
+        ("4 MiB", 4 << 20),
+    ] {
+        let (in_order, _) = requests_in_order(Order::Ascending, BlockSize::BYTE, memory, MIB);
+        let at_random = requests_at_random(memory, 40_000, 10_000);
+        // In hundredths, so that what is compared is exact.
+        let (in_order, at_random) = (in_order * 100 / 1024, at_random / 100);
+        table += &format!(
+            "| {name} | {}.{:02} | {}.{:02} |\n",
+            in_order / 100,
+            in_order % 100,
+            at_random / 100,
+            at_random % 100
+        );
+    }
+    table
+}
+
+#[test]
+fn the_readme_says_what_is_measured() {
+    let readme = include_str!("../../README.md");
+    let table = table();
+    assert!(readme.contains(&table), "the README's table should be:\n{table}");
+}

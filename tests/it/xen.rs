@@ -1,0 +1,61 @@
+//! Images of Xen's tapdisk: the extension behind the header, and the L1 that old versions wrote little-endian.
+
+use crate::common::{ImageBuilder, pattern};
+use qcow1::{Error, Image, OpenOptions, XenL1};
+
+const BIG_ENDIAN: u32 = 2;
+
+fn read(file: &[u8], options: OpenOptions) -> Result<Vec<u8>, Error<core::convert::Infallible>> {
+    let mut memory = vec![0; 4096];
+    let mut bytes = vec![0xcc; 4096];
+    options.open(file, &mut memory).unwrap().read_at(8192, &mut bytes)?;
+    Ok(bytes)
+}
+
+fn image(flags: u32) -> ImageBuilder {
+    let mut image = ImageBuilder::new(8 << 20).xen(flags);
+    image.data(8192, &pattern(1, 4096));
+    image
+}
+
+#[test]
+fn a_little_endian_l1_is_detected() {
+    for flags in [0, 1] {
+        let file = image(flags).build();
+        assert_eq!(read(&file, OpenOptions::new()).unwrap(), pattern(1, 4096));
+        let mut memory = [0; 512];
+        let opened = Image::open(&file[..], &mut memory).unwrap();
+        assert!(opened.header().unwrap().is_xen());
+        assert!(opened.header().unwrap().l1_is_little_endian());
+    }
+}
+
+#[test]
+fn a_big_endian_l1_is_read_as_such() {
+    for flags in [BIG_ENDIAN, BIG_ENDIAN | 1] {
+        let file = image(flags).build();
+        assert_eq!(read(&file, OpenOptions::new()).unwrap(), pattern(1, 4096));
+        let mut memory = [0; 512];
+        let opened = Image::open(&file[..], &mut memory).unwrap();
+        assert!(opened.header().unwrap().is_xen());
+        assert!(!opened.header().unwrap().l1_is_little_endian());
+    }
+}
+
+#[test]
+fn detection_can_be_turned_off() {
+    let never = OpenOptions::new().xen_l1(XenL1::BigEndian);
+    assert_eq!(read(&image(BIG_ENDIAN).build(), never).unwrap(), pattern(1, 4096));
+    // A little-endian word taken for a big-endian one is an offset far past the end.
+    assert!(matches!(read(&image(0).build(), never), Err(Error::Corrupt(_))));
+}
+
+#[test]
+fn an_l1_off_the_pages_is_big_endian_whatever_stands_behind_the_header() {
+    let mut image = ImageBuilder::new(8 << 20).l1_at(4104);
+    image.data(8192, &pattern(1, 4096));
+    let mut file = image.build();
+    file[48..52].copy_from_slice(b"XEN\xfb");
+    file[60..64].fill(0);
+    assert_eq!(read(&file, OpenOptions::new()).unwrap(), pattern(1, 4096));
+}

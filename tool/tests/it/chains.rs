@@ -1,0 +1,204 @@
+//! `--backing` and `--follow`: images on top of each other.
+
+use std::fs;
+
+use crate::place::{CLUSTER, Place, Qcow, SPAN};
+
+/// Three images on each other: each holds a cluster of its own, and the lower ones some that a higher one covers.
+fn three(place: &Place) -> Vec<u8> {
+    fs::create_dir(place.path("sub")).unwrap();
+    let top = Qcow::new(SPAN).backing("sub/middle.qcow").data(0, 1);
+    place.write("top.qcow", top.build());
+    // Its name is relative to this image, not to where the tool runs.
+    let middle = Qcow::new(SPAN).backing("base.raw").data(0, 2).data(CLUSTER, 2);
+    place.write("sub/middle.qcow", middle.build());
+    place.write("sub/base.raw", [3; 3 * CLUSTER as usize - 1000]);
+    let mut disk = vec![0; SPAN as usize];
+    disk[..3 * CLUSTER as usize - 1000].fill(3);
+    disk[..2 * CLUSTER as usize].fill(2);
+    disk[..CLUSTER as usize].fill(1);
+    disk
+}
+
+#[test]
+fn backing_files_are_given_top_first() {
+    let place = Place::new();
+    let disk = three(&place);
+    let middle = ["--backing", "qcow:sub/middle.qcow"];
+    let base = ["--backing", "raw:sub/base.raw"];
+    let dump = ["dump", "top.qcow", "-"];
+    assert!(place.output(&[&dump[..], &middle, &base].concat()) == disk);
+    // The base hides the image below it, and names no backing file.
+    let error = place.error(&[&dump[..], &base, &middle].concat());
+    assert_eq!(
+        error,
+        "sub/middle.qcow: cannot be the backing file of 'sub/base.raw', which names none"
+    );
+}
+
+#[test]
+fn follow_opens_what_the_images_name() {
+    let place = Place::new();
+    let disk = three(&place);
+    assert!(place.output(&["dump", "top.qcow", "-", "--follow"]) == disk);
+    let top = place.path("top.qcow");
+    let read = ["--offset", "0x2000", "--length", "4k", "--follow"];
+    let read = [&["read", top.to_str().unwrap()], &read[..]].concat();
+    assert!(place.output(&read) == disk[0x2000..0x3000]);
+    // An absolute name is what it is.
+    let absolute = place.path("sub/base.raw");
+    place.write(
+        "abs.qcow",
+        Qcow::new(CLUSTER).backing(absolute.to_str().unwrap()).build(),
+    );
+    assert!(place.output(&["dump", "abs.qcow", "-", "--follow"]) == [3; CLUSTER as usize]);
+}
+
+#[test]
+fn a_hole_without_its_backing_file_says_what_to_pass() {
+    let place = Place::new();
+    three(&place);
+    let error = place.error(&["dump", "top.qcow", "out.raw"]);
+    assert!(error.starts_with("top.qcow: at guest offset 0x1000: "), "{error}");
+    for option in ["--backing raw:FILE", "--backing qcow:FILE", "--follow"] {
+        assert!(error.contains(option), "{error}");
+    }
+    // The image that lacks it is the one that is named.
+    let read = ["read", "top.qcow", "--offset", "8k", "--length", "1"];
+    let error = place.error(&[&read[..], &["--backing", "qcow:sub/middle.qcow"]].concat());
+    assert!(
+        error.starts_with("sub/middle.qcow: at guest offset 0x2000: "),
+        "{error}"
+    );
+    // What the image holds itself needs no backing file.
+    let read = ["read", "top.qcow", "--offset", "4095", "--length", "1"];
+    assert_eq!(place.output(&read), [1]);
+}
+
+#[test]
+fn an_error_names_the_image_of_the_chain_that_it_is_in() {
+    let place = Place::new();
+    place.write("top.qcow", Qcow::new(SPAN).backing("base.qcow").data(0, 1).build());
+    place.write("base.qcow", Qcow::new(SPAN).word(0x5000, 0x7777).build());
+    let error = place.error(&["dump", "top.qcow", "out", "--follow", "--memory", "512"]);
+    assert!(
+        error.starts_with("base.qcow: at guest offset 0x5000: corrupt image: "),
+        "{error}"
+    );
+}
+
+#[test]
+fn declared_raw_is_never_probed() {
+    let place = Place::new();
+    place.write("secret", [9; 4096]);
+    // What a guest may write into the first sector of its raw disk.
+    let evil = Qcow::new(SPAN).backing("secret").build();
+    place.write("evil.raw", &evil);
+    place.write("top.qcow", Qcow::new(SPAN).backing("evil.raw").build());
+    let read = ["read", "top.qcow", "--offset", "0", "--length", "48"];
+    let raw = place.output(&[&read[..], &["--backing", "raw:evil.raw"]].concat());
+    assert!(raw == evil[..48]);
+    // Following does probe: that is what its documentation warns of.
+    assert_eq!(place.output(&[&read[..], &["--follow"]].concat()), [9; 48]);
+}
+
+#[test]
+fn declared_qcow_must_be_that() {
+    let place = Place::new();
+    place.write("top.qcow", Qcow::new(SPAN).backing("base").build());
+    place.write("base", [0; 4096]);
+    let error = place.error(&["dump", "top.qcow", "-", "--backing", "qcow:base"]);
+    assert_eq!(error, "base: not a QCOW image: the magic number is missing");
+}
+
+#[test]
+fn a_missing_backing_file_is_named_and_who_names_it() {
+    let place = Place::new();
+    fs::create_dir(place.path("sub")).unwrap();
+    place.write("sub/top.qcow", Qcow::new(SPAN).backing("gone.raw").build());
+    let error = place.error(&["dump", "sub/top.qcow", "out.raw", "--follow"]);
+    assert!(error.starts_with("sub/gone.raw: cannot be opened: "), "{error}");
+    assert!(
+        error.ends_with("(it is the backing file that 'sub/top.qcow' names)"),
+        "{error}"
+    );
+    // Nothing was written for it.
+    assert!(!place.path("out.raw").exists());
+}
+
+#[test]
+fn a_loop_is_an_error_that_names_the_file() {
+    let place = Place::new();
+    place.write("self.qcow", Qcow::new(SPAN).backing("self.qcow").build());
+    let error = place.error(&["dump", "self.qcow", "-", "--follow"]);
+    assert!(error.starts_with("self.qcow: ") && error.contains("loop"), "{error}");
+
+    place.write("a.qcow", Qcow::new(SPAN).backing("b.qcow").build());
+    place.write("b.qcow", Qcow::new(SPAN).backing("./a.qcow").build());
+    let error = place.error(&["dump", "a.qcow", "-", "--follow"]);
+    assert!(
+        error.starts_with("./a.qcow: ") || error.starts_with("a.qcow: "),
+        "{error}"
+    );
+    assert!(error.contains("loop") && error.contains("'b.qcow'"), "{error}");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_loop_is_found_by_the_file_and_not_by_its_name() {
+    let place = Place::new();
+    place.write("a.qcow", Qcow::new(SPAN).backing("link").build());
+    std::os::unix::fs::symlink("a.qcow", place.path("link")).unwrap();
+    fs::hard_link(place.path("a.qcow"), place.path("hard")).unwrap();
+    for top in ["a.qcow", "hard"] {
+        let error = place.error(&["dump", top, "-", "--follow"]);
+        assert!(error.starts_with("link: ") && error.contains("loop"), "{error}");
+    }
+}
+
+#[test]
+fn a_chain_has_a_greatest_depth() {
+    let place = Place::new();
+    for depth in 0..40 {
+        let image = Qcow::new(SPAN).backing(format!("{}.qcow", depth + 1));
+        place.write(&format!("{depth}.qcow"), image.build());
+    }
+    let error = place.error(&["dump", "0.qcow", "-", "--follow", "--memory", "512"]);
+    assert!(error.starts_with("32.qcow: lies too deep"), "{error}");
+    // 32 images are not too many.
+    place.write("31.qcow", Qcow::new(SPAN).data(0, 8).build());
+    let read = ["read", "0.qcow", "--follow", "--offset", "0", "--length", "2"];
+    assert_eq!(place.output(&read), [8, 8]);
+}
+
+#[test]
+fn qcow2_is_refused_by_name() {
+    let place = Place::new();
+    for version in [2_u8, 3] {
+        place.write("two.qcow2", Qcow::new(SPAN).field(7, &[version]).build());
+        place.write("top.qcow", Qcow::new(SPAN).backing("two.qcow2").build());
+        for args in [
+            &["info", "two.qcow2"][..],
+            &["check", "two.qcow2"],
+            &["dump", "two.qcow2", "-"],
+            &["dump", "top.qcow", "-", "--follow"],
+            &["dump", "top.qcow", "-", "--backing", "qcow:two.qcow2"],
+        ] {
+            let error = place.error(args);
+            assert!(error.starts_with("two.qcow2: this is a QCOW2 image"), "{error}");
+        }
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn a_pipe_is_refused_and_not_waited_for() {
+    let place = Place::new();
+    let made = std::process::Command::new("mkfifo").arg(place.path("pipe")).status();
+    if !made.is_ok_and(|status| status.success()) {
+        return;
+    }
+    place.write("top.qcow", Qcow::new(SPAN).backing("pipe").build());
+    let error = place.error(&["dump", "top.qcow", "-", "--follow"]);
+    assert!(error.starts_with("pipe: is a pipe or a socket"), "{error}");
+}

@@ -1,0 +1,321 @@
+//! `info`, `map` and `check`: what an image is like.
+
+use std::process::Command;
+
+use serde_json::json;
+
+use crate::place::{Place, Qcow, SPAN};
+
+#[test]
+fn info_has_each_field_of_the_header() {
+    let place = Place::new();
+    place.write("plain.qcow", Qcow::new(3 * SPAN - 5000).build());
+    let plain = place.json(&["info", "plain.qcow", "--json"]);
+    assert_eq!(
+        plain,
+        json!({
+            "virtual_size": 3 * SPAN - 5000,
+            "cluster_size": 4096,
+            "l2_entries": 512,
+            "l1_entries": 3,
+            "l1_offset": 48,
+            "encrypted": false,
+            "backing_file": null,
+            "mtime": 0,
+            "xen": false,
+        })
+    );
+
+    let overlay = Qcow::new(SPAN)
+        .backing("base.raw")
+        .field(20, &1_234_567_890_u32.to_be_bytes())
+        .field(36, &1_u32.to_be_bytes());
+    place.write("overlay.qcow", overlay.build());
+    let overlay = place.json(&["info", "overlay.qcow", "--json"]);
+    assert_eq!(overlay["backing_file"], "base.raw");
+    assert_eq!(overlay["mtime"], 1_234_567_890);
+    assert_eq!(overlay["encrypted"], true);
+    // For programs that do not sort, the order of the documentation.
+    let keys = place.output(&["info", "overlay.qcow", "--json"]);
+    assert!(keys.starts_with(b"{\"virtual_size\": "));
+}
+
+#[test]
+fn info_knows_an_image_of_xen() {
+    let place = Place::new();
+    let mut file = Qcow::new(SPAN).field(40, &4096_u64.to_be_bytes()).build();
+    file.resize(4096 + 8, 0);
+    file[48..52].copy_from_slice(b"XEN\xfb");
+    place.write("xen.qcow", file);
+    assert_eq!(place.json(&["info", "xen.qcow", "--json"])["xen"], true);
+    let text = String::from_utf8(place.output(&["info", "xen.qcow"])).unwrap();
+    assert!(text.contains("little-endian"), "{text}");
+}
+
+#[test]
+fn info_for_people_is_aligned() {
+    let place = Place::new();
+    place.write("plain.qcow", Qcow::new(64 << 20).build());
+    let text = String::from_utf8(place.output(&["info", "plain.qcow"])).unwrap();
+    assert!(
+        text.contains("virtual size        67108864 bytes (64.00 MiB)\n"),
+        "{text}"
+    );
+    assert!(text.contains("backing file        none\n"), "{text}");
+    assert!(text.contains("compressed          none\n"), "{text}");
+    place.write(
+        "compressed.qcow",
+        Qcow::new(64 << 20).compressed(3 * SPAN, b"stream").build(),
+    );
+    let text = String::from_utf8(place.output(&["info", "compressed.qcow"])).unwrap();
+    assert!(
+        text.contains("compressed          yes, the first at guest offset 0x600000\n"),
+        "{text}"
+    );
+}
+
+#[test]
+fn names_in_images_do_nothing_to_a_terminal() {
+    let place = Place::new();
+    let name = "\x1b[2Jbase\n\u{9b}1m\u{202e}war.\u{7f}";
+    place.write("evil.qcow", Qcow::new(SPAN).backing(name).build());
+    for args in [&["info", "evil.qcow"][..], &["info", "evil.qcow", "--json"]] {
+        let text = String::from_utf8(place.output(args)).unwrap();
+        let plain = |char: char| char == '\n' || !(char.is_control() || char == '\u{202e}');
+        assert!(text.chars().all(plain), "{text:?}");
+    }
+    assert_eq!(place.json(&["info", "evil.qcow", "--json"])["backing_file"], name);
+    // `error` wants one plain line.
+    let error = place.error(&["dump", "evil.qcow", "out", "--follow"]);
+    assert!(error.contains(r"\u{1b}[2Jbase\n"), "{error}");
+    // No UTF-8 at all.
+    place.write("bytes.qcow", Qcow::new(SPAN).backing(b"a\xffb").build());
+    assert_eq!(
+        place.json(&["info", "bytes.qcow", "--json"])["backing_file"],
+        "a\u{fffd}b"
+    );
+}
+
+#[test]
+fn map_merges_neighbours_of_one_kind() {
+    let place = Place::new();
+    // The first table at 4096, and clusters behind it: two side by side, then one that is not, then a new table.
+    let image = Qcow::new(3 * SPAN + 100)
+        .data(0x1000, 1)
+        .data(0x2000, 2)
+        .data(0x4000, 3)
+        .data(0x3000, 4)
+        .compressed(0x10000, b"stream")
+        .compressed(0x11000, b"another")
+        .data(2 * SPAN, 5);
+    place.write("image.qcow", image.build());
+    let map = place.json(&["map", "image.qcow", "--json"]);
+    let run = |start: u64, length: u64, kind: &str, offset: Option<u64>| json!({"start": start, "length": length, "kind": kind, "offset": offset});
+    assert_eq!(
+        map,
+        json!([
+            run(0, 0x1000, "zero", None),
+            run(0x1000, 0x2000, "data", Some(0x2000)),
+            run(0x3000, 0x1000, "data", Some(0x5000)),
+            run(0x4000, 0x1000, "data", Some(0x4000)),
+            run(0x5000, 0xb000, "zero", None),
+            run(0x10000, 0x2000, "compressed", Some(0x6000)),
+            run(0x12000, 2 * SPAN - 0x12000, "zero", None),
+            run(2 * SPAN, 0x1000, "data", Some(0x8000)),
+            run(2 * SPAN + 0x1000, SPAN + 100 - 0x1000, "zero", None),
+        ])
+    );
+    let text = String::from_utf8(place.output(&["map", "image.qcow"])).unwrap();
+    assert_eq!(text.lines().count(), 10);
+    assert!(text.contains("  0x1000    0x2000  data        0x2000\n"), "{text}");
+    assert!(
+        text.contains(" 0x10000    0x2000  compressed  0x6000, 13 bytes\n"),
+        "{text}"
+    );
+}
+
+#[test]
+fn map_joins_what_the_crate_gives_in_pieces() {
+    let place = Place::new();
+    // 2^15 L1 entries are more than one look of the crate's.
+    place.write("holes.qcow", Qcow::new(SPAN << 15).build());
+    let map = place.json(&["map", "holes.qcow", "--json"]);
+    assert_eq!(
+        map,
+        json!([{"start": 0, "length": SPAN << 15, "kind": "zero", "offset": null}])
+    );
+}
+
+#[test]
+fn map_shows_what_lies_in_the_backing_file() {
+    let place = Place::new();
+    let overlay = Qcow::new(SPAN).backing("base").data(0, 1);
+    place.write("overlay.qcow", overlay.build());
+    let map = place.json(&["map", "overlay.qcow", "--json"]);
+    assert_eq!(
+        map[1],
+        json!({"start": 4096, "length": SPAN - 4096, "kind": "backing", "offset": null})
+    );
+    // It is the image's own map, with the backing file given or without.
+    place.write("base", [7; 512]);
+    for more in [&["--backing", "raw:base"][..], &["--follow"]] {
+        let args = [&["map", "overlay.qcow", "--json"], more].concat();
+        assert_eq!(place.json(&args), map);
+    }
+}
+
+#[test]
+fn check_finds_nothing_in_a_good_image() {
+    let place = Place::new();
+    let image = Qcow::new(2 * SPAN).data(0x5000, 1).data(SPAN, 2);
+    place.write("good.qcow", image.build());
+    let found = place.json(&["check", "good.qcow", "--json"]);
+    assert_eq!(
+        found,
+        json!({
+            "findings": [],
+            "clean": true,
+            "data_bytes": 8192,
+            "compressed_bytes": 0,
+            "hole_bytes": 2 * SPAN - 8192,
+            "unreachable_bytes": 0,
+        })
+    );
+    let text = String::from_utf8(place.output(&["check", "good.qcow"])).unwrap();
+    assert!(text.starts_with("good.qcow: clean\n"), "{text}");
+}
+
+#[test]
+fn check_tells_bytes_of_no_use_from_a_corrupt_image() {
+    let place = Place::new();
+    let mut file = Qcow::new(SPAN).data(0, 1).build();
+    file.resize(file.len() + 8192, 7);
+    place.write("long.qcow", &file);
+    let output = place.tool(&["check", "long.qcow"]).assert().code(3).stderr("");
+    let text = String::from_utf8(output.get_output().stdout.clone()).unwrap();
+    assert!(text.contains("unreachable 8192 bytes (8.00 KiB)\n"), "{text}");
+    // The same cluster twice, and a stream that is none: only reading the one or keeping count of the other tells.
+    let image = Qcow::new(SPAN)
+        .data(0, 1)
+        .word(4096, 8192)
+        .compressed(8192, b"no stream");
+    place.write("bad.qcow", image.build());
+    let output = place.tool(&["check", "bad.qcow", "--json"]).assert().code(2).stderr("");
+    let found: serde_json::Value = serde_json::from_slice(&output.get_output().stdout).unwrap();
+    let guests: Vec<_> = found["findings"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|one| &one["guest_offset"])
+        .collect();
+    assert_eq!(guests, [&json!(4096), &json!(8192)]);
+}
+
+#[test]
+fn check_tells_where_an_image_is_corrupt() {
+    let place = Place::new();
+    let image = Qcow::new(2 * SPAN)
+        .data(0, 1)
+        .word(0x3000, 0x2001)
+        .word(0x7000, 0x0123_4567_8000)
+        // The second L1 entry.
+        .field(56, &0x7fff_0000_u64.to_be_bytes());
+    place.write("bad.qcow", image.build());
+    let output = place
+        .tool(&["check", "bad.qcow", "--json"])
+        .assert()
+        .code(2)
+        .stderr("")
+        .get_output()
+        .clone();
+    let found: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(found["clean"], false);
+    let place_of = |finding: &serde_json::Value| {
+        let number = |name| finding[name].as_u64();
+        (number("guest_offset"), number("host_offset"), finding["kind"].clone())
+    };
+    let places: Vec<_> = found["findings"].as_array().unwrap().iter().map(place_of).collect();
+    assert_eq!(
+        places,
+        [
+            (Some(0x3000), Some(0x2001), json!("cluster")),
+            (Some(0x7000), Some(0x0123_4567_8000), json!("cluster")),
+            (Some(SPAN), Some(0x7fff_0000), json!("l2_table")),
+        ]
+    );
+
+    let output = place.tool(&["check", "bad.qcow"]).assert().code(2).stderr("");
+    let text = String::from_utf8(output.get_output().stdout.clone()).unwrap();
+    assert!(
+        text.starts_with("guest 0x3000          host 0x2001          the cluster"),
+        "{text}"
+    );
+    assert!(text.contains("bad.qcow: corrupt, 3 findings\n"), "{text}");
+}
+
+#[test]
+fn check_calls_an_image_corrupt_that_cannot_be_opened_for_it() {
+    let place = Place::new();
+    let mut file = Qcow::new(SPAN << 10).build();
+    file.truncate(512);
+    place.write("cut.qcow", file);
+    let output = place.tool(&["check", "cut.qcow", "--json"]).assert().code(2).stderr("");
+    let found: serde_json::Value = serde_json::from_slice(&output.get_output().stdout).unwrap();
+    assert_eq!(found["findings"][0]["kind"], "l1_table");
+    assert_eq!(found["findings"][0]["guest_offset"], serde_json::Value::Null);
+    assert_eq!(found["findings"][0]["host_offset"], 48);
+    // A file of another kind is an error: no QCOW1 image is wrong there.
+    place.write("other", [0; 512]);
+    assert_eq!(
+        place.error(&["check", "other"]),
+        "other: not a QCOW image: the magic number is missing"
+    );
+}
+
+#[test]
+#[ignore = "needs qemu-img"]
+fn an_image_of_qemu_is_clean_and_dumps_as_qemu_reads_it() {
+    let place = Place::new();
+    let qemu = |program: &str, args: &[&str]| {
+        let mut command = Command::new(program);
+        let status = command.args(args).current_dir(place.path("")).status().unwrap();
+        assert!(status.success(), "{program} {args:?}");
+    };
+    qemu("qemu-img", &["create", "-q", "-f", "qcow", "base.qcow", "10M"]);
+    qemu("qemu-io", &["-f", "qcow", "-c", "write -q -P 17 1M 70k", "base.qcow"]);
+    let create = [
+        "create",
+        "-q",
+        "-f",
+        "qcow",
+        "-b",
+        "base.qcow",
+        "-F",
+        "qcow",
+        "top.qcow",
+        "12M",
+    ];
+    qemu("qemu-img", &create);
+    let writes = [
+        "-f",
+        "qcow",
+        "-c",
+        "write -q -P 34 9M 5k",
+        "-c",
+        "write -q -P 51 1030k 512",
+        "top.qcow",
+    ];
+    qemu("qemu-io", &writes);
+    qemu(
+        "qemu-img",
+        &["convert", "-f", "qcow", "-O", "raw", "top.qcow", "expected"],
+    );
+    for image in ["base.qcow", "top.qcow"] {
+        place.output(&["check", image]);
+    }
+    place.output(&["dump", "top.qcow", "followed", "--follow"]);
+    place.output(&["dump", "top.qcow", "given", "--backing", "qcow:base.qcow"]);
+    let expected = place.read("expected");
+    assert!(place.read("followed") == expected);
+    assert!(place.read("given") == expected);
+}

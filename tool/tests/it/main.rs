@@ -1,0 +1,7 @@
+//! The host tool as a user runs it.
+
+mod chains;
+mod dump;
+mod look;
+mod place;
+mod usage;

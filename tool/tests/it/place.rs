@@ -1,0 +1,165 @@
+//! Runs the host tool, and writes small images for it: each as short as its test needs, straight from the format.
+
+use std::fs;
+use std::path::PathBuf;
+
+use assert_cmd::Command;
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// The cluster size of [`Qcow`]'s images.
+pub const CLUSTER: u64 = 4096;
+
+/// The guest bytes below one L1 entry of [`Qcow`]'s images.
+pub const SPAN: u64 = CLUSTER * 512;
+
+/// The tool, as cargo built it for this test run.
+pub fn tool() -> Command {
+    Command::new(tool_path())
+}
+
+/// Where the tool is.
+pub fn tool_path() -> PathBuf {
+    env!("CARGO_BIN_EXE_qcow1").into()
+}
+
+/// A directory of files, with commands run inside it: so a file's name is what the tool says.
+pub struct Place(TempDir);
+
+impl Place {
+    pub fn new() -> Self {
+        Self(tempfile::tempdir().unwrap())
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    pub fn write(&self, name: &str, bytes: impl AsRef<[u8]>) {
+        fs::write(self.path(name), bytes).unwrap();
+    }
+
+    pub fn read(&self, name: &str) -> Vec<u8> {
+        fs::read(self.path(name)).unwrap()
+    }
+
+    /// The tool with these arguments.
+    pub fn tool(&self, args: &[&str]) -> Command {
+        let mut tool = tool();
+        tool.current_dir(self.0.path()).args(args);
+        tool
+    }
+
+    /// What the tool writes to standard output; it must succeed without a word on standard error.
+    pub fn output(&self, args: &[&str]) -> Vec<u8> {
+        let output = self.tool(args).assert().success().stderr("").get_output().clone();
+        output.stdout
+    }
+
+    /// The same as JSON.
+    pub fn json(&self, args: &[&str]) -> Value {
+        serde_json::from_slice(&self.output(args)).unwrap()
+    }
+
+    /// The one line on standard error, where the tool fails with status 1 and writes nothing to standard output.
+    pub fn error(&self, args: &[&str]) -> String {
+        let output = self.tool(args).assert().code(1).stdout("").get_output().clone();
+        let error = String::from_utf8(output.stderr).unwrap();
+        let line = error.strip_suffix('\n').unwrap();
+        assert!(!line.contains(char::is_control), "not one plain line: {error:?}");
+        line.strip_prefix("qcow1: ").unwrap().to_owned()
+    }
+}
+
+/// An image of 4 KiB clusters and 512 L2 entries with its L1 at 48, as QEMU writes it.
+pub struct Qcow {
+    file: Vec<u8>,
+}
+
+impl Qcow {
+    /// A disk of `size` bytes, all holes.
+    pub fn new(size: u64) -> Self {
+        let mut file = vec![0; 48];
+        file[..8].copy_from_slice(b"QFI\xfb\0\0\0\x01");
+        file[24..32].copy_from_slice(&size.to_be_bytes());
+        file[32] = 12;
+        file[33] = 9;
+        file[40..48].copy_from_slice(&48_u64.to_be_bytes());
+        file.resize(48 + 8 * usize::try_from(size.div_ceil(SPAN)).unwrap(), 0);
+        Self { file }
+    }
+
+    /// With the name of a backing file.
+    pub fn backing(mut self, name: impl AsRef<[u8]>) -> Self {
+        let name = name.as_ref();
+        let at = self.file.len() as u64;
+        self.file.extend_from_slice(name);
+        self.field(8, &at.to_be_bytes())
+            .field(16, &u32::try_from(name.len()).unwrap().to_be_bytes())
+    }
+
+    /// With other bytes at an offset in the file.
+    pub fn field(mut self, at: usize, bytes: &[u8]) -> Self {
+        self.file[at..][..bytes.len()].copy_from_slice(bytes);
+        self
+    }
+
+    /// With a cluster of `fill` at a guest offset, behind all that is there.
+    pub fn data(mut self, guest: u64, fill: u8) -> Self {
+        let table = self.table(guest);
+        self.align();
+        self.set(table, guest, self.file.len() as u64);
+        self.file.resize(self.file.len() + 4096, fill);
+        self
+    }
+
+    /// With a table word of the test's own.
+    pub fn word(mut self, guest: u64, word: u64) -> Self {
+        let table = self.table(guest);
+        self.set(table, guest, word);
+        self
+    }
+
+    /// With a compressed cluster, whose stream comes right behind all that is there.
+    pub fn compressed(mut self, guest: u64, stream: &[u8]) -> Self {
+        let table = self.table(guest);
+        let host = self.file.len() as u64;
+        self.set(table, guest, 1 << 63 | (stream.len() as u64) << 51 | host);
+        self.file.extend_from_slice(stream);
+        self
+    }
+
+    /// The file.
+    pub fn build(self) -> Vec<u8> {
+        self.file
+    }
+
+    fn align(&mut self) {
+        self.file.resize(self.file.len().next_multiple_of(4096), 0);
+    }
+
+    fn l1_word(&self, guest: u64) -> u64 {
+        let at = usize::try_from(48 + 8 * (guest / SPAN)).unwrap();
+        u64::from_be_bytes(self.file[at..][..8].try_into().unwrap())
+    }
+
+    /// The L2 table for a guest offset, made where there is none.
+    fn table(&mut self, guest: u64) -> u64 {
+        match self.l1_word(guest) {
+            0 => {
+                self.align();
+                let table = self.file.len() as u64;
+                self.file.resize(self.file.len() + 4096, 0);
+                let at = usize::try_from(48 + 8 * (guest / SPAN)).unwrap();
+                self.file[at..][..8].copy_from_slice(&table.to_be_bytes());
+                table
+            }
+            table => table,
+        }
+    }
+
+    fn set(&mut self, table: u64, guest: u64, word: u64) {
+        let at = usize::try_from(table + 8 * (guest % SPAN / CLUSTER)).unwrap();
+        self.file[at..][..8].copy_from_slice(&word.to_be_bytes());
+    }
+}

@@ -1,0 +1,157 @@
+//! Arguments, and what is wrong with them.
+
+use crate::place::{Place, Qcow, SPAN, tool};
+
+#[test]
+fn help_and_version_are_no_errors() {
+    for args in [&["--help"][..], &["-h"], &["help", "dump"], &["dump", "--help"]] {
+        let help = tool().args(args).assert().success().stderr("").get_output().clone();
+        assert!(String::from_utf8(help.stdout).unwrap().contains("Usage: qcow1"));
+    }
+    let version = concat!("qcow1 ", env!("CARGO_PKG_VERSION"), "\n");
+    tool().arg("--version").assert().success().stdout(version).stderr("");
+}
+
+#[test]
+fn help_says_why_following_is_not_for_every_image() {
+    let help = tool().args(["dump", "--help"]).assert().success().get_output().clone();
+    let help = String::from_utf8(help.stdout).unwrap();
+    assert!(help.contains("Only for images you trust"), "{help}");
+    assert!(help.contains("the guest has named\n"), "{help}");
+}
+
+#[test]
+fn a_usage_error_is_one_line_and_status_1() {
+    let place = Place::new();
+    place.write("image.qcow", Qcow::new(SPAN).build());
+    for (args, says) in [
+        (&[][..], "a command is missing"),
+        (&["frobnicate"], "frobnicate"),
+        (&["info"], "<IMAGE>"),
+        (&["info", "image.qcow", "more"], "more"),
+        (&["dump", "image.qcow"], "<OUT>"),
+        (&["read", "image.qcow"], "--offset <N>"),
+        (&["read", "image.qcow", "--offset", "1"], "--length <N>"),
+        (&["read", "image.qcow", "--offset", "-1", "--length", "1"], "-1"),
+        (&["read", "image.qcow", "--offset", "+1", "--length", "1"], "+1"),
+        (&["read", "image.qcow", "--offset", "1q", "--length", "1"], "1q"),
+        (&["read", "image.qcow", "--offset", "", "--length", "1"], "--offset <N>"),
+        (&["read", "image.qcow", "--offset", "0x", "--length", "1"], "0x"),
+        (
+            &[
+                "read",
+                "image.qcow",
+                "--offset",
+                "99999999999999999999",
+                "--length",
+                "1",
+            ],
+            "too large",
+        ),
+        (
+            &["read", "image.qcow", "--offset", "99999999999999G", "--length", "1"],
+            "too large",
+        ),
+        (
+            &["dump", "image.qcow", "-", "--backing", "image.qcow"],
+            "raw:FILE or qcow:FILE",
+        ),
+        (&["dump", "image.qcow", "-", "--backing", "raw:"], "missing"),
+        (
+            &["dump", "image.qcow", "-", "--backing", "raw:x", "--follow"],
+            "--follow",
+        ),
+        (&["map", "image.qcow\n\x1b[2J", "--what"], "--what"),
+    ] {
+        let error = place.error(args);
+        assert!(error.contains(says), "{args:?}: {error}");
+        assert!(error.ends_with("(qcow1 --help tells more)"), "{error}");
+    }
+}
+
+#[test]
+fn errors_begin_with_the_file() {
+    let place = Place::new();
+    place.write("image.qcow", Qcow::new(SPAN).build());
+    place.write("empty", "");
+    for (args, says) in [
+        (&["info", "gone.qcow"][..], "gone.qcow: cannot be opened: "),
+        (
+            &["info", "gone\n\x1b[2J.qcow"],
+            r"gone\n\u{1b}[2J.qcow: cannot be opened: ",
+        ),
+        (&["info", "."], ".: is a directory"),
+        (&["info", "empty"], "empty: not a QCOW image"),
+        (&["dump", "image.qcow", "."], ".: cannot be written: "),
+        (&["dump", "image.qcow", "gone/out"], "gone/out: cannot be written: "),
+        (
+            &["dump", "image.qcow", "-", "--backing", "raw:gone"],
+            "gone: cannot be opened: ",
+        ),
+        (
+            &["dump", "image.qcow", "-", "--backing", "raw:empty"],
+            "empty: cannot be the backing file of 'image.qcow'",
+        ),
+    ] {
+        let error = place.error(args);
+        assert!(error.starts_with(says), "{args:?}: {error}");
+    }
+}
+
+#[test]
+fn too_little_memory_says_how_much_is_needed() {
+    let place = Place::new();
+    place.write("image.qcow", Qcow::new(SPAN).build());
+    let error = place.error(&["info", "image.qcow", "--memory", "511"]);
+    assert!(
+        error.starts_with("image.qcow: ") && error.ends_with("pass --memory 512"),
+        "{error}"
+    );
+    place.output(&["info", "image.qcow", "--memory", "512"]);
+    // What is enough to open the image may not be enough to inflate a cluster.
+    let image = Qcow::new(SPAN).compressed(0, b"stream");
+    place.write("compressed.qcow", image.build());
+    let read = [
+        "read",
+        "compressed.qcow",
+        "--offset",
+        "0",
+        "--length",
+        "1",
+        "--memory",
+        "512",
+    ];
+    let error = place.error(&read);
+    let (_, needed) = error.split_once("pass --memory ").unwrap();
+    assert!(needed.parse::<u32>().unwrap() > 8192, "{error}");
+    // More than there is on any machine, but an image is lent no more than it makes use of.
+    place.output(&["info", "image.qcow", "--memory", "8000000T"]);
+}
+
+#[test]
+fn a_password_that_no_image_is_there_for_is_an_error() {
+    let place = Place::new();
+    place.write("image.qcow", Qcow::new(SPAN).build());
+    place.write("password", "secret\n");
+    let error = place.error(&["dump", "image.qcow", "-", "--password-file", "password"]);
+    assert!(error.starts_with("password: holds a password, but"), "{error}");
+    place.write("secret.qcow", Qcow::new(SPAN).field(36, &1_u32.to_be_bytes()).build());
+    let error = place.error(&["dump", "secret.qcow", "-", "--password-file", "missing"]);
+    assert!(error.starts_with("missing: cannot be read"), "{error}");
+}
+
+#[cfg(unix)]
+#[test]
+fn names_of_files_are_bytes() {
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt;
+
+    let place = Place::new();
+    let base = OsStr::from_bytes(b"b\xff.raw");
+    std::fs::write(place.path("").join(base), [6; 512]).unwrap();
+    place.write("top.qcow", Qcow::new(512).backing(base.as_bytes()).build());
+    assert_eq!(place.output(&["dump", "top.qcow", "-", "--follow"]), [6; 512]);
+    let mut given = place.tool(&["dump", "top.qcow", "-", "--backing"]);
+    given.arg(OsStr::from_bytes(b"raw:b\xff.raw"));
+    given.assert().success().stdout(vec![6; 512]).stderr("");
+}
