@@ -19,17 +19,36 @@
 #[cfg(any(feature = "std", test))]
 extern crate std;
 
-#[cfg(feature = "async")]
-pub mod aio;
-mod device;
-mod error;
-mod format;
-mod guest;
-mod image;
+// The rooms of this house. Each imports only from those above it, which tests/it/layers.rs keeps true.
+
+// Byte offsets in the guest's disk and in the image file.
+mod offset;
+
+// Raw DEFLATE, whole input to whole output.
 #[cfg(feature = "deflate")]
 mod inflate;
-mod offset;
+
+// What can go wrong, and where an image contradicts its format.
+mod error;
+
+// Bytes of the file to checked types: the header, the geometry, table words, extents.
+mod format;
+
+// `BlockRead`, what implements it, and what wraps it.
+mod device;
+
+// The core, which does no I/O: what to read next, and what it means.
 mod reader;
+
+// `GuestRead`, and the traits of other crates that a guest's disk is shown as.
+mod guest;
+
+// Images, chains and checks on synchronous devices.
+mod image;
+
+// The same on devices whose reads are futures.
+#[cfg(feature = "async")]
+pub mod aio;
 
 pub use device::aligned::Aligned;
 pub use device::blocks::Blocks;

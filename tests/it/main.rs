@@ -45,6 +45,7 @@ mod file_systems;
 mod fuzz_seeds;
 mod header;
 mod inflate;
+mod layers;
 #[cfg(all(feature = "std", feature = "gpt_disk_io", feature = "embedded-sdmmc-types"))]
 mod ls;
 mod memory_and_blocks;
