@@ -72,7 +72,7 @@ pub trait AsyncBlockRead {
     /// The size of a block; see [`BlockRead::block_size`](crate::BlockRead::block_size).
     fn block_size(&self) -> BlockSize;
 
-    /// The length in bytes; see [`BlockRead::len`](crate::BlockRead::len).
+    /// The length in bytes; see [`BlockRead::size`](crate::BlockRead::size).
     ///
     /// # Errors
     /// Whatever keeps the device from telling.
