@@ -74,10 +74,11 @@ pub use guest::error::DiskError;
 #[cfg(feature = "gpt_disk_io")]
 pub use guest::gpt_disk_io::ToBlockIo;
 pub use guest::{Cursor, GuestRead};
-pub use image::chain::{Chain, PushError, PushReason};
+pub use image::Image;
+pub use image::chain::{Chain, Layer, PushError, PushReason};
 pub use image::check::{CheckOptions, CheckSummary, Finding};
+pub use image::extents::Extents;
 pub use image::options::OpenOptions;
-pub use image::{Extents, Image};
 pub use reader::cipher::SectorCipher;
 #[cfg(feature = "aes")]
 pub use reader::cipher::{AesCipher, Key};

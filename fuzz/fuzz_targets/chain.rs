@@ -20,7 +20,7 @@ struct Input<'a> {
 
 fuzz_target!(|input: Input<'_>| {
     let mut memories = [[0xdd_u8; 20_000]; 3];
-    let mut chain: Chain<'_, &[u8], 3> = Chain::new();
+    let mut chain: Chain<Image<'_, &[u8]>, 3> = Chain::new();
     let mut layers = Vec::new();
     let files = [input.top, input.middle, input.base];
     for (level, (file, memory)) in files.into_iter().zip(&mut memories).enumerate() {

@@ -129,8 +129,8 @@ fuzz_target!(|input: Input| {
     let lend = |level: &Level| vec![0xdd; 300_000 + usize::from(level.memory) * 4];
     let mut memories: Vec<_> = levels.iter().chain(levels).map(lend).collect();
     let (ours, theirs) = memories.split_at_mut(depth);
-    let mut chain: Chain<'_, _, 3> = Chain::new();
-    let mut slow: aio::Chain<'_, _, 3> = aio::Chain::new();
+    let mut chain: Chain<_, 3> = Chain::new();
+    let mut slow: aio::Chain<_, 3> = aio::Chain::new();
     let mut layers = Vec::new();
     let options = OpenOptions::new().salvage(input.salvage);
     let rules = Rules {

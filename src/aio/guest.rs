@@ -54,7 +54,7 @@ impl<D: AsyncBlockRead> AsyncGuestRead for Image<'_, D> {
     }
 }
 
-impl<D: AsyncBlockRead, const DEPTH: usize> AsyncGuestRead for Chain<'_, D, DEPTH> {
+impl<D: AsyncBlockRead, const DEPTH: usize> AsyncGuestRead for Chain<Image<'_, D>, DEPTH> {
     type Error = D::Error;
 
     fn size(&self) -> u64 {

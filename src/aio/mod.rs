@@ -41,13 +41,11 @@ mod guest;
 
 use core::fmt;
 
-use heapless::Vec;
-
 use crate::device::BlockSize;
 use crate::error::{Error, Fault, OpenError};
 use crate::format::extent::Extent;
 use crate::format::header::Header;
-use crate::image::chain::{PushError, push};
+use crate::image::chain::{Layer, sealed};
 use crate::image::options::OpenOptions;
 use crate::offset::HostOffset;
 use crate::reader::cipher::SectorCipher;
@@ -56,6 +54,8 @@ use crate::reader::walk::{Found, Map, Walk};
 
 #[cfg(feature = "embedded-io-async")]
 pub use self::embedded_io::FromIo;
+#[doc(no_inline)]
+pub use crate::image::{chain::Chain, extents::Extents};
 #[cfg(feature = "embedded-io-async")]
 pub use cursor::Cursor;
 pub use guest::AsyncGuestRead;
@@ -206,7 +206,7 @@ impl<'m, D: AsyncBlockRead> Image<'m, D> {
     }
 
     /// The runs of the whole disk, in order; see [`crate::Image::extents`].
-    pub fn extents(&mut self) -> Extents<'_, 'm, D> {
+    pub fn extents(&mut self) -> Extents<'_, Self> {
         Extents {
             walk: Some(Walk::whole(&self.0.map)),
             image: self,
@@ -286,15 +286,23 @@ impl<D> fmt::Debug for Image<'_, D> {
     }
 }
 
-/// The runs of a disk, in order; see [`Image::extents`].
-pub struct Extents<'a, 'm, D> {
-    image: &'a mut Image<'m, D>,
-    /// None: it has ended with an error.
-    walk: Option<Walk>,
+impl<D> Layer for Image<'_, D> {}
+
+impl<D> sealed::Layer for Image<'_, D> {
+    fn header(&self) -> Option<&Header> {
+        self.header()
+    }
+
+    fn size(&self) -> u64 {
+        self.size()
+    }
 }
 
-impl<D: AsyncBlockRead> Extents<'_, '_, D> {
-    /// The next run; `None` behind the last one, or an error.
+impl<D: AsyncBlockRead> Extents<'_, Image<'_, D>> {
+    /// Returns the next run, or `None` after the last one or an error.
+    ///
+    /// # Errors
+    /// As [`crate::Image::extent_at`].
     pub async fn next(&mut self) -> Option<Result<Extent, Error<D::Error>>> {
         let walk = self.walk.as_mut().filter(|walk| !walk.is_done())?;
         let item = self.image.advance(walk).await;
@@ -305,82 +313,29 @@ impl<D: AsyncBlockRead> Extents<'_, '_, D> {
     }
 }
 
-impl<D> fmt::Debug for Extents<'_, '_, D> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Extents").finish_non_exhaustive()
-    }
-}
-
-/// An image with its backing images, top first, on asynchronous devices: [`crate::Chain`] with `async`.
-pub struct Chain<'m, D, const DEPTH: usize> {
-    images: Vec<Image<'m, D>, DEPTH>,
-}
-
-impl<'m, D: AsyncBlockRead, const DEPTH: usize> Chain<'m, D, DEPTH> {
-    /// A chain of no images: every read of it is [`Error::OutOfRange`].
-    #[must_use]
-    pub const fn new() -> Self {
-        Self { images: Vec::new() }
-    }
-
-    /// Puts `image` below those that are there; the first is the top.
+impl<D: AsyncBlockRead, const DEPTH: usize> Chain<Image<'_, D>, DEPTH> {
+    /// Fills `dst` with the guest's bytes from `offset` on; see [`crate::Image::read_at`]. In each image it makes at most
+    /// twice as many device reads as that.
     ///
     /// # Errors
-    /// As [`crate::Chain::push`].
-    #[allow(clippy::result_large_err, reason = "there is no box to put the image in")]
-    pub fn push(&mut self, image: Image<'m, D>) -> Result<(), PushError<Image<'m, D>>> {
-        push(&mut self.images, Image::header, image)
-    }
-
-    /// The images, top first.
-    #[must_use]
-    pub fn images(&self) -> &[Image<'m, D>] {
-        &self.images
-    }
-
-    /// The images, top first.
-    pub fn images_mut(&mut self) -> &mut [Image<'m, D>] {
-        &mut self.images
-    }
-
-    /// The size of the guest's disk in bytes: that of the top image.
-    #[must_use]
-    pub fn size(&self) -> u64 {
-        self.images.first().map_or(0, Image::size)
-    }
-
-    /// Fills `dst` with the guest's bytes from `offset` on; see [`crate::Chain::read_at`].
-    ///
-    /// # Errors
-    /// As [`crate::Chain::read_at`].
+    /// As [`crate::Image::read_at`]; [`Error::BackingRequired`] where the lowest image names a backing file.
     pub async fn read_at(&mut self, offset: u64, dst: &mut [u8]) -> Result<(), Error<D::Error>> {
-        read_at(&mut self.images, offset, dst).await
+        read_at(self.images_mut(), offset, dst).await
     }
 
-    /// How the guest's bytes from `offset` on are stored, and in which image; see [`crate::Chain::extent_at`].
+    /// Returns how the guest's bytes from `offset` on are stored, and in which image (0 is the top); see
+    /// [`crate::Image::extent_at`].
     ///
     /// # Errors
-    /// As [`crate::Chain::extent_at`].
+    /// As [`crate::Image::extent_at`].
     pub async fn extent_at(&mut self, offset: u64, max_len: u64) -> Result<(usize, Extent), Error<D::Error>> {
         let mut search = Search::new(offset, max_len);
         // One turn for each image.
-        for image in &mut self.images {
+        for image in self.images_mut() {
             if let Some(mut walk) = search.walk(&image.0.map).map_err(Fault::widen)? {
                 search.take(image.advance(&mut walk).await?);
             }
         }
         search.found.ok_or(Error::OutOfRange)
-    }
-}
-
-impl<D: AsyncBlockRead, const DEPTH: usize> Default for Chain<'_, D, DEPTH> {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
-impl<D, const DEPTH: usize> fmt::Debug for Chain<'_, D, DEPTH> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_list().entries(self.images.iter()).finish()
     }
 }

@@ -13,12 +13,40 @@ use crate::guest::GuestRead;
 use crate::image::{Image, read_at};
 use crate::reader::read::Search;
 
+/// An image that a [`Chain`] holds: [`Image`], or `aio::Image` with the feature `async`.
+///
+/// This trait is sealed: no other type implements it.
+pub trait Layer: sealed::Layer {}
+
+pub(crate) mod sealed {
+    use crate::format::header::Header;
+
+    pub trait Layer {
+        fn header(&self) -> Option<&Header>;
+
+        fn size(&self) -> u64;
+    }
+}
+
+impl<D> Layer for Image<'_, D> {}
+
+impl<D> sealed::Layer for Image<'_, D> {
+    fn header(&self) -> Option<&Header> {
+        self.header()
+    }
+
+    fn size(&self) -> u64 {
+        self.size()
+    }
+}
+
 /// An image with its backing images, top first, at most `DEPTH` in all.
 ///
-/// A hole of one image reads from the next one down at the same guest offset, and as zeros past that one's end. All
-/// devices are of one type; `&mut dyn BlockRead` serves where they differ.
-pub struct Chain<'m, D, const DEPTH: usize> {
-    images: Vec<Image<'m, D>, DEPTH>,
+/// A hole of one image reads from the next one down at the same guest offset, and as zeros past that one's end. `I` is
+/// [`Image`], or `aio::Image` with the feature `async`, and the chain reads as its images do. All images are of one
+/// type; where their devices differ, `&mut dyn BlockRead` is a device too.
+pub struct Chain<I, const DEPTH: usize> {
+    images: Vec<I, DEPTH>,
 }
 
 /// Why an image was not put on a [`Chain`].
@@ -72,61 +100,55 @@ impl<I> fmt::Display for PushError<I> {
 
 impl<I> core::error::Error for PushError<I> {}
 
-/// Puts `image` below the others, if the lowest of them, whose header is `above`, reads from it.
-#[allow(clippy::result_large_err, reason = "there is no box to put the image in")]
-pub(crate) fn push<I, const DEPTH: usize>(
-    images: &mut Vec<I, DEPTH>,
-    header: impl Fn(&I) -> Option<&Header>,
-    image: I,
-) -> Result<(), PushError<I>> {
-    let named = |above: &I| header(above).is_some_and(Header::has_backing);
-    if images.last().is_some_and(|above| !named(above)) {
-        let reason = PushReason::NotNamed;
-        return Err(PushError { image, reason });
-    }
-    let reason = PushReason::Full;
-    images.push(image).map_err(|image| PushError { image, reason })
-}
-
-impl<'m, D: BlockRead, const DEPTH: usize> Chain<'m, D, DEPTH> {
-    /// A chain of no images: every read of it is [`Error::OutOfRange`].
+impl<I: Layer, const DEPTH: usize> Chain<I, DEPTH> {
+    /// Creates a chain of no images: every read of it is [`Error::OutOfRange`].
     #[must_use]
     pub const fn new() -> Self {
         Self { images: Vec::new() }
     }
 
-    /// Puts `image` below those that are there; the first is the top.
+    /// Puts `image` below the images that are there. The first image is the top.
     ///
     /// # Errors
     /// [`PushReason::Full`], and [`PushReason::NotNamed`] where the image above is raw or names no backing file. The
     /// image comes back.
     #[allow(clippy::result_large_err, reason = "there is no box to put the image in")]
-    pub fn push(&mut self, image: Image<'m, D>) -> Result<(), PushError<Image<'m, D>>> {
-        push(&mut self.images, Image::header, image)
+    pub fn push(&mut self, image: I) -> Result<(), PushError<I>> {
+        let names_backing = |above: &I| above.header().is_some_and(Header::has_backing);
+        if self.images.last().is_some_and(|above| !names_backing(above)) {
+            let reason = PushReason::NotNamed;
+            return Err(PushError { image, reason });
+        }
+        let reason = PushReason::Full;
+        self.images.push(image).map_err(|image| PushError { image, reason })
     }
 
-    /// The images, top first.
-    #[must_use]
-    pub fn images(&self) -> &[Image<'m, D>] {
-        &self.images
-    }
-
-    /// The images, top first: to unlock one, say. Reads follow the order in which they stand, so leave it as it is.
-    pub fn images_mut(&mut self) -> &mut [Image<'m, D>] {
-        &mut self.images
-    }
-
-    /// Takes the lowest image off.
-    pub fn pop(&mut self) -> Option<Image<'m, D>> {
+    /// Removes the lowest image and returns it, or `None` from an empty chain.
+    pub fn pop(&mut self) -> Option<I> {
         self.images.pop()
     }
 
-    /// The size of the guest's disk in bytes: that of the top image.
+    /// Returns the images, top first.
     #[must_use]
-    pub fn size(&self) -> u64 {
-        self.images.first().map_or(0, Image::size)
+    pub fn images(&self) -> &[I] {
+        &self.images
     }
 
+    /// Returns the images, top first: to set a key, say.
+    ///
+    /// Reads follow the order of this slice, so leave it as it is.
+    pub fn images_mut(&mut self) -> &mut [I] {
+        &mut self.images
+    }
+
+    /// Returns the size of the guest's disk in bytes: that of the top image, 0 for a chain of no images.
+    #[must_use]
+    pub fn size(&self) -> u64 {
+        self.images.first().map_or(0, |top| top.size())
+    }
+}
+
+impl<D: BlockRead, const DEPTH: usize> Chain<Image<'_, D>, DEPTH> {
     /// Fills `dst` with the guest's bytes from `offset` on; see [`Image::read_at`]. In each image it makes at most twice as
     /// many device reads as that.
     ///
@@ -136,12 +158,8 @@ impl<'m, D: BlockRead, const DEPTH: usize> Chain<'m, D, DEPTH> {
         read_at(&mut self.images, offset, dst)
     }
 
-    /// A reader with a position, for [`embedded_io::Read`] and [`embedded_io::Seek`]; it starts at 0.
-    pub fn cursor(&mut self) -> Cursor<'_, Self> {
-        Cursor::new(self)
-    }
-
-    /// How the guest's bytes from `offset` on are stored, and in which image (0 is the top); see [`Image::extent_at`].
+    /// Returns how the guest's bytes from `offset` on are stored, and in which image (0 is the top); see
+    /// [`Image::extent_at`].
     ///
     /// [`ExtentKind::Backing`](crate::ExtentKind::Backing) is left only where the lowest image names a backing file.
     ///
@@ -157,15 +175,20 @@ impl<'m, D: BlockRead, const DEPTH: usize> Chain<'m, D, DEPTH> {
         }
         search.found.ok_or(Error::OutOfRange)
     }
+
+    /// Returns a reader with a position, for [`embedded_io::Read`] and [`embedded_io::Seek`]. It starts at 0.
+    pub fn cursor(&mut self) -> Cursor<'_, Self> {
+        Cursor::new(self)
+    }
 }
 
-impl<D: BlockRead, const DEPTH: usize> Default for Chain<'_, D, DEPTH> {
+impl<I: Layer, const DEPTH: usize> Default for Chain<I, DEPTH> {
     fn default() -> Self {
         Self::new()
     }
 }
 
-impl<D: BlockRead, const DEPTH: usize> GuestRead for Chain<'_, D, DEPTH> {
+impl<D: BlockRead, const DEPTH: usize> GuestRead for Chain<Image<'_, D>, DEPTH> {
     type Error = D::Error;
 
     fn size(&self) -> u64 {
@@ -177,7 +200,7 @@ impl<D: BlockRead, const DEPTH: usize> GuestRead for Chain<'_, D, DEPTH> {
     }
 }
 
-impl<D, const DEPTH: usize> fmt::Debug for Chain<'_, D, DEPTH> {
+impl<I: fmt::Debug, const DEPTH: usize> fmt::Debug for Chain<I, DEPTH> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_list().entries(self.images.iter()).finish()
     }

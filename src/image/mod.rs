@@ -2,6 +2,7 @@
 
 pub(crate) mod chain;
 pub(crate) mod check;
+pub(crate) mod extents;
 pub(crate) mod options;
 
 use core::fmt;
@@ -12,6 +13,7 @@ use crate::format::extent::Extent;
 use crate::format::header::Header;
 use crate::guest::Cursor;
 use crate::guest::GuestRead;
+use crate::image::extents::Extents;
 use crate::image::options::OpenOptions;
 use crate::offset::HostOffset;
 use crate::reader::cipher::{Cipher, SectorCipher};
@@ -143,7 +145,7 @@ impl<'m, D: BlockRead> Image<'m, D> {
     ///
     /// Each item costs no more than [`Image::extent_at`]; but a device of 2^50 bytes may hold an L1 table of 2^47 words,
     /// so for an image that is not trusted, `take` bounds them all.
-    pub fn extents(&mut self) -> Extents<'_, 'm, D> {
+    pub fn extents(&mut self) -> Extents<'_, Self> {
         Extents {
             walk: Some(Walk::whole(&self.map)),
             image: self,
@@ -256,33 +258,5 @@ impl OpenOptions {
             }
             Map::open(self.salvage, self.xen_l1, end, block_size, memory).map_err(Fault::widen)
         })
-    }
-}
-
-/// The runs of a disk, in order; see [`Image::extents`].
-pub struct Extents<'a, 'm, D> {
-    image: &'a mut Image<'m, D>,
-    /// None: it has ended with an error.
-    walk: Option<Walk>,
-}
-
-impl<D: BlockRead> Iterator for Extents<'_, '_, D> {
-    type Item = Result<Extent, Error<D::Error>>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        let walk = self.walk.as_mut().filter(|walk| !walk.is_done())?;
-        let item = self.image.advance(walk);
-        if item.is_err() {
-            self.walk = None;
-        }
-        Some(item)
-    }
-}
-
-impl<D: BlockRead> core::iter::FusedIterator for Extents<'_, '_, D> {}
-
-impl<D> fmt::Debug for Extents<'_, '_, D> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Extents").finish_non_exhaustive()
     }
 }

@@ -88,7 +88,7 @@ fn compare(seed: u64) {
     let memory_size = 512.max(block_size as usize) + random.below(60_000) as usize;
     let mut memories: Vec<Vec<u8>> = files.iter().map(|_| vec![0xdd; memory_size]).collect();
 
-    let mut chain: Chain<'_, _, 3> = Chain::new();
+    let mut chain: Chain<_, 3> = Chain::new();
     let mut layers = Vec::new();
     for (level, (file, memory)) in files.iter().zip(&mut memories).enumerate() {
         let device = TestDevice::new(file, block_size);

@@ -53,7 +53,10 @@ fn files() -> ([Vec<u8>; 2], Vec<u8>) {
 
 type Memories = [Vec<u8>; 2];
 
-fn open<'m>(files: &'m [Vec<u8>; 2], memories: &'m mut Memories) -> (aio::Chain<'m, Slow<'m>, 2>, Vec<Log>) {
+fn open<'m>(
+    files: &'m [Vec<u8>; 2],
+    memories: &'m mut Memories,
+) -> (aio::Chain<aio::Image<'m, Slow<'m>>, 2>, Vec<Log>) {
     let mut chain = aio::Chain::new();
     let mut logs = Vec::new();
     for (file, memory) in files.iter().zip(memories) {
@@ -73,7 +76,7 @@ fn it_reads_the_same_bytes_with_the_same_requests() {
         let mut memories = [vec![0; memory], vec![0; memory]];
         let (mut chain, logs) = open(&files, &mut memories);
         let mut sync_memories = memories_like(memory);
-        let mut sync: qcow1::Chain<'_, _, 2> = qcow1::Chain::new();
+        let mut sync: qcow1::Chain<_, 2> = qcow1::Chain::new();
         let mut sync_logs = Vec::new();
         for (file, memory) in files.iter().zip(&mut sync_memories) {
             let device = TestDevice::new(file, 512);
@@ -184,4 +187,22 @@ fn a_raw_base_is_declared() {
     let mut read = vec![0; 4999];
     finish(raw.read_at(1, &mut read)).unwrap();
     assert!(read == bytes[1..]);
+}
+
+#[test]
+fn the_lowest_image_comes_off_a_chain_and_can_be_put_back() {
+    let (files, guest) = files();
+    let mut memories = memories_like(15_000);
+    let (mut chain, _) = open(&files, &mut memories);
+    let base = chain.pop().unwrap();
+    assert_eq!(base.header().unwrap().backing_name_len(), 0);
+    assert_eq!(chain.size(), SIZE as u64);
+    let result = finish(chain.read_at(1024, &mut [0; 512]));
+    assert_eq!(result, Err(Error::BackingRequired));
+    chain.push(base).unwrap();
+    let mut bytes = vec![0; SIZE];
+    finish(chain.read_at(0, &mut bytes)).unwrap();
+    assert!(bytes == guest);
+    assert!(chain.pop().is_some() && chain.pop().is_some() && chain.pop().is_none());
+    assert_eq!(chain.size(), 0);
 }

@@ -94,7 +94,7 @@ fn an_image_inside_an_image_is_read_through_both() {
             bytes: &outer,
             position: 0,
         };
-        let mut chain: Chain<'_, _, 1> = Chain::new();
+        let mut chain: Chain<_, 1> = Chain::new();
         chain
             .push(Image::open(FromIo(stream), &mut outer_memory).await.unwrap())
             .unwrap();

@@ -17,7 +17,7 @@ fn images_and_chains_cross_threads_and_can_be_printed() {
     is_sync(&image);
     let printed = format!("{image:?}");
     assert!(printed.contains("Header") && printed.contains("5000"), "{printed}");
-    let mut chain: Chain<'_, &[u8], 1> = Chain::new();
+    let mut chain: Chain<Image<'_, &[u8]>, 1> = Chain::new();
     chain.push(image).unwrap();
     is_send(&chain);
     assert!(format!("{chain:?}").contains("Image"));

@@ -3,7 +3,7 @@
 use crate::common::{ImageBuilder, pattern};
 use qcow1::{Chain, Error, ExtentKind, Image, PushReason};
 
-fn read<const DEPTH: usize>(chain: &mut Chain<'_, &[u8], DEPTH>, offset: u64, len: usize) -> Vec<u8> {
+fn read<const DEPTH: usize>(chain: &mut Chain<Image<'_, &[u8]>, DEPTH>, offset: u64, len: usize) -> Vec<u8> {
     let mut bytes = vec![0xcc; len];
     chain.read_at(offset, &mut bytes).unwrap();
     bytes
@@ -17,7 +17,7 @@ fn overlay(size: u64) -> Vec<u8> {
 }
 
 /// The overlay on a base.
-fn on<'m>(top: &'m [u8], base: Image<'m, &'m [u8]>, memory: &'m mut [u8]) -> Chain<'m, &'m [u8], 2> {
+fn on<'m>(top: &'m [u8], base: Image<'m, &'m [u8]>, memory: &'m mut [u8]) -> Chain<Image<'m, &'m [u8]>, 2> {
     let mut chain = Chain::new();
     chain.push(Image::open(top, memory).unwrap()).unwrap();
     chain.push(base).unwrap();
@@ -122,7 +122,7 @@ fn three_images_deep_each_has_its_say() {
     right[8192..12_288].copy_from_slice(&pattern(3, 4096));
 
     let (mut m1, mut m2) = ([0; 512], [0; 512]);
-    let mut chain: Chain<'_, &[u8], 3> = Chain::new();
+    let mut chain: Chain<Image<'_, &[u8]>, 3> = Chain::new();
     chain.push(Image::open(&top[..], &mut m1).unwrap()).unwrap();
     chain.push(Image::open(&middle[..], &mut m2).unwrap()).unwrap();
     chain.push(Image::open_raw(&base[..], &mut []).unwrap()).unwrap();
@@ -130,7 +130,7 @@ fn three_images_deep_each_has_its_say() {
     for offset in (0..size - 700).step_by(613) {
         assert_eq!(read(&mut chain, offset, 700), right[offset as usize..][..700]);
     }
-    let found = |chain: &mut Chain<'_, &[u8], 3>, offset| {
+    let found = |chain: &mut Chain<Image<'_, &[u8]>, 3>, offset| {
         let (level, extent) = chain.extent_at(offset, u64::MAX).unwrap();
         (level, extent.start, extent.end())
     };
@@ -145,7 +145,7 @@ fn three_images_deep_each_has_its_say() {
 fn an_image_below_one_that_names_none_is_refused_and_comes_back() {
     let plain = ImageBuilder::new(8192).build();
     let (mut m1, mut m2) = ([0; 512], [0; 512]);
-    let mut chain: Chain<'_, &[u8], 2> = Chain::new();
+    let mut chain: Chain<Image<'_, &[u8]>, 2> = Chain::new();
     chain.push(Image::open(&plain[..], &mut m1).unwrap()).unwrap();
     let refused = chain.push(Image::open(&plain[..], &mut m2).unwrap()).unwrap_err();
     assert_eq!(refused.reason, PushReason::NotNamed);
@@ -157,7 +157,7 @@ fn an_image_below_one_that_names_none_is_refused_and_comes_back() {
 fn a_chain_holds_as_many_images_as_it_says() {
     let top = overlay(8192);
     let (mut m1, mut m2) = ([0; 512], [0; 512]);
-    let mut chain: Chain<'_, &[u8], 1> = Chain::new();
+    let mut chain: Chain<Image<'_, &[u8]>, 1> = Chain::new();
     assert_eq!(chain.read_at(0, &mut [0]).unwrap_err(), Error::OutOfRange);
     chain.push(Image::open(&top[..], &mut m1).unwrap()).unwrap();
     let refused = chain.push(Image::open(&top[..], &mut m2).unwrap()).unwrap_err();

@@ -220,7 +220,7 @@ fn in_a_chain_each_image_costs_twice_that_at_most() {
     let files = [file(0), file(1), file(2)];
     for (block, lent) in LENT {
         let mut memories = [vec![0; lent], vec![0; lent], vec![0; lent]];
-        let mut chain: Chain<'_, _, 3> = Chain::new();
+        let mut chain: Chain<_, 3> = Chain::new();
         let mut logs = Vec::new();
         for (file, memory) in files.iter().zip(&mut memories) {
             let device = TestDevice::new(file, block);

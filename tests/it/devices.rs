@@ -99,7 +99,7 @@ fn a_chain_of_different_devices_is_one_of_unknown_types() {
     let mut slice2 = &file[..];
     let (mut m1, mut m2) = ([0; 1024], [0; 1024]);
     let devices: [&mut dyn BlockRead<Error = core::convert::Infallible>; 2] = [&mut slice, &mut slice2];
-    let mut chain: Chain<'_, _, 2> = Chain::new();
+    let mut chain: Chain<_, 2> = Chain::new();
     for (device, memory) in devices.into_iter().zip([&mut m1, &mut m2]) {
         chain.push(Image::open(device, memory).unwrap()).unwrap();
     }

@@ -145,7 +145,7 @@ fn each_image_of_a_chain_has_its_own_key() {
     ] {
         let (top, base) = (top.build(), base.build());
         let (mut m1, mut m2) = ([0; 1024], [0; 1024]);
-        let mut chain: Chain<'_, &[u8], 2> = Chain::new();
+        let mut chain: Chain<Image<'_, &[u8]>, 2> = Chain::new();
         let mut image = Image::open(&top[..], &mut m1).unwrap();
         image.set_key(&Key::from_bytes(KEY));
         chain.push(image).unwrap();

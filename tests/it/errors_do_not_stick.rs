@@ -32,7 +32,7 @@ fn open<'m>(
     files: &'m [Vec<u8>; 2],
     memories: &'m mut [Vec<u8>; 2],
     block_size: u32,
-) -> (Chain<'m, TestDevice<'m>, 2>, Vec<crate::common::Log>) {
+) -> (Chain<Image<'m, TestDevice<'m>>, 2>, Vec<crate::common::Log>) {
     let mut chain = Chain::new();
     let mut logs = Vec::new();
     for (file, memory) in files.iter().zip(memories) {

@@ -116,7 +116,7 @@ fn ext4_reads_through_a_chain() {
         overlay.data(number * 4096, cluster);
         base[number as usize * 4096..][..4096].fill(0xdb);
     }
-    let mut chain: Chain<'_, &'static [u8], 2> = Chain::new();
+    let mut chain: Chain<Image<'_, &'static [u8]>, 2> = Chain::new();
     for file in [overlay.build(), image_of(&base)] {
         let file: &[u8] = forever(file);
         chain

@@ -54,7 +54,7 @@ fn compare(folder: &TempDir, names: &[&str], key: Option<&Key>, random: &mut Ran
     let right = std::fs::read(folder.path().join("right.raw")).unwrap();
     for memory in [20_000, 65_536, 4 << 20] {
         let mut memories: Vec<Vec<u8>> = names.iter().map(|_| vec![0; memory]).collect();
-        let mut chain: Chain<'_, File, 3> = Chain::new();
+        let mut chain: Chain<Image<'_, File>, 3> = Chain::new();
         for (name, memory) in names.iter().zip(&mut memories) {
             let file = File::open(folder.path().join(name)).unwrap();
             let is_raw = Path::new(name).extension().is_some_and(|extension| extension == "raw");

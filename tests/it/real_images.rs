@@ -26,7 +26,7 @@ fn digest(name: &str) -> String {
 fn reads(names: &[&str], key: Option<&Key>) {
     for (memory, step) in [(20_000, 1 << 20), (1 << 20, 4096), (9000, 5003)] {
         let mut memories: Vec<Vec<u8>> = names.iter().map(|_| vec![0; memory]).collect();
-        let mut chain: Chain<'_, File, 3> = Chain::new();
+        let mut chain: Chain<Image<'_, File>, 3> = Chain::new();
         for (name, memory) in names.iter().zip(&mut memories) {
             let file = File::open(data(name)).unwrap();
             let mut image = if name.ends_with(".raw") {

@@ -7,7 +7,7 @@ use crate::case::{digest, error_name};
 use crate::common::{Broken, TestDevice, class};
 use crate::recipe::folder;
 
-type Opened<'m, 'f> = Chain<'m, TestDevice<'f>, 4>;
+type Opened<'m, 'f> = Chain<Image<'m, TestDevice<'f>>, 4>;
 
 /// A file of the suite, and whether it is an image.
 struct File {

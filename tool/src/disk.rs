@@ -23,7 +23,7 @@ const PIECE: usize = 64 << 10;
 
 /// A guest's disk: an image, and its backing images.
 pub(crate) struct Disk {
-    chain: Chain<'static, File, DEPTH>,
+    chain: Chain<Image<'static, File>, DEPTH>,
     /// The file of each image of the chain.
     files: Vec<Source>,
     /// How many of its images have been given passwords.

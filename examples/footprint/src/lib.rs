@@ -59,7 +59,7 @@ impl BlockRead for Device {
 }
 
 pub type Disk = Image<'static, Device>;
-pub type Disks = Chain<'static, Device, 3>;
+pub type Disks = Chain<Image<'static, Device>, 3>;
 pub type Opened = Result<Disk, OpenError<Device, DeviceError>>;
 pub type Trace = fn(ReadRequest, Result<(), &DeviceError>);
 pub type Fails = fn(ReadRequest) -> bool;
@@ -84,8 +84,8 @@ pub struct Api {
     pub header: fn(&Disk) -> Option<&Header>,
     pub size: fn(&Disk) -> u64,
     pub extent_at: fn(&mut Disk, u64, u64) -> Outcome<Extent>,
-    pub extents: for<'a> fn(&'a mut Disk) -> Extents<'a, 'static, Device>,
-    pub next_extent: fn(&mut Extents<'static, 'static, Device>) -> Option<Outcome<Extent>>,
+    pub extents: for<'a> fn(&'a mut Disk) -> Extents<'a, Disk>,
+    pub next_extent: fn(&mut Extents<'static, Disk>) -> Option<Outcome<Extent>>,
     pub extent_end: fn(&Extent) -> u64,
     pub join: fn(&mut Extent, &Extent) -> bool,
     pub check: fn(&mut Disk, fn(Finding)) -> Outcome<CheckSummary>,
@@ -154,7 +154,7 @@ pub struct Api {
     /// As long as an image without its device.
     pub image_bytes: &'static [AtomicU8; size_of::<Image<'static, ()>>()],
     /// As long as a chain of three without their devices.
-    pub chain_bytes: &'static [AtomicU8; size_of::<Chain<'static, (), 3>>()],
+    pub chain_bytes: &'static [AtomicU8; size_of::<Chain<Image<'static, ()>, 3>>()],
 }
 
 const READER_CALLS: Reader = Reader {
@@ -199,8 +199,8 @@ pub static API: Api = Api {
     images: Chain::images,
     images_mut: Chain::images_mut,
     chain_size: Chain::size,
-    chain_read_at: Chain::read_at,
-    chain_extent_at: Chain::extent_at,
+    chain_read_at: Disks::read_at,
+    chain_extent_at: Disks::extent_at,
 
     cursor: GuestRead::cursor,
     read: Read::read,
@@ -256,7 +256,7 @@ pub static API: Api = Api {
 #[unsafe(no_mangle)]
 static IMAGE_SIZE: [AtomicU8; size_of::<Image<'static, ()>>()] = [const { AtomicU8::new(0) }; _];
 #[unsafe(no_mangle)]
-static CHAIN_SIZE: [AtomicU8; size_of::<Chain<'static, (), 3>>()] = [const { AtomicU8::new(0) }; _];
+static CHAIN_SIZE: [AtomicU8; size_of::<Chain<Image<'static, ()>, 3>>()] = [const { AtomicU8::new(0) }; _];
 
 /// What the proof must not let pass.
 #[cfg(feature = "unchecked-index")]
