@@ -47,8 +47,8 @@ use crate::format::extent::Extent;
 use crate::format::header::Header;
 use crate::image::chain::{Layer, sealed};
 use crate::image::options::OpenOptions;
-use crate::offset::HostOffset;
 use crate::reader::cipher::SectorCipher;
+use crate::reader::open::{DeviceShape, Opening};
 use crate::reader::read::{Descent, Level, Request, Search};
 use crate::reader::walk::{Found, Map, Walk};
 
@@ -146,11 +146,11 @@ impl<'m, D: AsyncBlockRead> Image<'m, D> {
     ///
     /// # Errors
     /// As [`crate::Image::open`].
-    pub async fn open(device: D, memory: &'m mut [u8]) -> Result<Self, OpenError<D, D::Error>> {
+    pub async fn open(device: D, memory: &'m mut [u8]) -> Result<Self, OpenError<'m, D, D::Error>> {
         Self::open_with(OpenOptions::new(), device, memory).await
     }
 
-    /// Opens a QCOW1 image in a way of its own; see [`OpenOptions`].
+    /// Opens an image as `options` say; see [`OpenOptions::open`].
     ///
     /// # Errors
     /// As [`crate::Image::open`].
@@ -158,34 +158,19 @@ impl<'m, D: AsyncBlockRead> Image<'m, D> {
         options: OpenOptions,
         mut device: D,
         memory: &'m mut [u8],
-    ) -> Result<Self, OpenError<D, D::Error>> {
-        let map = async {
-            let (block_size, end) = measure(&mut device).await?;
-            let prefix = Map::prefix(end, block_size, memory).map_err(Fault::widen)?;
-            if !prefix.is_empty() {
-                device.read_blocks(0, prefix).await.map_err(Error::Io)?;
-            }
-            Map::open(options.salvage, options.xen_l1, end, block_size, memory).map_err(Fault::widen)
-        };
-        match map.await {
-            Ok(map) => Ok(Self(crate::Image { device, map })),
-            Err(error) => Err(OpenError::new(device, error)),
-        }
+    ) -> Result<Self, OpenError<'m, D, D::Error>> {
+        let opening = inspect(options, &mut device, memory).await;
+        crate::Image::opened(device, memory, opening).map(Self)
     }
 
-    /// Declares the device a raw disk; see [`crate::Image::open_raw`].
+    /// Opens a device as a raw disk; see [`crate::Image::open_raw`].
     ///
     /// # Errors
     /// As [`crate::Image::open_raw`].
-    pub async fn open_raw(mut device: D, memory: &'m mut [u8]) -> Result<Self, OpenError<D, D::Error>> {
-        let map = match measure(&mut device).await {
-            Ok((block_size, end)) => Map::raw(end, block_size, memory).map_err(Fault::widen),
-            Err(error) => Err(error),
-        };
-        match map {
-            Ok(map) => Ok(Self(crate::Image { device, map })),
-            Err(error) => Err(OpenError::new(device, error)),
-        }
+    pub async fn open_raw(mut device: D, memory: &'m mut [u8]) -> Result<Self, OpenError<'m, D, D::Error>> {
+        let shape = shape(&mut device).await;
+        let opening = shape.and_then(|shape| shape.raw(memory).map_err(Fault::widen));
+        crate::Image::opened(device, memory, opening).map(Self)
     }
 
     /// Fills `dst` with the guest's bytes from `offset` on; see [`crate::Image::read_at`].
@@ -245,9 +230,23 @@ impl<'m, D: AsyncBlockRead> Image<'m, D> {
     }
 }
 
-async fn measure<D: AsyncBlockRead>(device: &mut D) -> Result<(BlockSize, HostOffset), Error<D::Error>> {
-    let end = device.size().await.map_err(Error::Io)?;
-    Ok((device.block_size(), HostOffset(end)))
+async fn inspect<D: AsyncBlockRead>(
+    options: OpenOptions,
+    device: &mut D,
+    memory: &mut [u8],
+) -> Result<Opening, Error<D::Error>> {
+    let shape = shape(device).await?;
+    let prefix = shape.prefix(memory).map_err(Fault::widen)?;
+    if !prefix.is_empty() {
+        device.read_blocks(0, prefix).await.map_err(Error::Io)?;
+    }
+    let opening = shape.image(memory, options.salvage, options.xen_l1, options.or_raw);
+    opening.map_err(Fault::widen)
+}
+
+async fn shape<D: AsyncBlockRead>(device: &mut D) -> Result<DeviceShape, Error<D::Error>> {
+    let size = device.size().await.map_err(Error::Io)?;
+    DeviceShape::new(size, device.block_size()).map_err(Fault::widen)
 }
 
 async fn read_at<D: AsyncBlockRead>(

@@ -26,21 +26,22 @@ impl<'b, D: BlockRead> Aligned<'b, D> {
     /// reaches.
     ///
     /// # Errors
-    /// [`Error::MemoryTooSmall`] where `bounce` has no room for an aligned block. The device comes back.
-    pub fn new(device: D, align: u32, bounce: &'b mut [u8]) -> Result<Self, OpenError<D, D::Error>> {
+    /// [`Error::MemoryTooSmall`] where `bounce` has no room for an aligned block. The device and `bounce` come back.
+    pub fn new(device: D, align: u32, bounce: &'b mut [u8]) -> Result<Self, OpenError<'b, D, D::Error>> {
         let block_size = device.block_size();
         // Where the address space has no such power of two, no buffer can be aligned but one at address 0.
         let align = usize::try_from(align).ok().and_then(usize::checked_next_power_of_two);
         let mask = align.map_or(usize::MAX, |align| align.saturating_sub(1));
         let block = usize::try_from(block_size.bytes()).unwrap_or(usize::MAX);
-        let needed = mask.saturating_add(block);
         let skipped = to_aligned(bounce, mask);
-        let bounce = bounce.get_mut(skipped..).unwrap_or_default();
-        let len = whole_blocks(bounce.len(), block_size);
-        match bounce.get_mut(..len) {
-            Some(bounce) if !bounce.is_empty() => Ok(Self { device, mask, bounce }),
-            _ => Err(OpenError::new(device, Error::MemoryTooSmall { needed })),
+        let len = whole_blocks(bounce.len().saturating_sub(skipped), block_size);
+        if len == 0 {
+            let needed = mask.saturating_add(block);
+            return Err(OpenError::new(device, bounce, Error::MemoryTooSmall { needed }));
         }
+        let bounce = bounce.get_mut(skipped..).unwrap_or_default();
+        let bounce = bounce.get_mut(..len).unwrap_or_default();
+        Ok(Self { device, mask, bounce })
     }
 }
 

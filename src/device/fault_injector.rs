@@ -11,7 +11,6 @@ use crate::device::{BlockRead, BlockSize};
 /// leaves behind is anything, and nobody may believe it.
 ///
 /// ```
-/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// # let file: &[u8] = include_bytes!("../../tests/data/plain.qcow");
 /// use qcow1::{Error, FaultInjector, FaultInjectorError, Image};
 ///
@@ -26,8 +25,7 @@ use crate::device::{BlockRead, BlockSize};
 /// let mut sector = [0; 512];
 /// assert_eq!(image.read_at(0, &mut sector), Err(Error::Io(FaultInjectorError::Injected)));
 /// assert_eq!(image.read_at(0, &mut sector), Ok(()));
-/// # Ok(())
-/// # }
+/// # Ok::<(), Error<FaultInjectorError<core::convert::Infallible>>>(())
 /// ```
 #[derive(Clone, Copy)]
 pub struct FaultInjector<D, F> {

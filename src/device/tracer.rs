@@ -37,7 +37,7 @@ pub struct Counts {
 /// A tool for debugging: a device whose reads are counted, and told of one by one.
 ///
 /// ```
-/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # fn main() -> Result<(), qcow1::Error<core::convert::Infallible>> {
 /// # let file: &[u8] = include_bytes!("../../tests/data/plain.qcow");
 /// use qcow1::{Image, Tracer};
 ///

@@ -1,12 +1,18 @@
 //! What can go wrong, as sentences that a person can act on.
 
 mod corrupt;
+mod open;
+mod push;
+#[cfg(feature = "std")]
+mod std_error;
 
 use core::convert::Infallible;
 use core::fmt;
 
 pub use corrupt::{Corrupt, CorruptKind};
 pub(crate) use corrupt::{Flaw, Part};
+pub use open::OpenError;
+pub use push::{PushError, PushReason};
 
 /// Why a call failed. `E` is the device's own error.
 ///
@@ -36,6 +42,8 @@ pub enum Error<E> {
     BackingRequired,
     /// The guest bytes lie in an encrypted cluster, and the image has no key.
     KeyRequired,
+    /// An image was not put on a [`Chain`](crate::Chain). No read returns this: [`PushError`] becomes it.
+    Push(PushReason),
 }
 
 /// A failure that no device had a part in.
@@ -53,6 +61,7 @@ impl Fault {
             Self::MemoryTooSmall { needed } => Error::MemoryTooSmall { needed },
             Self::BackingRequired => Error::BackingRequired,
             Self::KeyRequired => Error::KeyRequired,
+            Self::Push(reason) => Error::Push(reason),
         }
     }
 }
@@ -72,6 +81,7 @@ impl<E: fmt::Debug> fmt::Display for Error<E> {
                 f.write_str("the image has a hole there and names a backing file, which was not supplied")
             }
             Self::KeyRequired => f.write_str("the cluster is encrypted, and the image has no key"),
+            Self::Push(reason) => fmt::Display::fmt(reason, f),
         }
     }
 }
@@ -101,7 +111,7 @@ impl<E> Error<E> {
             Self::Io(_) => embedded_io::ErrorKind::Other,
             Self::NotQcow | Self::Corrupt(_) => embedded_io::ErrorKind::InvalidData,
             Self::Unsupported(_) => embedded_io::ErrorKind::Unsupported,
-            Self::OutOfRange => embedded_io::ErrorKind::InvalidInput,
+            Self::OutOfRange | Self::Push(_) => embedded_io::ErrorKind::InvalidInput,
             Self::MemoryTooSmall { .. } => embedded_io::ErrorKind::OutOfMemory,
             Self::BackingRequired => embedded_io::ErrorKind::NotFound,
             Self::KeyRequired => embedded_io::ErrorKind::PermissionDenied,
@@ -118,8 +128,10 @@ pub enum Unsupported {
     Version(u32),
     /// An encryption method other than 0 (none) and 1 (AES).
     CryptMethod(u32),
-    /// A compressed cluster, which this build does not decode.
+    /// A compressed cluster, in a build without the feature `deflate`.
     Compression,
+    /// A device of more than 2^63 bytes: this many.
+    DeviceSize(u64),
 }
 
 impl fmt::Display for Unsupported {
@@ -130,65 +142,9 @@ impl fmt::Display for Unsupported {
             }
             Self::CryptMethod(method) => write!(f, "unsupported encryption method {method}"),
             Self::Compression => f.write_str("the cluster is compressed, and this build does not decode that"),
+            Self::DeviceSize(bytes) => {
+                write!(f, "unsupported device size of {bytes} bytes: the largest is 2^63 bytes")
+            }
         }
-    }
-}
-
-/// An image could not be opened; the device comes back with the reason.
-pub struct OpenError<D, E> {
-    device: D,
-    error: Error<E>,
-}
-
-impl<D, E> OpenError<D, E> {
-    pub(crate) fn new(device: D, error: Error<E>) -> Self {
-        Self { device, error }
-    }
-
-    /// The reason.
-    pub fn error(&self) -> &Error<E> {
-        &self.error
-    }
-
-    /// The device, to be used for something else.
-    pub fn into_device(self) -> D {
-        self.device
-    }
-
-    /// The reason, where the device is of no more use.
-    pub fn into_error(self) -> Error<E> {
-        self.error
-    }
-
-    /// The device and the reason.
-    pub fn into_parts(self) -> (D, Error<E>) {
-        (self.device, self.error)
-    }
-}
-
-#[cfg(feature = "defmt")]
-impl<D, E: defmt::Format> defmt::Format for OpenError<D, E> {
-    fn format(&self, f: defmt::Formatter<'_>) {
-        defmt::write!(f, "OpenError {{ error: {} }}", self.error());
-    }
-}
-
-impl<D, E: fmt::Debug> fmt::Debug for OpenError<D, E> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("OpenError")
-            .field("error", &self.error)
-            .finish_non_exhaustive()
-    }
-}
-
-impl<D, E: fmt::Debug> fmt::Display for OpenError<D, E> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(&self.error, f)
-    }
-}
-
-impl<D, E: core::error::Error + 'static> core::error::Error for OpenError<D, E> {
-    fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
-        self.error.source()
     }
 }

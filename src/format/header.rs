@@ -48,11 +48,10 @@ pub enum Probe {
     NotQcow,
 }
 
-/// Looks at the first 8 bytes of a file, or more.
+/// Returns what the first 8 bytes of a file say that it is. More bytes are ignored.
 ///
-/// **Never decide by it how to read a file that a guest may have written as a raw disk.** Such a guest can put a QCOW
-/// header into its first sector, name any file of the host as its backing file, and have it read on the next start.
-/// Declare such a file with [`Image::open_raw`](crate::Image::open_raw).
+/// Whoever writes a disk's first bytes chooses what this returns:
+/// [`OpenOptions::or_raw`](crate::OpenOptions::or_raw) says for whom deciding by it is safe.
 #[must_use]
 pub fn probe(prefix: &[u8]) -> Probe {
     let Ok((magic, rest)) = U32::ref_from_prefix(prefix) else {

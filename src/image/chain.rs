@@ -5,7 +5,7 @@ use core::fmt;
 use heapless::Vec;
 
 use crate::device::BlockRead;
-use crate::error::{Error, Fault};
+use crate::error::{Error, Fault, PushError, PushReason};
 use crate::format::extent::Extent;
 use crate::format::header::Header;
 use crate::guest::Cursor;
@@ -49,57 +49,6 @@ pub struct Chain<I, const DEPTH: usize> {
     images: Vec<I, DEPTH>,
 }
 
-/// Why an image was not put on a [`Chain`].
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-#[cfg_attr(feature = "defmt", derive(defmt::Format))]
-#[non_exhaustive]
-pub enum PushReason {
-    /// The chain has its `DEPTH` images.
-    Full,
-    /// The image above names no backing file, so nothing would ever be read from this one.
-    NotNamed,
-}
-
-impl fmt::Display for PushReason {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Full => "the chain is full",
-            Self::NotNamed => "the image above names no backing file",
-        })
-    }
-}
-
-/// An image could not be put on a chain; it comes back with the reason.
-pub struct PushError<I> {
-    /// The image.
-    pub image: I,
-    /// Why it was refused.
-    pub reason: PushReason,
-}
-
-#[cfg(feature = "defmt")]
-impl<I> defmt::Format for PushError<I> {
-    fn format(&self, f: defmt::Formatter<'_>) {
-        defmt::write!(f, "PushError {{ reason: {} }}", self.reason);
-    }
-}
-
-impl<I> fmt::Debug for PushError<I> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("PushError")
-            .field("reason", &self.reason)
-            .finish_non_exhaustive()
-    }
-}
-
-impl<I> fmt::Display for PushError<I> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(&self.reason, f)
-    }
-}
-
-impl<I> core::error::Error for PushError<I> {}
-
 impl<I: Layer, const DEPTH: usize> Chain<I, DEPTH> {
     /// Creates a chain of no images: every read of it is [`Error::OutOfRange`].
     #[must_use]
@@ -116,11 +65,11 @@ impl<I: Layer, const DEPTH: usize> Chain<I, DEPTH> {
     pub fn push(&mut self, image: I) -> Result<(), PushError<I>> {
         let names_backing = |above: &I| above.header().is_some_and(Header::has_backing);
         if self.images.last().is_some_and(|above| !names_backing(above)) {
-            let reason = PushReason::NotNamed;
-            return Err(PushError { image, reason });
+            return Err(PushError::new(image, PushReason::NotNamed));
         }
-        let reason = PushReason::Full;
-        self.images.push(image).map_err(|image| PushError { image, reason })
+        self.images
+            .push(image)
+            .map_err(|image| PushError::new(image, PushReason::Full))
     }
 
     /// Removes the lowest image and returns it, or `None` from an empty chain.

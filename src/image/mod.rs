@@ -6,8 +6,9 @@ pub(crate) mod extents;
 pub(crate) mod options;
 
 use core::fmt;
+use core::iter::FusedIterator;
 
-use crate::device::{BlockRead, BlockSize};
+use crate::device::BlockRead;
 use crate::error::{Error, Fault, OpenError};
 use crate::format::extent::Extent;
 use crate::format::header::Header;
@@ -15,8 +16,8 @@ use crate::guest::Cursor;
 use crate::guest::GuestRead;
 use crate::image::extents::Extents;
 use crate::image::options::OpenOptions;
-use crate::offset::HostOffset;
 use crate::reader::cipher::{Cipher, SectorCipher};
+use crate::reader::open::{DeviceShape, Opening};
 use crate::reader::read::{Descent, Level, Request};
 use crate::reader::walk::{Found, Map, Walk};
 
@@ -67,6 +68,21 @@ impl<'m, D> Image<'m, D> {
     pub fn into_device(self) -> D {
         self.device
     }
+
+    /// The image, or all that was lent for it.
+    pub(crate) fn opened<E>(
+        device: D,
+        memory: &'m mut [u8],
+        opening: Result<Opening, Error<E>>,
+    ) -> Result<Self, OpenError<'m, D, E>> {
+        match opening {
+            Ok(opening) => Ok(Self {
+                device,
+                map: Map::new(opening, memory),
+            }),
+            Err(error) => Err(OpenError::new(device, memory, error)),
+        }
+    }
 }
 
 impl<'m, D: BlockRead> Image<'m, D> {
@@ -78,39 +94,24 @@ impl<'m, D: BlockRead> Image<'m, D> {
     /// It reads the device once.
     ///
     /// # Errors
-    /// [`Error::NotQcow`], [`Error::Unsupported`], [`Error::Corrupt`] for a header that is wrong or an L1 table or
-    /// backing name that reaches past the end of the file, [`Error::MemoryTooSmall`], and the device's own. The device
-    /// comes back with each.
-    pub fn open(device: D, memory: &'m mut [u8]) -> Result<Self, OpenError<D, D::Error>> {
+    /// [`Error::NotQcow`] without the magic number; [`Error::Unsupported`] for another version, an unknown encryption
+    /// and a device of more than 2^63 bytes; [`Error::Corrupt`] for a header that is wrong or an L1 table or backing
+    /// name that reaches past the end of the file; [`Error::MemoryTooSmall`]; and the device's own. The device and the
+    /// memory come back with each.
+    pub fn open(device: D, memory: &'m mut [u8]) -> Result<Self, OpenError<'m, D, D::Error>> {
         OpenOptions::new().open(device, memory)
     }
 
-    /// Declares the device a raw disk: the base of a [`Chain`](crate::Chain), never probed.
+    /// Opens a device as a raw disk: the base of a [`Chain`](crate::Chain), never probed.
     ///
     /// `memory` needs the bytes of one block, and none where the block size is 1.
     ///
     /// # Errors
-    /// [`Error::MemoryTooSmall`], and the device's own. The device comes back with each.
-    pub fn open_raw(device: D, memory: &'m mut [u8]) -> Result<Self, OpenError<D, D::Error>> {
-        Self::with_map(device, |device| {
-            let (block_size, end) = Self::measure(device)?;
-            Map::raw(end, block_size, memory).map_err(Fault::widen)
-        })
-    }
-
-    fn with_map(
-        mut device: D,
-        map: impl FnOnce(&mut D) -> Result<Map<'m>, Error<D::Error>>,
-    ) -> Result<Self, OpenError<D, D::Error>> {
-        match map(&mut device) {
-            Ok(map) => Ok(Self { device, map }),
-            Err(error) => Err(OpenError::new(device, error)),
-        }
-    }
-
-    fn measure(device: &mut D) -> Result<(BlockSize, HostOffset), Error<D::Error>> {
-        let end = device.size().map_err(Error::Io)?;
-        Ok((device.block_size(), HostOffset(end)))
+    /// [`Error::MemoryTooSmall`]; [`Error::Unsupported`] for a device of more than 2^63 bytes; and the device's own. The
+    /// device and the memory come back with each.
+    pub fn open_raw(mut device: D, memory: &'m mut [u8]) -> Result<Self, OpenError<'m, D, D::Error>> {
+        let opening = shape(&mut device).and_then(|shape| shape.raw(memory).map_err(Fault::widen));
+        Self::opened(device, memory, opening)
     }
 
     /// Fills `dst` with the guest's bytes from `offset` on: any offset and length in bytes.
@@ -192,6 +193,51 @@ impl<'m, D: BlockRead> Image<'m, D> {
     }
 }
 
+fn shape<D: BlockRead>(device: &mut D) -> Result<DeviceShape, Error<D::Error>> {
+    let size = device.size().map_err(Error::Io)?;
+    DeviceShape::new(size, device.block_size()).map_err(Fault::widen)
+}
+
+impl OpenOptions {
+    /// Opens an image in this way; see [`Image::open`].
+    ///
+    /// # Errors
+    /// As [`Image::open`].
+    pub fn open<D: BlockRead>(
+        self,
+        mut device: D,
+        memory: &mut [u8],
+    ) -> Result<Image<'_, D>, OpenError<'_, D, D::Error>> {
+        let opening = self.inspect(&mut device, memory);
+        Image::opened(device, memory, opening)
+    }
+
+    fn inspect<D: BlockRead>(self, device: &mut D, memory: &mut [u8]) -> Result<Opening, Error<D::Error>> {
+        let shape = shape(device)?;
+        let prefix = shape.prefix(memory).map_err(Fault::widen)?;
+        if !prefix.is_empty() {
+            device.read_blocks(0, prefix).map_err(Error::Io)?;
+        }
+        let opening = shape.image(memory, self.salvage, self.xen_l1, self.or_raw);
+        opening.map_err(Fault::widen)
+    }
+}
+
+impl<D: BlockRead> Iterator for Extents<'_, Image<'_, D>> {
+    type Item = Result<Extent, Error<D::Error>>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let walk = self.walk.as_mut().filter(|walk| !walk.is_done())?;
+        let item = self.image.advance(walk);
+        if item.is_err() {
+            self.walk = None;
+        }
+        Some(item)
+    }
+}
+
+impl<D: BlockRead> FusedIterator for Extents<'_, Image<'_, D>> {}
+
 /// Reads through a chain of images, top first.
 pub(crate) fn read_at<D: BlockRead>(
     levels: &mut [Image<'_, D>],
@@ -241,22 +287,5 @@ impl<D> fmt::Debug for Image<'_, D> {
             .field("header", &self.map.header())
             .field("len", &self.map.size())
             .finish_non_exhaustive()
-    }
-}
-
-impl OpenOptions {
-    /// Opens a QCOW1 image in this way; see [`Image::open`].
-    ///
-    /// # Errors
-    /// As [`Image::open`].
-    pub fn open<D: BlockRead>(self, device: D, memory: &mut [u8]) -> Result<Image<'_, D>, OpenError<D, D::Error>> {
-        Image::with_map(device, |device| {
-            let (block_size, end) = Image::measure(device)?;
-            let prefix = Map::prefix(end, block_size, memory).map_err(Fault::widen)?;
-            if !prefix.is_empty() {
-                device.read_blocks(0, prefix).map_err(Error::Io)?;
-            }
-            Map::open(self.salvage, self.xen_l1, end, block_size, memory).map_err(Fault::widen)
-        })
     }
 }

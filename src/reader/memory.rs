@@ -3,7 +3,6 @@
 use zerocopy::FromBytes;
 
 use crate::device::BlockSize;
-use crate::error::{Error, Fault};
 use crate::format::geometry::Geometry;
 use crate::format::header::Header;
 use crate::offset::HostOffset;
@@ -39,6 +38,15 @@ fn bytes(shift: u32) -> usize {
 /// The least memory that opens an image: a sector or a block, whichever is larger.
 pub(crate) fn minimum(block_size: BlockSize) -> usize {
     bytes(line_shift(block_size))
+}
+
+/// The least memory of a raw disk: a block to bounce ragged ends, and none where there are none.
+pub(crate) fn minimum_raw(block_size: BlockSize) -> usize {
+    if block_size == BlockSize::BYTE {
+        0
+    } else {
+        bytes(block_size.shift())
+    }
 }
 
 /// The least memory that reads compressed clusters too.
@@ -97,8 +105,7 @@ impl Header {
 }
 
 impl<'m> Memory<'m> {
-    /// # Errors
-    /// [`Error::MemoryTooSmall`] below a sector or a block, whichever is larger.
+    /// Splits at least [`minimum`] bytes. Of less, some parts come out empty, and what needs them is an error.
     pub(crate) fn split(
         memory: &'m mut [u8],
         block_size: BlockSize,
@@ -108,13 +115,12 @@ impl<'m> Memory<'m> {
         )]
         device_end: HostOffset,
         geometry: Geometry,
-    ) -> Result<Self, Fault> {
+    ) -> Self {
         let line_shift = line_shift(block_size);
         let line = bytes(line_shift);
-        let too_small = Error::MemoryTooSmall { needed: line };
         #[cfg(feature = "deflate")]
         let (compressed, memory) = Compressed::split(memory, geometry, block_size, device_end, line);
-        let (bounce, rest) = memory.split_at_mut_checked(line).ok_or(too_small)?;
+        let (bounce, rest) = memory.split_at_mut_checked(line).unwrap_or_default();
         let (cache, bounce) = if rest.len() < line {
             let cache = Cache::new(bounce, &mut [], low_byte(line_shift), low_byte(line_shift));
             (cache, [].as_mut_slice())
@@ -125,35 +131,29 @@ impl<'m> Memory<'m> {
             // Fewer than two slots have no tags in lent memory.
             let tagged = if count < 2 { 0 } else { count };
             let slots = count.max(1).wrapping_mul(slot);
-            let (slots, rest) = rest.split_at_mut_checked(slots).ok_or(too_small)?;
-            let (tags, _) = <[Tag]>::mut_from_prefix_with_elems(rest, tagged).map_err(|_| too_small)?;
+            let (slots, rest) = rest.split_at_mut_checked(slots).unwrap_or_default();
+            let tags = <[Tag]>::mut_from_prefix_with_elems(rest, tagged).map_or([].as_mut_slice(), |(tags, _)| tags);
             (
                 Cache::new(slots, tags, low_byte(line_shift), low_byte(slot_shift)),
                 bounce,
             )
         };
-        Ok(Self {
+        Self {
             cache,
             bounce,
             #[cfg(feature = "deflate")]
             compressed,
-        })
+        }
     }
 
-    /// The memory of a raw image: a block to bounce ragged ends, and none where there are none.
-    pub(crate) fn raw(memory: &'m mut [u8], block_size: BlockSize) -> Result<Self, Fault> {
-        let needed = if block_size == BlockSize::BYTE {
-            0
-        } else {
-            bytes(block_size.shift())
-        };
-        let bounce = memory.get_mut(..needed).ok_or(Error::MemoryTooSmall { needed })?;
-        Ok(Self {
+    /// Takes [`minimum_raw`] bytes for a raw disk. Of less, it takes none, and ragged ends are errors.
+    pub(crate) fn raw(memory: &'m mut [u8], block_size: BlockSize) -> Self {
+        Self {
             cache: Cache::new(&mut [], &mut [], 0, 0),
-            bounce,
+            bounce: memory.get_mut(..minimum_raw(block_size)).unwrap_or_default(),
             #[cfg(feature = "deflate")]
             compressed: None,
-        })
+        }
     }
 
     /// The bounce block. Where it is the cache's only slot, the cache forgets it.

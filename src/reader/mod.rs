@@ -5,5 +5,6 @@ pub(crate) mod cipher;
 #[cfg(feature = "deflate")]
 pub(crate) mod compressed;
 pub(crate) mod memory;
+pub(crate) mod open;
 pub(crate) mod read;
 pub(crate) mod walk;

@@ -8,12 +8,14 @@ use crate::error::{Corrupt, Error, Fault, Flaw};
 use crate::format::entry::{L1Entry, L2Entry};
 use crate::format::extent::{Extent, ExtentKind};
 use crate::format::geometry::Geometry;
-use crate::format::header::{Header, PREFIX};
-use crate::format::xen::XenL1;
+use crate::format::header::Header;
 use crate::offset::{GuestOffset, HostOffset};
 use crate::reader::cache::{Fill, Table};
 use crate::reader::cipher::Cipher;
-use crate::reader::memory::{self, Memory};
+#[cfg(feature = "deflate")]
+use crate::reader::memory;
+use crate::reader::memory::Memory;
+use crate::reader::open::Opening;
 
 /// An L1 entry that has been read and checked.
 #[derive(Clone, Copy)]
@@ -50,66 +52,24 @@ pub(crate) struct Map<'m> {
 }
 
 impl<'m> Map<'m> {
-    /// The part of the lent memory that the first bytes of the file are to be read into before [`Map::open`].
-    pub(crate) fn prefix(device_end: HostOffset, block_size: BlockSize, memory: &mut [u8]) -> Result<&mut [u8], Fault> {
-        let needed = memory::minimum(block_size);
-        let memory = memory.get_mut(..needed).ok_or(Error::MemoryTooSmall { needed })?;
-        let prefix = block_size.round_up(device_end.0.min(PREFIX));
-        let prefix = usize::try_from(prefix).unwrap_or(usize::MAX);
-        memory.get_mut(..prefix).ok_or(Error::MemoryTooSmall { needed })
-    }
-
-    /// An image whose first bytes have been read to where [`Map::prefix`] said.
-    ///
-    /// # Errors
-    /// A header that is wrong, and [`Error::Corrupt`] where the L1 or the backing name reach past the end of the file.
-    pub(crate) fn open(
-        salvage: bool,
-        xen_l1: XenL1,
-        device_end: HostOffset,
-        block_size: BlockSize,
-        memory: &'m mut [u8],
-    ) -> Result<Self, Fault> {
-        let prefix = usize::try_from(device_end.0.min(PREFIX)).unwrap_or(usize::MAX);
-        let mut header = Header::parse_with_xen(memory.get(..prefix).unwrap_or_default())?;
-        if xen_l1 == XenL1::BigEndian {
-            header.ignore_xen_byte_order();
-        }
-        // No word addresses a byte beyond that, and so none of a longer file's is ever taken for another.
-        let device_end = HostOffset(device_end.0.min(1 << 63));
-        if !salvage {
-            let inside = |start: HostOffset, len: u64| start.0.checked_add(len).is_some_and(|end| end <= device_end.0);
-            if !inside(header.l1(), header.l1_bytes()) {
-                return Err(Error::Corrupt(Corrupt::header(Flaw::L1PastEnd, header.l1().0)));
+    /// The image in lent memory of the length that it was judged with, or more.
+    pub(crate) fn new(opening: Opening, memory: &'m mut [u8]) -> Self {
+        let Opening {
+            header,
+            device_end,
+            block_size,
+            salvage,
+        } = opening;
+        let (size, memory) = match &header {
+            Some(header) => {
+                let memory = Memory::split(memory, block_size, device_end, header.geometry());
+                (header.virtual_size(), memory)
             }
-            let name = header.backing_name();
-            if header.has_backing() && !inside(name, header.backing_name_len().into()) {
-                return Err(Error::Corrupt(Corrupt::header(Flaw::NamePastEnd, name.0)));
-            }
-        }
-        let memory = Memory::split(memory, block_size, device_end, header.geometry())?;
-        let size = GuestOffset(header.virtual_size());
-        Ok(Self::new(Some(header), size, device_end, block_size, salvage, memory))
-    }
-
-    /// A raw disk.
-    pub(crate) fn raw(device_end: HostOffset, block_size: BlockSize, memory: &'m mut [u8]) -> Result<Self, Fault> {
-        let memory = Memory::raw(memory, block_size)?;
-        let size = GuestOffset(device_end.0);
-        Ok(Self::new(None, size, device_end, block_size, false, memory))
-    }
-
-    const fn new(
-        header: Option<Header>,
-        size: GuestOffset,
-        device_end: HostOffset,
-        block_size: BlockSize,
-        salvage: bool,
-        memory: Memory<'m>,
-    ) -> Self {
+            None => (device_end.0, Memory::raw(memory, block_size)),
+        };
         Self {
             header,
-            size,
+            size: GuestOffset(size),
             device_end,
             block_size,
             salvage,

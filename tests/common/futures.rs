@@ -4,6 +4,9 @@ use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 
+use qcow1::aio::AsyncBlockRead;
+use qcow1::{BlockRead, BlockSize};
+
 /// Pending once.
 pub async fn later() {
     let mut asked = false;
@@ -31,4 +34,27 @@ pub fn poll<F: Future>(future: F, times: usize) -> Option<F::Output> {
 /// Polls a future to its end.
 pub fn finish<F: Future>(future: F) -> F::Output {
     poll(future, 1 << 20).expect("a future without end")
+}
+
+/// A device whose every call is pending once before it is done.
+pub struct Slow<D>(pub D);
+
+impl<D: BlockRead> AsyncBlockRead for Slow<D> {
+    type Error = D::Error;
+
+    fn block_size(&self) -> BlockSize {
+        self.0.block_size()
+    }
+
+    async fn size(&mut self) -> Result<u64, D::Error> {
+        later().await;
+        self.0.size()
+    }
+
+    async fn read_blocks(&mut self, lba: u64, buf: &mut [u8]) -> Result<(), D::Error> {
+        // What a transfer that is given up leaves behind is anything.
+        buf.fill(0xee);
+        later().await;
+        self.0.read_blocks(lba, buf)
+    }
 }

@@ -6,6 +6,7 @@ pub mod class;
 pub mod devices;
 pub mod disks;
 pub mod example;
+#[cfg(feature = "async")]
 pub mod futures;
 pub mod oracle;
 pub mod qemu_layout;

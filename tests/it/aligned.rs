@@ -101,7 +101,7 @@ fn too_little_memory_is_said_and_the_device_comes_back() {
     let bytes = pattern(3, 4096);
     let (device, _) = strict(&bytes, 512, 4096);
     let mut little = vec![0; 511];
-    let (device, error) = Aligned::new(device, 4096, &mut little).unwrap_err().into_parts();
+    let (device, _, error) = Aligned::new(device, 4096, &mut little).unwrap_err().into_parts();
     let Error::MemoryTooSmall { needed } = error else {
         panic!("{error}");
     };

@@ -148,8 +148,8 @@ fn an_image_below_one_that_names_none_is_refused_and_comes_back() {
     let mut chain: Chain<Image<'_, &[u8]>, 2> = Chain::new();
     chain.push(Image::open(&plain[..], &mut m1).unwrap()).unwrap();
     let refused = chain.push(Image::open(&plain[..], &mut m2).unwrap()).unwrap_err();
-    assert_eq!(refused.reason, PushReason::NotNamed);
-    assert_eq!(refused.image.size(), 8192);
+    assert_eq!(refused.reason(), PushReason::NotNamed);
+    assert_eq!(refused.into_image().size(), 8192);
     assert_eq!(chain.images().len(), 1);
 }
 
@@ -161,7 +161,7 @@ fn a_chain_holds_as_many_images_as_it_says() {
     assert_eq!(chain.read_at(0, &mut [0]).unwrap_err(), Error::OutOfRange);
     chain.push(Image::open(&top[..], &mut m1).unwrap()).unwrap();
     let refused = chain.push(Image::open(&top[..], &mut m2).unwrap()).unwrap_err();
-    assert_eq!(refused.reason, PushReason::Full);
+    assert_eq!(refused.reason(), PushReason::Full);
     assert_eq!(chain.read_at(0, &mut [0]).unwrap_err(), Error::BackingRequired);
     assert!(chain.pop().is_some());
     assert_eq!(chain.size(), 0);

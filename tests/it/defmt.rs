@@ -16,7 +16,11 @@ fn what_is_public_and_printed_has_it() {
     has_format::<(BlockSize, ClusterBits, L2Bits)>();
     has_format::<(Header, Probe, MemoryNeeds)>();
     // What these hold beside a reason needs none.
-    has_format::<(OpenError<std::fs::File, ()>, PushError<std::fs::File>, PushReason)>();
+    has_format::<(
+        OpenError<'static, std::fs::File, ()>,
+        PushError<std::fs::File>,
+        PushReason,
+    )>();
     has_format::<(OpenOptions, XenL1)>();
     has_format::<(Counts, ReadRequest)>();
     has_format::<(FromIoError<()>, FaultInjectorError<()>, StorageError<()>, DiskError<()>)>();

@@ -85,7 +85,7 @@ fn opening_after_a_failed_opening_works_with_the_device_that_came_back() {
     let mut memory = vec![0; 20_000];
     let device = TestDevice::new(&files[1], 512);
     device.log.fail_after(0);
-    let (device, error) = Image::open(device, &mut memory).unwrap_err().into_parts();
+    let (device, _, error) = Image::open(device, &mut memory).unwrap_err().into_parts();
     assert_eq!(error, Error::Io(Broken));
     let mut image = Image::open(device, &mut memory).unwrap();
     let mut bytes = [0; 512];

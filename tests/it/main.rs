@@ -49,6 +49,7 @@ mod layers;
 #[cfg(all(feature = "std", feature = "gpt_disk_io", feature = "embedded-sdmmc-types"))]
 mod ls;
 mod memory_and_blocks;
+mod opening;
 #[cfg(feature = "aes")]
 mod qemu;
 #[cfg(feature = "aes")]

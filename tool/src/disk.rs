@@ -174,7 +174,7 @@ impl Disk {
             image.set_key(&key_in(password)?);
             self.encrypted += 1;
         }
-        self.chain.push(image).map_err(|refused| match refused.reason {
+        self.chain.push(image).map_err(|refused| match refused.reason() {
             PushReason::Full => Failure::of(&path, format_args!("lies too deep: a chain has at most {DEPTH} images")),
             PushReason::NotNamed => {
                 let above = self.last_path().display();

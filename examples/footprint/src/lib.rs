@@ -60,7 +60,7 @@ impl BlockRead for Device {
 
 pub type Disk = Image<'static, Device>;
 pub type Disks = Chain<Image<'static, Device>, 3>;
-pub type Opened = Result<Disk, OpenError<Device, DeviceError>>;
+pub type Opened = Result<Disk, OpenError<'static, Device, DeviceError>>;
 pub type Trace = fn(ReadRequest, Result<(), &DeviceError>);
 pub type Fails = fn(ReadRequest) -> bool;
 pub type Outcome<T> = Result<T, Error<DeviceError>>;
@@ -137,7 +137,7 @@ pub struct Api {
     pub blocks: fn(Device, BlockSize) -> Blocks<Device>,
     pub blocks_read: fn(&mut Blocks<Device>, u64, &mut [u8]) -> Result<(), DeviceError>,
     pub slice_read: fn(&mut &'static [u8], u64, &mut [u8]) -> Result<(), Infallible>,
-    pub aligned: fn(Device, u32, &'static mut [u8]) -> Result<Aligned<'static, Device>, OpenError<Device, DeviceError>>,
+    pub aligned: fn(Device, u32, &'static mut [u8]) -> Result<Aligned<'static, Device>, OpenError<'static, Device, DeviceError>>,
     pub aligned_read: fn(&mut Aligned<'static, Device>, u64, &mut [u8]) -> Result<(), DeviceError>,
     pub tracer: fn(Device, Trace) -> Tracer<Device, Trace>,
     pub tracer_read: fn(&mut Tracer<Device, Trace>, u64, &mut [u8]) -> Result<(), DeviceError>,
@@ -149,7 +149,7 @@ pub struct Api {
     pub guest_offset: fn(&Corrupt) -> Option<u64>,
     pub host_offset: fn(&Corrupt) -> Option<u64>,
     pub error_kind: fn(&Error<DeviceError>) -> embedded_io::ErrorKind,
-    pub into_error: fn(OpenError<Device, DeviceError>) -> Error<DeviceError>,
+    pub into_error: fn(OpenError<'static, Device, DeviceError>) -> Error<DeviceError>,
 
     /// As long as an image without its device.
     pub image_bytes: &'static [AtomicU8; size_of::<Image<'static, ()>>()],

@@ -43,7 +43,7 @@ fn main() -> Result<(), Failure> {
 }
 
 fn push<'m>(disk: &mut Chain<Image<'m, virtio::Disk>, 2>, image: Image<'m, virtio::Disk>) -> Result<(), Failure> {
-    disk.push(image).map_err(|error| Failure::Chain(error.reason))
+    disk.push(image).map_err(|error| Failure::Chain(error.reason()))
 }
 
 fn digest(disk: &mut Chain<Image<'_, virtio::Disk>, 2>) -> Result<[u8; 32], Failure> {

@@ -1,0 +1,89 @@
+//! Why an image was not opened.
+
+use core::fmt;
+
+use crate::error::Error;
+
+/// Why an image was not opened, with the device and the memory that were lent for it.
+///
+/// `?` turns it into [`Error`] and, with the feature `std`, into `std::io::Error` and `Box<dyn std::error::Error>`; the
+/// device and the memory are dropped then. It does not implement [`core::error::Error`], because it borrows the memory:
+/// [`OpenError::into_error`] gives what does.
+///
+/// ```
+/// use qcow1::{BlockRead, Error, Image, OpenError};
+///
+/// /// A QCOW1 image, else a raw disk: for a machine whose owner wrote its disks.
+/// fn open<D: BlockRead>(device: D, memory: &mut [u8]) -> Result<Image<'_, D>, Error<D::Error>> {
+///     match Image::open(device, memory).map_err(OpenError::into_parts) {
+///         Ok(image) => Ok(image),
+///         Err((device, memory, Error::NotQcow)) => Ok(Image::open_raw(device, memory)?),
+///         Err((_, _, error)) => Err(error),
+///     }
+/// }
+///
+/// let disk = [7; 1024];
+/// let mut memory = [0; 512];
+/// assert_eq!(open(&disk[..], &mut memory)?.size(), 1024);
+/// # Ok::<(), Error<core::convert::Infallible>>(())
+/// ```
+///
+/// [`OpenOptions::or_raw`](crate::OpenOptions::or_raw) does the same, and says for whom that is safe.
+pub struct OpenError<'m, D, E> {
+    device: D,
+    memory: &'m mut [u8],
+    error: Error<E>,
+}
+
+impl<'m, D, E> OpenError<'m, D, E> {
+    pub(crate) fn new(device: D, memory: &'m mut [u8], error: Error<E>) -> Self {
+        Self { device, memory, error }
+    }
+
+    /// Returns the reason.
+    pub fn error(&self) -> &Error<E> {
+        &self.error
+    }
+
+    /// Returns the reason, and drops the device.
+    pub fn into_error(self) -> Error<E> {
+        self.error
+    }
+
+    /// Returns the device.
+    pub fn into_device(self) -> D {
+        self.device
+    }
+
+    /// Returns the device, the memory and the reason. The memory holds anything.
+    pub fn into_parts(self) -> (D, &'m mut [u8], Error<E>) {
+        (self.device, self.memory, self.error)
+    }
+}
+
+impl<D, E> From<OpenError<'_, D, E>> for Error<E> {
+    fn from(error: OpenError<'_, D, E>) -> Self {
+        error.into_error()
+    }
+}
+
+#[cfg(feature = "defmt")]
+impl<D, E: defmt::Format> defmt::Format for OpenError<'_, D, E> {
+    fn format(&self, f: defmt::Formatter<'_>) {
+        defmt::write!(f, "OpenError {{ error: {} }}", self.error());
+    }
+}
+
+impl<D, E: fmt::Debug> fmt::Debug for OpenError<'_, D, E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OpenError")
+            .field("error", &self.error)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<D, E: fmt::Debug> fmt::Display for OpenError<'_, D, E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.error, f)
+    }
+}

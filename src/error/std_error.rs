@@ -1,0 +1,60 @@
+//! The crate's errors as the standard library's, for `?`.
+
+use core::any::Any;
+use std::boxed::Box;
+use std::error::Error as StdError;
+use std::io;
+
+use crate::error::{Error, OpenError, PushError};
+
+/// The kind is that of the device's error where that is an [`io::Error`]. The new error contains this one.
+impl<E: StdError + Send + Sync + 'static> From<Error<E>> for io::Error {
+    fn from(error: Error<E>) -> Self {
+        let kind = match &error {
+            Error::Io(device) => {
+                let device: &dyn Any = device;
+                device
+                    .downcast_ref::<Self>()
+                    .map_or(io::ErrorKind::Other, io::Error::kind)
+            }
+            other => other.kind_unless_io().into(),
+        };
+        Self::new(kind, error)
+    }
+}
+
+impl<D, E: StdError + Send + Sync + 'static> From<OpenError<'_, D, E>> for io::Error {
+    fn from(error: OpenError<'_, D, E>) -> Self {
+        error.into_error().into()
+    }
+}
+
+impl<I> From<PushError<I>> for io::Error {
+    fn from(error: PushError<I>) -> Self {
+        Self::new(io::ErrorKind::InvalidInput, error.reason())
+    }
+}
+
+impl<D, E: StdError + 'static> From<OpenError<'_, D, E>> for Box<dyn StdError> {
+    fn from(error: OpenError<'_, D, E>) -> Self {
+        error.into_error().into()
+    }
+}
+
+impl<D, E: StdError + Send + Sync + 'static> From<OpenError<'_, D, E>> for Box<dyn StdError + Send + Sync> {
+    fn from(error: OpenError<'_, D, E>) -> Self {
+        error.into_error().into()
+    }
+}
+
+impl<I> From<PushError<I>> for Box<dyn StdError> {
+    fn from(error: PushError<I>) -> Self {
+        error.reason().into()
+    }
+}
+
+impl<I> From<PushError<I>> for Box<dyn StdError + Send + Sync> {
+    fn from(error: PushError<I>) -> Self {
+        error.reason().into()
+    }
+}
