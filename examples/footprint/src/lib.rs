@@ -13,8 +13,8 @@ use core::sync::atomic::AtomicU8;
 use embedded_io::{Read, Seek, SeekFrom};
 use qcow1::{
     Aligned, BlockRead, BlockSize, Blocks, Chain, CheckOptions, CheckSummary, ClusterBits, Corrupt, CorruptKind,
-    Counts, Cursor, Error, Extent, Extents, FaultInjector, FaultInjectorError, Finding, GuestRead, Header, Image, L2Bits,
-    MemoryNeeds, OpenError, OpenOptions, Probe, PushError, ReadRequest, Tracer, XenL1,
+    Counts, Cursor, Error, Extent, Extents, FaultInjector, FaultInjectorError, Finding, GuestRead, Header, Image,
+    L2Bits, MemoryNeeds, OpenError, OpenOptions, Probe, PushError, PushReason, ReadRequest, Tracer, XenL1,
 };
 
 /// A device whose driver the compiler knows nothing of.
@@ -80,6 +80,7 @@ pub struct Api {
     pub options: fn() -> OpenOptions,
     pub salvage: fn(OpenOptions, bool) -> OpenOptions,
     pub xen_l1: fn(OpenOptions, XenL1) -> OpenOptions,
+    pub or_raw: fn(OpenOptions, bool) -> OpenOptions,
     pub open_with: fn(OpenOptions, Device, &'static mut [u8]) -> Opened,
     pub header: fn(&Disk) -> Option<&Header>,
     pub size: fn(&Disk) -> u64,
@@ -137,19 +138,25 @@ pub struct Api {
     pub blocks: fn(Device, BlockSize) -> Blocks<Device>,
     pub blocks_read: fn(&mut Blocks<Device>, u64, &mut [u8]) -> Result<(), DeviceError>,
     pub slice_read: fn(&mut &'static [u8], u64, &mut [u8]) -> Result<(), Infallible>,
-    pub aligned: fn(Device, u32, &'static mut [u8]) -> Result<Aligned<'static, Device>, OpenError<'static, Device, DeviceError>>,
+    pub aligned:
+        fn(Device, u32, &'static mut [u8]) -> Result<Aligned<'static, Device>, OpenError<'static, Device, DeviceError>>,
     pub aligned_read: fn(&mut Aligned<'static, Device>, u64, &mut [u8]) -> Result<(), DeviceError>,
     pub tracer: fn(Device, Trace) -> Tracer<Device, Trace>,
     pub tracer_read: fn(&mut Tracer<Device, Trace>, u64, &mut [u8]) -> Result<(), DeviceError>,
     pub counts: fn(&Tracer<Device, Trace>) -> Counts,
     pub fault_injector: fn(Device, Fails) -> FaultInjector<Device, Fails>,
-    pub fault_injector_read: fn(&mut FaultInjector<Device, Fails>, u64, &mut [u8]) -> Result<(), FaultInjectorError<DeviceError>>,
+    pub fault_injector_read:
+        fn(&mut FaultInjector<Device, Fails>, u64, &mut [u8]) -> Result<(), FaultInjectorError<DeviceError>>,
 
     pub corrupt_kind: fn(&Corrupt) -> CorruptKind,
     pub guest_offset: fn(&Corrupt) -> Option<u64>,
     pub host_offset: fn(&Corrupt) -> Option<u64>,
     pub error_kind: fn(&Error<DeviceError>) -> embedded_io::ErrorKind,
     pub into_error: fn(OpenError<'static, Device, DeviceError>) -> Error<DeviceError>,
+    pub into_parts: fn(OpenError<'static, Device, DeviceError>) -> (Device, &'static mut [u8], Error<DeviceError>),
+    pub push_reason: fn(&PushError<Disk>) -> PushReason,
+    pub push_into_image: fn(PushError<Disk>) -> Disk,
+    pub push_into_error: fn(PushError<Disk>) -> Error<DeviceError>,
 
     /// As long as an image without its device.
     pub image_bytes: &'static [AtomicU8; size_of::<Image<'static, ()>>()],
@@ -177,6 +184,7 @@ pub static API: Api = Api {
     options: OpenOptions::new,
     salvage: OpenOptions::salvage,
     xen_l1: OpenOptions::xen_l1,
+    or_raw: OpenOptions::or_raw,
     open_with: OpenOptions::open,
     header: Image::header,
     size: Image::size,
@@ -247,6 +255,10 @@ pub static API: Api = Api {
     host_offset: Corrupt::host_offset,
     error_kind: embedded_io::Error::kind,
     into_error: OpenError::into_error,
+    into_parts: OpenError::into_parts,
+    push_reason: PushError::reason,
+    push_into_image: PushError::into_image,
+    push_into_error: Error::from,
 
     image_bytes: &IMAGE_SIZE,
     chain_bytes: &CHAIN_SIZE,
