@@ -1,4 +1,66 @@
-#![doc = include_str!("../README.md")]
+//! Reads QCOW version 1 disk images without allocation, `unsafe` code or panics.
+//!
+//! This crate is for bootloaders, unikernels and hypervisors' tools that need a guest's bytes from an image that they
+//! do not trust. It reads what QEMU, Xen's tapdisk and kvmtool call "qcow" (not qcow2): plain, compressed and encrypted
+//! clusters, holes, chains of backing files, truncated images.
+//!
+//! # Reading
+//!
+//! An [`Image`] is a device and the memory that you lend it. [`Image::read_at`] takes any offset and any length.
+//!
+//! ```
+//! # let file: &[u8] = include_bytes!("../tests/data/plain.qcow");
+//! use qcow1::Image;
+//!
+//! let mut memory = [0; 4096];
+//! let mut image = Image::open(file, &mut memory)?;
+//! let mut sector = [0; 512];
+//! image.read_at(1536, &mut sector)?;
+//! # Ok::<(), qcow1::Error<core::convert::Infallible>>(())
+//! ```
+//!
+//! - A device is anything that implements [`BlockRead`]: one trait of three methods. It is implemented for byte slices and,
+//!   with the feature `std`, for [`std::fs::File`]; [`FromIo`] and its like adapt the traits of other crates.
+//! - [`OpenOptions`] opens truncated images, and disks that may be raw.
+//! - A [`Chain`] reads an image with its backing images. This crate opens no file that an image names:
+//!   [`Image::backing_name`] returns the name.
+//! - [`Image::set_key`] and [`Image::set_cipher`] decrypt encrypted images.
+//! - A [`Cursor`] is a position in a guest's disk: `embedded_io::{Read, Seek}`, and with `std` the standard library's.
+//!   [`GuestRead`] is implemented by images and chains, and is what the adapters to other crates' traits take.
+//! - [`Image::extents`] returns how the disk is stored, and [`Image::check`] what is wrong with the image.
+//! - [`aio`] is the same on devices whose reads are futures.
+//!
+//! # Memory
+//!
+//! The lent memory is a cache of the image's tables, a bounce buffer, and what it takes to inflate a cluster. max(512, block
+//! size) bytes open every legal image and read every byte of it that is not compressed; more memory makes fewer device
+//! requests. [`Header::memory_for`] returns the figures for an image before it is opened. `memory` may have any alignment.
+//!
+//! # Errors
+//!
+//! An [`Error`] names its cause, and [`Corrupt`] also the place, as guest and host offsets. After any error, the image is as
+//! usable as before, and no later call returns anything else than it would have returned without the error.
+//!
+//! # Bounds
+//!
+//! Each call states the largest number of device reads that it makes, whatever the image's bytes are. No call recurses, and the
+//! stack that a call needs does not depend on the image.
+//!
+//! # Features
+//!
+//! All features are additive, and only `deflate` is on by default.
+//!
+//! | feature | adds |
+//! |---|---|
+//! | `deflate` | compressed clusters |
+//! | `aes` | [`Key`] and [`Image::set_key`], with RustCrypto's AES |
+//! | `std` | `File` as a device; `std::io::{Read, Seek}` for [`Cursor`]; `std::io::Error` from [`Error`] |
+//! | `async` | [`aio`] |
+//! | `defmt` | `defmt::Format` for errors, extents and findings |
+//! | a crate's name | adapters to its traits: `embedded-io-async`, `embedded-storage`, `gpt_disk_io`, `embedded-sdmmc-types` |
+//!
+//! On bare-metal x86-64 targets, which are built without SSE, RustCrypto's software AES runs unless the kernel enables SSE and
+//! the build has `-C target-feature=+aes,+sse2,-soft-float`. A board with an AES engine implements [`SectorCipher`].
 #![no_std]
 #![forbid(unsafe_code)]
 #![warn(unreachable_pub)]
@@ -83,3 +145,8 @@ pub use reader::cipher::SectorCipher;
 #[cfg(feature = "aes")]
 pub use reader::cipher::{AesCipher, Key};
 pub use reader::memory::MemoryNeeds;
+
+/// Runs the README's code as tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
