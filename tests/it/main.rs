@@ -52,6 +52,7 @@ mod memory_and_blocks;
 mod opening;
 #[cfg(feature = "aes")]
 mod qemu;
+mod readme;
 #[cfg(feature = "aes")]
 mod real_images;
 mod request_counts;

@@ -1,0 +1,63 @@
+//! The README's figures are those that commands measured: its tables are made here from the files that they write.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+fn file(path: &str) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
+    std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// A number with its thousands set apart.
+fn grouped(number: &str) -> String {
+    let mut grouped = String::new();
+    for (place, digit) in number.char_indices() {
+        if place != 0 && (number.len() - place).is_multiple_of(3) {
+            grouped.push(',');
+        }
+        grouped.push(digit);
+    }
+    grouped
+}
+
+#[test]
+fn sizes_are_the_budgets_that_the_footprint_is_held_to() {
+    let budgets = file("examples/footprint/budgets.txt");
+    let budgets: BTreeMap<_, _> = budgets
+        .lines()
+        .filter(|line| !line.starts_with('#'))
+        .filter_map(|line| line.split_once(' '))
+        .map(|(name, bytes)| (name, grouped(bytes.trim())))
+        .collect();
+    let table: String = [
+        ("code and constants: open and read", "code-READER"),
+        ("code and constants: every public call", "code-API"),
+        ("`Image`, without its device", "image"),
+        ("deepest stack below opening or reading", "stack-read"),
+        ("deepest stack below any call", "stack"),
+    ]
+    .iter()
+    .map(|(what, name)| {
+        let of = |features| &budgets[format!("{name}-{features}").as_str()];
+        format!("| {what} | {} | {} |\n", of("plain"), of("deflate"))
+    })
+    .collect();
+    assert!(file("README.md").contains(&table), "the README's table should be:\n{table}");
+}
+
+#[test]
+fn speeds_are_those_that_were_published() {
+    let results = file("benches/peers/RESULTS.md");
+    let readme = file("README.md");
+    let (_, table) = readme.split_once("| work | qcow1 |").expect("a table of speeds");
+    let rows: Vec<_> = table.lines().skip(2).take_while(|line| line.starts_with('|')).collect();
+    assert!(!rows.is_empty());
+    for row in rows {
+        assert!(results.lines().any(|line| line == row), "not in RESULTS.md: {row}");
+    }
+}
+
+#[test]
+fn a_visitor_reads_160_lines_at_most() {
+    assert!(file("README.md").lines().count() <= 160);
+}
