@@ -129,3 +129,31 @@ fn a_directory_is_no_device() {
     };
     assert!(Image::open(handle, &mut memory).is_err());
 }
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_file_without_a_size_is_refused_instead_of_read_as_an_empty_disk() {
+    use std::fs::File;
+    use std::io::ErrorKind;
+
+    let folder = tempfile::tempdir().unwrap();
+    for (path, kind) in [
+        ("/dev/zero".as_ref(), ErrorKind::Unsupported),
+        ("/dev/null".as_ref(), ErrorKind::Unsupported),
+        // Its metadata says that it is a regular file of 0 bytes.
+        ("/proc/self/status".as_ref(), ErrorKind::Unsupported),
+        (folder.path(), ErrorKind::IsADirectory),
+    ] {
+        let mut file = File::open(path).unwrap();
+        assert_eq!(file.size().unwrap_err().kind(), kind, "{}", path.display());
+        let refused = Image::open_raw(file, &mut []).unwrap_err();
+        assert!(
+            matches!(refused.error(), qcow1::Error::Io(error) if error.kind() == kind),
+            "{}",
+            path.display()
+        );
+    }
+    // An empty file is an empty disk.
+    let empty = tempfile::tempfile().unwrap();
+    assert_eq!(Image::open_raw(empty, &mut []).unwrap().size(), 0);
+}
