@@ -5,19 +5,24 @@ use std::path::PathBuf;
 
 use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::{Parser, Subcommand};
+use clap_complete::Shell;
 
 use crate::text;
 
-const ABOUT: &str = "Look into QCOW version 1 disk images, and take the guest's disk out of them";
+const ABOUT: &str = "Look into QCOW version 1 disk images, and write the guest's disk out of them";
+
+/// Compared with the manifest by a test.
+const LONG_VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), "\nfeatures: aes, deflate, std");
 
 const AFTER: &str = "\
-Numbers are bytes: decimal or 0x hexadecimal, and k, M, G or T behind them multiplies by 1024, 1024^2 and so on.
+Numbers are in bytes: decimal, or hexadecimal after 0x. The suffixes k, M, G and T multiply by 1024, 1024^2, 1024^3 \
+and 1024^4.
 
-Exit status: 0 done, 1 an error (one line on standard error), 2 and 3 only from `check`: the image is \
-corrupt, or some of its file is of no use.";
+Exit status: 0 success; 1 an error, reported in one line on standard error; 130 a dump to a file was interrupted. \
+Only `check` exits with 2 (the image is corrupt) and 3 (nothing is corrupt, but part of the file is unused).";
 
 #[derive(Parser)]
-#[command(name = "qcow1", version, about = ABOUT, after_help = AFTER)]
+#[command(name = "qcow1", version, long_version = LONG_VERSION, about = ABOUT, after_help = AFTER)]
 pub(crate) struct Args {
     #[command(subcommand)]
     pub(crate) command: Command,
@@ -25,11 +30,15 @@ pub(crate) struct Args {
 
 #[derive(Subcommand)]
 pub(crate) enum Command {
-    /// Show what the image's header says
+    /// Show the image's header, and how much memory a reader must lend
+    ///
+    /// Without --json, all tables are read until a compressed cluster is found. For a large
+    /// image this takes a while, and a terminal shows the progress.
+    #[command(verbatim_doc_comment)]
     Info {
         /// The QCOW1 image
         image: PathBuf,
-        /// Print one JSON object instead of lines for people
+        /// Print the header's fields as one JSON object; no table is read
         #[arg(long)]
         json: bool,
         #[command(flatten)]
@@ -37,53 +46,62 @@ pub(crate) enum Command {
     },
     /// Show where the guest's bytes are stored
     ///
-    /// One line for each run of guest bytes:
-    ///   data        in the image file, from the offset shown on
-    ///   compressed  in the image file, the first cluster of the run at the offset shown
-    ///   zero        nowhere
-    ///   backing     in the backing file that the image names
-    /// The map is IMAGE's own, even where its backing files are given.
+    /// Prints one line for each run of guest bytes:
+    ///   data        stored in the image file, from the offset shown
+    ///   compressed  stored in the image file; the offset is that of the run's first cluster
+    ///   zero        not stored
+    ///   backing     stored in the backing file that the image names
+    /// The map is that of IMAGE's own tables. Backing files are not opened.
     #[command(verbatim_doc_comment)]
     Map {
         /// The QCOW1 image
         image: PathBuf,
-        /// Print a JSON array of {"start", "length", "kind", "offset"}; no offset is null
+        /// Print a JSON array of {"start", "length", "kind", "offset"}; a run that is not stored has the offset null
         #[arg(long)]
         json: bool,
         #[command(flatten)]
         open: Open,
-        #[command(flatten)]
-        backing: Backing,
     },
-    /// Write the guest's disk to a file, raw
+    /// Write the guest's whole disk to a file, a device or standard output
     ///
-    /// Where OUT is a regular file, it is replaced, and what is stored nowhere or is
-    /// blocks of zeros stays a hole in it.
+    /// If OUT is a regular file or does not exist, the disk is written to a new file in the
+    /// same folder, which replaces OUT once it is complete and safely stored. A dump that
+    /// fails or is interrupted leaves OUT as it was, and removes the new file.
+    ///   - The new file has OUT's permissions and, if the system allows it, OUT's owner.
+    ///   - Other hard links to OUT keep the old contents.
+    ///   - If OUT is a symbolic link, the file that it leads to is replaced.
+    ///   - Bytes that are not stored, and blocks of zeros, become holes in the file.
+    ///
+    /// If OUT is a device or a pipe, or - for standard output, the disk is written to it in
+    /// order, from the first byte on. A dump that fails has written the bytes before the
+    /// flaw, and the error says how many.
+    ///
+    /// OUT is refused, and left as it is, if it is
+    ///   - IMAGE, or one of its backing files, whether opened here or only named by an image
+    ///   - a password file
+    ///   - a device that holds one of these, such as a loop device or a partition
+    ///   - a block device in use, such as one with a mounted file system
     #[command(verbatim_doc_comment)]
     Dump {
         /// The QCOW1 image
         image: PathBuf,
-        /// The file or device to write to; - is standard output
+        /// The file, device or pipe to write; - is standard output
         out: PathBuf,
         #[command(flatten)]
-        open: Open,
-        #[command(flatten)]
-        backing: Backing,
+        guest: Guest,
     },
-    /// Write some of the guest's bytes to standard output
+    /// Write a range of the guest's bytes to standard output
     Read {
         /// The QCOW1 image
         image: PathBuf,
-        /// The first guest byte
+        /// The offset of the first byte on the guest's disk
         #[arg(long, value_name = "N", value_parser = text::number)]
         offset: u64,
-        /// How many bytes; they must all lie inside the disk
+        /// The number of bytes; all of them must lie inside the disk
         #[arg(long, value_name = "N", value_parser = text::number)]
         length: u64,
         #[command(flatten)]
-        open: Open,
-        #[command(flatten)]
-        backing: Backing,
+        guest: Guest,
     },
     /// Look for what is wrong with the image
     ///
@@ -101,32 +119,45 @@ pub(crate) enum Command {
         #[command(flatten)]
         open: Open,
     },
+    /// Print the tool's completions for a shell
+    Completions {
+        /// The shell
+        shell: Shell,
+    },
+    /// Print the tool's manual page, or that of one command
+    Man {
+        /// The command
+        command: Option<String>,
+    },
 }
 
 /// How images are opened.
 #[derive(clap::Args)]
 pub(crate) struct Open {
-    /// Read zeros past the end of a truncated image file, instead of failing there
+    /// Read zeros past the end of a truncated image file, instead of failing
     #[arg(long)]
     pub(crate) salvage: bool,
-    /// The memory to lend to each image, mostly for its tables
+    /// The memory to lend to each image, mostly to cache its tables
     #[arg(long, value_name = "BYTES", default_value = "4M", value_parser = text::number)]
     pub(crate) memory: u64,
-    /// A file with the password of the next encrypted image, top first; repeat it for a chain
-    ///
-    /// The password is the file's first line, without its end. It is no argument because
-    /// other users can see those. Nothing in an image tells a wrong password: what it
-    /// reads is garbage.
-    #[arg(long, value_name = "FILE", verbatim_doc_comment)]
-    pub(crate) password_file: Vec<PathBuf>,
 }
 
-/// Where the bytes come from that an image does not hold.
+/// How an image's guest disk is read.
 #[derive(clap::Args)]
-pub(crate) struct Backing {
+pub(crate) struct Guest {
+    #[command(flatten)]
+    pub(crate) open: Open,
+    /// A file with the password of the next encrypted image; repeat it for a chain, top first
+    ///
+    /// The password is the file's first line, without its line end. It is not an argument
+    /// because other users can see those. The format stores no key check: a wrong password
+    /// yields garbage, not an error.
+    #[arg(long, value_name = "FILE", verbatim_doc_comment)]
+    pub(crate) password_file: Vec<PathBuf>,
     /// The next backing file and its format, raw:FILE or qcow:FILE; repeat it for a chain, top first
     ///
-    /// Formats are never guessed here, and the names that images hold are not looked at.
+    /// The format is declared and never guessed. The names that the images hold are not
+    /// opened.
     #[arg(
         long,
         value_name = "FORMAT:FILE",
@@ -134,16 +165,16 @@ pub(crate) struct Backing {
         verbatim_doc_comment
     )]
     pub(crate) backing: Vec<Declared>,
-    /// Open the backing files that images name. Only for images you trust
+    /// Open the backing files that the images name. Only for images you trust
     ///
-    /// A name is relative to the image that holds it. An image does not say what format
-    /// its backing file has, so each file is probed: QCOW1 is opened as such, QCOW2 is
-    /// refused, and anything else is raw.
+    /// A name is relative to the image that holds it. An image does not store the format of
+    /// its backing file, so each file is probed: QCOW1 is opened as such, QCOW2 is refused,
+    /// and everything else is raw.
     ///
-    /// That is not safe with images from others. An image can name any file that you
-    /// can read. And a guest that was given a raw disk can write a QCOW1 header into its
-    /// first sector: probing then takes the disk for an image, and the guest has named
-    /// a file of the host. Where in doubt, use --backing, which never probes.
+    /// This is not safe with images from others. An image can name any file that you can
+    /// read. And a guest that was given a raw disk can write a QCOW1 header into its first
+    /// sector: probing then takes the disk for an image, and the guest has named a file of
+    /// the host. If in doubt, use --backing, which never probes.
     #[arg(long, conflicts_with = "backing", verbatim_doc_comment)]
     pub(crate) follow: bool,
 }
@@ -165,7 +196,7 @@ impl Declared {
         };
         match text::path(name) {
             Some(path) if !name.is_empty() => Ok(kind(path)),
-            _ => Err("the file's name is missing, or no name on this system".to_owned()),
+            _ => Err("the file name is missing, or is not valid on this system".to_owned()),
         }
     }
 }

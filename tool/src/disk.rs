@@ -1,6 +1,6 @@
-//! Opens an image and what lies below it, and reads through them.
+//! Opens an image and its backing files, and reads through them.
 
-use std::fs::{self, File};
+use std::fs::{self, File, Metadata};
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -8,28 +8,33 @@ use qcow1::{
     BlockRead, BlockSize, Chain, Error, Extent, ExtentKind, Header, Image, Key, OpenOptions, Probe, PushReason,
 };
 
-use crate::args::{Backing, Declared, Open};
+use crate::args::{Declared, Guest, Open};
 use crate::failure::{Failure, explain};
+use crate::identity::{Identity, Shared};
 use crate::text;
 
 /// The most images in a chain.
 const DEPTH: usize = 32;
 
-/// The longest name of a backing file that an image can hold.
+/// The longest name of a backing file in bytes.
 const NAME: usize = 1023;
 
-/// How finely a failed read is searched for its cause.
+/// The length in bytes of the pieces in which a failed read is repeated to find its cause.
 const PIECE: usize = 64 << 10;
+
+/// The memory in bytes that opens an image to read its header and its backing file's name.
+const MINIMUM: usize = 512;
 
 /// A guest's disk: an image, and its backing images.
 pub(crate) struct Disk {
     chain: Chain<Image<'static, File>, DEPTH>,
     /// The file of each image of the chain.
     files: Vec<Source>,
-    /// How many of its images have been given passwords.
-    encrypted: usize,
+    /// The files with passwords, in the order of the encrypted images.
+    passwords: Vec<Source>,
 }
 
+#[derive(Clone)]
 struct Source {
     path: PathBuf,
     identity: Identity,
@@ -39,61 +44,66 @@ struct Source {
 enum Format {
     Qcow,
     Raw,
-    /// Whatever its first bytes say.
+    /// Decided by the file's first bytes.
     Probed,
 }
 
 impl Disk {
-    /// Opens an image alone.
+    /// Opens an image without its backing files.
     pub(crate) fn alone(image: &Path, open: &Open) -> Result<Self, Failure> {
+        Self::begin(image, open, &[])
+    }
+
+    fn begin(image: &Path, open: &Open, passwords: &[PathBuf]) -> Result<Self, Failure> {
         let mut disk = Self {
             chain: Chain::new(),
             files: Vec::new(),
-            encrypted: 0,
+            passwords: Vec::new(),
         };
-        disk.push(image.to_owned(), &Format::Qcow, open)?;
+        disk.push(image.to_owned(), &Format::Qcow, open, passwords)?;
         Ok(disk)
     }
 
-    /// Opens an image, and its backing images as the user wants them found.
-    pub(crate) fn open(image: &Path, open: &Open, backing: &Backing) -> Result<Self, Failure> {
-        let mut disk = Self::alone(image, open)?;
-        for declared in &backing.backing {
+    /// Opens an image, and its backing files as the user wants them found.
+    pub(crate) fn open(image: &Path, guest: &Guest) -> Result<Self, Failure> {
+        let (open, passwords) = (&guest.open, &guest.password_file[..]);
+        let mut disk = Self::begin(image, open, passwords)?;
+        for declared in &guest.backing {
             match declared {
-                Declared::Raw(path) => disk.push(path.clone(), &Format::Raw, open)?,
-                Declared::Qcow(path) => disk.push(path.clone(), &Format::Qcow, open)?,
+                Declared::Raw(path) => disk.push(path.clone(), &Format::Raw, open, passwords)?,
+                Declared::Qcow(path) => disk.push(path.clone(), &Format::Qcow, open, passwords)?,
             }
         }
-        if backing.follow {
+        if guest.follow {
             // Ends at the latest when the chain is full.
             while let Some(path) = disk.named_last()? {
-                disk.push(path.clone(), &Format::Probed, open).map_err(|failure| {
+                disk.push(path, &Format::Probed, open, passwords).map_err(|failure| {
                     let above = disk.last_path().display();
                     failure.and(format_args!(" (it is the backing file that '{above}' names)"))
                 })?;
             }
         }
-        // A password that is left over would be one that the user believes to be in use.
-        match open.password_file.get(disk.encrypted) {
+        // The user would believe that a password left over is in use.
+        match passwords.get(disk.passwords.len()) {
             None => Ok(disk),
             Some(password) => {
-                let message = "holds a password, but there is no encrypted image left that it could be for";
+                let message = "is a password file too many: no encrypted image is left for it";
                 Err(Failure::of(password, message))
             }
         }
     }
 
-    /// The size of the guest's disk in bytes.
+    /// Returns the size of the guest's disk in bytes.
     pub(crate) fn size(&self) -> u64 {
         self.chain.size()
     }
 
-    /// The top image.
+    /// Returns the top image.
     pub(crate) fn top(&mut self) -> &mut Image<'static, File> {
         &mut self.chain.images_mut()[0]
     }
 
-    /// The guest bytes from `offset` on.
+    /// Fills `dst` with the guest bytes from `offset` on.
     pub(crate) fn read_at(&mut self, offset: u64, dst: &mut [u8]) -> Result<(), Failure> {
         match self.chain.read_at(offset, dst) {
             Ok(()) => Ok(()),
@@ -101,12 +111,12 @@ impl Disk {
         }
     }
 
-    /// The same, where it is only asked whether they can be read.
+    /// Fills `dst` like `read_at`, and returns only whether that succeeded.
     pub(crate) fn reads(&mut self, offset: u64, dst: &mut [u8]) -> bool {
         self.chain.read_at(offset, dst).is_ok()
     }
 
-    /// How the guest bytes from `offset` on are stored.
+    /// Returns how the guest bytes from `offset` on are stored.
     pub(crate) fn extent_at(&mut self, offset: u64, max_len: u64) -> Result<Extent, Failure> {
         match self.chain.extent_at(offset, max_len) {
             Ok((_, extent)) => Ok(extent),
@@ -114,37 +124,56 @@ impl Disk {
         }
     }
 
-    /// The image that lies in `file`, if one does; one that the lowest image names is an image too, opened or not.
-    pub(crate) fn image_in(&mut self, file: &File, path: &Path) -> Option<PathBuf> {
-        let identity = Identity::of(file, path).ok()?;
-        if let Some(same) = self.files.iter().find(|source| source.identity == identity) {
-            return Some(same.path.clone());
+    /// Refuses to write to the file with this metadata if that would change what the disk is read from.
+    pub(crate) fn refuse_to_overwrite(&mut self, metadata: &Metadata, path: &Path) -> Result<(), Failure> {
+        let Ok(identity) = Identity::of(metadata, path) else {
+            return Ok(());
+        };
+        for source in self.needed() {
+            let how = match identity.shares(&source.identity) {
+                None => continue,
+                Some(Shared::Same) => "is the same file as",
+                Some(Shared::Beneath) => "is on the same device as, or holds,",
+            };
+            let needed = source.path.display();
+            let message = format_args!("{how} '{needed}', which belongs to the disk; it was left as it is");
+            return Err(Failure::of(path, message));
         }
-        let named = self.named_last().ok()??;
-        let same = Identity::of(&open_file(&named).ok()?, &named).ok()? == identity;
-        same.then_some(named)
+        Ok(())
     }
 
-    /// The backing file that the lowest image names.
+    /// Returns all files that the disk is made of: those that were opened, and those that only their names lead to.
+    fn needed(&mut self) -> Vec<Source> {
+        let mut needed = [&self.files[..], &self.passwords].concat();
+        for (image, source) in self.chain.images_mut().iter_mut().zip(&self.files) {
+            let mut named = named_by(image, &source.path).ok().flatten();
+            for _ in 0..DEPTH {
+                let Some((path, identity, file)) = named.take().and_then(|path| {
+                    let (file, identity) = open_file(&path).and_then(|file| identify(file, &path)).ok()?;
+                    Some((path, identity, file))
+                }) else {
+                    break;
+                };
+                if needed.iter().any(|source| source.identity == identity) {
+                    break;
+                }
+                let mut memory = [0; MINIMUM];
+                // A raw file names none, and neither does one that is damaged.
+                if let Ok(mut image) = Image::open(file, &mut memory) {
+                    named = named_by(&mut image, &path).ok().flatten();
+                }
+                needed.push(Source { path, identity });
+            }
+        }
+        needed
+    }
+
+    /// Returns the backing file that the lowest image names.
     fn named_last(&mut self) -> Result<Option<PathBuf>, Failure> {
-        let above = self.last_path().to_owned();
-        let Some(image) = self.chain.images_mut().last_mut() else {
-            return Ok(None);
-        };
-        let mut buffer = [0; NAME];
-        let name = image
-            .backing_name(&mut buffer)
-            .map_err(|error| Failure::of(&above, explain(&error)))?;
-        let Some(name) = name else {
-            return Ok(None);
-        };
-        let Some(path) = text::path(name) else {
-            let name = String::from_utf8_lossy(name);
-            let message = format_args!("names the backing file '{name}', which is no file name on this system");
-            return Err(Failure::of(&above, message));
-        };
-        // Joining an absolute name gives that name.
-        Ok(Some(above.parent().unwrap_or(Path::new("")).join(path)))
+        match (self.chain.images_mut().last_mut(), self.files.last()) {
+            (Some(image), Some(source)) => named_by(image, &source.path),
+            _ => Ok(None),
+        }
     }
 
     fn last_path(&self) -> &Path {
@@ -152,9 +181,8 @@ impl Disk {
     }
 
     /// Puts a file below those that are there.
-    fn push(&mut self, path: PathBuf, format: &Format, open: &Open) -> Result<(), Failure> {
-        let mut file = open_file(&path)?;
-        let identity = Identity::of(&file, &path).map_err(|error| Failure::of(&path, explain(&Error::Io(error))))?;
+    fn push(&mut self, path: PathBuf, format: &Format, open: &Open, passwords: &[PathBuf]) -> Result<(), Failure> {
+        let (mut file, identity) = identify(open_file(&path)?, &path)?;
         if self.files.iter().any(|source| source.identity == identity) {
             let message = "is in the chain of backing files already: the chain is a loop";
             return Err(Failure::of(&path, message));
@@ -164,18 +192,25 @@ impl Disk {
             Format::Qcow => qcow_image(file, &path, open)?,
             Format::Probed => match probe(&mut file).map_err(|error| Failure::of(&path, explain(&Error::Io(error))))? {
                 Probe::NotQcow => raw_image(file, &path)?,
-                // Other versions are refused by it, with what they are.
+                // Refuses other versions by name.
                 _ => qcow_image(file, &path, open)?,
             },
         };
         if image.header().is_some_and(Header::is_encrypted)
-            && let Some(password) = open.password_file.get(self.encrypted)
+            && let Some(password) = passwords.get(self.passwords.len())
         {
-            image.set_key(&key_in(password)?);
-            self.encrypted += 1;
+            let (key, identity) = key_in(password)?;
+            image.set_key(&key);
+            self.passwords.push(Source {
+                path: password.clone(),
+                identity,
+            });
         }
         self.chain.push(image).map_err(|refused| match refused.reason() {
-            PushReason::Full => Failure::of(&path, format_args!("lies too deep: a chain has at most {DEPTH} images")),
+            PushReason::Full => Failure::of(
+                &path,
+                format_args!("is one too many: a chain has at most {DEPTH} images"),
+            ),
             PushReason::NotNamed => {
                 let above = self.last_path().display();
                 let message = format_args!("cannot be the backing file of '{above}', which names none");
@@ -187,7 +222,8 @@ impl Disk {
         Ok(())
     }
 
-    /// Says which image a read failed in, and where: it is done again in small pieces, one image at a time.
+    /// Returns a failed read as an error that names the image and the offset: reads again in small pieces, one image at
+    /// a time.
     fn blame(&mut self, offset: u64, len: u64, error: Error<io::Error>) -> Failure {
         let mut buffer = vec![0; PIECE];
         let end = offset.saturating_add(len);
@@ -218,35 +254,63 @@ impl Disk {
             }
             at += piece;
         }
-        // It does not fail any more, as a device may do that recovered.
+        // It succeeds this time, as it may on a device that has recovered.
         let message = format_args!("at guest offset {offset:#x}: {}", explain(&error));
         Failure::of(&self.files[0].path, message)
     }
 }
 
-/// Opens a file that an image can lie in.
+/// Returns the file that an image names as its backing file. `path` is the image's own.
+fn named_by(image: &mut Image<'_, File>, path: &Path) -> Result<Option<PathBuf>, Failure> {
+    let mut buffer = [0; NAME];
+    let name = image
+        .backing_name(&mut buffer)
+        .map_err(|error| Failure::of(path, explain(&error)))?;
+    let Some(name) = name else {
+        return Ok(None);
+    };
+    let Some(name) = text::path(name) else {
+        let name = String::from_utf8_lossy(name);
+        let message = format_args!("names the backing file '{name}', which is not a valid file name on this system");
+        return Err(Failure::of(path, message));
+    };
+    // Joining an absolute name returns that name.
+    Ok(Some(path.parent().unwrap_or(Path::new("")).join(name)))
+}
+
+/// Opens a file that can hold an image: a regular file or a block device.
 pub(crate) fn open_file(path: &Path) -> Result<File, Failure> {
     let failed = |error: io::Error| Failure::of(path, format_args!("cannot be opened: {error}"));
-    // To open a pipe would be to wait for its writer.
+    // Asked before it is opened: opening a pipe waits for its writer, and opening a device may do something.
     let kind = fs::metadata(path).map_err(failed)?.file_type();
     #[cfg(unix)]
-    let waits = {
+    let (is_pipe, is_character_device) = {
         use std::os::unix::fs::FileTypeExt;
-        kind.is_fifo() || kind.is_socket()
+        (kind.is_fifo() || kind.is_socket(), kind.is_char_device())
     };
     #[cfg(not(unix))]
-    let waits = false;
-    if kind.is_dir() {
-        Err(Failure::of(path, "is a directory, not an image"))
-    } else if waits {
-        let message = "is a pipe or a socket, and an image must be a file that can be read at any offset";
-        Err(Failure::of(path, message))
+    let (is_pipe, is_character_device) = (false, false);
+    let refused = if kind.is_dir() {
+        "is a directory, not an image"
+    } else if is_pipe {
+        "is a pipe or a socket, and an image must be a file that can be read at any offset"
+    } else if is_character_device {
+        "is a character device, and an image must be a regular file or a block device"
     } else {
-        File::open(path).map_err(failed)
+        return File::open(path).map_err(failed);
+    };
+    Err(Failure::of(path, refused))
+}
+
+/// Returns an open file with its identity.
+fn identify(file: File, path: &Path) -> Result<(File, Identity), Failure> {
+    match file.metadata().and_then(|metadata| Identity::of(&metadata, path)) {
+        Ok(identity) => Ok((file, identity)),
+        Err(error) => Err(Failure::of(path, explain(&Error::Io(error)))),
     }
 }
 
-/// Opens a QCOW1 image as the options say. The outer error is the tool's, the inner one the image's.
+/// Opens a QCOW1 image with the user's options. The outer error is the tool's, the inner one the image's.
 pub(crate) fn try_qcow_image(
     file: File,
     path: &Path,
@@ -254,14 +318,14 @@ pub(crate) fn try_qcow_image(
 ) -> Result<Result<Image<'static, File>, Error<io::Error>>, Failure> {
     let options = OpenOptions::new().salvage(open.salvage);
     let mut file = file;
-    // More than all the tables need would be of no use.
+    // An image does not use more than all its tables need.
     let memory = open.memory.min(most_memory(&mut file));
     Ok(options
         .open(file, lend(path, memory)?)
         .map_err(qcow1::OpenError::into_error))
 }
 
-/// The most memory that an image makes use of; a little where it will be refused.
+/// Returns the most memory in bytes that an image uses, or a little if it will be refused.
 fn most_memory(file: &mut File) -> u64 {
     let mut prefix = [0; 48];
     match file
@@ -270,7 +334,7 @@ fn most_memory(file: &mut File) -> u64 {
         .and_then(|()| Header::parse(&prefix).ok())
     {
         Some(header) => header.memory_for(BlockSize::BYTE).all_tables as u64,
-        None => 512,
+        None => MINIMUM as u64,
     }
 }
 
@@ -279,31 +343,32 @@ fn qcow_image(file: File, path: &Path, open: &Open) -> Result<Image<'static, Fil
 }
 
 fn raw_image(file: File, path: &Path) -> Result<Image<'static, File>, Failure> {
-    // A file is read at any byte, so nothing bounces.
+    // A file is byte-addressable, so no read needs memory.
     Image::open_raw(file, &mut []).map_err(|refused| Failure::of(path, explain(refused.error())))
 }
 
-/// The key that a file's first line is the password of.
-fn key_in(path: &Path) -> Result<Key, Failure> {
-    let text = fs::read(path).map_err(|error| Failure::of(path, format_args!("cannot be read: {error}")))?;
+/// Returns the key that a file's first line is the password of, and the file's identity.
+fn key_in(path: &Path) -> Result<(Key, Identity), Failure> {
+    let failed = |error| Failure::of(path, format_args!("cannot be read: {error}"));
+    let text = fs::read(path).map_err(failed)?;
+    let identity = fs::metadata(path).and_then(|metadata| Identity::of(&metadata, path));
     let line = text.split(|byte| *byte == b'\n').next().unwrap_or_default();
-    Ok(Key::from_passphrase(line.strip_suffix(b"\r").unwrap_or(line)))
+    let key = Key::from_passphrase(line.strip_suffix(b"\r").unwrap_or(line));
+    Ok((key, identity.map_err(failed)?))
 }
 
-/// Memory for one image, for as long as the tool runs. A chain's images are few, so none is ever given back.
+/// Allocates memory for one image, for as long as the tool runs. A chain has few images, so it is never freed.
 fn lend(path: &Path, bytes: u64) -> Result<&'static mut [u8], Failure> {
     allocate(path, bytes).map(Vec::leak)
 }
 
-/// Memory for the work on an image.
+/// Allocates memory for the work on an image.
 pub(crate) fn allocate(path: &Path, bytes: u64) -> Result<Vec<u8>, Failure> {
     let mut memory = Vec::new();
     let len = usize::try_from(bytes).unwrap_or(usize::MAX);
     memory.try_reserve_exact(len).map_err(|_| {
-        Failure::of(
-            path,
-            format_args!("cannot be lent {bytes} bytes of memory: there are not so many"),
-        )
+        let message = format_args!("needs {bytes} bytes of memory, which this machine does not have free");
+        Failure::of(path, message)
     })?;
     memory.resize(len, 0);
     Ok(memory)
@@ -318,38 +383,4 @@ fn probe(file: &mut File) -> io::Result<Probe> {
         file.read_blocks(0, &mut prefix[..len])?;
     }
     Ok(qcow1::probe(&prefix[..len]))
-}
-
-/// What makes two names one file.
-#[derive(PartialEq)]
-enum Identity {
-    #[cfg(unix)]
-    File { device: u64, inode: u64 },
-    /// A block device may have any number of names with inodes of their own.
-    #[cfg(unix)]
-    Device(u64),
-    #[cfg(not(unix))]
-    Path(PathBuf),
-}
-
-impl Identity {
-    #[cfg(unix)]
-    fn of(file: &File, _path: &Path) -> io::Result<Self> {
-        use std::os::unix::fs::{FileTypeExt, MetadataExt};
-
-        let metadata = file.metadata()?;
-        Ok(if metadata.file_type().is_block_device() {
-            Self::Device(metadata.rdev())
-        } else {
-            Self::File {
-                device: metadata.dev(),
-                inode: metadata.ino(),
-            }
-        })
-    }
-
-    #[cfg(not(unix))]
-    fn of(_file: &File, path: &Path) -> io::Result<Self> {
-        fs::canonicalize(path).map(Self::Path)
-    }
 }

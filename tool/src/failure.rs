@@ -1,4 +1,4 @@
-//! How the tool fails: with one line, or without a word.
+//! Errors: one line on standard error, or nothing.
 
 use std::fmt::Display;
 use std::io::{self, Write};
@@ -11,24 +11,24 @@ use crate::text::printable;
 
 /// Why the tool stops.
 pub(crate) enum Failure {
-    /// Nobody reads what it writes: `qcow1 dump IMAGE - | head` is no error.
+    /// Nobody reads the output any more: `qcow1 dump IMAGE - | head` is no error.
     ClosedPipe,
-    /// With this line.
+    /// An error, with its line.
     Told(String),
 }
 
 impl Failure {
-    /// A failure that concerns no file.
+    /// Returns a failure that concerns no file.
     pub(crate) fn told(message: impl Display) -> Self {
         Self::Told(message.to_string())
     }
 
-    /// A failure that concerns a file.
+    /// Returns a failure that concerns a file.
     pub(crate) fn of(file: &Path, message: impl Display) -> Self {
         Self::Told(format!("{}: {message}", file.display()))
     }
 
-    /// A failed write to a file, or to standard output under that name.
+    /// Returns a failed write to a file, or to standard output under that name.
     pub(crate) fn write(file: &Path, error: &io::Error) -> Self {
         if error.kind() == io::ErrorKind::BrokenPipe {
             Self::ClosedPipe
@@ -37,7 +37,7 @@ impl Failure {
         }
     }
 
-    /// The same, with more to say.
+    /// Returns the failure with more text at its end.
     pub(crate) fn and(self, more: impl Display) -> Self {
         match self {
             Self::ClosedPipe => Self::ClosedPipe,
@@ -45,12 +45,12 @@ impl Failure {
         }
     }
 
-    /// Tells the user, and gives what to exit with.
+    /// Prints the failure's line, and returns the exit status.
     pub(crate) fn report(&self) -> ExitCode {
         match self {
             Self::ClosedPipe => ExitCode::SUCCESS,
             Self::Told(message) => {
-                // Names may hold anything, line ends and terminal commands too. Nothing is left to do if this fails.
+                // Names may hold line ends and terminal commands. If this write fails, nothing is left to do.
                 let _ = writeln!(io::stderr(), "qcow1: {}", printable(message));
                 ExitCode::FAILURE
             }
@@ -58,12 +58,16 @@ impl Failure {
     }
 }
 
-/// What the crate's error means to a user of this tool.
+/// Returns the crate's error in words for a user of this tool.
 pub(crate) fn explain(error: &Error<io::Error>) -> String {
     match error {
+        // The crate's own, of a file that is no device for it; the system's errors have numbers.
+        Error::Io(error) if error.kind() == io::ErrorKind::Unsupported && error.raw_os_error().is_none() => {
+            "has no size, and a disk needs one".to_owned()
+        }
         Error::Io(error) => format!("cannot be read: {error}"),
         Error::Unsupported(Unsupported::Version(version @ 2..=3)) => {
-            format!("this is a QCOW2 image (version {version}), and only QCOW version 1 is read")
+            format!("this is a QCOW2 image (version {version}), and only QCOW version 1 can be read")
         }
         Error::MemoryTooSmall { needed } => format!("{error}: pass --memory {needed}"),
         Error::BackingRequired => "the image has a hole there and names a backing file: pass --backing raw:FILE or \

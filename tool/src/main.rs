@@ -1,7 +1,7 @@
-//! The host tool: looks into QCOW1 images and takes the guest's disk out of them.
+//! The host tool: looks into QCOW1 images, and writes the guest's disk out of them.
 //!
-//! It is as thin over the crate's public API as a tool can be, so it is also an example of each call: `disk.rs` opens
-//! images and chains, one module of `commands/` each is a command, and the rest is arguments, output and errors.
+//! It is a thin layer over the crate's public API, and so an example of each call: `disk.rs` opens images and chains,
+//! each module of `commands/` is one command, and the rest is arguments, output and errors.
 
 #![forbid(unsafe_code)]
 
@@ -9,7 +9,9 @@ mod args;
 mod commands;
 mod disk;
 mod failure;
+mod identity;
 mod output;
+mod sink;
 mod text;
 
 use std::process::ExitCode;
@@ -21,17 +23,17 @@ use args::{Args, Command};
 use commands::Verdict;
 use failure::Failure;
 
-/// What `check` exits with where the image is corrupt: qemu-img's convention, and why no error exits with it.
+/// The exit status of `check` for a corrupt image: qemu-img's convention, so no error exits with it.
 const CORRUPT: u8 = 2;
 
-/// What it exits with where some of the file is of no use, and nothing else is wrong.
+/// The exit status of `check` if part of the file is unused and nothing else is wrong.
 const UNREACHABLE: u8 = 3;
 
 fn main() -> ExitCode {
     let args = match Args::try_parse() {
         Ok(args) => args,
         Err(asked) if !asked.use_stderr() => {
-            // --help and --version. That nobody reads them is no error.
+            // --help and --version. A closed pipe is no error.
             let _ = asked.print();
             return ExitCode::SUCCESS;
         }
@@ -39,31 +41,22 @@ fn main() -> ExitCode {
     };
     let done = match &args.command {
         Command::Info { image, json, open } => commands::info(image, open, *json),
-        Command::Map {
-            image,
-            json,
-            open,
-            backing,
-        } => commands::map(image, open, backing, *json),
-        Command::Dump {
-            image,
-            out,
-            open,
-            backing,
-        } => commands::dump(image, out, open, backing),
+        Command::Map { image, json, open } => commands::map(image, open, *json),
+        Command::Dump { image, out, guest } => commands::dump(image, out, guest),
         Command::Read {
             image,
             offset,
             length,
-            open,
-            backing,
-        } => commands::read(image, *offset, *length, open, backing),
+            guest,
+        } => commands::read(image, *offset, *length, guest),
         Command::Check { image, json, open } => match commands::check(image, open, *json) {
             Ok(Verdict::Clean) => Ok(()),
             Ok(Verdict::Corrupt) => return ExitCode::from(CORRUPT),
             Ok(Verdict::Unreachable) => return ExitCode::from(UNREACHABLE),
             Err(failure) => Err(failure),
         },
+        Command::Completions { shell } => commands::completions(*shell),
+        Command::Man { command } => commands::man(command.as_deref()),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -71,16 +64,16 @@ fn main() -> ExitCode {
     }
 }
 
-/// A usage error on one line. clap's own report has several, and exits with what means "corrupt" here.
+/// Returns a usage error on one line. clap's own report has several, and exits with what means "corrupt" here.
 fn usage(wrong: &clap::Error) -> Failure {
     let message = if wrong.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
         "a command is missing: info, map, dump, read or check".to_owned()
     } else {
         let report = wrong.render().to_string();
-        // The first paragraph says what is wrong; the others, how it is done.
+        // The first paragraph says what is wrong; the others, how to do it.
         let lines = report.lines().take_while(|line| !line.is_empty()).map(str::trim);
         let joined = lines.collect::<Vec<_>>().join(" ");
         joined.strip_prefix("error: ").unwrap_or(&joined).to_owned()
     };
-    Failure::told(format!("{message} (qcow1 --help tells more)"))
+    Failure::told(format!("{message} (see qcow1 --help)"))
 }

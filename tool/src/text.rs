@@ -1,11 +1,11 @@
-//! Numbers and names, in and out.
+//! Parses and prints numbers and names.
 
 use std::path::PathBuf;
 
 use indicatif::BinaryBytes;
 use serde_json::Value;
 
-/// Parses a number of bytes: decimal or 0x hexadecimal, with a binary suffix.
+/// Parses a number of bytes: decimal, or hexadecimal after 0x, with an optional binary suffix.
 pub(crate) fn number(argument: &str) -> Result<u64, String> {
     let (digits, shift) = match argument.char_indices().next_back() {
         Some((at, 'k' | 'K')) => (&argument[..at], 10),
@@ -18,17 +18,17 @@ pub(crate) fn number(argument: &str) -> Result<u64, String> {
         Some(digits) => (digits, 16),
         None => (digits, 10),
     };
-    // A sign is not for `from_str_radix` to allow.
+    // `from_str_radix` would allow a sign.
     if digits.is_empty() || !digits.chars().all(|digit| digit.is_digit(radix)) {
-        return Err("write a number of bytes, as 4096, 0x1000 or 4k".to_owned());
+        return Err("write a number of bytes, such as 4096, 0x1000 or 4k".to_owned());
     }
     u64::from_str_radix(digits, radix)
         .ok()
         .and_then(|number| number.checked_mul(1 << shift))
-        .ok_or_else(|| "the number is too large: the most is 2^64 - 1".to_owned())
+        .ok_or_else(|| "the number is too large: the maximum is 2^64 - 1".to_owned())
 }
 
-/// A file name from bytes: any, where names are bytes, and UTF-8 elsewhere.
+/// Returns bytes as a file name, or `None` if they are no valid name on this system: on Unix all are.
 pub(crate) fn path(name: &[u8]) -> Option<PathBuf> {
     #[cfg(unix)]
     return Some(<std::ffi::OsStr as std::os::unix::ffi::OsStrExt>::from_bytes(name).into());
@@ -37,8 +37,8 @@ pub(crate) fn path(name: &[u8]) -> Option<PathBuf> {
     return std::str::from_utf8(name).ok().map(PathBuf::from);
 }
 
-/// Text that does nothing to a terminal: a name in an image is whatever its writer liked, and may hold commands that
-/// move the cursor, or marks that turn the direction of writing around.
+/// Escapes what a terminal would act on. A name in an image may hold any character: commands that move the cursor, or
+/// marks that reverse the direction of the text.
 pub(crate) fn printable(text: &str) -> String {
     let mut printable = String::with_capacity(text.len());
     for char in text.chars() {
@@ -56,7 +56,7 @@ fn is_command(char: char) -> bool {
         || matches!(char, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
-/// A JSON object with its fields in this order.
+/// Returns a JSON object with its fields in this order.
 pub(crate) fn object(fields: &[(&str, Value)], separator: &str) -> String {
     let fields: Vec<_> = fields
         .iter()
@@ -65,7 +65,7 @@ pub(crate) fn object(fields: &[(&str, Value)], separator: &str) -> String {
     format!("{{{}}}", fields.join(separator))
 }
 
-/// JSON for a terminal too: its own escapes leave out DEL and what lies beyond ASCII.
+/// Returns JSON that a terminal does not act on: JSON's own escapes leave out DEL and everything beyond ASCII.
 fn json(value: &Value) -> String {
     let mut json = String::new();
     for char in value.to_string().chars() {
@@ -79,7 +79,7 @@ fn json(value: &Value) -> String {
     json
 }
 
-/// A number of bytes for people.
+/// Returns a number of bytes for people.
 pub(crate) fn bytes(bytes: u64) -> String {
     match bytes {
         0..1024 => format!("{bytes} bytes"),

@@ -1,33 +1,37 @@
-//! The whole disk, raw.
+//! `dump`: the whole disk, raw.
 
 use std::path::Path;
 
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::ProgressBar;
 use qcow1::ExtentKind;
 
 use super::{Buffer, CHUNK};
-use crate::args::{Backing, Open};
+use crate::args::Guest;
 use crate::disk::Disk;
 use crate::failure::Failure;
-use crate::output::Sink;
+use crate::output::progress;
+use crate::sink::Sink;
 
-/// A hole shorter than this is read like what lies around it: it costs less than a request more.
+/// The length below which a hole is read like the bytes around it: that costs less than a further request.
 const SHORT: u64 = 64 << 10;
 
-/// The piece in which the place of a flaw is sought.
+/// The length of the pieces in which a failed chunk is read again.
 const SECTOR: usize = 512;
 
-pub(crate) fn dump(path: &Path, out: &Path, open: &Open, backing: &Backing) -> Result<(), Failure> {
-    let mut disk = Disk::open(path, open, backing)?;
+pub(crate) fn dump(path: &Path, out: &Path, guest: &Guest) -> Result<(), Failure> {
+    let mut disk = Disk::open(path, guest)?;
     let mut sink = match out.to_str() {
         Some("-") => Sink::stdout(&mut disk)?,
         _ => Sink::create(out, &mut disk)?,
     };
     let bar = progress(disk.size());
     let done = copy(&mut disk, &mut sink, &bar);
-    // Before an error is told, which would else stand behind it.
+    // Before an error is reported, which would stand after it otherwise.
     bar.finish_and_clear();
-    done
+    match done {
+        Ok(()) => sink.finish(),
+        Err(failure) => Err(failure.and(sink.abandon())),
+    }
 }
 
 fn copy(disk: &mut Disk, sink: &mut Sink, bar: &ProgressBar) -> Result<(), Failure> {
@@ -42,26 +46,37 @@ fn copy(disk: &mut Disk, sink: &mut Sink, bar: &ProgressBar) -> Result<(), Failu
                 Ok((len as u64, Some(&*chunk)))
             }
         });
-        let (len, written) = match done {
-            Ok((len, None)) => (len, sink.zeros(len)),
-            Ok((len, Some(chunk))) => (len, sink.data(chunk)),
+        let len = match done {
+            Ok((len, None)) => {
+                sink.zeros(len)?;
+                len
+            }
+            Ok((len, Some(chunk))) => {
+                sink.data(chunk)?;
+                len
+            }
             Err(failure) => {
-                // What of the chunk lies before the flaw is right.
-                let most = disk.size() - at;
-                for sector in buffer.first(most.min(CHUNK as u64) as usize).chunks_mut(SECTOR) {
-                    if !disk.reads(at, sector) || sink.data(sector).is_err() {
-                        break;
-                    }
-                    at += sector.len() as u64;
+                if sink.keeps_what_it_got() {
+                    before_flaw(disk, sink, at, &mut buffer);
                 }
-                return Err(failure.and(sink.cut()));
+                return Err(failure);
             }
         };
-        written.map_err(|failure| failure.and(sink.cut()))?;
         at += len;
         bar.set_position(at);
     }
     Ok(())
+}
+
+/// Writes the sectors of a failed chunk that lie before its flaw.
+fn before_flaw(disk: &mut Disk, sink: &mut Sink, mut at: u64, buffer: &mut Buffer) {
+    let most = (disk.size() - at).min(CHUNK as u64);
+    for sector in buffer.first(most as usize).chunks_mut(SECTOR) {
+        if !disk.reads(at, sector) || sink.data(sector).is_err() {
+            break;
+        }
+        at += sector.len() as u64;
+    }
 }
 
 enum Run {
@@ -70,7 +85,7 @@ enum Run {
     Stored(usize),
 }
 
-/// What comes next at `at`, which lies inside the disk: zeros, or else as much as one request may ask for.
+/// Returns what lies at `at`, which must be inside the disk: a run of zeros, or as much as one read may ask for.
 fn next_run(disk: &mut Disk, at: u64) -> Result<Run, Failure> {
     let left = disk.size() - at;
     let first = disk.extent_at(at, left)?;
@@ -80,7 +95,7 @@ fn next_run(disk: &mut Disk, at: u64) -> Result<Run, Failure> {
     let most = left.min(CHUNK as u64);
     let mut len = first.len.min(most);
     while len < most {
-        // What is wrong further on is told when the dump comes there.
+        // A flaw further on is reported when the dump reaches it.
         match disk.extent_at(at + len, most - len) {
             Ok(next) if next.kind != ExtentKind::Zero || next.len < SHORT => len += next.len,
             _ => break,
@@ -88,16 +103,4 @@ fn next_run(disk: &mut Disk, at: u64) -> Result<Run, Failure> {
     }
     // At most CHUNK, which is a usize.
     Ok(Run::Stored(len as usize))
-}
-
-/// A bar on standard error; nothing where that is no terminal.
-fn progress(len: u64) -> ProgressBar {
-    let style = ProgressStyle::with_template(
-        "{bar:40} {percent:>3}%  {binary_bytes} of {binary_total_bytes}  {binary_bytes_per_sec}  {eta} left",
-    );
-    let bar = ProgressBar::new(len);
-    match style {
-        Ok(style) => bar.with_style(style),
-        Err(_) => bar,
-    }
 }

@@ -1,15 +1,15 @@
-//! What the header says.
+//! `info`: what the header says, and how much memory a reader must lend.
 
 use std::fs::File;
 use std::path::Path;
 
-use qcow1::{BlockSize, ExtentKind, Image};
+use qcow1::{BlockSize, ExtentKind, Header, Image};
 use serde_json::Value;
 
 use crate::args::Open;
 use crate::disk::Disk;
 use crate::failure::{Failure, explain};
-use crate::output::Lines;
+use crate::output::{Lines, progress};
 use crate::text::{bytes, object, printable};
 
 pub(crate) fn info(path: &Path, open: &Open, json: bool) -> Result<(), Failure> {
@@ -20,10 +20,8 @@ pub(crate) fn info(path: &Path, open: &Open, json: bool) -> Result<(), Failure> 
         .backing_name(&mut buffer)
         .map_err(|error| Failure::of(path, explain(&error)))?
         .map(|name| String::from_utf8_lossy(name).into_owned());
-    // Whether there are any decides how much memory a reader has to lend.
-    let compressed = if json { None } else { first_compressed(image) };
-    let Some(header) = image.header() else {
-        // No image that was opened as QCOW1 is without one.
+    let Some(header) = image.header().copied() else {
+        // Every image that was opened as QCOW1 has one.
         return Ok(());
     };
     let mut lines = Lines::new()?;
@@ -40,56 +38,77 @@ pub(crate) fn info(path: &Path, open: &Open, json: bool) -> Result<(), Failure> 
             ("xen", header.is_xen().into()),
         ];
         lines.line(object(&fields, ", "))?;
-    } else {
-        let yes = |is| if is { "yes" } else { "no" };
-        let needs = header.memory_for(BlockSize::B512);
-        let rows = [
-            ("image", printable(&path.display().to_string())),
-            ("virtual size", bytes(header.virtual_size())),
-            ("cluster size", bytes(header.cluster_bits().cluster_size().into())),
-            ("L2 entries", header.l2_bits().entries().to_string()),
-            ("L1 entries", header.l1_entries().to_string()),
-            ("L1 offset", format!("{:#x}", header.l1_offset())),
-            ("encrypted", yes(header.is_encrypted()).to_owned()),
-            (
-                "backing file",
-                name.map_or("none".to_owned(), |name| format!("'{}'", printable(&name))),
-            ),
-            (
-                "compressed",
-                match compressed {
-                    Some(Ok(guest)) => format!("yes, the first at guest offset {guest:#x}"),
-                    Some(Err(error)) => format!("not known: {error}"),
-                    None => "none".to_owned(),
-                },
-            ),
-            ("mtime", header.mtime().to_string()),
-            (
-                "Xen extension",
-                match header.l1_is_little_endian() {
-                    true => "yes, with a little-endian L1".to_owned(),
-                    false => yes(header.is_xen()).to_owned(),
-                },
-            ),
-            ("memory: least", bytes(needs.minimum as u64)),
-            ("memory: compressed", bytes(needs.compressed as u64)),
-            ("memory: all tables", bytes(needs.all_tables as u64)),
-        ];
-        for (name, value) in rows {
-            lines.line(format_args!("{name:<20}{value}"))?;
-        }
+        return lines.finish();
+    }
+    let yes = |is| if is { "yes" } else { "no" };
+    let xen = match header.l1_is_little_endian() {
+        true => "yes, with a little-endian L1",
+        false => yes(header.is_xen()),
+    };
+    for (name, value) in [
+        ("image", printable(&path.display().to_string())),
+        ("virtual size", bytes(header.virtual_size())),
+        ("cluster size", bytes(header.cluster_bits().cluster_size().into())),
+        ("L2 entries", header.l2_bits().entries().to_string()),
+        ("L1 entries", header.l1_entries().to_string()),
+        ("L1 offset", format!("{:#x}", header.l1_offset())),
+        ("encrypted", yes(header.is_encrypted()).to_owned()),
+        (
+            "backing file",
+            name.map_or("none".to_owned(), |name| format!("'{}'", printable(&name))),
+        ),
+        ("mtime", header.mtime().to_string()),
+        ("Xen extension", xen.to_owned()),
+    ] {
+        lines.line(format_args!("{name:<20}{value}"))?;
+    }
+    // Last, since all tables may have to be read for it.
+    let compressed = first_compressed(image);
+    let (found, compressed) = match compressed {
+        Ok(None) => ("none".to_owned(), false),
+        Ok(Some(guest)) => (format!("yes, the first at guest offset {guest:#x}"), true),
+        Err(error) => (format!("not known: {error}"), true),
+    };
+    lines.line(format_args!("{:<20}{found}", "compressed clusters"))?;
+    for line in memory(&header, compressed) {
+        lines.line(line)?;
     }
     lines.finish()
 }
 
-/// Where the first compressed cluster is, if there is one; all tables are read to know.
-fn first_compressed(image: &mut Image<'static, File>) -> Option<Result<u64, String>> {
+/// Returns lines that say how much memory a reader must lend, and what for.
+fn memory(header: &Header, compressed: bool) -> Vec<String> {
+    let needs = header.memory_for(BlockSize::B512);
+    let mut rows = vec![(needs.minimum, "opens the image, and reads what is not compressed")];
+    if compressed {
+        rows.push((needs.compressed, "reads compressed clusters too"));
+    }
+    rows.push((needs.all_tables, "caches all tables; more has no use"));
+    let mut lines = vec!["memory to lend, on a device with blocks of 512 bytes:".to_owned()];
+    lines.extend(
+        rows.iter()
+            .map(|(needed, what)| format!("  {:<30}  {what}", bytes(*needed as u64))),
+    );
+    lines
+}
+
+/// Returns the guest offset of the first compressed cluster, if there is one. Reads all tables before it.
+fn first_compressed(image: &mut Image<'static, File>) -> Result<Option<u64>, String> {
+    let bar = progress(image.size());
+    let mut found = Ok(None);
     for extent in image.extents() {
         match extent {
-            Ok(extent) if matches!(extent.kind, ExtentKind::Compressed { .. }) => return Some(Ok(extent.start)),
-            Ok(_) => {}
-            Err(error) => return Some(Err(explain(&error))),
+            Ok(extent) if matches!(extent.kind, ExtentKind::Compressed { .. }) => {
+                found = Ok(Some(extent.start));
+                break;
+            }
+            Ok(extent) => bar.set_position(extent.start + extent.len),
+            Err(error) => {
+                found = Err(explain(&error));
+                break;
+            }
         }
     }
-    None
+    bar.finish_and_clear();
+    found
 }

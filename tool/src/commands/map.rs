@@ -1,18 +1,18 @@
-//! Where the guest's bytes are stored.
+//! `map`: where the guest's bytes are stored.
 
 use std::path::Path;
 
 use qcow1::{Extent, ExtentKind};
 use serde_json::Value;
 
-use crate::args::{Backing, Open};
+use crate::args::Open;
 use crate::disk::Disk;
 use crate::failure::{Failure, explain};
 use crate::output::Lines;
 use crate::text::object;
 
-pub(crate) fn map(path: &Path, open: &Open, backing: &Backing, json: bool) -> Result<(), Failure> {
-    let mut disk = Disk::open(path, open, backing)?;
+pub(crate) fn map(path: &Path, open: &Open, json: bool) -> Result<(), Failure> {
+    let mut disk = Disk::alone(path, open)?;
     let mut writer = Writer {
         lines: Lines::new()?,
         json,
@@ -38,10 +38,10 @@ pub(crate) fn map(path: &Path, open: &Open, backing: &Backing, json: bool) -> Re
     writer.end()
 }
 
-/// Neighbours of one kind.
+/// A run of adjacent extents of one kind.
 struct Run {
     extent: Extent,
-    /// The bytes of compressed clusters as they lie in the file.
+    /// The length in bytes of the compressed clusters in the file.
     stored: u64,
 }
 
@@ -51,9 +51,9 @@ impl Run {
         Self { extent, stored }
     }
 
-    /// Appends `next` if it is of the same kind, and data adjacent in the file too.
+    /// Appends `next` if it is of the same kind; data must be adjacent in the file too. Returns whether it did.
     fn join(&mut self, next: &Extent) -> bool {
-        // To a reader each compressed cluster stands alone; to a user of the map they are one run.
+        // The crate returns each compressed cluster by itself; for a user of the map they are one run.
         if let (Some(_), Some(next_stored)) = (stored(&self.extent), stored(next)) {
             self.extent.len += next.len;
             self.stored += next_stored;
@@ -63,7 +63,7 @@ impl Run {
     }
 }
 
-/// The length of a compressed cluster's stream.
+/// Returns the length in bytes of a compressed cluster in the file, or `None` for any other extent.
 fn stored(extent: &Extent) -> Option<u64> {
     match extent.kind {
         ExtentKind::Compressed { stored_len, .. } => Some(stored_len.into()),
@@ -74,7 +74,7 @@ fn stored(extent: &Extent) -> Option<u64> {
 struct Writer {
     lines: Lines,
     json: bool,
-    /// Of a column of offsets.
+    /// The width of a column of offsets.
     width: usize,
     first: bool,
 }
@@ -97,7 +97,7 @@ impl Writer {
             ExtentKind::Compressed { host_offset, .. } => ("compressed", Some(host_offset)),
             ExtentKind::Zero => ("zero", None),
             ExtentKind::Backing => ("backing", None),
-            // The enum may grow, and a tool older than the crate should say so.
+            // A crate newer than the tool may have more kinds.
             _ => ("unknown", None),
         };
         let width = self.width;
@@ -114,7 +114,7 @@ impl Writer {
         } else {
             let mut offset = offset.map_or("-".to_owned(), |offset| format!("{offset:#x}"));
             if kind == "compressed" {
-                // Of all the clusters of the run together.
+                // The sum over all clusters of the run.
                 offset += &format!(", {stored} bytes");
             }
             self.lines.line(format_args!(

@@ -1,15 +1,15 @@
-//! Some of the guest's bytes.
+//! `read`: a range of the guest's bytes.
 
 use std::path::Path;
 
 use super::{Buffer, CHUNK};
-use crate::args::{Backing, Open};
+use crate::args::Guest;
 use crate::disk::Disk;
 use crate::failure::Failure;
-use crate::output::Sink;
+use crate::sink::Sink;
 
-pub(crate) fn read(path: &Path, offset: u64, length: u64, open: &Open, backing: &Backing) -> Result<(), Failure> {
-    let mut disk = Disk::open(path, open, backing)?;
+pub(crate) fn read(path: &Path, offset: u64, length: u64, guest: &Guest) -> Result<(), Failure> {
+    let mut disk = Disk::open(path, guest)?;
     let end = offset.checked_add(length).filter(|&end| end <= disk.size());
     let Some(end) = end else {
         let size = disk.size();
@@ -26,5 +26,5 @@ pub(crate) fn read(path: &Path, offset: u64, length: u64, open: &Open, backing: 
         sink.data(chunk)?;
         at += len as u64;
     }
-    Ok(())
+    sink.finish()
 }

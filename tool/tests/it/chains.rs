@@ -164,7 +164,7 @@ fn a_chain_has_a_greatest_depth() {
         place.write(&format!("{depth}.qcow"), image.build());
     }
     let error = place.error(&["dump", "0.qcow", "-", "--follow", "--memory", "512"]);
-    assert!(error.starts_with("32.qcow: lies too deep"), "{error}");
+    assert!(error.starts_with("32.qcow: is one too many"), "{error}");
     // 32 images are not too many.
     place.write("31.qcow", Qcow::new(SPAN).data(0, 8).build());
     let read = ["read", "0.qcow", "--follow", "--offset", "0", "--length", "2"];
@@ -194,11 +194,25 @@ fn qcow2_is_refused_by_name() {
 #[test]
 fn a_pipe_is_refused_and_not_waited_for() {
     let place = Place::new();
-    let made = std::process::Command::new("mkfifo").arg(place.path("pipe")).status();
-    if !made.is_ok_and(|status| status.success()) {
-        return;
-    }
+    place.pipe("pipe");
     place.write("top.qcow", Qcow::new(SPAN).backing("pipe").build());
     let error = place.error(&["dump", "top.qcow", "-", "--follow"]);
     assert!(error.starts_with("pipe: is a pipe or a socket"), "{error}");
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_file_without_a_size_is_refused_instead_of_read_as_an_empty_disk() {
+    let place = Place::new();
+    for (path, says) in [
+        ("/dev/zero", "is a character device"),
+        // Its metadata says that it is a regular file of 0 bytes.
+        ("/proc/self/status", "has no size"),
+    ] {
+        place.write("top.qcow", Qcow::new(SPAN).backing(path).build());
+        for options in [&["--backing", &format!("raw:{path}")][..], &["--follow"]] {
+            let error = place.error(&[&["dump", "top.qcow", "out"], options].concat());
+            assert!(error.starts_with(&format!("{path}: {says}")), "{error}");
+        }
+    }
 }

@@ -90,11 +90,17 @@ fn many_small_runs_come_out_right() {
 
 #[cfg(unix)]
 #[test]
-fn dump_writes_to_devices_as_they_are() {
+fn dump_writes_to_devices_and_pipes_in_place() {
     let place = Place::new();
     place.write("image.qcow", image().build());
     place.output(&["dump", "image.qcow", "/dev/null"]);
     assert!(place.output(&["dump", "image.qcow", "/dev/stdout"]) == disk());
+    assert!(fs::metadata("/dev/null").unwrap().len() == 0);
+
+    let pipe = place.pipe("pipe");
+    let reader = std::thread::spawn(move || fs::read(pipe).unwrap());
+    place.output(&["dump", "image.qcow", "pipe"]);
+    assert!(reader.join().unwrap() == disk());
 }
 
 #[cfg(target_os = "linux")]
@@ -136,24 +142,257 @@ fn dump_never_writes_over_an_image() {
 }
 
 #[test]
-fn a_failed_dump_says_where_and_claims_no_more_than_it_has() {
+fn dump_never_writes_over_a_file_that_an_image_of_the_chain_names() {
+    let place = Place::new();
+    // Full, so that the images below it are not missed.
+    let top = Qcow::new(CLUSTER).backing("sub/middle.qcow").data(0, 1).build();
+    let middle = Qcow::new(CLUSTER).backing("base.raw").data(0, 2).build();
+    fs::create_dir(place.path("sub")).unwrap();
+    place.write("top.qcow", &top);
+    place.write("sub/middle.qcow", &middle);
+    place.write("sub/base.raw", [5; 4096]);
+    place.write("elsewhere.qcow", &middle);
+    place.write("base.raw", [6; 4096]);
+    let given = ["--backing", "qcow:elsewhere.qcow"];
+    for (out, options) in [
+        // Only names lead to the base.
+        ("sub/base.raw", &[][..]),
+        ("sub/middle.qcow", &[]),
+        ("sub/base.raw", &["--follow"]),
+        // What the top names stays part of its chain where another file is given instead.
+        ("sub/middle.qcow", &given),
+        ("sub/base.raw", &given),
+        ("elsewhere.qcow", &given),
+        ("base.raw", &given),
+    ] {
+        let error = place.error(&[&["dump", "top.qcow", out], options].concat());
+        assert!(
+            error.starts_with(&format!("{out}: is the same file as '{out}'")),
+            "{error}"
+        );
+    }
+    assert!(place.read("top.qcow") == top);
+    assert!(place.read("sub/middle.qcow") == middle);
+    assert!(place.read("sub/base.raw") == [5; 4096]);
+    assert!(place.read("elsewhere.qcow") == middle);
+    assert!(place.read("base.raw") == [6; 4096]);
+    // Names that lead in a circle, or nowhere, keep nothing from being written.
+    place.write("a.qcow", Qcow::new(CLUSTER).backing("b.qcow").data(0, 1).build());
+    place.write("b.qcow", Qcow::new(CLUSTER).backing("a.qcow").data(0, 1).build());
+    place.output(&["dump", "a.qcow", "out"]);
+    let error = place.error(&["dump", "a.qcow", "b.qcow"]);
+    assert!(error.starts_with("b.qcow: is the same file as 'b.qcow'"), "{error}");
+    place.write("lost.qcow", Qcow::new(CLUSTER).backing("gone").data(0, 1).build());
+    place.output(&["dump", "lost.qcow", "out"]);
+}
+
+#[test]
+fn dump_never_writes_over_a_password() {
+    let place = Place::new();
+    place.write("password", "passphrase\n");
+    let image = committed("encrypted.qcow");
+    let error = place.error(&["dump", &image, "password", "--password-file", "password"]);
+    assert!(error.starts_with("password: is the same file as 'password'"), "{error}");
+    assert_eq!(place.read("password"), b"passphrase\n");
+}
+
+#[test]
+fn a_failed_dump_leaves_out_as_it_was() {
     let place = Place::new();
     let image = Qcow::new(2 * SPAN).data(0x5000, 0xab).word(SPAN + 0x3000, 0x2001);
     place.write("image.qcow", image.build());
+    place.write("out.raw", "what was there");
     let error = place.error(&["dump", "image.qcow", "out.raw"]);
     assert!(
         error.starts_with("image.qcow: at guest offset 0x203000: corrupt image: "),
         "{error}"
     );
-    let written = place.read("out.raw");
+    assert!(error.ends_with("; 'out.raw' was left as it was"), "{error}");
+    assert_eq!(place.read("out.raw"), b"what was there");
+    let error = place.error(&["dump", "image.qcow", "new.raw"]);
+    assert!(error.ends_with("; 'new.raw' was not created"), "{error}");
+    // No other file is left either.
+    assert_eq!(place.names(), ["image.qcow", "out.raw"]);
+}
+
+#[test]
+fn a_failed_dump_to_a_stream_has_written_all_before_the_flaw() {
+    let place = Place::new();
+    let mut image = Qcow::new(SPAN);
+    for cluster in 0..40 {
+        image = image.data(cluster * CLUSTER, 7);
+    }
+    place.write("image.qcow", image.compressed(40 * CLUSTER, b"no stream").build());
+    let output = place.tool(&["dump", "image.qcow", "-"]).assert().code(1);
+    let output = output.get_output();
+    assert_eq!(output.stdout, [7; 40 * CLUSTER as usize]);
+    let error = String::from_utf8_lossy(&output.stderr);
     assert!(
-        error.ends_with(&format!("; 'out.raw' holds the {} bytes before it", written.len())),
+        error.starts_with("qcow1: image.qcow: at guest offset 0x28000: "),
         "{error}"
     );
-    let mut before = vec![0; written.len()];
-    before[0x5000..0x6000].fill(0xab);
-    assert!(written == before);
-    assert!(written.len() > 0x6000);
+    assert!(error.ends_with("; 163840 bytes were written before it\n"), "{error}");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_replaced_file_keeps_its_permissions_and_its_owner() {
+    use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
+
+    let place = Place::new();
+    place.write("image.qcow", image().build());
+    place.write("out.raw", "old");
+    let out = place.path("out.raw");
+    // Only the superuser can give a file away.
+    let is_superuser = chown(&out, Some(12), Some(34)).is_ok();
+    let before = fs::metadata(&out).unwrap();
+    for mode in [0o600, 0o644, 0o666, 0o640] {
+        fs::set_permissions(&out, fs::Permissions::from_mode(mode)).unwrap();
+        place.output(&["dump", "image.qcow", "out.raw"]);
+        let after = fs::metadata(&out).unwrap();
+        assert_eq!(after.mode() & 0o7777, mode);
+        assert_eq!((after.uid(), after.gid()), (before.uid(), before.gid()));
+    }
+    assert_eq!(before.uid() == 12, is_superuser);
+    // A program's set-user-ID bit is not given to a guest's bytes.
+    fs::set_permissions(&out, fs::Permissions::from_mode(0o4755)).unwrap();
+    place.output(&["dump", "image.qcow", "out.raw"]);
+    assert_eq!(fs::metadata(&out).unwrap().mode() & 0o7777, 0o755);
+    // A new file has those of any new file.
+    place.write("another", "");
+    place.output(&["dump", "image.qcow", "new.raw"]);
+    let mode = |name: &str| fs::metadata(place.path(name)).unwrap().mode();
+    assert_eq!(mode("new.raw"), mode("another"));
+}
+
+#[cfg(unix)]
+#[test]
+fn a_symbolic_link_stays_and_its_file_is_replaced() {
+    use std::os::unix::fs::symlink;
+
+    let place = Place::new();
+    place.write("image.qcow", image().build());
+    fs::create_dir(place.path("sub")).unwrap();
+    place.write("sub/real", "old");
+    symlink("sub/real", place.path("link")).unwrap();
+    place.output(&["dump", "image.qcow", "link"]);
+    assert!(place.read("sub/real") == disk());
+    assert!(place.path("link").is_symlink());
+    symlink("gone", place.path("dangling")).unwrap();
+    let error = place.error(&["dump", "image.qcow", "dangling"]);
+    assert!(
+        error.starts_with("dangling: is a symbolic link to a file that does not exist"),
+        "{error}"
+    );
+    assert!(!place.path("gone").exists());
+}
+
+#[test]
+fn other_hard_links_keep_the_old_contents() {
+    let place = Place::new();
+    place.write("image.qcow", image().build());
+    place.write("out.raw", "old");
+    fs::hard_link(place.path("out.raw"), place.path("other")).unwrap();
+    place.output(&["dump", "image.qcow", "out.raw"]);
+    assert!(place.read("out.raw") == disk());
+    assert_eq!(place.read("other"), b"old");
+}
+
+#[test]
+fn out_must_be_the_name_of_a_file() {
+    let place = Place::new();
+    place.write("image.qcow", image().build());
+    for (out, says) in [
+        (".", "is a directory"),
+        ("new/", "is not the name of a file"),
+        ("gone/new", "no new file can be made in the folder 'gone'"),
+        ("image.qcow/new", "cannot be written: "),
+    ] {
+        let error = place.error(&["dump", "image.qcow", out]);
+        assert!(
+            error.starts_with(&format!("{out}: ")) && error.contains(says),
+            "{error}"
+        );
+    }
+    // The longest name that there is.
+    let name = "n".repeat(255);
+    place.output(&["dump", "image.qcow", &name]);
+    assert!(place.read(&name) == disk());
+}
+
+#[cfg(unix)]
+#[test]
+fn a_file_that_cannot_be_written_is_not_replaced() {
+    use std::os::unix::fs::PermissionsExt;
+    use std::os::unix::process::CommandExt;
+
+    let place = Place::new();
+    place.write("image.qcow", image().build());
+    fs::create_dir(place.path("folder")).unwrap();
+    place.write("folder/read-only", "old");
+    place.write("folder/writable", "old");
+    // Permissions bind no superuser, so another user runs a tool that it can reach.
+    let tool = place.path("qcow1");
+    fs::copy(tool_path(), &tool).unwrap();
+    let permit = |name: &str, mode| fs::set_permissions(place.path(name), fs::Permissions::from_mode(mode)).unwrap();
+    permit("", 0o755);
+    permit("folder/read-only", 0o444);
+    permit("folder/writable", 0o666);
+    let is_superuser = std::os::unix::fs::chown(place.path("folder"), Some(65534), None).is_ok();
+    let dump = |out: &str| {
+        let mut command = Command::new(&tool);
+        command.args(["dump", "image.qcow", out]).current_dir(place.path(""));
+        if is_superuser {
+            command.uid(65534).gid(65534);
+        }
+        let output = command.output().unwrap();
+        assert_eq!(output.status.code(), Some(1));
+        String::from_utf8(output.stderr).unwrap()
+    };
+    if is_superuser {
+        std::os::unix::fs::chown(place.path("folder/read-only"), Some(65534), None).unwrap();
+    }
+    let error = dump("folder/read-only");
+    assert!(
+        error.starts_with("qcow1: folder/read-only: cannot be written: "),
+        "{error}"
+    );
+    permit("folder", 0o555);
+    let error = dump("folder/writable");
+    assert!(error.contains("no new file can be made in the folder"), "{error}");
+    permit("folder", 0o755);
+    assert_eq!(place.read("folder/read-only"), b"old");
+    assert_eq!(place.read("folder/writable"), b"old");
+}
+
+#[cfg(unix)]
+#[test]
+fn an_interrupted_dump_leaves_out_as_it_was() {
+    let place = Place::new();
+    // So large that it is not done before it is interrupted.
+    let size = 1 << 40;
+    place.write("image.qcow", Qcow::new(size).backing("base.raw").build());
+    let base = fs::File::create(place.path("base.raw")).unwrap();
+    base.set_len(size).unwrap();
+    place.write("out.raw", "what was there");
+    let before = place.names();
+    for signal in ["INT", "TERM", "HUP"] {
+        let mut tool = Command::new(tool_path())
+            .args(["dump", "image.qcow", "out.raw", "--follow"])
+            .current_dir(place.path(""))
+            .spawn()
+            .unwrap();
+        while place.names().len() == before.len() {
+            assert!(tool.try_wait().unwrap().is_none());
+            std::thread::yield_now();
+        }
+        let mut kill = Command::new("kill");
+        kill.args([format!("-{signal}"), tool.id().to_string()]);
+        assert!(kill.status().unwrap().success());
+        assert_eq!(tool.wait().unwrap().code(), Some(130));
+        assert_eq!(place.names(), before);
+        assert_eq!(place.read("out.raw"), b"what was there");
+    }
 }
 
 #[test]
@@ -291,6 +530,8 @@ fn a_closed_pipe_is_no_error() {
         &["map", "image.qcow", "--json"],
         &["info", "image.qcow"],
         &["check", "image.qcow"],
+        &["man"],
+        &["completions", "bash"],
         &["--help"],
     ] {
         assert_eq!(unread(&place, args), (Some(0), String::new()), "{args:?}");
@@ -302,38 +543,4 @@ fn a_reader_that_goes_does_not_make_an_image_clean() {
     let place = Place::new();
     place.write("image.qcow", Qcow::new(SPAN).word(0, 7).build());
     assert_eq!(unread(&place, &["check", "image.qcow"]), (Some(2), String::new()));
-}
-
-#[test]
-fn what_lies_before_a_flaw_is_kept_to_the_cluster() {
-    let place = Place::new();
-    let mut image = Qcow::new(SPAN);
-    for cluster in 0..40 {
-        image = image.data(cluster * CLUSTER, 7);
-    }
-    place.write("image.qcow", image.compressed(40 * CLUSTER, b"no stream").build());
-    let error = place.error(&["dump", "image.qcow", "out.raw"]);
-    assert!(error.starts_with("image.qcow: at guest offset 0x28000: "), "{error}");
-    assert!(
-        error.ends_with("; 'out.raw' holds the 163840 bytes before it"),
-        "{error}"
-    );
-    assert_eq!(place.read("out.raw"), [7; 40 * CLUSTER as usize]);
-}
-
-#[test]
-fn a_file_stays_as_it_was_until_there_is_a_byte_to_put_in_it() {
-    let place = Place::new();
-    place.write("image.qcow", Qcow::new(SPAN).backing("base").data(CLUSTER, 7).build());
-    place.write("out.raw", "what was there");
-    let error = place.error(&["dump", "image.qcow", "out.raw"]);
-    assert!(error.ends_with("; 'out.raw' was left as it was"), "{error}");
-    assert_eq!(place.read("out.raw"), b"what was there");
-    // Nor is the backing file that an image names written over, whether it was opened or not.
-    place.write("base", "what was there");
-    let full = Qcow::new(CLUSTER).backing("base").data(0, 7);
-    place.write("full.qcow", full.build());
-    let error = place.error(&["dump", "full.qcow", "base"]);
-    assert!(error.contains("is the same file as the image 'base'"), "{error}");
-    assert_eq!(place.read("base"), b"what was there");
 }

@@ -43,6 +43,25 @@ impl Place {
         fs::read(self.path(name)).unwrap()
     }
 
+    /// The names of all files, in order.
+    pub fn names(&self) -> Vec<String> {
+        let entries = fs::read_dir(self.0.path()).unwrap();
+        let mut names: Vec<_> = entries
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        names.sort();
+        names
+    }
+
+    /// Makes a pipe.
+    #[cfg(unix)]
+    pub fn pipe(&self, name: &str) -> PathBuf {
+        let path = self.path(name);
+        let made = std::process::Command::new("mkfifo").arg(&path).status();
+        assert!(made.unwrap().success());
+        path
+    }
+
     /// The tool with these arguments.
     pub fn tool(&self, args: &[&str]) -> Command {
         let mut tool = tool();

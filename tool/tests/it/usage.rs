@@ -8,8 +8,69 @@ fn help_and_version_are_no_errors() {
         let help = tool().args(args).assert().success().stderr("").get_output().clone();
         assert!(String::from_utf8(help.stdout).unwrap().contains("Usage: qcow1"));
     }
-    let version = concat!("qcow1 ", env!("CARGO_PKG_VERSION"), "\n");
-    tool().arg("--version").assert().success().stdout(version).stderr("");
+}
+
+#[test]
+fn the_version_lists_the_features_of_the_manifest() {
+    let manifest = include_str!("../../Cargo.toml");
+    let line = manifest.lines().find(|line| line.starts_with("qcow1 = ")).unwrap();
+    assert!(line.contains("default-features = false"));
+    let (_, features) = line.split_once("features = [").unwrap();
+    let (features, _) = features.split_once(']').unwrap();
+    let name = concat!("qcow1 ", env!("CARGO_PKG_VERSION"), "\n");
+    let long = format!("{name}features: {}\n", features.replace('"', ""));
+    tool().arg("--version").assert().success().stdout(long).stderr("");
+    tool().arg("-V").assert().success().stdout(name).stderr("");
+}
+
+#[test]
+fn an_option_without_a_meaning_for_a_command_is_an_error() {
+    let place = Place::new();
+    place.write("image.qcow", Qcow::new(SPAN).build());
+    for command in ["info", "map", "check"] {
+        for option in [["--password-file", "missing"], ["--backing", "raw:missing"]] {
+            let error = place.error(&[&[command, "image.qcow"], &option[..]].concat());
+            assert!(
+                error.contains(&format!("unexpected argument '{}'", option[0])),
+                "{error}"
+            );
+        }
+    }
+}
+
+#[test]
+fn there_are_completions_for_each_shell_and_pages_for_each_command() {
+    for shell in ["bash", "elvish", "fish", "powershell", "zsh"] {
+        let script = tool().args(["completions", shell]).assert().success().stderr("");
+        let script = String::from_utf8(script.get_output().stdout.clone()).unwrap();
+        assert!(script.contains("password-file"), "{script}");
+    }
+    let page = |args: &[&str]| {
+        let page = tool().arg("man").args(args).assert().success().stderr("");
+        String::from_utf8(page.get_output().stdout.clone()).unwrap()
+    };
+    let all = page(&[]);
+    assert!(all.contains(".TH qcow1 1"), "{all}");
+    for command in ["info", "map", "dump", "read", "check"] {
+        assert!(all.contains(&format!("qcow1\\-{command}(1)")), "{all}");
+        let page = page(&[command]);
+        assert!(page.contains(&format!(".TH qcow1-{command} 1")), "{page}");
+    }
+    let error = Place::new().error(&["man", "frobnicate"]);
+    assert!(error.starts_with("there is no command 'frobnicate'"), "{error}");
+}
+
+#[test]
+fn help_says_what_a_dump_promises() {
+    let help = tool().args(["dump", "--help"]).assert().success().get_output().clone();
+    let help = String::from_utf8(help.stdout).unwrap();
+    for promise in [
+        "fails or is interrupted leaves OUT as it was",
+        "Other hard links to OUT keep the old contents",
+        "a loop device or a partition",
+    ] {
+        assert!(help.contains(promise), "{help}");
+    }
 }
 
 #[test]
@@ -17,7 +78,7 @@ fn help_says_why_following_is_not_for_every_image() {
     let help = tool().args(["dump", "--help"]).assert().success().get_output().clone();
     let help = String::from_utf8(help.stdout).unwrap();
     assert!(help.contains("Only for images you trust"), "{help}");
-    assert!(help.contains("the guest has named\n"), "{help}");
+    assert!(help.contains("the guest has named a file of\n"), "{help}");
 }
 
 #[test]
@@ -65,7 +126,7 @@ fn a_usage_error_is_one_line_and_status_1() {
     ] {
         let error = place.error(args);
         assert!(error.contains(says), "{args:?}: {error}");
-        assert!(error.ends_with("(qcow1 --help tells more)"), "{error}");
+        assert!(error.ends_with("(see qcow1 --help)"), "{error}");
     }
 }
 
@@ -82,7 +143,7 @@ fn errors_begin_with_the_file() {
         ),
         (&["info", "."], ".: is a directory"),
         (&["info", "empty"], "empty: not a QCOW image"),
-        (&["dump", "image.qcow", "."], ".: cannot be written: "),
+        (&["dump", "image.qcow", "."], ".: is a directory"),
         (&["dump", "image.qcow", "gone/out"], "gone/out: cannot be written: "),
         (
             &["dump", "image.qcow", "-", "--backing", "raw:gone"],
@@ -134,7 +195,7 @@ fn a_password_that_no_image_is_there_for_is_an_error() {
     place.write("image.qcow", Qcow::new(SPAN).build());
     place.write("password", "secret\n");
     let error = place.error(&["dump", "image.qcow", "-", "--password-file", "password"]);
-    assert!(error.starts_with("password: holds a password, but"), "{error}");
+    assert!(error.starts_with("password: is a password file too many"), "{error}");
     place.write("secret.qcow", Qcow::new(SPAN).field(36, &1_u32.to_be_bytes()).build());
     let error = place.error(&["dump", "secret.qcow", "-", "--password-file", "missing"]);
     assert!(error.starts_with("missing: cannot be read"), "{error}");

@@ -1,0 +1,219 @@
+//! Finds out whether writing to one file changes what is read from another.
+
+use std::fs::Metadata;
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// Where Linux describes block devices, by their numbers.
+const BLOCK_DEVICES: &str = "/sys/dev/block";
+
+/// The most steps down from a file: to its file system's partition, that one's disk, the file of a loop device, and
+/// twice as far again.
+const STEPS: usize = 8;
+
+/// What makes two names one file.
+#[derive(Clone, PartialEq)]
+pub(crate) enum Identity {
+    #[cfg(unix)]
+    File { device: u64, inode: u64 },
+    /// A block device, which may have any number of names with inodes of their own.
+    #[cfg(unix)]
+    Device(u64),
+    #[cfg(not(unix))]
+    Path(PathBuf),
+}
+
+/// How two files have bytes in common.
+pub(crate) enum Shared {
+    /// They are one file.
+    Same,
+    /// One is a device that holds the other, as a loop device does its file and a partition its file systems.
+    Beneath,
+}
+
+impl Identity {
+    /// Returns the identity of the file with this metadata. Symbolic links must have been followed.
+    #[cfg(unix)]
+    pub(crate) fn of(metadata: &Metadata, _path: &Path) -> io::Result<Self> {
+        use std::os::unix::fs::{FileTypeExt, MetadataExt};
+
+        Ok(if metadata.file_type().is_block_device() {
+            Self::Device(metadata.rdev())
+        } else {
+            Self::File {
+                device: metadata.dev(),
+                inode: metadata.ino(),
+            }
+        })
+    }
+
+    #[cfg(not(unix))]
+    pub(crate) fn of(_metadata: &Metadata, path: &Path) -> io::Result<Self> {
+        std::fs::canonicalize(path).map(Self::Path)
+    }
+
+    /// Returns how the bytes of the two files overlap, or `None` if writing to one leaves the other as it is.
+    pub(crate) fn shares(&self, other: &Self) -> Option<Shared> {
+        self.shares_by(other, Path::new(BLOCK_DEVICES))
+    }
+
+    fn shares_by(&self, other: &Self, devices: &Path) -> Option<Shared> {
+        if self == other {
+            return Some(Shared::Same);
+        }
+        let (mine, others) = (self.stack(devices), other.stack(devices));
+        let common = mine.iter().find(|identity| others.contains(identity))?;
+        // Two partitions of a disk, or files of a file system, have only the device below them in common.
+        let overlap = common == self || common == other || common.is_file();
+        overlap.then_some(Shared::Beneath)
+    }
+
+    fn is_file(&self) -> bool {
+        match self {
+            #[cfg(unix)]
+            Self::File { .. } => true,
+            #[cfg(unix)]
+            Self::Device(_) => false,
+            #[cfg(not(unix))]
+            Self::Path(_) => true,
+        }
+    }
+
+    /// Returns the file itself, and below it whatever it lies on, as far as the system says.
+    fn stack(&self, devices: &Path) -> Vec<Self> {
+        std::iter::successors(Some(self.clone()), |identity| identity.below(devices))
+            .take(STEPS)
+            .collect()
+    }
+
+    #[cfg(unix)]
+    fn below(&self, devices: &Path) -> Option<Self> {
+        use std::os::unix::ffi::OsStringExt;
+        use std::os::unix::fs::FileTypeExt;
+
+        match self {
+            Self::File { device, .. } => Some(Self::Device(*device)),
+            Self::Device(device) => {
+                let number = format!("{}:{}", rustix::fs::major(*device), rustix::fs::minor(*device));
+                let description = devices.join(number);
+                if description.join("partition").exists() {
+                    let disk = std::fs::read_to_string(description.join("../dev")).ok()?;
+                    let (major, minor) = disk.trim_end().split_once(':')?;
+                    let device = rustix::fs::makedev(major.parse().ok()?, minor.parse().ok()?);
+                    return Some(Self::Device(device));
+                }
+                let mut file = std::fs::read(description.join("loop/backing_file")).ok()?;
+                file.pop_if(|byte| *byte == b'\n');
+                let file = PathBuf::from(std::ffi::OsString::from_vec(file));
+                let metadata = std::fs::metadata(&file).ok()?;
+                let kind = metadata.file_type();
+                (kind.is_file() || kind.is_block_device())
+                    .then(|| Self::of(&metadata, &file).ok())
+                    .flatten()
+            }
+        }
+    }
+
+    #[cfg(not(unix))]
+    fn below(&self, _devices: &Path) -> Option<Self> {
+        None
+    }
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    /// Describes block devices as Linux does.
+    struct Devices(tempfile::TempDir);
+
+    impl Devices {
+        fn new() -> Self {
+            Self(tempfile::tempdir().unwrap())
+        }
+
+        /// Adds a loop device with one partition, over a file that it makes.
+        fn loop_device(&self, minor: u32, file: &str) -> Identity {
+            let file = self.0.path().join(file);
+            fs::write(&file, "").unwrap();
+            let disk = self.0.path().join(format!("devices/loop{minor}"));
+            fs::create_dir_all(disk.join("loop")).unwrap();
+            fs::write(disk.join("dev"), format!("7:{minor}\n")).unwrap();
+            fs::write(
+                disk.join("loop/backing_file"),
+                [file.as_os_str().as_encoded_bytes(), b"\n"].concat(),
+            )
+            .unwrap();
+            for partition in [1, 2] {
+                let folder = disk.join(format!("p{partition}"));
+                fs::create_dir_all(&folder).unwrap();
+                fs::write(folder.join("partition"), "").unwrap();
+                symlink(&folder, self.0.path().join(format!("259:{}", minor * 10 + partition))).unwrap();
+            }
+            symlink(&disk, self.0.path().join(format!("7:{minor}"))).unwrap();
+            Identity::Device(rustix::fs::makedev(7, minor))
+        }
+
+        fn file(&self, name: &str) -> Identity {
+            let path = self.0.path().join(name);
+            Identity::of(&fs::metadata(&path).unwrap(), &path).unwrap()
+        }
+
+        fn share(&self, a: &Identity, b: &Identity) -> bool {
+            let (there, back) = (a.shares_by(b, self.0.path()), b.shares_by(a, self.0.path()));
+            assert_eq!(there.is_some(), back.is_some());
+            there.is_some()
+        }
+    }
+
+    fn partition(minor: u32) -> Identity {
+        Identity::Device(rustix::fs::makedev(259, minor))
+    }
+
+    #[test]
+    fn a_loop_device_and_its_partitions_share_the_bytes_of_its_file() {
+        let devices = Devices::new();
+        let disk = devices.loop_device(1, "image");
+        let file = devices.file("image");
+        fs::write(devices.0.path().join("other"), "").unwrap();
+        let other = devices.file("other");
+        for device in [&disk, &partition(11), &partition(12)] {
+            assert!(devices.share(device, &file));
+            assert!(!devices.share(device, &other));
+        }
+        assert!(!devices.share(&file, &other));
+    }
+
+    #[test]
+    fn a_disk_shares_the_bytes_of_its_partitions_and_they_share_none() {
+        let devices = Devices::new();
+        let disk = devices.loop_device(1, "image");
+        assert!(devices.share(&disk, &partition(11)));
+        assert!(!devices.share(&partition(11), &partition(12)));
+    }
+
+    #[test]
+    fn two_loop_devices_over_one_file_share_its_bytes() {
+        let devices = Devices::new();
+        let (one, two) = (devices.loop_device(1, "image"), devices.loop_device(2, "image"));
+        assert!(devices.share(&one, &two));
+        let third = devices.loop_device(3, "another");
+        assert!(!devices.share(&one, &third));
+    }
+
+    #[test]
+    fn a_device_shares_the_bytes_of_the_files_on_it() {
+        let devices = Devices::new();
+        let disk = devices.loop_device(1, "image");
+        let on_it = Identity::File {
+            device: rustix::fs::makedev(7, 1),
+            inode: 99,
+        };
+        assert!(devices.share(&on_it, &disk));
+        // And of the file that the device is made of.
+        assert!(devices.share(&on_it, &devices.file("image")));
+    }
+}

@@ -1,0 +1,292 @@
+//! Where the guest's bytes are written, in order.
+
+use std::fs::{self, File, Metadata, OpenOptions, Permissions};
+use std::io::{self, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+use std::process;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tempfile::NamedTempFile;
+
+use crate::disk::Disk;
+use crate::failure::Failure;
+use crate::output::{STDOUT, stdout};
+
+/// The shortest run of zeros that becomes a hole: the block of most file systems, in bytes.
+const HOLE: usize = 4096;
+
+/// The length of one write of zeros in bytes.
+const ZEROS: usize = 1 << 20;
+
+/// The exit status of a dump that a signal ended.
+const INTERRUPTED: i32 = 130;
+
+/// Where guest bytes go, in order.
+pub(crate) struct Sink {
+    to: To,
+    name: PathBuf,
+    at: u64,
+    zeros: Vec<u8>,
+}
+
+enum To {
+    /// A device or a pipe, written in place.
+    Stream(File),
+    /// A new file, which reads as zeros where nothing was written.
+    Replacement(Replacement),
+}
+
+impl Sink {
+    /// Opens standard output.
+    pub(crate) fn stdout(disk: &mut Disk) -> Result<Self, Failure> {
+        let name = Path::new(STDOUT);
+        let file = stdout()?;
+        let metadata = file.metadata().map_err(|error| Failure::write(name, &error))?;
+        disk.refuse_to_overwrite(&metadata, name)?;
+        Ok(Self::new(To::Stream(file), name))
+    }
+
+    /// Opens a device or a pipe to write it in place, or begins a file that will replace `out`.
+    pub(crate) fn create(out: &Path, disk: &mut Disk) -> Result<Self, Failure> {
+        let failed = |error: io::Error| Failure::write(out, &error);
+        let metadata = match fs::metadata(out) {
+            Ok(metadata) => Some(metadata),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            Err(error) => return Err(failed(error)),
+        };
+        let Some(metadata) = metadata else {
+            if fs::symlink_metadata(out).is_ok() {
+                let message = "is a symbolic link to a file that does not exist; it was left as it is";
+                return Err(Failure::of(out, message));
+            }
+            let replacement = Replacement::begin(out, out.to_owned(), None, disk.size())?;
+            return Ok(Self::new(To::Replacement(replacement), out));
+        };
+        if metadata.is_dir() {
+            return Err(Failure::of(out, "is a directory"));
+        }
+        disk.refuse_to_overwrite(&metadata, out)?;
+        // Fails as a write would, if the file is read-only or a program that runs.
+        let mut file = writable(&metadata).open(out).map_err(failed)?;
+        if metadata.is_file() {
+            // Replaces the file and not a symbolic link to it.
+            let target = fs::canonicalize(out).map_err(failed)?;
+            let replacement = Replacement::begin(out, target, Some(metadata), disk.size())?;
+            return Ok(Self::new(To::Replacement(replacement), out));
+        }
+        if is_block_device(&metadata) {
+            let room = file.seek(SeekFrom::End(0)).map_err(failed)?;
+            file.rewind().map_err(failed)?;
+            if room < disk.size() {
+                let message = format_args!("has room for {room} bytes, and the disk has {}", disk.size());
+                return Err(Failure::of(out, message));
+            }
+        }
+        Ok(Self::new(To::Stream(file), out))
+    }
+
+    fn new(to: To, name: &Path) -> Self {
+        Self {
+            to,
+            name: name.to_owned(),
+            at: 0,
+            zeros: vec![0; ZEROS],
+        }
+    }
+
+    /// Returns whether bytes that were written stay if the dump fails.
+    pub(crate) fn keeps_what_it_got(&self) -> bool {
+        matches!(self.to, To::Stream(_))
+    }
+
+    /// Writes the next bytes.
+    pub(crate) fn data(&mut self, bytes: &[u8]) -> Result<(), Failure> {
+        match &mut self.to {
+            To::Stream(file) => file.write_all(bytes),
+            To::Replacement(new) => write_blocks(new.file.as_file_mut(), self.at, bytes, &self.zeros[..HOLE]),
+        }
+        .map_err(|error| self.failed(&error))?;
+        self.at += bytes.len() as u64;
+        Ok(())
+    }
+
+    /// Writes `len` zeros.
+    pub(crate) fn zeros(&mut self, len: u64) -> Result<(), Failure> {
+        let end = self.at + len;
+        let To::Stream(file) = &mut self.to else {
+            self.at = end;
+            return Ok(());
+        };
+        while self.at < end {
+            let len = usize::try_from(end - self.at).unwrap_or(usize::MAX).min(ZEROS);
+            if let Err(error) = file.write_all(&self.zeros[..len]) {
+                return Err(self.failed(&error));
+            }
+            self.at += len as u64;
+        }
+        Ok(())
+    }
+
+    /// Makes sure that all bytes have arrived, and puts a new file in its place. Must be called at the end.
+    pub(crate) fn finish(self) -> Result<(), Failure> {
+        let failed = |error: io::Error| Failure::write(&self.name, &error);
+        match self.to {
+            To::Stream(file) => {
+                // Elsewhere a write has arrived, or has failed, once it returns.
+                if file.metadata().is_ok_and(|metadata| is_block_device(&metadata)) {
+                    file.sync_all().map_err(failed)?;
+                }
+                Ok(())
+            }
+            To::Replacement(new) => new
+                .finish()
+                .map_err(|error| failed(error).and(format_args!("; '{}' was left as it was", self.name.display()))),
+        }
+    }
+
+    /// Removes a new file, and returns what became of OUT, as the end of an error.
+    pub(crate) fn abandon(self) -> String {
+        match self.to {
+            To::Stream(_) => format!("; {} bytes were written before it", self.at),
+            To::Replacement(new) if new.old.is_some() => format!("; '{}' was left as it was", self.name.display()),
+            To::Replacement(_) => format!("; '{}' was not created", self.name.display()),
+        }
+    }
+
+    fn failed(&self, error: &io::Error) -> Failure {
+        Failure::write(&self.name, error).and(format_args!(" (at guest offset {:#x})", self.at))
+    }
+}
+
+/// Writes to a file that reads as zeros, and leaves out the blocks of zeros.
+fn write_blocks(file: &mut File, mut at: u64, mut rest: &[u8], zeros: &[u8]) -> io::Result<()> {
+    let is_zero = |bytes: &[u8]| {
+        let block = &bytes[..HOLE.min(bytes.len())];
+        *block == zeros[..block.len()]
+    };
+    while !rest.is_empty() {
+        let (mut len, zero) = (0, is_zero(rest));
+        while len < rest.len() && is_zero(&rest[len..]) == zero {
+            len += HOLE.min(rest.len() - len);
+        }
+        let (run, behind) = rest.split_at(len);
+        if !zero {
+            file.seek(SeekFrom::Start(at))?;
+            file.write_all(run)?;
+        }
+        at += len as u64;
+        rest = behind;
+    }
+    Ok(())
+}
+
+/// A new file beside the one that it will replace. It is removed if it is dropped before.
+struct Replacement {
+    file: NamedTempFile,
+    target: PathBuf,
+    /// What `target` is like, if it exists.
+    old: Option<Metadata>,
+}
+
+impl Replacement {
+    /// Makes a file of `len` zeros in the folder of `target`. `out` is the name in errors.
+    fn begin(out: &Path, target: PathBuf, old: Option<Metadata>, len: u64) -> Result<Self, Failure> {
+        let is_folder = target.to_string_lossy().ends_with(std::path::is_separator);
+        let folder = match target.parent() {
+            Some(folder) if target.file_name().is_some() && !is_folder => folder,
+            _ => return Err(Failure::of(out, "is not the name of a file")),
+        };
+        let folder = if folder == "" { Path::new(".") } else { folder };
+        let mut builder = tempfile::Builder::new();
+        builder.prefix(".qcow1-dump-");
+        #[cfg(unix)]
+        let permissions: Permissions = std::os::unix::fs::PermissionsExt::from_mode(0o666);
+        #[cfg(unix)]
+        if old.is_none() {
+            // Less what the user's mask takes away, as for every new file. One that replaces another is private until
+            // it is complete.
+            builder.permissions(permissions);
+        }
+        let file = removed_if_interrupted(|| builder.tempfile_in(folder)).map_err(|error| {
+            let folder = folder.display();
+            Failure::of(
+                out,
+                format_args!("cannot be written: no new file can be made in the folder '{folder}': {error}"),
+            )
+        })?;
+        file.as_file()
+            .set_len(len)
+            .map_err(|error| Failure::of(out, format_args!("cannot hold {len} bytes: {error}")))?;
+        Ok(Self { file, target, old })
+    }
+
+    fn finish(self) -> io::Result<()> {
+        if let Some(old) = &self.old {
+            resemble(self.file.as_file(), old)?;
+        }
+        // A system may report a failed write only now.
+        self.file.as_file().sync_all()?;
+        self.file.persist(self.target)?;
+        Ok(())
+    }
+}
+
+/// Gives a file the permissions of an old one, and its owner and group as far as the system allows it.
+fn resemble(file: &File, old: &Metadata) -> io::Result<()> {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::{MetadataExt, PermissionsExt, fchown};
+
+        let (user, group) = (Some(old.uid()), Some(old.gid()));
+        if fchown(file, user, group).is_err() {
+            // Only the superuser can give a file away; to a group of one's own it is allowed.
+            let _ = fchown(file, None, group);
+        }
+        // The program of a set-user-ID bit is gone.
+        file.set_permissions(Permissions::from_mode(old.permissions().mode() & 0o777))
+    }
+    #[cfg(not(unix))]
+    file.set_permissions(old.permissions())
+}
+
+/// Makes a file that is removed if a signal ends the process.
+fn removed_if_interrupted(make: impl FnOnce() -> io::Result<NamedTempFile>) -> io::Result<NamedTempFile> {
+    let path = Arc::new(Mutex::new(None::<PathBuf>));
+    let removed = Arc::clone(&path);
+    // Held until there is a path, so that no signal comes between the file and its removal.
+    let mut made = path.lock().unwrap_or_else(PoisonError::into_inner);
+    // Without a handler the file is left, and nothing worse happens.
+    let _ = ctrlc::set_handler(move || {
+        if let Some(path) = &*removed.lock().unwrap_or_else(PoisonError::into_inner) {
+            let _ = fs::remove_file(path);
+        }
+        process::exit(INTERRUPTED);
+    });
+    let file = make()?;
+    *made = Some(file.path().to_owned());
+    Ok(file)
+}
+
+/// Returns how to open a file or a device to write it.
+fn writable(metadata: &Metadata) -> OpenOptions {
+    let mut options = OpenOptions::new();
+    options.write(true);
+    #[cfg(unix)]
+    if is_block_device(metadata) {
+        // Refuses a device that is in use, such as one with a mounted file system.
+        let exclusive = rustix::fs::OFlags::EXCL.bits();
+        std::os::unix::fs::OpenOptionsExt::custom_flags(&mut options, exclusive.cast_signed());
+    }
+    options
+}
+
+fn is_block_device(metadata: &Metadata) -> bool {
+    #[cfg(unix)]
+    return std::os::unix::fs::FileTypeExt::is_block_device(&metadata.file_type());
+
+    #[cfg(not(unix))]
+    {
+        let _ = metadata;
+        false
+    }
+}
