@@ -28,9 +28,14 @@ impl Lines {
         write!(self.0, "{text}").map_err(|error| Failure::write(STDOUT.as_ref(), &error))
     }
 
+    /// Writes what is buffered.
+    pub(crate) fn flush(&mut self) -> Result<(), Failure> {
+        self.0.flush().map_err(|error| Failure::write(STDOUT.as_ref(), &error))
+    }
+
     /// Writes what is buffered. Must be called at the end.
     pub(crate) fn finish(mut self) -> Result<(), Failure> {
-        self.0.flush().map_err(|error| Failure::write(STDOUT.as_ref(), &error))
+        self.flush()
     }
 }
 

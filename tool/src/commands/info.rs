@@ -62,9 +62,9 @@ pub(crate) fn info(path: &Path, open: &Open, json: bool) -> Result<(), Failure> 
     ] {
         lines.line(format_args!("{name:<20}{value}"))?;
     }
-    // Last, since all tables may have to be read for it.
-    let compressed = first_compressed(image);
-    let (found, compressed) = match compressed {
+    // All tables may have to be read for the rest.
+    lines.flush()?;
+    let (found, compressed) = match first_compressed(image) {
         Ok(None) => ("none".to_owned(), false),
         Ok(Some(guest)) => (format!("yes, the first at guest offset {guest:#x}"), true),
         Err(error) => (format!("not known: {error}"), true),

@@ -4,7 +4,7 @@ use std::process::Command;
 
 use serde_json::json;
 
-use crate::place::{Place, Qcow, SPAN};
+use crate::place::{Place, Qcow, SPAN, tool_path};
 
 #[test]
 fn info_has_each_field_of_the_header() {
@@ -266,6 +266,23 @@ fn check_calls_an_image_corrupt_that_cannot_be_opened_for_it() {
         place.error(&["check", "other"]),
         "other: not a QCOW image: the magic number is missing"
     );
+}
+
+#[test]
+#[ignore = "needs script"]
+fn info_shows_its_progress_on_a_terminal() {
+    let place = Place::new();
+    let image = (0..8).fold(Qcow::new(8 * SPAN), |image, span| image.data(span * SPAN, 1));
+    place.write("image.qcow", image.build());
+    let command = format!("'{}' info image.qcow", tool_path().display());
+    let mut script = Command::new("script");
+    script.args(["-qec", &command, "/dev/null"]).current_dir(place.path(""));
+    let output = script.output().expect("script can't be run");
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(text.contains("of 16.00 MiB") && text.contains('%'), "{text}");
+    // Elsewhere it says nothing: `output` wants no word on standard error.
+    let text = String::from_utf8(place.output(&["info", "image.qcow"])).unwrap();
+    assert!(!text.contains('%'), "{text}");
 }
 
 #[test]

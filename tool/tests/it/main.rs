@@ -4,4 +4,6 @@ mod chains;
 mod dump;
 mod look;
 mod place;
+#[cfg(unix)]
+mod readme;
 mod usage;
