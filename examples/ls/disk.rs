@@ -1,4 +1,4 @@
-//! Where on a disk a file system lies.
+//! Finds the file system on a disk.
 
 use std::fs::File;
 
@@ -6,8 +6,9 @@ use gpt_disk_io::gpt_disk_types::BlockSize;
 use qcow1::{Error, Image, ToBlockIo};
 
 use crate::Failure;
+use crate::boot_sector::{self, BootSector};
 
-const SECTOR: u64 = 512;
+const SECTOR: u64 = boot_sector::SECTOR as u64;
 
 /// A file system and its place on the disk, in bytes.
 pub struct Volume {
@@ -17,69 +18,83 @@ pub struct Volume {
 }
 
 pub enum Kind {
-    Fat,
+    Fat(BootSector),
     Ext4,
 }
 
-/// The first volume that is FAT or ext4: the whole disk, or a partition.
-pub fn first_volume(image: &mut Image<'_, File>) -> Result<Option<Volume>, Failure> {
-    let len = image.size();
-    if let Some(kind) = kind(image, 0, len)? {
-        return Ok(Some(Volume { kind, start: 0, len }));
-    }
-    let Some(partitions) = mbr_partitions(image)? else {
-        return Ok(None);
-    };
-    if partitions.iter().any(|partition| partition.is_protective) {
-        return first_in_gpt(image);
-    }
-    for Partition { start, len, .. } in partitions {
-        if let Some(kind) = kind(image, start, len)? {
-            return Ok(Some(Volume { kind, start, len }));
-        }
-    }
-    Ok(None)
+/// What a place on the disk holds.
+enum Found {
+    Kind(Kind),
+    /// Something that is like a FAT volume, and why it is not read.
+    Refused(String),
+    Nothing,
 }
 
-/// The first one in a GPT.
-fn first_in_gpt(image: &mut Image<'_, File>) -> Result<Option<Volume>, Failure> {
-    // A GPT has 128 entries; if this one has more, the rest are not looked at.
-    let mut partitions = [None; 128];
-    {
-        let mut block = [0; SECTOR as usize];
-        let mut disk = gpt_disk_io::Disk::new(ToBlockIo::new(&mut *image, BlockSize::BS_512))?;
-        let header = disk.read_primary_gpt_header(&mut block)?;
-        if !header.is_signature_valid() {
-            return Err("the GPT has no header".into());
-        }
-        let entries = header.get_partition_entry_array_layout()?;
-        let entries = disk.gpt_partition_entry_array_iter(entries, &mut block)?;
-        for (partition, entry) in partitions.iter_mut().zip(entries) {
-            let entry = entry?;
-            if entry.is_used() {
-                *partition = entry.lba_range();
-            }
+/// Returns the first volume that can be read: the whole disk, or a partition.
+///
+/// # Errors
+/// Says why, if there is none.
+pub fn first_volume(image: &mut Image<'_, File>) -> Result<Volume, Failure> {
+    let mut refused = None;
+    for (start, len) in places(image)? {
+        match kind(image, start, len)? {
+            Found::Kind(kind) => return Ok(Volume { kind, start, len }),
+            Found::Refused(why) => refused = refused.or(Some((start, why))),
+            Found::Nothing => {}
         }
     }
-    for lbas in partitions.into_iter().flatten() {
-        let bytes = lbas.to_byte_range(BlockSize::BS_512);
-        let start = bytes.map_or(u64::MAX, |bytes| *bytes.start());
-        let len = lbas.num_bytes(BlockSize::BS_512).unwrap_or(0);
-        if let Some(kind) = kind(image, start, len)? {
-            return Ok(Some(Volume { kind, start, len }));
+    let nothing = "no FAT16, FAT32 or ext4 file system is on this disk";
+    Err(match refused {
+        None => nothing.into(),
+        Some((start, why)) => format!("{nothing}; the volume at byte {start} is not read: {why}").into(),
+    })
+}
+
+/// Returns where volumes may lie, in bytes: the whole disk, then its partitions, each with its length.
+fn places(image: &mut Image<'_, File>) -> Result<Vec<(u64, u64)>, Failure> {
+    let mut places = vec![(0, image.size())];
+    let partitions = mbr_partitions(image)?.into_iter().flatten();
+    for Partition { start, len, is_gpt } in partitions {
+        if is_gpt {
+            places.truncate(1);
+            places.extend(gpt_partitions(image)?);
+            break;
+        }
+        places.push((start, len));
+    }
+    Ok(places)
+}
+
+/// Returns the partitions of a GPT, which must be there.
+fn gpt_partitions(image: &mut Image<'_, File>) -> Result<Vec<(u64, u64)>, Failure> {
+    let mut block = [0; SECTOR as usize];
+    let mut disk = gpt_disk_io::Disk::new(ToBlockIo::new(&mut *image, BlockSize::BS_512))?;
+    let header = disk.read_primary_gpt_header(&mut block)?;
+    if !header.is_signature_valid() {
+        return Err("the GPT has no header".into());
+    }
+    let entries = header.get_partition_entry_array_layout()?;
+    let mut partitions = Vec::new();
+    // A GPT has 128 entries. If this one has more, the rest is not looked at.
+    for entry in disk.gpt_partition_entry_array_iter(entries, &mut block)?.take(128) {
+        let entry = entry?;
+        if let Some(lbas) = entry.lba_range().filter(|_| entry.is_used())
+            && let Some(bytes) = lbas.to_byte_range(BlockSize::BS_512)
+        {
+            partitions.push((*bytes.start(), lbas.num_bytes(BlockSize::BS_512).unwrap_or(0)));
         }
     }
-    Ok(None)
+    Ok(partitions)
 }
 
 struct Partition {
     start: u64,
     len: u64,
-    /// It stands for a GPT.
-    is_protective: bool,
+    /// It stands for a GPT and protects it.
+    is_gpt: bool,
 }
 
-/// The four partitions of an MBR, if there is one; what is empty has length 0.
+/// Returns the four partitions of an MBR, if there is one. The length of an empty one is 0.
 fn mbr_partitions(image: &mut Image<'_, File>) -> Result<Option<[Partition; 4]>, Failure> {
     let mut mbr = [0; SECTOR as usize];
     if !read_if_inside(image, 0, &mut mbr)? || mbr[510..] != [0x55, 0xaa] {
@@ -89,28 +104,29 @@ fn mbr_partitions(image: &mut Image<'_, File>) -> Result<Option<[Partition; 4]>,
     Ok(Some([446, 462, 478, 494].map(|at| Partition {
         start: number(at + 8) * SECTOR,
         len: number(at + 12) * SECTOR,
-        is_protective: mbr[at + 4] == 0xee,
+        is_gpt: mbr[at + 4] == 0xee,
     })))
 }
 
-/// What the bytes from `start` on look like.
-fn kind(image: &mut Image<'_, File>, start: u64, len: u64) -> Result<Option<Kind>, Failure> {
+/// Returns what lies from `start` on.
+fn kind(image: &mut Image<'_, File>, start: u64, len: u64) -> Result<Found, Failure> {
     let mut boot = [0; SECTOR as usize];
-    let mut magic = [0; 2];
-    if len >= SECTOR && read_if_inside(image, start, &mut boot)? {
-        // A FAT volume begins with a jump, and says that its sectors have 512 bytes.
-        if matches!(boot[0], 0xeb | 0xe9) && boot[11..13] == [0, 2] && boot[510..] == [0x55, 0xaa] {
-            return Ok(Some(Kind::Fat));
+    let mut refused = Found::Nothing;
+    if len >= SECTOR && read_if_inside(image, start, &mut boot)? && BootSector::is_fat(&boot) {
+        match BootSector::parse(&boot) {
+            Ok(boot) => return Ok(Found::Kind(Kind::Fat(boot))),
+            Err(why) => refused = Found::Refused(why),
         }
     }
     // The superblock starts at 1,024.
+    let mut magic = [0; 2];
     if len >= 2048 && read_if_inside(image, start.saturating_add(1024 + 56), &mut magic)? && magic == [0x53, 0xef] {
-        return Ok(Some(Kind::Ext4));
+        return Ok(Found::Kind(Kind::Ext4));
     }
-    Ok(None)
+    Ok(refused)
 }
 
-/// Whether those bytes are on the disk at all: a table may say what it likes.
+/// Fills `buf`, and returns whether these bytes are on the disk: a table may claim any place.
 fn read_if_inside(image: &mut Image<'_, File>, offset: u64, buf: &mut [u8]) -> Result<bool, Failure> {
     match image.read_at(offset, buf) {
         Err(Error::OutOfRange) => Ok(false),

@@ -1,19 +1,20 @@
 //! ext4, with `ext4-view`, which allocates.
 
+use std::ffi::OsStr;
 use std::fs::File;
-use std::io::Write;
 
 use ext4_view::{Ext4, Ext4Error, Ext4Read, Path, PathBuf};
 use qcow1::Image;
 
 use crate::Failure;
 use crate::disk::Volume;
+use crate::output::Output;
 
-/// How deep a tree may be. A damaged one may have no end.
+/// The most levels of directories. A damaged tree may have no end.
 const DEPTH: usize = 64;
 
-/// Lists what is at `path` in the volume, or prints it.
-pub fn show(file: File, volume: &Volume, path: &str) -> Result<(), Failure> {
+/// Lists the directory at `path` in the volume, or prints the file.
+pub fn show(file: File, volume: &Volume, path: &OsStr, output: &mut Output) -> Result<(), Failure> {
     // The reader given to ext4-view lives as long as the program, and so does what it borrows.
     let memory = Box::leak(vec![0; 1 << 20].into_boxed_slice());
     let reader = Reader {
@@ -22,25 +23,31 @@ pub fn show(file: File, volume: &Volume, path: &str) -> Result<(), Failure> {
         len: volume.len,
     };
     let files = Ext4::load(Box::new(reader))?;
+    // Names are bytes here, and on Unix arguments are too.
+    let full = PathBuf::try_from(&[b"/", path.as_encoded_bytes()].concat()[..])?;
+    let path = path.to_string_lossy();
     let path = path.trim_matches('/');
-    let full = PathBuf::try_from(format!("/{path}").as_str())?;
     let metadata = files.metadata(&full).map_err(|error| said(error, path))?;
     if metadata.is_dir() {
-        return list(&files, full.as_path(), path, DEPTH);
+        return list(&files, full.as_path(), path, DEPTH, output);
     }
     let mut from = files.open(&full)?;
     let mut buffer = vec![0; 65_536];
     loop {
         match from.read_bytes(&mut buffer)? {
             0 => return Ok(()),
-            len => std::io::stdout().write_all(&buffer[..len])?,
+            len => output.bytes(&buffer[..len])?,
         }
     }
 }
 
-/// Lists a directory, and then those inside it. `name` is what the entries' names are put behind.
-fn list(files: &Ext4, folder: Path<'_>, name: &str, depth: usize) -> Result<(), Failure> {
-    let mut entries = files.read_dir(folder)?.collect::<Result<Vec<_>, _>>()?;
+/// Lists a directory, and then those inside it. `name` is its own name, which comes before those of its entries.
+fn list(files: &Ext4, folder: Path<'_>, name: &str, depth: usize, output: &mut Output) -> Result<(), Failure> {
+    // One more than is left, and two that are not listed, so that too many are found to be.
+    let mut entries = files
+        .read_dir(folder)?
+        .take(output.left() + 3)
+        .collect::<Result<Vec<_>, _>>()?;
     entries.retain(|entry| !matches!(entry.file_name().as_ref(), b"." | b".."));
     entries.sort_by(|a, b| a.file_name().as_ref().cmp(b.file_name().as_ref()));
     let join = |entry: &ext4_view::DirEntry| {
@@ -61,16 +68,16 @@ fn list(files: &Ext4, folder: Path<'_>, name: &str, depth: usize) -> Result<(), 
         } else {
             (metadata.len(), String::new())
         };
-        println!("{len:>10}  {}{end}", join(entry));
+        output.entry(len, &join(entry), &end)?;
     }
     let depth = depth.checked_sub(1).ok_or("the directories are too deep")?;
     for entry in folders {
-        list(files, entry.path().as_path(), &join(entry), depth)?;
+        list(files, entry.path().as_path(), &join(entry), depth, output)?;
     }
     Ok(())
 }
 
-/// In the words that this program has for it.
+/// Returns an error in this program's words.
 fn said(error: Ext4Error, path: &str) -> Failure {
     match error {
         Ext4Error::NotFound => format!("{path}: no such file").into(),
@@ -92,6 +99,6 @@ impl Ext4Read for Reader {
         if end.is_none_or(|end| end > self.len) {
             return Err(qcow1::Error::<std::io::Error>::OutOfRange.into());
         }
-        Ok(self.image.read_at(self.start + start_byte, dst)?)
+        Ok(self.image.read_at(self.start.saturating_add(start_byte), dst)?)
     }
 }

@@ -1,110 +1,171 @@
-//! FAT, with `embedded-sdmmc`: nothing is allocated between the image and the directory entries.
+//! FAT, with `embedded-sdmmc`.
 
+use std::ffi::OsStr;
 use std::fs::File;
-use std::io::Write;
 use std::ops::ControlFlow;
+use std::panic::{self, AssertUnwindSafe};
 
-use embedded_sdmmc::{Block, DirEntry, Directory, LfnBuffer, Mode, TimeSource, Timestamp, VolumeIdx, VolumeManager};
+use embedded_sdmmc::{
+    Block, BlockDevice, BlockIdx, DirEntry, Directory, LfnBuffer, Mode, ShortFileName, TimeSource, Timestamp,
+    VolumeIdx, VolumeManager,
+};
 use qcow1::{Error, GuestRead, Image, ToBlockDevice};
 
 use crate::Failure;
+use crate::boot_sector::{BootSector, SECTOR};
 use crate::disk::Volume;
+use crate::output::Output;
 
-/// Directories that can be open at once: how deep a tree may be.
+/// The most directories that are open at once, and so the most levels of a tree.
 const DEPTH: usize = 16;
+
+/// The size in bytes of the longest name: 255 characters of at most 3 bytes.
+const NAME: usize = 768;
 
 type Folder<'a, 'm> = Directory<'a, ToBlockDevice<OnlyPartition<'m>>, NoClock, DEPTH, 1, 1>;
 
-/// Lists what is at `path` in the volume, or prints it.
-pub fn show(image: Image<'_, File>, volume: &Volume, path: &str) -> Result<(), Failure> {
-    let disk = ToBlockDevice::new(OnlyPartition::new(image, volume));
-    let volumes: VolumeManager<_, _, DEPTH, 1, 1> = VolumeManager::new_with_limits(disk, NoClock, 0);
-    let volume = volumes.open_volume(VolumeIdx(0))?;
-    let mut folder = volume.open_root_dir()?;
-    let mut names = path.split('/').filter(|name| !name.is_empty()).peekable();
-    while let Some(name) = names.next() {
-        let entry = find(&folder, name)?.ok_or_else(|| format!("{path}: no such file"))?;
-        if entry.attributes.is_directory() {
-            folder.change_dir(entry.name)?;
-        } else if names.peek().is_none() {
-            return print(&folder, &entry);
-        } else {
-            return Err(format!("{path}: {name} is no directory").into());
-        }
-    }
-    list(&folder, path.trim_matches('/'))
+/// Lists the directory at `path` in the volume, or prints the file.
+pub fn show(
+    image: Image<'_, File>,
+    volume: &Volume,
+    boot: &BootSector,
+    path: &OsStr,
+    output: &mut Output,
+) -> Result<(), Failure> {
+    let files = Files {
+        volumes: VolumeManager::new_with_limits(ToBlockDevice::new(OnlyPartition::new(image, volume)), NoClock, 0),
+        boot: boot.clone(),
+    };
+    // The library trusts names: half a character between two parts of a long one is enough for a panic.
+    panic::set_hook(Box::new(|_| {}));
+    let shown = panic::catch_unwind(AssertUnwindSafe(|| files.show(path, output)));
+    let _ = panic::take_hook();
+    shown.unwrap_or_else(|_| Err("damaged: the FAT library gives up".into()))
 }
 
-/// Lists a directory, and then those inside it.
-fn list(folder: &Folder<'_, '_>, path: &str) -> Result<(), Failure> {
-    let join = |name: &str| [path, name].join(if path.is_empty() { "" } else { "/" });
-    let mut storage = [0; 768];
-    folder.iterate_dir_lfn(&mut LfnBuffer::new(&mut storage), |entry, long_name| {
-        if !is_listed(entry) {
-            return ControlFlow::Continue(());
-        }
-        let name = long_name.map_or_else(|| entry.name.to_string(), str::to_owned);
-        let folder = entry.attributes.is_directory();
-        println!("{:>10}  {}{}", entry.size, join(&name), if folder { "/" } else { "" });
-        ControlFlow::Continue(())
-    })?;
-    // A directory can't be opened while another is gone through, so each is sought by its number.
-    for number in 0.. {
-        let mut folders = 0;
-        let mut found = None;
-        folder.iterate_dir_lfn(&mut LfnBuffer::new(&mut storage), |entry, long_name| {
-            if is_listed(entry) && entry.attributes.is_directory() {
-                if folders == number {
-                    let name = long_name.map_or_else(|| entry.name.to_string(), str::to_owned);
-                    found = Some((entry.name, name));
-                    return ControlFlow::Break(());
-                }
-                folders += 1;
+/// A volume whose chains are checked before the library follows them.
+struct Files<'m> {
+    volumes: VolumeManager<ToBlockDevice<OnlyPartition<'m>>, NoClock, DEPTH, 1, 1>,
+    boot: BootSector,
+}
+
+/// An entry of a directory, with its long name if it has one.
+struct Entry {
+    short: ShortFileName,
+    name: String,
+    size: u32,
+    is_folder: bool,
+}
+
+impl Files<'_> {
+    fn show(&self, path: &OsStr, output: &mut Output) -> Result<(), Failure> {
+        let volume = self.volumes.open_volume(VolumeIdx(0))?;
+        self.boot.check_root(|lba| self.sector(lba))?;
+        let mut folder = volume.open_root_dir()?;
+        let shown = path.to_string_lossy();
+        let missing = || format!("{shown}: no such file");
+        // A name on this volume is text.
+        let path = path.to_str().ok_or_else(missing)?;
+        let mut names = path.split('/').filter(|name| !name.is_empty()).peekable();
+        while let Some(name) = names.next() {
+            let entry = entries(&folder)?.into_iter().find(|entry| entry.is(name));
+            let entry = entry.ok_or_else(missing)?;
+            if entry.is_folder {
+                folder = self.enter(&folder, &entry)?;
+            } else if names.peek().is_none() {
+                return self.print(&folder, &entry, output);
+            } else {
+                return Err(format!("{path}: {name} is no directory").into());
             }
-            ControlFlow::Continue(())
-        })?;
-        match found {
-            Some((short, name)) => list(&folder.open_dir(short)?, &join(&name))?,
-            None => return Ok(()),
         }
+        self.list(&folder, path.trim_matches('/'), output)
     }
-    Ok(())
+
+    /// Lists a directory, and then those inside it.
+    fn list(&self, folder: &Folder<'_, '_>, path: &str, output: &mut Output) -> Result<(), Failure> {
+        let join = |name: &str| [path, name].join(if path.is_empty() { "" } else { "/" });
+        let entries = entries(folder)?;
+        for entry in &entries {
+            let end = if entry.is_folder { "/" } else { "" };
+            output.entry(entry.size.into(), &join(&entry.name), end)?;
+        }
+        for entry in entries.iter().filter(|entry| entry.is_folder) {
+            self.list(&self.enter(folder, entry)?, &join(&entry.name), output)?;
+        }
+        Ok(())
+    }
+
+    /// Opens a directory inside another.
+    fn enter<'a, 'm>(&self, folder: &Folder<'a, 'm>, entry: &Entry) -> Result<Folder<'a, 'm>, Failure> {
+        let first = self.first_cluster(&found(folder, entry)?)?;
+        self.boot.check_directory(first, |lba| self.sector(lba))?;
+        Ok(folder.open_dir(entry.short)?)
+    }
+
+    /// Prints a file.
+    fn print(&self, folder: &Folder<'_, '_>, entry: &Entry, output: &mut Output) -> Result<(), Failure> {
+        let found = found(folder, entry)?;
+        let first = self.first_cluster(&found)?;
+        self.boot.check_file(first, found.size, |lba| self.sector(lba))?;
+        let file = folder.open_file_in_dir(entry.short, Mode::ReadOnly)?;
+        let mut buffer = [0; 4096];
+        while !file.is_eof() {
+            let len = file.read(&mut buffer)?;
+            output.bytes(&buffer[..len])?;
+        }
+        Ok(())
+    }
+
+    /// Returns an entry's first cluster, which the library keeps to itself.
+    fn first_cluster(&self, entry: &DirEntry) -> Result<u32, Failure> {
+        let sector = self.sector(entry.entry_block.0.saturating_sub(OnlyPartition::FIRST))?;
+        let bytes = sector.get(entry.entry_offset as usize..).unwrap_or_default();
+        let bytes = bytes.get(..32).ok_or("damaged: an entry is cut off")?;
+        Ok(self.boot.first_cluster(bytes))
+    }
+
+    /// Reads a sector of the volume.
+    fn sector(&self, lba: u32) -> Result<[u8; SECTOR], Failure> {
+        let mut block = [Block::new()];
+        let lba = BlockIdx(OnlyPartition::FIRST.saturating_add(lba));
+        self.volumes.device(|disk| disk.read(&mut block, lba))?;
+        Ok(block[0].contents)
+    }
 }
 
-/// Neither a volume's label nor the entries for a directory itself and the one above.
-fn is_listed(entry: &DirEntry) -> bool {
-    !entry.attributes.is_volume() && !entry.name.base_name().starts_with(b".")
+impl Entry {
+    /// Returns whether it has this name, in capitals or not.
+    fn is(&self, name: &str) -> bool {
+        self.name.eq_ignore_ascii_case(name) || self.short.to_string().eq_ignore_ascii_case(name)
+    }
 }
 
-/// The entry of a short or long name, in capitals or not.
-fn find(folder: &Folder<'_, '_>, name: &str) -> Result<Option<DirEntry>, Failure> {
-    let mut storage = [0; 768];
-    let mut found = None;
+/// Returns the entries of a directory, but for a volume's label, the directory itself and the one above.
+fn entries(folder: &Folder<'_, '_>) -> Result<Vec<Entry>, Failure> {
+    let mut storage = [0; NAME];
+    let mut entries = Vec::new();
     folder.iterate_dir_lfn(&mut LfnBuffer::new(&mut storage), |entry, long_name| {
-        let is_it = |known: &str| known.eq_ignore_ascii_case(name);
-        if is_listed(entry) && (long_name.is_some_and(is_it) || is_it(&entry.name.to_string())) {
-            found = Some(entry.clone());
-            return ControlFlow::Break(());
+        if !entry.attributes.is_volume() && !entry.name.base_name().starts_with(b".") {
+            entries.push(Entry {
+                name: long_name.map_or_else(|| entry.name.to_string(), str::to_owned),
+                short: entry.name,
+                size: entry.size,
+                is_folder: entry.attributes.is_directory(),
+            });
         }
         ControlFlow::Continue(())
     })?;
-    Ok(found)
+    Ok(entries)
 }
 
-/// Prints a file.
-fn print(folder: &Folder<'_, '_>, entry: &DirEntry) -> Result<(), Failure> {
-    let file = folder.open_file_in_dir(entry.name, Mode::ReadOnly)?;
-    let mut buffer = [0; 4096];
-    while !file.is_eof() {
-        let len = file.read(&mut buffer)?;
-        std::io::stdout().write_all(&buffer[..len])?;
-    }
-    Ok(())
+/// Returns the entry that the library opens by a name: in a damaged directory, two may have the same one.
+fn found(folder: &Folder<'_, '_>, entry: &Entry) -> Result<DirEntry, Failure> {
+    Ok(folder.find_directory_entry(entry.short)?)
 }
 
-/// A volume as a disk of which it is the only partition: `embedded-sdmmc` knows volumes in an MBR's partitions only.
+/// A volume as a disk of which it is the only partition: `embedded-sdmmc` finds volumes only in an MBR's partitions.
 ///
-/// The MBR is made up, and the volume comes right behind it, wherever it really is.
+/// The MBR is made up, and the volume comes right after it, wherever it really is.
 struct OnlyPartition<'m> {
     image: Image<'m, File>,
     /// Where the volume starts on the real disk, in bytes.
@@ -113,20 +174,23 @@ struct OnlyPartition<'m> {
 }
 
 impl<'m> OnlyPartition<'m> {
+    /// The volume's first sector on the disk that is made up.
+    const FIRST: u32 = 1;
+
     fn new(image: Image<'m, File>, volume: &Volume) -> Self {
         let sectors = volume.len / Block::LEN as u64;
         Self {
             image,
             start: volume.start,
-            sectors: sectors.try_into().unwrap_or(u32::MAX - 1),
+            sectors: sectors.try_into().unwrap_or(u32::MAX - Self::FIRST),
         }
     }
 
-    /// An MBR with one partition, marked as FAT, from the second sector on.
+    /// An MBR with one partition, marked as FAT.
     fn mbr(&self) -> [u8; Block::LEN] {
         let mut mbr = [0; Block::LEN];
         mbr[446 + 4] = 0x0e;
-        mbr[446 + 8..446 + 12].copy_from_slice(&1_u32.to_le_bytes());
+        mbr[446 + 8..446 + 12].copy_from_slice(&Self::FIRST.to_le_bytes());
         mbr[446 + 12..446 + 16].copy_from_slice(&self.sectors.to_le_bytes());
         mbr[510..].copy_from_slice(&[0x55, 0xaa]);
         mbr
@@ -137,16 +201,16 @@ impl GuestRead for OnlyPartition<'_> {
     type Error = std::io::Error;
 
     fn size(&self) -> u64 {
-        (u64::from(self.sectors) + 1) * Block::LEN as u64
+        (u64::from(self.sectors) + u64::from(Self::FIRST)) * Block::LEN as u64
     }
 
-    /// `embedded-sdmmc` reads sectors, so what is read is all of the MBR or nothing of it.
+    /// `embedded-sdmmc` reads sectors, so a read is all of the MBR or nothing of it.
     fn read_at(&mut self, offset: u64, dst: &mut [u8]) -> Result<(), Error<std::io::Error>> {
         if offset >= self.size() {
             return Err(Error::OutOfRange);
         }
-        match offset.checked_sub(Block::LEN as u64) {
-            Some(offset) => self.image.read_at(self.start + offset, dst),
+        match offset.checked_sub(u64::from(Self::FIRST) * Block::LEN as u64) {
+            Some(offset) => self.image.read_at(self.start.saturating_add(offset), dst),
             None => {
                 dst.copy_from_slice(&self.mbr()[..dst.len()]);
                 Ok(())
@@ -155,7 +219,7 @@ impl GuestRead for OnlyPartition<'_> {
     }
 }
 
-/// Nothing is written, so no time is ever asked.
+/// Nothing is written, so the time is never asked for.
 struct NoClock;
 
 impl TimeSource for NoClock {

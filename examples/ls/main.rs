@@ -1,18 +1,24 @@
 //! Lists the files of a file system inside a QCOW1 image, or prints one: `ls [IMAGE [PATH]]`.
 //!
-//! This is what the crate is for, in small: a file, an image on it, and a file system on that, by crates that know
-//! nothing of each other. The disk may be one volume, or have an MBR or a GPT (read by `gpt_disk_io`); the volume may be
-//! FAT (`embedded-sdmmc`) or ext4 (`ext4-view`). The first volume that is either is shown. Without arguments it is that
-//! of a disk that comes with the repository.
+//! A file, an image on it, and a file system on that, by crates that know nothing of each other. The disk may be one
+//! volume, or have an MBR or a GPT (read by `gpt_disk_io`); the volume may be FAT16 or FAT32 (`embedded-sdmmc`) or ext4
+//! (`ext4-view`). The first volume that is one of these is shown. Without arguments it is that of a disk that comes with
+//! the repository.
 
+mod boot_sector;
 mod disk;
 mod ext4;
 mod fat;
+mod output;
 
+use std::ffi::OsStr;
 use std::fs::File;
+use std::io::{ErrorKind, Write};
+use std::path::Path;
 use std::process::ExitCode;
 
 use disk::Kind;
+use output::{Output, OutputError, printable};
 use qcow1::Image;
 
 const DEFAULT_DISK: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/disk.qcow");
@@ -20,24 +26,32 @@ const DEFAULT_DISK: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/disk
 type Failure = Box<dyn std::error::Error>;
 
 fn main() -> ExitCode {
-    let mut arguments = std::env::args().skip(1);
+    let mut arguments = std::env::args_os().skip(1);
     let disk = arguments.next().unwrap_or_else(|| DEFAULT_DISK.into());
     let path = arguments.next().unwrap_or_default();
-    match show(&disk, &path) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("ls: {disk}: {error}");
-            ExitCode::FAILURE
-        }
+    let Err(error) = show(disk.as_ref(), &path) else {
+        return ExitCode::SUCCESS;
+    };
+    if let Some(OutputError(error)) = error.downcast_ref()
+        && error.kind() == ErrorKind::BrokenPipe
+    {
+        // Nobody reads the rest: `ls | head` is no error.
+        return ExitCode::SUCCESS;
     }
+    let line = printable(&format!("{}: {error}", disk.to_string_lossy()));
+    // If this write fails, nothing is left to do.
+    let _ = writeln!(std::io::stderr(), "ls: {line}");
+    ExitCode::FAILURE
 }
 
-fn show(disk: &str, path: &str) -> Result<(), Failure> {
+fn show(disk: &Path, path: &OsStr) -> Result<(), Failure> {
     let mut memory = [0; 65_536];
     let mut image = Image::open(File::open(disk)?, &mut memory)?;
-    let volume = disk::first_volume(&mut image)?.ok_or("no FAT and no ext4 file system is on this disk")?;
-    match volume.kind {
-        Kind::Fat => fat::show(image, &volume, path),
-        Kind::Ext4 => ext4::show(image.into_device(), &volume, path),
+    let volume = disk::first_volume(&mut image)?;
+    let mut output = Output::new();
+    match &volume.kind {
+        Kind::Fat(boot) => fat::show(image, &volume, boot, path, &mut output)?,
+        Kind::Ext4 => ext4::show(image.into_device(), &volume, path, &mut output)?,
     }
+    output.finish()
 }

@@ -10,7 +10,7 @@ pub fn example(name: &str) -> Command {
 }
 
 /// Cargo tells tests where binaries are, but not where examples are: beside the directory of the test itself.
-fn example_path(name: &str) -> PathBuf {
+pub fn example_path(name: &str) -> PathBuf {
     let test = std::env::current_exe().unwrap();
     let built = test.parent().and_then(Path::parent).unwrap().join("examples");
     let path = built.join(name).with_extension(std::env::consts::EXE_EXTENSION);

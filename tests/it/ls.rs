@@ -1,9 +1,10 @@
 //! The example `ls`: files out of a file system inside an image.
 
 use std::path::Path;
+use std::process::{Command, Stdio};
 
 use crate::common::disks::{ext4_volume, fat_volume, folder_of_all_sorts, image_of, with_gpt, with_mbr};
-use crate::common::example::example;
+use crate::common::example::{example, example_path};
 use crate::common::pattern;
 
 /// What `ls` prints, and whether it succeeds.
@@ -55,7 +56,7 @@ fn what_is_not_there_is_said_in_one_line() {
         (vec![&disk, "readme.txt/x"], "no directory"),
         (vec!["/nonexistent/disk"], "No such file"),
         (vec![&data("make.sh")], "not a QCOW image"),
-        (vec![&data("plain.qcow")], "no FAT and no ext4 file system"),
+        (vec![&data("plain.qcow")], "no FAT16, FAT32 or ext4 file system"),
     ] {
         let (success, _, error) = ls(&arguments);
         assert!(!success && error.contains(said), "{error}");
@@ -105,7 +106,7 @@ fn a_table_of_partitions_past_the_end_is_no_volume() {
     for disk in disks {
         std::fs::write(&path, image_of(&disk)).unwrap();
         let (success, _, error) = ls(&[path.to_str().unwrap()]);
-        assert!(!success && error.contains("no FAT and no ext4"), "{error}");
+        assert!(!success && error.contains("no FAT16, FAT32 or ext4"), "{error}");
     }
 }
 
@@ -149,4 +150,229 @@ fn an_ext4_volume_is_found_alone_and_in_either_partition_table() {
         let (success, _, error) = ls(&[path.to_str().unwrap(), wanted]);
         assert!(!success && error.ends_with(&format!(": {said}\n")), "{error}");
     }
+}
+
+/// The one line that `ls` says of a disk that it cannot show.
+fn error_of(disk: &[u8], path: &str) -> String {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("disk.qcow");
+    std::fs::write(&file, image_of(disk)).unwrap();
+    let (success, _, error) = ls(&[file.to_str().unwrap(), path]);
+    assert!(!success);
+    let line = error.strip_suffix('\n').unwrap();
+    assert!(!line.contains(char::is_control), "not one plain line: {error:?}");
+    line.split_once("disk.qcow: ").unwrap().1.to_owned()
+}
+
+/// Where things lie in `fat_volume()`, in bytes: 128 sectors of tables, 32 of a root directory, clusters of 512 bytes.
+const TABLE: usize = 512;
+const ROOT: usize = 129 * 512;
+const CLUSTERS: usize = ROOT + 32 * 512;
+/// The entries of BOOT and README.TXT in the root directory.
+const BOOT: usize = ROOT + 32;
+const README: usize = ROOT + 64;
+/// The directory BOOT, and its entries ENTRIES and KERNEL.BIN.
+const BOOT_FOLDER: usize = CLUSTERS;
+const ENTRIES: usize = BOOT_FOLDER + 64;
+const KERNEL: usize = BOOT_FOLDER + 96;
+/// The directory ENTRIES.
+const ENTRIES_FOLDER: usize = CLUSTERS + 512;
+
+/// The FAT volume with other bytes at some offsets.
+fn fat_with(changes: &[(usize, &[u8])]) -> Vec<u8> {
+    let mut volume = fat_volume();
+    for (at, bytes) in changes {
+        volume[*at..][..bytes.len()].copy_from_slice(bytes);
+    }
+    volume
+}
+
+/// Changes an entry of both file allocation tables.
+fn fat_with_link(cluster: usize, next: u16, changes: &[(usize, &[u8])]) -> Vec<u8> {
+    let at = TABLE + 2 * cluster;
+    let next = next.to_le_bytes();
+    fat_with(&[&[(at, &next[..]), (at + 64 * 512, &next[..])], changes].concat())
+}
+
+#[test]
+fn a_closed_pipe_is_no_error_and_a_full_disk_is_one() {
+    let ls = |stdout: Stdio| {
+        let mut ls = Command::new(example_path("ls"));
+        ls.args([&data("disk.qcow"), "boot/kernel.bin"]);
+        ls.stdout(stdout).stderr(Stdio::piped());
+        ls
+    };
+    let mut unread = ls(Stdio::piped()).spawn().unwrap();
+    drop(unread.stdout.take());
+    let output = unread.wait_with_output().unwrap();
+    assert_eq!((output.status.code(), &output.stderr[..]), (Some(0), &b""[..]));
+
+    if cfg!(target_os = "linux") {
+        let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+        let output = ls(full.into()).output().unwrap();
+        let error = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1));
+        assert!(error.contains("standard output cannot be written: "), "{error}");
+        assert_eq!(error.lines().count(), 1, "{error}");
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn arguments_are_bytes() {
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt;
+
+    let name = OsStr::from_bytes(b"d\xff\x1b[2J");
+    let folder = tempfile::tempdir().unwrap();
+    let disk = folder.path().join(name);
+    std::fs::copy(data("disk.qcow"), &disk).unwrap();
+    let listed = example("ls").arg(&disk).assert().success().stderr("");
+    assert!(String::from_utf8_lossy(&listed.get_output().stdout).contains("README.TXT"));
+    for arguments in [vec![disk.as_os_str(), name], vec![name]] {
+        let output = example("ls").args(arguments).assert().code(1).stdout("");
+        let error = String::from_utf8(output.get_output().stderr.clone()).unwrap();
+        assert_eq!(error.lines().count(), 1, "{error}");
+        assert!(error.contains(r"\u{1b}[2J: "), "{error}");
+    }
+}
+
+#[test]
+fn volumes_that_are_not_supported_are_refused_by_name() {
+    let none = "no FAT16, FAT32 or ext4 file system is on this disk; the volume at byte 0 is not read: ";
+    for (changes, says) in [
+        // 2,000 sectors.
+        (&[(19, &[0xd0, 0x07][..])][..], "FAT12 is not supported"),
+        (
+            &[(11, &[0, 0x10])],
+            "FAT with sectors of 4096 bytes is not supported, only of 512",
+        ),
+        // NTFS is like FAT but for these.
+        (
+            &[(3, b"NTFS    "), (13, &[0])],
+            "its boot sector gives 0 sectors to a cluster, so it is not FAT",
+        ),
+        (
+            &[(3, b"NTFS    "), (14, &[0, 0, 0, 0, 0])],
+            "its boot sector gives no file allocation table, so it is not FAT",
+        ),
+    ] {
+        assert_eq!(error_of(&fat_with(changes), ""), format!("{none}{says}"));
+    }
+    // It is no reason not to look at what comes after it.
+    let disk = with_mbr(&[(0x07, 64, &fat_with(&[(13, &[0])])), (0x0e, 40_000, &fat_volume())]);
+    assert_eq!(ls_of(&disk, ""), ls(&[]).1);
+}
+
+#[test]
+fn a_boot_sector_that_contradicts_itself_is_refused() {
+    for changes in [
+        &[(13, &[3][..])][..],
+        // No tables; 255; tables of no length, and larger than the volume.
+        &[(16, &[0])],
+        &[(16, &[0xff])],
+        &[(22, &[0, 0])],
+        &[(22, &[0xff, 0xff])],
+        // A table with too few entries.
+        &[(22, &[31, 0])],
+        // No sectors, and as many as there are numbers.
+        &[(19, &[0, 0])],
+        &[(19, &[0, 0]), (32, &[0xff; 4])],
+        // So many that it is FAT32, whose fields are not there.
+        &[(19, &[0, 0]), (32, &[0, 0, 0x10, 0])],
+        &[(14, &[0xff, 0xff])],
+        &[(17, &[0xff, 0xff]), (19, &[0, 0x10])],
+    ] {
+        let error = error_of(&fat_with(changes), "");
+        assert!(error.contains("is not read: "), "{changes:?}: {error}");
+    }
+}
+
+#[test]
+fn a_directory_whose_chain_is_a_circle_is_an_error() {
+    // No entry says that it is the last.
+    let full: Vec<u8> = b"DELETED    \x20".iter().copied().chain([0; 20]).collect();
+    let mut full = full.repeat(16);
+    full.iter_mut().step_by(32).for_each(|first| *first = 0xe5);
+    let error = error_of(&fat_with_link(2, 2, &[(BOOT_FOLDER, &full)]), "");
+    assert_eq!(error, "damaged: a directory's chain of clusters has no end");
+    // A directory that is inside itself.
+    let error = error_of(&fat_with(&[(ENTRIES + 26, &[2, 0])]), "");
+    assert!(error.contains("too many open directories"), "{error}");
+}
+
+#[test]
+fn a_chain_that_leads_out_of_the_volume_is_an_error() {
+    let outside = "damaged: a chain of clusters leads out of the volume";
+    for cluster in [0, 1, 0x3fff, 0xfff7, 0xffff_u16] {
+        let number = cluster.to_le_bytes();
+        assert_eq!(error_of(&fat_with(&[(BOOT + 26, &number)]), ""), outside);
+        assert_eq!(error_of(&fat_with(&[(README + 26, &number)]), "readme.txt"), outside);
+        if cluster != 0xffff {
+            assert_eq!(error_of(&fat_with_link(2, cluster, &[]), ""), outside);
+            assert_eq!(error_of(&fat_with_link(9, cluster, &[]), "boot/kernel.bin"), outside);
+        }
+    }
+    let short = error_of(&fat_with_link(9, 0xffff, &[]), "boot/kernel.bin");
+    assert_eq!(short, "damaged: a file's chain of clusters is shorter than the file");
+    let long = error_of(&fat_with(&[(KERNEL + 28, &[0xff; 4])]), "boot/kernel.bin");
+    assert_eq!(long, "damaged: a file's chain of clusters is shorter than the file");
+}
+
+#[test]
+fn names_do_nothing_to_a_terminal() {
+    let kind = 11;
+    let listed = ls_of(&fat_with(&[(README, b"\x1b[2J\x9b1m"), (BOOT + kind, &[0x10])]), "");
+    assert!(listed.contains(r"\u{1b}[2J\u{9b}1m"), "{listed}");
+    // The long name's first part comes last before the entry of the short one: its second character becomes a mark that
+    // turns the direction of the text around.
+    let volume = fat_volume();
+    let mut parts = volume[ENTRIES_FOLDER..][..512].chunks(32);
+    let first = parts.position(|entry| entry[0] & 0x1f == 1 && entry[kind] == 0x0f);
+    let second_character = ENTRIES_FOLDER + first.unwrap() * 32 + 3;
+    let listed = ls_of(&fat_with(&[(second_character, &[0x2e, 0x20])]), "");
+    assert!(listed.contains(r"BOOT/ENTRIES/a\u{202e}loader"), "{listed}");
+    let plain = |char: char| char == '\n' || !(char.is_control() || char == '\u{202e}');
+    assert!(listed.chars().all(plain), "{listed:?}");
+}
+
+#[test]
+fn a_name_that_the_library_panics_over_is_an_error() {
+    // A long name of two parts: the last begins with the second half of a character, whose first half is not there.
+    let part = |number: u8, first: u16| {
+        let mut entry = [b'A'; 32];
+        entry.iter_mut().step_by(2).for_each(|byte| *byte = 0);
+        entry[0] = number;
+        entry[1..3].copy_from_slice(&first.to_le_bytes());
+        entry[11..14].copy_from_slice(&[0x0f, 0, 0]);
+        // Thirteen characters, none of them 0.
+        for at in [3, 5, 7, 9, 14, 16, 18, 20, 22, 24, 28, 30] {
+            entry[at..at + 2].copy_from_slice(&[b'A', 0]);
+        }
+        entry
+    };
+    let name = [part(0x42, 0xdc00), part(0x01, 0x41)].concat();
+    let error = error_of(&fat_with(&[(README + 32, &name)]), "");
+    assert_eq!(error, "damaged: the FAT library gives up");
+}
+
+#[cfg(unix)]
+#[test]
+#[ignore = "needs mkfs.ext4"]
+fn names_in_ext4_are_bytes_and_do_nothing_to_a_terminal() {
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt;
+
+    let folder = tempfile::tempdir().unwrap();
+    let name = OsStr::from_bytes(b"a\xff\x1b[2J\n");
+    std::fs::write(folder.path().join(name), "bytes").unwrap();
+    std::os::unix::fs::symlink("\x1b[2J", folder.path().join("link")).unwrap();
+    let volume = ext4_volume(folder.path(), 1024, 4 << 20);
+    let listed = ls_of(&volume, "");
+    assert!(listed.contains("a\u{fffd}\\u{1b}[2J\\n\n"), "{listed}");
+    assert!(listed.contains("link -> \\u{1b}[2J\n"), "{listed}");
+    let disk = folder.path().join("disk.qcow");
+    std::fs::write(&disk, image_of(&volume)).unwrap();
+    let printed = example("ls").arg(&disk).arg(name).assert().success();
+    printed.stdout("bytes");
 }

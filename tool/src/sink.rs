@@ -33,7 +33,7 @@ enum To {
     /// A device or a pipe, written in place.
     Stream(File),
     /// A new file, which reads as zeros where nothing was written.
-    Replacement(Replacement),
+    Replacement(Box<Replacement>),
 }
 
 impl Sink {
@@ -60,7 +60,7 @@ impl Sink {
                 return Err(Failure::of(out, message));
             }
             let replacement = Replacement::begin(out, out.to_owned(), None, disk.size())?;
-            return Ok(Self::new(To::Replacement(replacement), out));
+            return Ok(Self::new(To::Replacement(Box::new(replacement)), out));
         };
         if metadata.is_dir() {
             return Err(Failure::of(out, "is a directory"));
@@ -72,7 +72,7 @@ impl Sink {
             // Replaces the file and not a symbolic link to it.
             let target = fs::canonicalize(out).map_err(failed)?;
             let replacement = Replacement::begin(out, target, Some(metadata), disk.size())?;
-            return Ok(Self::new(To::Replacement(replacement), out));
+            return Ok(Self::new(To::Replacement(Box::new(replacement)), out));
         }
         if is_block_device(&metadata) {
             let room = file.seek(SeekFrom::End(0)).map_err(failed)?;
