@@ -1,7 +1,7 @@
 //! Opens an image and its backing files, and reads through them.
 
 use std::fs::{self, File, Metadata};
-use std::io;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use qcow1::{
@@ -21,6 +21,9 @@ const NAME: usize = 1023;
 
 /// The length in bytes of the pieces in which a failed read is repeated to find its cause.
 const PIECE: usize = 64 << 10;
+
+/// The most bytes that are read from a file with a password: a key is made of 16 of them.
+const PASSWORD: u64 = 4096;
 
 /// The memory in bytes that opens an image to read its header and its backing file's name.
 const MINIMUM: usize = 512;
@@ -133,7 +136,7 @@ impl Disk {
             let how = match identity.shares(&source.identity) {
                 None => continue,
                 Some(Shared::Same) => "is the same file as",
-                Some(Shared::Beneath) => "is on the same device as, or holds,",
+                Some(Shared::Beneath) => "shares its bytes with",
             };
             let needed = source.path.display();
             let message = format_args!("{how} '{needed}', which belongs to the disk; it was left as it is");
@@ -350,7 +353,9 @@ fn raw_image(file: File, path: &Path) -> Result<Image<'static, File>, Failure> {
 /// Returns the key that a file's first line is the password of, and the file's identity.
 fn key_in(path: &Path) -> Result<(Key, Identity), Failure> {
     let failed = |error| Failure::of(path, format_args!("cannot be read: {error}"));
-    let text = fs::read(path).map_err(failed)?;
+    let mut text = Vec::new();
+    let file = File::open(path).map_err(failed)?;
+    file.take(PASSWORD).read_to_end(&mut text).map_err(failed)?;
     let identity = fs::metadata(path).and_then(|metadata| Identity::of(&metadata, path));
     let line = text.split(|byte| *byte == b'\n').next().unwrap_or_default();
     let key = Key::from_passphrase(line.strip_suffix(b"\r").unwrap_or(line));

@@ -208,11 +208,11 @@ impl Replacement {
             builder.permissions(permissions);
         }
         let file = removed_if_interrupted(|| builder.tempfile_in(folder)).map_err(|error| {
+            // Without the path of the new file, which the user does not know.
+            let cause = error.get_ref().and_then(|inner| inner.source()).unwrap_or(&error);
             let folder = folder.display();
-            Failure::of(
-                out,
-                format_args!("cannot be written: no new file can be made in the folder '{folder}': {error}"),
-            )
+            let message = format_args!("cannot be written: no new file can be made in the folder '{folder}': {cause}");
+            Failure::of(out, message)
         })?;
         file.as_file()
             .set_len(len)
