@@ -105,10 +105,10 @@ pub(crate) enum Command {
     },
     /// Look for what is wrong with the image
     ///
-    /// Reads every table word of IMAGE, inflates each compressed cluster, and sees to it that no two
-    /// tables or clusters overlap. Takes a byte of memory for 2 KiB of the file.
-    /// Exits with 0 where all is well, 2 where the image is corrupt, and 3 where nothing is wrong but
-    /// that some of the file is of no use.
+    /// Reads every table word of IMAGE, inflates each compressed cluster, and finds tables and
+    /// clusters that overlap. Needs one byte of memory for each 2 KiB of the file.
+    /// Exits with 0 if nothing is wrong, with 2 if the image is corrupt, and with 3 if nothing is
+    /// corrupt but part of the file is unused.
     #[command(verbatim_doc_comment)]
     Check {
         /// The QCOW1 image
