@@ -65,10 +65,10 @@ type Failure = qcow1::Error<DeviceError>;
 fn run() -> Result<(), Failure> {
     let memory = singleton!(: [u8; 2 * 1024] = [0; 2 * 1024]).ok_or(Failure::OutOfRange)?;
     let mut disk = open("plain", device(PLAIN, flash::<{ PLAIN.0 }>), memory)?;
-    digest("plain", API.len, API.reader.read_at, &mut disk)?;
+    digest("plain", API.size, API.reader.read_at, &mut disk)?;
     let memory = singleton!(: [u8; 20 * 1024] = [0; 20 * 1024]).ok_or(Failure::OutOfRange)?;
     let mut disk = open("compressed", device(COMPRESSED, flash::<{ COMPRESSED.0 }>), memory)?;
-    digest("compressed", API.len, API.reader.read_at, &mut disk)?;
+    digest("compressed", API.size, API.reader.read_at, &mut disk)?;
 
     // The least memory that opens an image.
     let [top, middle, base] = singleton!(: [[u8; 512]; 3] = [[0; 512]; 3]).ok_or(Failure::OutOfRange)?;
@@ -77,7 +77,7 @@ fn run() -> Result<(), Failure> {
     push(open("top", device(TOP, flash::<{ TOP.0 }>), top)?)?;
     push(open("middle", device(MIDDLE, flash::<{ MIDDLE.0 }>), middle)?)?;
     push(open("base", device(PLAIN, flash::<{ PLAIN.0 }>), base)?)?;
-    digest::<Disks>("chain of three", API.chain_len, API.chain_read_at, &mut disks)
+    digest::<Disks>("chain of three", API.chain_size, API.chain_read_at, &mut disks)
 }
 
 fn open(name: &str, device: Device, memory: &'static mut [u8]) -> Result<Disk, Failure> {
@@ -125,11 +125,11 @@ impl fmt::Display for Hex<'_> {
 fn stack_of<T>(call: impl FnOnce() -> T) -> (T, usize) {
     const PAINT: u32 = 0xa5a5_5a5a;
     /// More than any call here uses.
-    const WORDS: usize = 1024;
+    const WORDS: usize = 6 * 1024;
     // A little below the stack pointer, so that this function's own frame stays whole.
     let top = (cortex_m::register::msp::read() as usize - 64) as *mut u32;
     for word in 1..=WORDS {
-        // SAFETY: the stack grows down from the end of 64 KiB of RAM, of which the statics have 24 KiB and the callers
+        // SAFETY: the stack grows down from the end of 64 KiB of RAM, of which the statics have 25 KiB and the callers
         // less than 8 KiB. What lies below the stack pointer belongs to nobody until the next call, and no interrupt
         // is enabled.
         unsafe { top.sub(word).write_volatile(PAINT) };
