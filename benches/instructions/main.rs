@@ -1,0 +1,187 @@
+//! Makes the calls whose instructions `run.sh` counts.
+//!
+//! `instructions CASE` prepares a case, makes its calls, and prints their number and that of the device reads they took.
+//! Callgrind counts what runs in the functions of [`counted`] and below, but for the device's driver.
+
+mod counted;
+mod device;
+mod images;
+
+use std::process::ExitCode;
+
+use qcow1::{Chain, Image};
+
+use counted::{counted_chain_read, counted_extent, counted_open, counted_read};
+use device::Device;
+use images::{Order, full, overlay};
+
+#[allow(dead_code, reason = "the images here are tables alone")]
+#[path = "../../tests/common/builder.rs"]
+mod builder;
+
+const KIB: u64 = 1 << 10;
+const MIB: u64 = 1 << 20;
+const CLUSTER: u64 = 4 * KIB;
+/// What an L2 table of 4 KiB maps.
+const SPAN: u64 = 2 * MIB;
+
+/// A disk with 32 L2 tables.
+const DISK: u64 = 32 * SPAN;
+/// A disk with 512 of them, which 64 KiB of memory hold no more than a 32nd of.
+const LARGE_DISK: u64 = 512 * SPAN;
+
+/// Memory that holds all tables of a [`DISK`], those of an overlay too.
+const ALL_TABLES: u64 = 4 * MIB;
+
+/// What a case did.
+struct Calls {
+    count: usize,
+    device_reads: u64,
+}
+
+type Case = fn() -> Calls;
+
+const CASES: [(&str, Case); 9] = [
+    ("open", open),
+    ("table", || {
+        read(Order::Ascending, 1000, at_random(SPAN, CLUSTER), CLUSTER)
+    }),
+    ("random", || {
+        read(Order::Ascending, 1000, at_random(DISK, CLUSTER), CLUSTER)
+    }),
+    ("ragged", || {
+        // From inside a block to inside another.
+        let offsets = at_random(DISK - CLUSTER, CLUSTER).map(|offset| offset + 100);
+        read(Order::Ascending, 1000, offsets, CLUSTER)
+    }),
+    ("extent", extent),
+    ("in-order", || read(Order::Ascending, 64, in_order(DISK, MIB), MIB)),
+    ("scattered", || read(Order::Scattered, 64, in_order(DISK, MIB), MIB)),
+    ("miss", miss),
+    ("chain", chain),
+];
+
+fn main() -> ExitCode {
+    let Some(name) = std::env::args().nth(1) else {
+        CASES.iter().for_each(|(name, _)| println!("{name}"));
+        return ExitCode::SUCCESS;
+    };
+    let Some((_, run)) = CASES.iter().find(|case| case.0 == name) else {
+        eprintln!("There is no case '{name}'.");
+        return ExitCode::FAILURE;
+    };
+    let Calls { count, device_reads } = run();
+    println!("{count} {device_reads}");
+    ExitCode::SUCCESS
+}
+
+/// Opens a disk with 1 MiB lent.
+fn open() -> Calls {
+    let mut device = full(DISK, Order::Ascending);
+    device.start();
+    let mut memory = memory(MIB);
+    let count = 100;
+    for _ in 0..count {
+        counted_open(&mut device, &mut memory);
+    }
+    Calls {
+        count,
+        device_reads: device.reads,
+    }
+}
+
+/// Reads pieces of `len` bytes of a disk whose tables are all cached.
+fn read(order: Order, count: usize, offsets: impl Iterator<Item = u64>, len: u64) -> Calls {
+    let mut memory = memory(ALL_TABLES);
+    let mut image = open_warm(full(DISK, order), &mut memory);
+    read_all(&mut image, count, offsets, len)
+}
+
+/// Reads clusters at random, most of whose tables are not cached.
+fn miss() -> Calls {
+    let mut memory = memory(64 * KIB);
+    let mut image = Image::open(full(LARGE_DISK, Order::Ascending), &mut memory).unwrap();
+    read_all(&mut image, 1000, at_random(LARGE_DISK, CLUSTER), CLUSTER)
+}
+
+fn read_all(image: &mut Image<'_, Device>, count: usize, offsets: impl Iterator<Item = u64>, len: u64) -> Calls {
+    image.device_mut().start();
+    let mut buf = memory(len);
+    for offset in offsets.take(count) {
+        counted_read(image, offset, &mut buf);
+    }
+    Calls {
+        count,
+        device_reads: image.device_mut().reads,
+    }
+}
+
+/// Asks where clusters at random are, with all tables cached.
+fn extent() -> Calls {
+    let mut memory = memory(ALL_TABLES);
+    let mut image = open_warm(full(DISK, Order::Ascending), &mut memory);
+    image.device_mut().start();
+    let count = 1000;
+    for offset in at_random(DISK, CLUSTER).take(count) {
+        counted_extent(&mut image, offset, CLUSTER);
+    }
+    Calls {
+        count,
+        device_reads: image.device_mut().reads,
+    }
+}
+
+/// Reads clusters at random through two overlays that each have a sixteenth of the disk, all tables cached.
+fn chain() -> Calls {
+    let disks = [
+        overlay(DISK, 640 * KIB),
+        overlay(DISK, 256 * KIB),
+        full(DISK, Order::Ascending),
+    ];
+    let mut memories = [(); 3].map(|()| memory(ALL_TABLES));
+    let mut chain = Chain::<_, 3>::new();
+    for (disk, memory) in disks.into_iter().zip(&mut memories) {
+        chain.push(open_warm(disk, memory)).unwrap();
+    }
+    let images = chain.images_mut().iter_mut();
+    images.for_each(|image| image.device_mut().start());
+    let count = 1000;
+    let mut buf = memory(CLUSTER);
+    for offset in at_random(DISK, CLUSTER).take(count) {
+        counted_chain_read(&mut chain, offset, &mut buf);
+    }
+    let images = chain.images_mut().iter_mut();
+    let device_reads = images.map(|image| image.device_mut().reads).sum();
+    Calls { count, device_reads }
+}
+
+/// Opens an image, and has all of its tables cached.
+fn open_warm(device: Device, memory: &mut [u8]) -> Image<'_, Device> {
+    let mut image = Image::open(device, memory).unwrap();
+    for offset in (0..DISK).step_by(512 * 64) {
+        image.extent_at(offset, 1).unwrap();
+    }
+    image
+}
+
+fn memory(len: u64) -> Vec<u8> {
+    vec![1; usize::try_from(len).unwrap()]
+}
+
+/// Offsets of pieces of `len` bytes of a disk, one after the other and then from the start again.
+fn in_order(disk: u64, len: u64) -> impl Iterator<Item = u64> {
+    (0..disk / len).cycle().map(move |piece| piece * len)
+}
+
+/// Offsets of pieces of `len` bytes of a disk, in no order.
+fn at_random(disk: u64, len: u64) -> impl Iterator<Item = u64> {
+    let mut state = 1_u64;
+    std::iter::repeat_with(move || {
+        // xorshift64*
+        state ^= state >> 12;
+        state ^= state << 25;
+        state ^= state >> 27;
+        let number = state.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 32;
+        ((number * (disk / len)) >> 32) * len
+    })
+}
