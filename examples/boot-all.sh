@@ -13,3 +13,7 @@ for package in footprint:thumbv7em-none-eabi unikernel:riscv64gc-unknown-none-el
     echo
     (cd "${package%:*}" && bare_cargo "${package#*:}" run --quiet --release --locked)
 done
+
+# As a debug build is, for its stack.
+echo
+(cd footprint && bare_cargo thumbv7em-none-eabi run --quiet --release --locked --config unoptimised.toml)

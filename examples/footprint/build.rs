@@ -1,11 +1,20 @@
-//! Tells the linker of the microcontroller's memory.
+//! Tells the linker of the microcontroller's memory. The build of unoptimised.toml needs more of it.
 
-fn main() {
+use std::path::PathBuf;
+use std::{env, fs};
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let layout = match env::var("FOOTPRINT_BUILD").as_deref() {
+        Ok("unoptimised") => "memory/large.x",
+        _ => "memory/small.x",
+    };
+    let out = PathBuf::from(env::var("OUT_DIR")?);
+    // The linker looks into this package's folder first, so no file there has the name that cortex-m-rt asks for.
+    fs::copy(layout, out.join("memory.x"))?;
     println!("cargo:rerun-if-changed=build.rs");
-    println!("cargo:rerun-if-changed=memory.x");
-    println!(
-        "cargo:rustc-link-search={}",
-        std::env::var("CARGO_MANIFEST_DIR").unwrap_or_default()
-    );
+    println!("cargo:rerun-if-env-changed=FOOTPRINT_BUILD");
+    println!("cargo:rerun-if-changed={layout}");
+    println!("cargo:rustc-link-search={}", out.display());
     println!("cargo:rustc-link-arg-bins=-Tlink.x");
+    Ok(())
 }
