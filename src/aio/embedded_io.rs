@@ -29,6 +29,12 @@ impl<T: Read + Seek> AsyncBlockRead for FromIo<T> {
 
     async fn read_blocks(&mut self, lba: u64, buf: &mut [u8]) -> Result<(), Self::Error> {
         self.0.seek(SeekFrom::Start(lba)).await.map_err(FromIoError::Reader)?;
-        self.0.read_exact(buf).await.map_err(FromIoError::from)
+        let mut rest = buf;
+        // Each turn reads a byte or more.
+        while !rest.is_empty() {
+            let read = self.0.read(rest).await.map_err(FromIoError::Reader)?;
+            rest = FromIoError::rest(rest, read)?;
+        }
+        Ok(())
     }
 }

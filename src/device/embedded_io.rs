@@ -2,7 +2,7 @@
 
 use core::fmt;
 
-use embedded_io::{Read, ReadExactError, Seek, SeekFrom};
+use embedded_io::{Read, Seek, SeekFrom};
 
 use crate::device::{BlockRead, BlockSize};
 
@@ -24,6 +24,8 @@ pub enum FromIoError<E> {
     Reader(E),
     /// The reader ended before the length that it has given.
     UnexpectedEof,
+    /// The reader reported more bytes than the buffer has.
+    TooManyBytes,
 }
 
 impl<T: Read + Seek> BlockRead for FromIo<T> {
@@ -39,15 +41,22 @@ impl<T: Read + Seek> BlockRead for FromIo<T> {
 
     fn read_blocks(&mut self, lba: u64, buf: &mut [u8]) -> Result<(), Self::Error> {
         self.0.seek(SeekFrom::Start(lba)).map_err(FromIoError::Reader)?;
-        self.0.read_exact(buf).map_err(FromIoError::from)
+        let mut rest = buf;
+        // Each turn reads a byte or more.
+        while !rest.is_empty() {
+            let read = self.0.read(rest).map_err(FromIoError::Reader)?;
+            rest = FromIoError::rest(rest, read)?;
+        }
+        Ok(())
     }
 }
 
-impl<E> From<ReadExactError<E>> for FromIoError<E> {
-    fn from(error: ReadExactError<E>) -> Self {
-        match error {
-            ReadExactError::Other(error) => Self::Reader(error),
-            ReadExactError::UnexpectedEof => Self::UnexpectedEof,
+impl<E> FromIoError<E> {
+    /// Returns what `read` bytes leave of `buf`. The reader's own `read_exact` panics where that is more than `buf` has.
+    pub(crate) fn rest(buf: &mut [u8], read: usize) -> Result<&mut [u8], Self> {
+        match read {
+            0 => Err(Self::UnexpectedEof),
+            _ => buf.get_mut(read..).ok_or(Self::TooManyBytes),
         }
     }
 }
@@ -57,6 +66,7 @@ impl<E: fmt::Display> fmt::Display for FromIoError<E> {
         match self {
             Self::Reader(error) => fmt::Display::fmt(error, f),
             Self::UnexpectedEof => f.write_str("the reader ended before its length"),
+            Self::TooManyBytes => f.write_str("the reader reported more bytes than it was asked for"),
         }
     }
 }
@@ -66,7 +76,7 @@ impl<E: core::error::Error + 'static> core::error::Error for FromIoError<E> {
         match self {
             // Its text is this one's, so what comes next is what it was caused by.
             Self::Reader(error) => error.source(),
-            Self::UnexpectedEof => None,
+            Self::UnexpectedEof | Self::TooManyBytes => None,
         }
     }
 }
@@ -75,7 +85,7 @@ impl<E: embedded_io::Error + 'static> embedded_io::Error for FromIoError<E> {
     fn kind(&self) -> embedded_io::ErrorKind {
         match self {
             Self::Reader(error) => error.kind(),
-            Self::UnexpectedEof => embedded_io::ErrorKind::Other,
+            Self::UnexpectedEof | Self::TooManyBytes => embedded_io::ErrorKind::Other,
         }
     }
 }

@@ -3,8 +3,8 @@
 use crate::common::futures::{later, poll};
 use crate::common::{Broken, ImageBuilder, pattern};
 use embedded_io_async::{ErrorType, Read, Seek, SeekFrom};
-use qcow1::Error;
-use qcow1::aio::{AsyncGuestRead, Chain, FromIo, Image};
+use qcow1::aio::{AsyncBlockRead, AsyncGuestRead, Chain, FromIo, Image};
+use qcow1::{Error, FromIoError};
 
 const SIZE: usize = 30_000;
 
@@ -80,6 +80,32 @@ fn an_asynchronous_stream_is_a_device_and_a_cursor_is_a_stream_again() {
         assert_eq!(cursor.seek(SeekFrom::End(-30_001)).await, Err(Error::OutOfRange));
         assert_eq!(cursor.position(), 40_000);
     });
+}
+
+/// A reader that reports a byte more than it was asked for.
+struct Boastful;
+
+impl ErrorType for Boastful {
+    type Error = Broken;
+}
+
+impl Read for Boastful {
+    async fn read(&mut self, buf: &mut [u8]) -> Result<usize, Broken> {
+        Ok(buf.len() + 1)
+    }
+}
+
+impl Seek for Boastful {
+    async fn seek(&mut self, _: SeekFrom) -> Result<u64, Broken> {
+        Ok(4096)
+    }
+}
+
+#[test]
+fn an_asynchronous_stream_that_reports_more_than_it_was_asked_for_is_an_error() {
+    let mut device = FromIo(Boastful);
+    let read = pollster::block_on(device.read_blocks(0, &mut [0; 512]));
+    assert_eq!(read, Err(FromIoError::TooManyBytes));
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::io::Write;
 
 use crate::common::{ImageBuilder, TestDevice, pattern};
-use qcow1::{BlockRead, BlockSize, Blocks, Chain, FromIo, Image};
+use qcow1::{BlockRead, BlockSize, Blocks, Chain, FromIo, FromIoError, Image};
 
 fn image() -> (Vec<u8>, Vec<u8>) {
     let mut builder = ImageBuilder::new(30_000).bits(9, 6).l1_at(53);
@@ -68,6 +68,31 @@ fn a_slice_a_stream_and_a_file_read_alike() {
     let mut on_disk = tempfile::tempfile().unwrap();
     on_disk.write_all(&file).unwrap();
     assert!(read(on_disk) == bytes);
+}
+
+/// A reader that reports a byte more than it was asked for.
+struct Boastful;
+
+impl embedded_io::ErrorType for Boastful {
+    type Error = crate::common::Broken;
+}
+
+impl embedded_io::Read for Boastful {
+    fn read(&mut self, buf: &mut [u8]) -> Result<usize, crate::common::Broken> {
+        Ok(buf.len() + 1)
+    }
+}
+
+impl embedded_io::Seek for Boastful {
+    fn seek(&mut self, _: embedded_io::SeekFrom) -> Result<u64, crate::common::Broken> {
+        Ok(4096)
+    }
+}
+
+#[test]
+fn a_stream_that_reports_more_than_it_was_asked_for_is_an_error() {
+    let mut device = FromIo(Boastful);
+    assert_eq!(device.read_blocks(0, &mut [0; 512]), Err(FromIoError::TooManyBytes));
 }
 
 #[test]
