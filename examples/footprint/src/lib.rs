@@ -1,4 +1,4 @@
-//! The whole public API of qcow1 as tables of function pointers.
+//! The whole public API of qcow1 as tables of function pointers; complete.sh finds what is in none of them.
 //!
 //! Linked as a static library with nothing but such a table as its root, this is the proof that no panic path is
 //! left: the panic handler calls a symbol that nobody defines, so one path that is left fails the link. Formatting is
@@ -13,8 +13,9 @@ use core::sync::atomic::AtomicU8;
 use embedded_io::{Read, Seek, SeekFrom};
 use qcow1::{
     Aligned, BlockRead, BlockSize, Blocks, Chain, CheckOptions, CheckSummary, ClusterBits, Corrupt, CorruptKind,
-    Counts, Cursor, Error, Extent, Extents, FaultInjector, FaultInjectorError, Finding, GuestRead, Header, Image,
-    L2Bits, MemoryNeeds, OpenError, OpenOptions, Probe, PushError, PushReason, ReadRequest, Tracer, XenL1,
+    Counts, Cursor, Error, Extent, Extents, FaultInjector, FaultInjectorError, Finding, FromIo, FromIoError, GuestRead,
+    Header, Image, L2Bits, MemoryNeeds, OpenError, OpenOptions, Probe, PushError, PushReason, ReadRequest,
+    SectorCipher, Tracer, XenL1,
 };
 
 /// A device whose driver the compiler knows nothing of.
@@ -58,6 +59,28 @@ impl BlockRead for Device {
     }
 }
 
+/// A stream of which the compiler knows nothing.
+pub struct Stream {
+    pub read: fn(&mut [u8]) -> Result<usize, DeviceError>,
+    pub seek: fn(SeekFrom) -> Result<u64, DeviceError>,
+}
+
+impl embedded_io::ErrorType for Stream {
+    type Error = DeviceError;
+}
+
+impl Read for Stream {
+    fn read(&mut self, buf: &mut [u8]) -> Result<usize, DeviceError> {
+        (self.read)(buf)
+    }
+}
+
+impl Seek for Stream {
+    fn seek(&mut self, to: SeekFrom) -> Result<u64, DeviceError> {
+        (self.seek)(to)
+    }
+}
+
 pub type Disk = Image<'static, Device>;
 pub type Disks = Chain<Image<'static, Device>, 3>;
 pub type Opened = Result<Disk, OpenError<'static, Device, DeviceError>>;
@@ -72,7 +95,7 @@ pub struct Reader {
     pub read_at: fn(&mut Disk, u64, &mut [u8]) -> Outcome<()>,
 }
 
-/// Every call of the public API, but for those that formatting makes.
+/// The calls of the public API that have code to speak of.
 #[repr(C)]
 pub struct Api {
     pub reader: Reader,
@@ -164,6 +187,58 @@ pub struct Api {
     pub chain_bytes: &'static [AtomicU8; size_of::<Chain<Image<'static, ()>, 3>>()],
 }
 
+/// The rest of the public API, which is proved like all others and not counted: accessors, calls that hand on to others,
+/// and what adapts a stream of the caller's.
+#[repr(C)]
+pub struct Rest {
+    pub device_mut: fn(&mut Disk) -> &mut Device,
+    pub set_cipher: fn(&mut Disk, &'static (dyn SectorCipher + Sync)),
+    pub image_size: fn(&Disk) -> u64,
+    pub image_read: fn(&mut Disk, u64, &mut [u8]) -> Outcome<()>,
+    pub image_cursor: for<'a> fn(&'a mut Disk) -> Cursor<'a, Disk>,
+    pub chain_size: fn(&Disks) -> u64,
+    pub chain_read: fn(&mut Disks, u64, &mut [u8]) -> Outcome<()>,
+    pub default_chain: fn() -> Disks,
+    pub lent_size: fn(&&'static mut Disk) -> u64,
+    pub lent_read: fn(&mut &'static mut Disk, u64, &mut [u8]) -> Outcome<()>,
+    pub default_options: fn() -> OpenOptions,
+    pub check_options: fn() -> CheckOptions<'static>,
+    pub get_cluster_bits: fn(ClusterBits) -> u8,
+    pub get_l2_bits: fn(L2Bits) -> u8,
+
+    pub open_error: for<'a> fn(&'a OpenError<'static, Device, DeviceError>) -> &'a Error<DeviceError>,
+    pub open_error_device: fn(OpenError<'static, Device, DeviceError>) -> Device,
+    pub from_open_error: fn(OpenError<'static, Device, DeviceError>) -> Error<DeviceError>,
+    pub push_error_parts: fn(PushError<Disk>) -> (Disk, PushReason),
+    pub fault_kind: fn(&FaultInjectorError<DeviceError>) -> embedded_io::ErrorKind,
+    pub stream_error_kind: fn(&FromIoError<DeviceError>) -> embedded_io::ErrorKind,
+
+    pub lent_device_block_size: fn(&&'static mut Device) -> BlockSize,
+    pub lent_device_size: fn(&mut &'static mut Device) -> Result<u64, DeviceError>,
+    pub lent_device_read: fn(&mut &'static mut Device, u64, &mut [u8]) -> Result<(), DeviceError>,
+    pub slice_block_size: fn(&&'static [u8]) -> BlockSize,
+    pub slice_size: fn(&mut &'static [u8]) -> Result<u64, Infallible>,
+    pub blocks_block_size: fn(&Blocks<Device>) -> BlockSize,
+    pub blocks_size: fn(&mut Blocks<Device>) -> Result<u64, DeviceError>,
+    pub blocks_inner: fn(Blocks<Device>) -> Device,
+    pub aligned_block_size: fn(&Aligned<'static, Device>) -> BlockSize,
+    pub aligned_size: fn(&mut Aligned<'static, Device>) -> Result<u64, DeviceError>,
+    pub aligned_inner: fn(Aligned<'static, Device>) -> Device,
+    pub tracer_counting: fn(Device) -> Tracer<Device, Trace>,
+    pub tracer_block_size: fn(&Tracer<Device, Trace>) -> BlockSize,
+    pub tracer_size: fn(&mut Tracer<Device, Trace>) -> Result<u64, DeviceError>,
+    pub tracer_reset: fn(&mut Tracer<Device, Trace>),
+    pub tracer_mut: fn(&mut Tracer<Device, Trace>) -> &mut Device,
+    pub tracer_inner: fn(Tracer<Device, Trace>) -> Device,
+    pub fault_injector_block_size: fn(&FaultInjector<Device, Fails>) -> BlockSize,
+    pub fault_injector_size: fn(&mut FaultInjector<Device, Fails>) -> Result<u64, FaultInjectorError<DeviceError>>,
+    pub fault_injector_mut: fn(&mut FaultInjector<Device, Fails>) -> &mut Device,
+    pub fault_injector_inner: fn(FaultInjector<Device, Fails>) -> Device,
+    pub stream_block_size: fn(&FromIo<Stream>) -> BlockSize,
+    pub stream_size: fn(&mut FromIo<Stream>) -> Result<u64, FromIoError<DeviceError>>,
+    pub stream_read: fn(&mut FromIo<Stream>, u64, &mut [u8]) -> Result<(), FromIoError<DeviceError>>,
+}
+
 const READER_CALLS: Reader = Reader {
     open: Image::open,
     read_at: Image::read_at,
@@ -175,7 +250,7 @@ const READER_CALLS: Reader = Reader {
 #[unsafe(link_section = ".entry.reader")]
 pub static READER: Reader = READER_CALLS;
 
-/// The root of the link for all there is.
+/// The root of the link for what is counted.
 #[unsafe(no_mangle)]
 #[unsafe(link_section = ".entry.api")]
 pub static API: Api = Api {
@@ -190,7 +265,7 @@ pub static API: Api = Api {
     size: Image::size,
     extent_at: Image::extent_at,
     extents: Image::extents,
-    next_extent: Iterator::next,
+    next_extent: <Extents<_> as Iterator>::next,
     extent_end: Extent::end,
     join: Extent::join,
     check: Image::check,
@@ -210,13 +285,13 @@ pub static API: Api = Api {
     chain_read_at: Disks::read_at,
     chain_extent_at: Disks::extent_at,
 
-    cursor: GuestRead::cursor,
-    read: Read::read,
-    seek: Seek::seek,
+    cursor: Image::cursor,
+    read: <Cursor<_> as Read>::read,
+    seek: <Cursor<_> as Seek>::seek,
     position: Cursor::position,
-    chain_cursor: GuestRead::cursor,
-    chain_read: Read::read,
-    chain_seek: Seek::seek,
+    chain_cursor: Chain::cursor,
+    chain_read: <Cursor<_> as Read>::read,
+    chain_seek: <Cursor<_> as Seek>::seek,
 
     probe: qcow1::probe,
     parse: Header::parse,
@@ -240,28 +315,80 @@ pub static API: Api = Api {
     new_block_size: BlockSize::new,
     block_bytes: BlockSize::bytes,
     blocks: Blocks::new,
-    blocks_read: BlockRead::read_blocks,
-    slice_read: BlockRead::read_blocks,
+    blocks_read: <Blocks<_> as BlockRead>::read_blocks,
+    slice_read: <&[u8] as BlockRead>::read_blocks,
     aligned: Aligned::new,
-    aligned_read: BlockRead::read_blocks,
+    aligned_read: <Aligned<_> as BlockRead>::read_blocks,
     tracer: Tracer::new,
-    tracer_read: BlockRead::read_blocks,
+    tracer_read: <Tracer<_, _> as BlockRead>::read_blocks,
     counts: Tracer::counts,
     fault_injector: FaultInjector::new,
-    fault_injector_read: BlockRead::read_blocks,
+    fault_injector_read: <FaultInjector<_, _> as BlockRead>::read_blocks,
 
     corrupt_kind: Corrupt::kind,
     guest_offset: Corrupt::guest_offset,
     host_offset: Corrupt::host_offset,
-    error_kind: embedded_io::Error::kind,
+    error_kind: <Error<_> as embedded_io::Error>::kind,
     into_error: OpenError::into_error,
     into_parts: OpenError::into_parts,
     push_reason: PushError::reason,
     push_into_image: PushError::into_image,
-    push_into_error: Error::from,
+    push_into_error: <Error<_> as From<_>>::from,
 
     image_bytes: &IMAGE_SIZE,
     chain_bytes: &CHAIN_SIZE,
+};
+
+/// The root of the link for the rest.
+#[unsafe(no_mangle)]
+#[unsafe(link_section = ".entry.rest")]
+pub static REST: Rest = Rest {
+    device_mut: Image::device_mut,
+    set_cipher: Image::set_cipher,
+    image_size: <Disk as GuestRead>::size,
+    image_read: <Disk as GuestRead>::read_at,
+    image_cursor: GuestRead::cursor,
+    chain_size: <Disks as GuestRead>::size,
+    chain_read: <Disks as GuestRead>::read_at,
+    default_chain: <Disks as Default>::default,
+    lent_size: <&mut Disk as GuestRead>::size,
+    lent_read: <&mut Disk as GuestRead>::read_at,
+    default_options: <OpenOptions as Default>::default,
+    check_options: CheckOptions::new,
+    get_cluster_bits: ClusterBits::get,
+    get_l2_bits: L2Bits::get,
+
+    open_error: OpenError::error,
+    open_error_device: OpenError::into_device,
+    from_open_error: <Error<_> as From<_>>::from,
+    push_error_parts: PushError::into_parts,
+    fault_kind: <FaultInjectorError<_> as embedded_io::Error>::kind,
+    stream_error_kind: <FromIoError<_> as embedded_io::Error>::kind,
+
+    lent_device_block_size: <&mut Device as BlockRead>::block_size,
+    lent_device_size: <&mut Device as BlockRead>::size,
+    lent_device_read: <&mut Device as BlockRead>::read_blocks,
+    slice_block_size: <&[u8] as BlockRead>::block_size,
+    slice_size: <&[u8] as BlockRead>::size,
+    blocks_block_size: <Blocks<_> as BlockRead>::block_size,
+    blocks_size: <Blocks<_> as BlockRead>::size,
+    blocks_inner: Blocks::into_inner,
+    aligned_block_size: <Aligned<_> as BlockRead>::block_size,
+    aligned_size: <Aligned<_> as BlockRead>::size,
+    aligned_inner: Aligned::into_inner,
+    tracer_counting: Tracer::counting,
+    tracer_block_size: <Tracer<_, _> as BlockRead>::block_size,
+    tracer_size: <Tracer<_, _> as BlockRead>::size,
+    tracer_reset: Tracer::reset,
+    tracer_mut: Tracer::get_mut,
+    tracer_inner: Tracer::into_inner,
+    fault_injector_block_size: <FaultInjector<_, _> as BlockRead>::block_size,
+    fault_injector_size: <FaultInjector<_, _> as BlockRead>::size,
+    fault_injector_mut: FaultInjector::get_mut,
+    fault_injector_inner: FaultInjector::into_inner,
+    stream_block_size: <FromIo<_> as BlockRead>::block_size,
+    stream_size: <FromIo<_> as BlockRead>::size,
+    stream_read: <FromIo<_> as BlockRead>::read_blocks,
 };
 
 // Atomics, so that they are neither code nor constants: only their lengths are of use.
