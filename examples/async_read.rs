@@ -8,7 +8,7 @@ use std::fs::File;
 use std::process::ExitCode;
 
 use embedded_io_async::{Read, Seek, SeekFrom};
-use qcow1::aio::{AsyncBlockRead, AsyncGuestRead, Image};
+use qcow1::aio::{AsyncBlockRead, Image};
 use qcow1::{BlockRead, BlockSize};
 
 const DEFAULT_IMAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/plain.qcow");

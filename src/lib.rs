@@ -19,14 +19,16 @@
 //! # Ok::<(), qcow1::Error<core::convert::Infallible>>(())
 //! ```
 //!
-//! - A device is anything that implements [`BlockRead`]: one trait of three methods. It is implemented for byte slices and,
-//!   with the feature `std`, for [`std::fs::File`]; [`FromIo`] and its like adapt the traits of other crates.
+//! - A device is anything that implements [`BlockRead`]: one trait of three methods. It is implemented for byte slices and
+//!   arrays and, with the feature `std`, for [`std::fs::File`] and `Box<D>`; [`FromIo`] and its like adapt the traits of other
+//!   crates. [`Blocks`] and [`Aligned`] fit a device to its driver, [`Tracer`] and [`FaultInjector`] help to find faults.
 //! - [`OpenOptions`] opens truncated images, and disks that may be raw.
 //! - A [`Chain`] reads an image with its backing images. This crate opens no file that an image names:
 //!   [`Image::backing_name`] returns the name.
 //! - [`Image::set_key`] and [`Image::set_cipher`] decrypt encrypted images.
 //! - A [`Cursor`] is a position in a guest's disk: `embedded_io::{Read, Seek}`, and with `std` the standard library's.
-//!   [`GuestRead`] is implemented by images and chains, and is what the adapters to other crates' traits take.
+//!   [`ReadOnly`] adds a `Write` that refuses. [`GuestRead`] is implemented by images and chains, and is what the adapters
+//!   to other crates' traits and [`Partition`] take.
 //! - [`Image::extents`] returns how the disk is stored, and [`Image::check`] what is wrong with the image.
 //! - [`aio`] is the same on devices whose reads are futures.
 //!
@@ -54,10 +56,10 @@
 //! |---|---|
 //! | `deflate` | compressed clusters |
 //! | `aes` | [`Key`] and [`Image::set_key`], with RustCrypto's AES |
-//! | `std` | `File` as a device; `std::io::{Read, Seek}` for [`Cursor`]; `std::io::Error` from [`Error`] |
+//! | `std` | `File` and `Box<D>` as devices; `std::io::{Read, Seek}` for [`Cursor`]; `std::io::Error` and boxed errors from this crate's |
 //! | `async` | [`aio`] |
 //! | `defmt` | `defmt::Format` for errors, extents and findings |
-//! | a crate's name | adapters to its traits: `embedded-io-async`, `embedded-storage`, `gpt_disk_io`, `embedded-sdmmc-types` |
+//! | a crate's name | adapters to its traits: `embedded-io-async` 0.7, `embedded-storage` 0.3, `embedded-storage-async` 0.4, `gpt_disk_io` 0.17, `embedded-sdmmc-types` 0.1 (embedded-sdmmc 0.10) |
 //!
 //! On bare-metal x86-64 targets, which are built without SSE, RustCrypto's software AES runs unless the kernel enables SSE and
 //! the build has `-C target-feature=+aes,+sse2,-soft-float`. A board with an AES engine implements [`SectorCipher`].
@@ -120,6 +122,8 @@ pub use device::embedded_storage::{FromStorage, StorageError};
 pub use device::fault_injector::{FaultInjector, FaultInjectorError};
 #[cfg(feature = "gpt_disk_io")]
 pub use device::gpt_disk_io::FromBlockIo;
+#[cfg(feature = "embedded-storage")]
+pub use device::nor_flash::FromNorFlash;
 pub use device::tracer::{Counts, ReadRequest, Tracer};
 pub use device::{BlockRead, BlockSize};
 pub use error::{Corrupt, CorruptKind, Error, OpenError, PushError, PushReason, Unsupported};
@@ -135,6 +139,10 @@ pub use guest::embedded_storage::{ToStorage, TooLarge};
 pub use guest::error::DiskError;
 #[cfg(feature = "gpt_disk_io")]
 pub use guest::gpt_disk_io::ToBlockIo;
+pub use guest::partition::Partition;
+pub use guest::read_only::{ReadOnly, ReadOnlyError};
+#[cfg(feature = "embedded-sdmmc-types")]
+pub use guest::with_mbr::WithMbr;
 pub use guest::{Cursor, GuestRead};
 pub use image::Image;
 pub use image::chain::{Chain, Layer};

@@ -4,11 +4,37 @@ use embedded_io_async::{ErrorType, Read, Seek, SeekFrom};
 
 use crate::aio::AsyncGuestRead;
 use crate::error::Error;
-use crate::guest::{behind, stored, target};
+use crate::guest::{after, stored, target};
 
 /// A position in a guest's disk: [`embedded_io_async::Read`] and [`embedded_io_async::Seek`].
 ///
 /// A future of its `read` that is dropped leaves the position where it was.
+///
+/// ```
+/// # use qcow1::{BlockRead, BlockSize, aio::AsyncBlockRead};
+/// # struct Driver(&'static [u8]);
+/// # impl AsyncBlockRead for Driver {
+/// #     type Error = core::convert::Infallible;
+/// #     fn block_size(&self) -> BlockSize { BlockSize::BYTE }
+/// #     async fn size(&mut self) -> Result<u64, Self::Error> { self.0.size() }
+/// #     async fn read_blocks(&mut self, lba: u64, buf: &mut [u8]) -> Result<(), Self::Error> { self.0.read_blocks(lba, buf) }
+/// # }
+/// # let device = Driver(include_bytes!("../../tests/data/plain.qcow"));
+/// use embedded_io_async::{Read, Seek, SeekFrom};
+/// use qcow1::aio::Image;
+///
+/// # pollster::block_on(async {
+/// let mut memory = [0; 4096];
+/// let mut image = Image::open(device, &mut memory).await?;
+/// let mut cursor = image.cursor();
+/// cursor.seek(SeekFrom::Start(1000)).await?;
+/// let mut bytes = [0; 24];
+/// cursor.read_exact(&mut bytes).await.expect("the disk has 128 KiB");
+/// assert_eq!(cursor.position(), 1024);
+/// # Ok::<(), qcow1::Error<core::convert::Infallible>>(())
+/// # })?;
+/// # Ok::<(), qcow1::Error<core::convert::Infallible>>(())
+/// ```
 #[derive(Debug)]
 pub struct Cursor<'a, G: ?Sized> {
     guest: &'a mut G,
@@ -16,11 +42,12 @@ pub struct Cursor<'a, G: ?Sized> {
 }
 
 impl<'a, G: AsyncGuestRead + ?Sized> Cursor<'a, G> {
-    pub(crate) fn new(guest: &'a mut G) -> Self {
+    /// Creates a cursor at byte 0 of `guest`.
+    pub fn new(guest: &'a mut G) -> Self {
         Self { guest, position: 0 }
     }
 
-    /// The guest offset of the next byte. It may lie past the end, where reads give nothing.
+    /// Returns the guest offset of the next byte. It may lie past the end, where reads return 0 bytes.
     #[must_use]
     pub fn position(&self) -> u64 {
         self.position
@@ -45,7 +72,7 @@ where
         if !buf.is_empty() {
             self.guest.read_at(self.position, buf).await?;
         }
-        self.position = behind(self.position, buf.len());
+        self.position = after(self.position, buf.len());
         Ok(buf.len())
     }
 }

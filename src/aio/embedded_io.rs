@@ -1,21 +1,14 @@
-//! Anything with a position: [`embedded_io_async::Read`] and [`embedded_io_async::Seek`].
+//! embedded-io-async: streams as devices, and streams that are never written.
 
-use embedded_io_async::{Read, Seek, SeekFrom};
+use embedded_io_async::{ErrorType, Read, Seek, SeekFrom, Write};
 
 use crate::aio::AsyncBlockRead;
 use crate::device::BlockSize;
-use crate::device::embedded_io::FromIoError;
+use crate::device::embedded_io::{FromIo, FromIoError};
+use crate::guest::read_only::{ReadOnly, ReadOnlyError, refuse};
 
-/// A byte-addressable device over an asynchronous reader that seeks.
-///
-/// Each read is two calls of the reader's. The first sets the position, so it makes no difference where a read whose
-/// future was dropped has left it.
-#[derive(Clone, Copy, Debug)]
-pub struct FromIo<T>(
-    /// The reader. Its position is of no account.
-    pub T,
-);
-
+/// The first call of a read sets the position, so it makes no difference where a read whose future was dropped has left
+/// it.
 impl<T: Read + Seek> AsyncBlockRead for FromIo<T> {
     type Error = FromIoError<T::Error>;
 
@@ -35,6 +28,29 @@ impl<T: Read + Seek> AsyncBlockRead for FromIo<T> {
             let read = self.0.read(rest).await.map_err(FromIoError::Reader)?;
             rest = FromIoError::rest(rest, read)?;
         }
+        Ok(())
+    }
+}
+
+impl<C: Read> Read for ReadOnly<C> {
+    async fn read(&mut self, buf: &mut [u8]) -> Result<usize, Self::Error> {
+        self.0.read(buf).await.map_err(ReadOnlyError::Stream)
+    }
+}
+
+impl<C: Seek> Seek for ReadOnly<C> {
+    async fn seek(&mut self, pos: SeekFrom) -> Result<u64, Self::Error> {
+        self.0.seek(pos).await.map_err(ReadOnlyError::Stream)
+    }
+}
+
+impl<C: ErrorType> Write for ReadOnly<C> {
+    /// [`ReadOnlyError::ReadOnly`] for a byte or more.
+    async fn write(&mut self, buf: &[u8]) -> Result<usize, Self::Error> {
+        refuse(buf)
+    }
+
+    async fn flush(&mut self) -> Result<(), Self::Error> {
         Ok(())
     }
 }

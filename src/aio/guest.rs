@@ -1,31 +1,35 @@
-//! What can be read as a guest's disk, in time.
+//! The guest's disk on asynchronous devices.
 
 use core::fmt;
 
 use crate::aio::{AsyncBlockRead, Chain, Image};
 use crate::error::Error;
+use crate::guest::partition::Partition;
 
-/// A guest's disk on asynchronous devices: [`GuestRead`](crate::GuestRead) with `async`.
+/// Asynchronous counterpart of [`GuestRead`](crate::GuestRead).
 #[allow(
     async_fn_in_trait,
     reason = "firmware runs its futures where they are; none has to be Send"
 )]
 pub trait AsyncGuestRead {
-    /// The device's error.
+    /// The error of the device below.
     type Error: fmt::Debug;
 
-    /// The size of the disk in bytes.
+    /// Returns the size of the disk in bytes.
     fn size(&self) -> u64;
 
-    /// Fills `dst` with the guest's bytes from `offset` on, any offset and length in bytes.
+    /// Fills `dst` with the guest's bytes from `offset` on, both in bytes and of any alignment.
     ///
     /// # Errors
     /// As [`GuestRead::read_at`](crate::GuestRead::read_at).
     async fn read_at(&mut self, offset: u64, dst: &mut [u8]) -> Result<(), Error<Self::Error>>;
 
-    /// A reader with a position, for [`embedded_io_async::Read`] and [`embedded_io_async::Seek`]; it starts at 0.
+    /// Returns a reader with a position, for [`embedded_io_async::Read`] and [`embedded_io_async::Seek`]. It starts at 0.
     #[cfg(feature = "embedded-io-async")]
-    fn cursor(&mut self) -> super::Cursor<'_, Self> {
+    fn cursor(&mut self) -> super::Cursor<'_, Self>
+    where
+        Self: Sized,
+    {
         super::Cursor::new(self)
     }
 }
@@ -63,5 +67,18 @@ impl<D: AsyncBlockRead, const DEPTH: usize> AsyncGuestRead for Chain<Image<'_, D
 
     async fn read_at(&mut self, offset: u64, dst: &mut [u8]) -> Result<(), Error<D::Error>> {
         self.read_at(offset, dst).await
+    }
+}
+
+impl<G: AsyncGuestRead> AsyncGuestRead for Partition<G> {
+    type Error = G::Error;
+
+    fn size(&self) -> u64 {
+        self.size_on(self.guest.size())
+    }
+
+    async fn read_at(&mut self, offset: u64, dst: &mut [u8]) -> Result<(), Error<G::Error>> {
+        let start = self.place(self.guest.size(), offset, dst.len())?;
+        self.guest.read_at(start, dst).await
     }
 }

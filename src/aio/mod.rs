@@ -1,8 +1,55 @@
-//! The asynchronous twin of the crate: the same images on devices whose reads are futures.
+//! The asynchronous counterpart of the crate: the same images on devices whose reads are futures.
 //!
-//! [`Image`] and [`Chain`] here do what their namesakes at the root of the crate do, over an [`AsyncBlockRead`]. Both
-//! drive one core, which decides everything and does no I/O, so they give the same bytes and the same errors, and
-//! perform the same requests in the same order. Any executor will do; `examples/async_read.rs` runs on `pollster`.
+//! [`Image`] does what [`crate::Image`] does, over an [`AsyncBlockRead`]. Both drive one core, which decides everything
+//! and does no I/O: they return the same bytes and the same errors, and perform the same requests in the same sequence.
+//! Any executor will do.
+//!
+//! ```
+//! use qcow1::BlockSize;
+//! use qcow1::aio::{AsyncBlockRead, Image};
+//! # struct Driver(&'static [u8]);
+//! # #[derive(Debug)] struct DriverError;
+//! # impl Driver {
+//! #     fn capacity(&self) -> u64 { self.0.len() as u64 / 512 }
+//! #     async fn read(&mut self, lba: u64, buf: &mut [u8]) -> Result<(), DriverError> {
+//! #         buf.copy_from_slice(&self.0[lba as usize * 512..][..buf.len()]);
+//! #         Ok(())
+//! #     }
+//! # }
+//! # let driver = Driver(include_bytes!("../../tests/data/plain.qcow"));
+//!
+//! struct Disk(Driver);
+//!
+//! impl AsyncBlockRead for Disk {
+//!     type Error = DriverError;
+//!
+//!     fn block_size(&self) -> BlockSize {
+//!         BlockSize::B512
+//!     }
+//!
+//!     async fn size(&mut self) -> Result<u64, DriverError> {
+//!         Ok(self.0.capacity() * 512)
+//!     }
+//!
+//!     async fn read_blocks(&mut self, lba: u64, buf: &mut [u8]) -> Result<(), DriverError> {
+//!         self.0.read(lba, buf).await
+//!     }
+//! }
+//!
+//! # pollster::block_on(async {
+//! let mut memory = [0; 4096];
+//! let mut image = Image::open(Disk(driver), &mut memory).await?;
+//! let mut sector = [0; 512];
+//! image.read_at(0, &mut sector).await?;
+//! # Ok::<(), qcow1::Error<DriverError>>(())
+//! # }).unwrap();
+//! ```
+//!
+//! # What is shared
+//!
+//! [`Chain`], [`Extents`], [`Blocks`] and [`Partition`] are the types of the crate's root: over asynchronous images and
+//! devices their methods return futures. So are, each with the feature of its crate, `FromIo`, `FromStorage`,
+//! `FromNorFlash` and `ReadOnly`. [`Aligned`], `Cursor` and `ToStorage` are types of this module.
 //!
 //! # Cancellation
 //!
@@ -18,25 +65,24 @@
 //! | [`Extents::next`] | the same run comes again |
 //! | [`Image::backing_name`] | the image is as before; the buffer holds anything |
 //! | `Cursor`'s `read` | the position is as before; the buffer holds anything |
-//! | `Cursor`'s `read_exact`, which is `embedded-io-async`'s | the position is behind the last `read` of it that was finished: seek before trying again |
+//! | `Cursor`'s `read_exact`, which is `embedded-io-async`'s | the position is after the last of its `read`s that finished: seek before trying again |
 //! | `Cursor`'s `seek` | it has no await point: it has happened if it was polled |
 //!
-//! What has no future, as [`Image::header`] or [`Chain::push`], can't be dropped half way. `Cursor`, and `FromIo`, which makes
-//! a device of an asynchronous reader, are there with the feature `embedded-io-async`.
+//! No method has to be called after a drop. Whether the *device* can be read again after one of its futures was dropped,
+//! and whether a transfer that is under way may still write to the buffer, depends on its driver. A driver with DMA has to
+//! stop the transfer, or wait for it, in its future's `Drop`, because the buffer is the caller's again from then on.
+//! `FromIo` requires that its reader can seek and read after such a drop.
 //!
-//! Dropping is all that is asked of a caller: no method has to be called afterwards. Whether the *device* can be read
-//! again after one of its futures was dropped, and whether a transfer that is under way may still write to the buffer,
-//! is for its driver to say. A driver with DMA has to stop the transfer, or wait for it, in its future's `Drop`, since
-//! the buffer is the caller's again from then on. `FromIo` needs no more of its reader than that a seek and a read work
-//! after such a drop.
-//!
-//! Reads of one image don't run side by side, since each takes the image for itself; images of one file can, each on a
-//! device of its own.
+//! One image performs one read at a time. Several images of one file, each on a device of its own, read at the same time.
 
+mod aligned;
+mod blocks;
 #[cfg(feature = "embedded-io-async")]
 mod cursor;
 #[cfg(feature = "embedded-io-async")]
 mod embedded_io;
+#[cfg(feature = "embedded-storage-async")]
+mod embedded_storage;
 mod guest;
 
 use core::fmt;
@@ -52,37 +98,52 @@ use crate::reader::open::{DeviceShape, Opening};
 use crate::reader::read::{Descent, Level, Request, Search};
 use crate::reader::walk::{Found, Map, Walk};
 
-#[cfg(feature = "embedded-io-async")]
-pub use self::embedded_io::FromIo;
-#[doc(no_inline)]
-pub use crate::image::{chain::Chain, extents::Extents};
+#[cfg(feature = "embedded-storage-async")]
+pub use self::embedded_storage::ToStorage;
+pub use aligned::Aligned;
 #[cfg(feature = "embedded-io-async")]
 pub use cursor::Cursor;
 pub use guest::AsyncGuestRead;
 
-/// A device that holds an image, and whose reads are futures: [`BlockRead`](crate::BlockRead) with `async`.
+#[doc(no_inline)]
+pub use crate::device::blocks::Blocks;
+#[cfg(feature = "embedded-io-async")]
+#[doc(no_inline)]
+pub use crate::device::embedded_io::FromIo;
+#[cfg(feature = "embedded-storage-async")]
+#[doc(no_inline)]
+pub use crate::device::{embedded_storage::FromStorage, nor_flash::FromNorFlash};
+#[doc(no_inline)]
+pub use crate::guest::partition::Partition;
+#[cfg(feature = "embedded-io-async")]
+#[doc(no_inline)]
+pub use crate::guest::read_only::ReadOnly;
+#[doc(no_inline)]
+pub use crate::image::{chain::Chain, extents::Extents};
+
+/// Asynchronous counterpart of [`BlockRead`](crate::BlockRead): a device whose reads are futures.
 #[allow(
     async_fn_in_trait,
     reason = "firmware runs its futures where they are; none has to be Send"
 )]
 pub trait AsyncBlockRead {
-    /// What a failed read says.
+    /// The error of a failed read.
     type Error: fmt::Debug;
 
-    /// The size of a block; see [`BlockRead::block_size`](crate::BlockRead::block_size).
+    /// Returns the size of a block; see [`BlockRead::block_size`](crate::BlockRead::block_size).
     fn block_size(&self) -> BlockSize;
 
-    /// The length in bytes; see [`BlockRead::size`](crate::BlockRead::size).
+    /// Returns the size in bytes; see [`BlockRead::size`](crate::BlockRead::size).
     ///
     /// # Errors
-    /// Whatever keeps the device from telling.
+    /// The device's own error, where the size cannot be found out.
     async fn size(&mut self) -> Result<u64, Self::Error>;
 
     /// Fills `buf`, a whole number of blocks, from the blocks that start at `lba`; see
     /// [`BlockRead::read_blocks`](crate::BlockRead::read_blocks).
     ///
     /// # Errors
-    /// Whatever the device reports. The image stays usable, and the same read may be tried again.
+    /// The device's own error. The image stays usable, and the same read may be tried again.
     async fn read_blocks(&mut self, lba: u64, buf: &mut [u8]) -> Result<(), Self::Error>;
 }
 
@@ -102,17 +163,18 @@ impl<D: AsyncBlockRead + ?Sized> AsyncBlockRead for &mut D {
     }
 }
 
-/// An open image on an asynchronous device: [`crate::Image`] with `async`.
+/// An open image on an asynchronous device: the counterpart of [`crate::Image`]. The module has an
+/// [example](crate::aio).
 pub struct Image<'m, D>(crate::Image<'m, D>);
 
 impl<'m, D> Image<'m, D> {
-    /// The header; `None` for a raw disk.
+    /// Returns the header, or `None` for a raw disk.
     #[must_use]
     pub fn header(&self) -> Option<&Header> {
         self.0.header()
     }
 
-    /// The size of the guest's disk in bytes.
+    /// Returns the size of the guest's disk in bytes.
     #[must_use]
     pub fn size(&self) -> u64 {
         self.0.size()
@@ -129,7 +191,7 @@ impl<'m, D> Image<'m, D> {
         self.0.set_cipher(cipher);
     }
 
-    /// The device; see [`crate::Image::device_mut`].
+    /// Returns the device; see [`crate::Image::device_mut`].
     pub fn device_mut(&mut self) -> &mut D {
         self.0.device_mut()
     }
@@ -181,7 +243,7 @@ impl<'m, D: AsyncBlockRead> Image<'m, D> {
         read_at(core::slice::from_mut(self), offset, dst).await
     }
 
-    /// How the guest's bytes from `offset` on are stored; see [`crate::Image::extent_at`].
+    /// Returns how the guest's bytes from `offset` on are stored; see [`crate::Image::extent_at`].
     ///
     /// # Errors
     /// As [`crate::Image::extent_at`].
@@ -190,7 +252,7 @@ impl<'m, D: AsyncBlockRead> Image<'m, D> {
         self.advance(&mut walk).await
     }
 
-    /// The runs of the whole disk, in order; see [`crate::Image::extents`].
+    /// Returns the runs of the whole disk in sequence; see [`crate::Image::extents`].
     pub fn extents(&mut self) -> Extents<'_, Self> {
         Extents {
             walk: Some(Walk::whole(&self.0.map)),
@@ -198,7 +260,7 @@ impl<'m, D: AsyncBlockRead> Image<'m, D> {
         }
     }
 
-    /// The backing file's name as the image has it; see [`crate::Image::backing_name`].
+    /// Returns the backing file's name as the image has it; see [`crate::Image::backing_name`].
     ///
     /// # Errors
     /// As [`crate::Image::backing_name`].
@@ -208,6 +270,12 @@ impl<'m, D: AsyncBlockRead> Image<'m, D> {
         };
         perform_all(core::slice::from_mut(self), descent, name).await?;
         Ok(Some(name))
+    }
+
+    /// Returns a reader with a position, for [`embedded_io_async::Read`] and [`embedded_io_async::Seek`]. It starts at 0.
+    #[cfg(feature = "embedded-io-async")]
+    pub fn cursor(&mut self) -> Cursor<'_, Self> {
+        Cursor::new(self)
     }
 
     /// The walk's next run, with the device reads that it takes.
@@ -336,5 +404,11 @@ impl<D: AsyncBlockRead, const DEPTH: usize> Chain<Image<'_, D>, DEPTH> {
             }
         }
         search.found.ok_or(Error::OutOfRange)
+    }
+
+    /// Returns a reader with a position, for [`embedded_io_async::Read`] and [`embedded_io_async::Seek`]. It starts at 0.
+    #[cfg(feature = "embedded-io-async")]
+    pub fn cursor(&mut self) -> Cursor<'_, Self> {
+        Cursor::new(self)
     }
 }

@@ -1,27 +1,38 @@
-//! A byte-addressable device, read in blocks.
+//! A device with larger blocks than its own.
 
 use crate::device::{BlockRead, BlockSize};
 
 /// A device with another, larger block size: a file that stands for a disk, say.
 ///
-/// A tail shorter than a block reads as zeros, and is not asked of the device below.
+/// It is a [`BlockRead`] over a [`BlockRead`], and with the feature `async` an
+/// [`aio::AsyncBlockRead`](crate::aio::AsyncBlockRead) over one of these. A tail shorter than a block reads as zeros, and
+/// is not asked of the device below.
+///
+/// ```
+/// # let file: &[u8] = include_bytes!("../../tests/data/plain.qcow");
+/// use qcow1::{BlockSize, Blocks, Image};
+///
+/// let mut memory = [0; 4096];
+/// let mut image = Image::open(Blocks::new(file, BlockSize::B4096), &mut memory)?;
+/// image.read_at(0, &mut [0; 512])?;
+/// # Ok::<(), qcow1::Error<core::convert::Infallible>>(())
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Blocks<D> {
-    device: D,
-    block_size: BlockSize,
-    /// The device's length, once it has been asked.
-    len: Option<u64>,
+    pub(crate) device: D,
+    least: BlockSize,
+    /// The device's size in bytes, once it has been asked.
+    pub(crate) size: Option<u64>,
 }
 
-impl<D: BlockRead> Blocks<D> {
-    /// `device` in blocks of `block_size`, or of its own block size where that is larger.
+impl<D> Blocks<D> {
+    /// Wraps `device` in blocks of `block_size`, or of its own block size where that is larger.
     #[must_use]
-    pub fn new(device: D, block_size: BlockSize) -> Self {
-        let block_size = block_size.max(device.block_size());
+    pub const fn new(device: D, block_size: BlockSize) -> Self {
         Self {
             device,
-            block_size,
-            len: None,
+            least: block_size,
+            size: None,
         }
     }
 
@@ -30,36 +41,51 @@ impl<D: BlockRead> Blocks<D> {
     pub fn into_inner(self) -> D {
         self.device
     }
+
+    /// The block size over a device with blocks of `below`.
+    pub(crate) fn block_size_over(&self, below: BlockSize) -> BlockSize {
+        self.least.max(below)
+    }
+
+    /// Fills the part of `buf` that a device of `size` bytes in blocks of `below` does not store with zeros. Returns where
+    /// the rest is on that device, in blocks of `below`, and the rest, which may be empty.
+    pub(crate) fn stored<'b>(&self, below: BlockSize, size: u64, lba: u64, buf: &'b mut [u8]) -> (u64, &'b mut [u8]) {
+        let shift = self.block_size_over(below).shift().saturating_sub(below.shift());
+        let start = lba.saturating_mul(1_u64.wrapping_shl(shift));
+        // In blocks: in bytes, the end of the last one may lie past 64 bits.
+        let stored = below.count(size).saturating_sub(start);
+        let wanted = below.lba(u64::try_from(buf.len()).unwrap_or(u64::MAX));
+        // No more than `buf` has, so it fits.
+        let bytes = stored.min(wanted).wrapping_shl(below.shift());
+        let bytes = usize::try_from(bytes).unwrap_or(usize::MAX);
+        let (buf, tail) = buf.split_at_mut_checked(bytes).unwrap_or_default();
+        tail.fill(0);
+        (start, buf)
+    }
 }
 
 impl<D: BlockRead> BlockRead for Blocks<D> {
     type Error = D::Error;
 
     fn block_size(&self) -> BlockSize {
-        self.block_size
+        self.block_size_over(self.device.block_size())
     }
 
     fn size(&mut self) -> Result<u64, D::Error> {
-        let len = self.device.size()?;
-        self.len = Some(len);
-        Ok(len)
+        let size = self.device.size()?;
+        self.size = Some(size);
+        Ok(size)
     }
 
     fn read_blocks(&mut self, lba: u64, buf: &mut [u8]) -> Result<(), D::Error> {
-        let below = self.device.block_size();
-        let start = lba.saturating_mul(self.block_size.bytes().into());
-        let len = match self.len {
-            Some(len) => len,
+        let size = match self.size {
+            Some(size) => size,
             None => self.size()?,
         };
-        let stored = below.round_up(len).saturating_sub(start);
-        let stored = usize::try_from(stored).unwrap_or(usize::MAX).min(buf.len());
-        if let Some((buf, tail)) = buf.split_at_mut_checked(stored) {
-            tail.fill(0);
-            if !buf.is_empty() {
-                self.device.read_blocks(below.lba(start), buf)?;
-            }
+        let (lba, buf) = self.stored(self.device.block_size(), size, lba, buf);
+        if buf.is_empty() {
+            return Ok(());
         }
-        Ok(())
+        self.device.read_blocks(lba, buf)
     }
 }

@@ -1,4 +1,4 @@
-//! Anything with a position: [`embedded_io::Read`] and [`embedded_io::Seek`].
+//! embedded-io's streams as devices.
 
 use core::fmt;
 
@@ -6,25 +6,55 @@ use embedded_io::{Read, Seek, SeekFrom};
 
 use crate::device::{BlockRead, BlockSize};
 
-/// A byte-addressable device over a reader that seeks.
+/// A stream that seeks as a byte-addressable device.
 ///
-/// Each read is two calls of the reader's; a device of its own that reads at an offset is better where there is one.
+/// It is a [`BlockRead`] over [`embedded_io::Read`] and [`embedded_io::Seek`], and with the feature `embedded-io-async` an
+/// [`aio::AsyncBlockRead`](crate::aio::AsyncBlockRead) over the traits of that crate. Each read takes two calls of the
+/// stream: a seek and a read. Where the driver can read at an offset, implement [`BlockRead`] for it.
+///
+/// ```
+/// # let file: &[u8] = include_bytes!("../../tests/data/plain.qcow");
+/// # use std::io::Cursor;
+/// # struct Stream(Cursor<&'static [u8]>);
+/// # impl embedded_io::ErrorType for Stream { type Error = embedded_io::ErrorKind; }
+/// # impl embedded_io::Read for Stream {
+/// #     fn read(&mut self, buf: &mut [u8]) -> Result<usize, Self::Error> { Ok(std::io::Read::read(&mut self.0, buf).unwrap()) }
+/// # }
+/// # impl embedded_io::Seek for Stream {
+/// #     fn seek(&mut self, pos: embedded_io::SeekFrom) -> Result<u64, Self::Error> {
+/// #         use embedded_io::SeekFrom::{Current, End, Start};
+/// #         let pos = match pos {
+/// #             Start(at) => std::io::SeekFrom::Start(at),
+/// #             End(at) => std::io::SeekFrom::End(at),
+/// #             Current(at) => std::io::SeekFrom::Current(at),
+/// #         };
+/// #         Ok(std::io::Seek::seek(&mut self.0, pos).unwrap())
+/// #     }
+/// # }
+/// # let stream = Stream(Cursor::new(file));
+/// use qcow1::{FromIo, Image};
+///
+/// let mut memory = [0; 4096];
+/// let mut image = Image::open(FromIo(stream), &mut memory)?;
+/// image.read_at(0, &mut [0; 512])?;
+/// # Ok::<(), qcow1::Error<qcow1::FromIoError<embedded_io::ErrorKind>>>(())
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct FromIo<T>(
-    /// The reader. Its position is of no account.
+    /// The stream. Its position is ignored.
     pub T,
 );
 
-/// What an [`FromIo`] device says.
+/// The error of a [`FromIo`] device.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum FromIoError<E> {
-    /// The reader's own error.
+    /// The stream's own error.
     Reader(E),
-    /// The reader ended before the length that it has given.
+    /// The stream ended before the size that it reported.
     UnexpectedEof,
-    /// The reader reported more bytes than the buffer has.
+    /// The stream reported more bytes than the buffer has.
     TooManyBytes,
 }
 
@@ -65,8 +95,8 @@ impl<E: fmt::Display> fmt::Display for FromIoError<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Reader(error) => fmt::Display::fmt(error, f),
-            Self::UnexpectedEof => f.write_str("the reader ended before its length"),
-            Self::TooManyBytes => f.write_str("the reader reported more bytes than it was asked for"),
+            Self::UnexpectedEof => f.write_str("the stream ended before the size that it reported"),
+            Self::TooManyBytes => f.write_str("the stream reported more bytes than it was asked for"),
         }
     }
 }
@@ -74,7 +104,7 @@ impl<E: fmt::Display> fmt::Display for FromIoError<E> {
 impl<E: core::error::Error + 'static> core::error::Error for FromIoError<E> {
     fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
         match self {
-            // Its text is this one's, so what comes next is what it was caused by.
+            // `Display` forwards to the inner error, so `source` skips it.
             Self::Reader(error) => error.source(),
             Self::UnexpectedEof | Self::TooManyBytes => None,
         }

@@ -9,22 +9,63 @@ use crate::device::{BlockRead, BlockSize};
 /// The first byte that 32 bits do not reach.
 const END: u64 = 1 << 32;
 
-/// A [`ReadStorage`] as a device: byte-addressable.
+/// A `ReadStorage` as a byte-addressable device.
+///
+/// It is a [`BlockRead`] over a [`ReadStorage`], and with the feature `embedded-storage-async` an
+/// [`aio::AsyncBlockRead`](crate::aio::AsyncBlockRead) over the `ReadStorage` of that crate.
+///
+/// ```
+/// # use core::convert::Infallible;
+/// # struct Flash<'a>(&'a [u8]);
+/// # impl embedded_storage::ReadStorage for Flash<'_> {
+/// #     type Error = Infallible;
+/// #     fn read(&mut self, offset: u32, bytes: &mut [u8]) -> Result<(), Infallible> {
+/// #         let start = offset as usize;
+/// #         bytes.copy_from_slice(&self.0[start..start + bytes.len()]);
+/// #         Ok(())
+/// #     }
+/// #     fn capacity(&self) -> usize { self.0.len() }
+/// # }
+/// # let flash = Flash(include_bytes!("../../tests/data/plain.qcow"));
+/// use qcow1::{FromStorage, Image};
+///
+/// let mut memory = [0; 4096];
+/// let mut image = Image::open(FromStorage(flash), &mut memory)?;
+/// image.read_at(0, &mut [0; 512])?;
+/// # Ok::<(), qcow1::Error<qcow1::StorageError<Infallible>>>(())
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct FromStorage<S>(
     /// The storage.
     pub S,
 );
 
-/// What a [`FromStorage`] device says.
+/// The error of a [`FromStorage`] or [`FromNorFlash`](crate::FromNorFlash) device.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum StorageError<E> {
     /// The storage's own error.
     Storage(E),
-    /// The storage says that it has more than 4 GiB, which its 32-bit offsets do not reach.
+    /// The storage has more than 4 GiB, which its 32-bit offsets do not reach.
     TooLarge,
+    /// The flash reads units of this many bytes, which is not a power of two in 1..=65536.
+    ReadSize(usize),
+}
+
+impl<E> StorageError<E> {
+    /// Returns the size of a storage of `capacity` bytes.
+    pub(crate) fn size(capacity: usize) -> Result<u64, Self> {
+        match u64::try_from(capacity) {
+            Ok(size) if size <= END => Ok(size),
+            _ => Err(Self::TooLarge),
+        }
+    }
+
+    /// Returns a byte offset as the storage takes it.
+    pub(crate) fn offset(bytes: u64) -> Result<u32, Self> {
+        u32::try_from(bytes).map_err(|_| Self::TooLarge)
+    }
 }
 
 impl<S> BlockRead for FromStorage<S>
@@ -40,14 +81,11 @@ where
 
     /// [`StorageError::TooLarge`] for a storage of more than 4 GiB.
     fn size(&mut self) -> Result<u64, Self::Error> {
-        match u64::try_from(self.0.capacity()) {
-            Ok(len) if len <= END => Ok(len),
-            _ => Err(StorageError::TooLarge),
-        }
+        StorageError::size(self.0.capacity())
     }
 
     fn read_blocks(&mut self, lba: u64, buf: &mut [u8]) -> Result<(), Self::Error> {
-        let offset = u32::try_from(lba).map_err(|_| StorageError::TooLarge)?;
+        let offset = StorageError::offset(lba)?;
         self.0.read(offset, buf).map_err(StorageError::Storage)
     }
 }
@@ -55,9 +93,13 @@ where
 impl<E: fmt::Debug> fmt::Display for StorageError<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            // The crate asks for no text of its errors.
+            // The crate's errors implement `Debug` alone.
             Self::Storage(error) => write!(f, "{error:?}"),
             Self::TooLarge => f.write_str("the storage is larger than the 4 GiB that its offsets reach"),
+            Self::ReadSize(bytes) => write!(
+                f,
+                "the flash reads units of {bytes} bytes: only powers of two up to 65536 are supported"
+            ),
         }
     }
 }
@@ -68,7 +110,7 @@ impl<E: fmt::Debug> embedded_io::Error for StorageError<E> {
     fn kind(&self) -> embedded_io::ErrorKind {
         match self {
             Self::Storage(_) => embedded_io::ErrorKind::Other,
-            Self::TooLarge => embedded_io::ErrorKind::Unsupported,
+            Self::TooLarge | Self::ReadSize(_) => embedded_io::ErrorKind::Unsupported,
         }
     }
 }

@@ -1,14 +1,14 @@
-//! A device that fails when it is told to.
+//! A device some of whose reads fail, for tests.
 
 use core::fmt;
 
 use crate::device::tracer::ReadRequest;
 use crate::device::{BlockRead, BlockSize};
 
-/// A tool for testing: a device some of whose reads fail.
+/// A tool for tests: a device some of whose reads fail.
 ///
-/// A read that is made to fail does not reach the device, and leaves the buffer full of 0xee: what a failed transfer
-/// leaves behind is anything, and nobody may believe it.
+/// A read that fails does not reach the device, and fills the buffer with 0xee, because a failed transfer may leave any
+/// bytes behind.
 ///
 /// ```
 /// # let file: &[u8] = include_bytes!("../../tests/data/plain.qcow");
@@ -33,19 +33,19 @@ pub struct FaultInjector<D, F> {
     fails: F,
 }
 
-/// What a [`FaultInjector`] device says.
+/// The error of a [`FaultInjector`] device.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum FaultInjectorError<E> {
     /// The device's own error.
     Device(E),
-    /// The failure that was asked for.
+    /// The failure that the caller's function chose.
     Injected,
 }
 
 impl<D: BlockRead, F: FnMut(ReadRequest) -> bool> FaultInjector<D, F> {
-    /// `device`, a read of which fails where `fails` says so. `fails` is asked once for each.
+    /// Wraps `device`. A read fails where `fails` returns `true`; it is called once for each read.
     #[must_use]
     pub const fn new(device: D, fails: F) -> Self {
         Self { device, fails }
@@ -53,7 +53,7 @@ impl<D: BlockRead, F: FnMut(ReadRequest) -> bool> FaultInjector<D, F> {
 }
 
 impl<D, F> FaultInjector<D, F> {
-    /// The device.
+    /// Returns the device.
     pub const fn get_mut(&mut self) -> &mut D {
         &mut self.device
     }
@@ -95,7 +95,7 @@ impl<E: fmt::Display> fmt::Display for FaultInjectorError<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Device(error) => fmt::Display::fmt(error, f),
-            Self::Injected => f.write_str("a failure that was asked for"),
+            Self::Injected => f.write_str("an injected failure"),
         }
     }
 }
@@ -103,7 +103,7 @@ impl<E: fmt::Display> fmt::Display for FaultInjectorError<E> {
 impl<E: core::error::Error + 'static> core::error::Error for FaultInjectorError<E> {
     fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
         match self {
-            // Its text is this one's, so what comes next is what it was caused by.
+            // `Display` forwards to the inner error, so `source` skips it.
             Self::Device(error) => error.source(),
             Self::Injected => None,
         }

@@ -6,6 +6,18 @@ use gpt_disk_io::gpt_disk_types::Lba;
 use crate::device::{BlockRead, BlockSize};
 
 /// A [`BlockIo`] as a device. It is never written.
+///
+/// ```
+/// # let mut file = include_bytes!("../../tests/data/plain.qcow").to_vec();
+/// use gpt_disk_io::{BlockIoAdapter, gpt_disk_types::BlockSize};
+/// use qcow1::{FromBlockIo, Image};
+///
+/// let io = BlockIoAdapter::new(&file[..], BlockSize::BS_512);
+/// let device = FromBlockIo::new(io).expect("512 is a power of two");
+/// let mut memory = [0; 4096];
+/// let mut image = Image::open(device, &mut memory).unwrap();
+/// image.read_at(0, &mut [0; 512]).unwrap();
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct FromBlockIo<B> {
     io: B,
@@ -13,10 +25,10 @@ pub struct FromBlockIo<B> {
 }
 
 impl<B: BlockIo> FromBlockIo<B> {
-    /// `io` as a device.
+    /// Wraps `io`.
     ///
     /// # Errors
-    /// `io` comes back where its block size is no [`BlockSize`]: no power of two, or more than 65,536 bytes.
+    /// `io` comes back where its block size is not a power of two in 1..=65536.
     pub fn new(io: B) -> Result<Self, B> {
         match BlockSize::new(io.block_size().to_u32()) {
             Some(block_size) => Ok(Self { io, block_size }),
@@ -39,6 +51,7 @@ impl<B: BlockIo> BlockRead for FromBlockIo<B> {
     }
 
     fn size(&mut self) -> Result<u64, B::Error> {
+        // What saturates is more than any device that an image is opened on.
         Ok(self.io.num_blocks()?.saturating_mul(self.block_size.bytes().into()))
     }
 

@@ -1,7 +1,9 @@
-//! The one trait that a caller implements: exact reads of whole blocks.
+//! The trait that a caller implements, what implements it already, and the devices that wrap others.
 
 pub(crate) mod aligned;
 pub(crate) mod blocks;
+#[cfg(feature = "std")]
+mod boxed;
 pub(crate) mod embedded_io;
 #[cfg(feature = "embedded-storage")]
 pub(crate) mod embedded_storage;
@@ -10,6 +12,8 @@ pub(crate) mod fault_injector;
 mod file;
 #[cfg(feature = "gpt_disk_io")]
 pub(crate) mod gpt_disk_io;
+#[cfg(feature = "embedded-storage")]
+pub(crate) mod nor_flash;
 mod slice;
 pub(crate) mod tracer;
 
@@ -17,21 +21,28 @@ use core::fmt;
 
 /// The size of a device's blocks in bytes: a power of two, 1..=65536.
 ///
-/// 1 stands for a byte-addressable device: a file, a slice, memory-mapped or NOR flash.
+/// 1 stands for a byte-addressable device: a file, a slice, memory-mapped flash.
+///
+/// ```
+/// use qcow1::BlockSize;
+///
+/// assert_eq!(BlockSize::new(4096), Some(BlockSize::B4096));
+/// assert_eq!(BlockSize::new(520), None);
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct BlockSize {
     shift: u8,
 }
 
 impl BlockSize {
-    /// Any byte can be read: files, slices, NOR flash.
+    /// 1 byte: a file, a slice, memory-mapped flash.
     pub const BYTE: Self = Self { shift: 0 };
     /// 512 bytes, the sector of most disks.
     pub const B512: Self = Self { shift: 9 };
     /// 4,096 bytes, the sector of 4Kn disks.
     pub const B4096: Self = Self { shift: 12 };
 
-    /// The block size of `bytes` bytes, or `None` unless that is a power of two in 1..=65536.
+    /// Returns the block size of `bytes` bytes, or `None` unless that is a power of two in 1..=65536.
     #[must_use]
     pub const fn new(bytes: u32) -> Option<Self> {
         let mut shift = 0;
@@ -48,7 +59,7 @@ impl BlockSize {
         None
     }
 
-    /// The size in bytes.
+    /// Returns the size in bytes.
     #[must_use]
     pub const fn bytes(self) -> u32 {
         1_u32.wrapping_shl(self.shift())
@@ -68,6 +79,13 @@ impl BlockSize {
     /// `bytes` rounded down to whole blocks.
     pub(crate) const fn round_down(self, bytes: u64) -> u64 {
         bytes & u64::MAX.wrapping_shl(self.shift())
+    }
+
+    /// The blocks that `bytes` bytes take, the last of which may be partial.
+    pub(crate) const fn count(self, bytes: u64) -> u64 {
+        // At most 2^64 - 1 blocks: where a block is one byte, none is partial.
+        let partial = self.round_down(bytes) != bytes;
+        self.lba(bytes).wrapping_add(if partial { 1 } else { 0 })
     }
 
     /// The address of the block that holds the byte at `offset`.
@@ -95,12 +113,12 @@ impl fmt::Display for BlockSize {
     }
 }
 
-/// A device that holds an image: what the firmware implements.
+/// A device that holds an image: the trait that a firmware implements.
 ///
-/// Three methods, no state of ours: a disk behind a virtio or NVMe driver, a UEFI `BlockIo`, a flash chip, a file.
-/// The trait is dyn-compatible, and implemented for `&mut D`, so a device can be lent instead of given away.
+/// It is implemented for byte slices and arrays, for `&mut D`, so a device can be lent, and with the feature `std` for
+/// `File` and `Box<D>`; wrappers adapt other traits. It is dyn-compatible.
 ///
-/// What is read must not change while an [`Image`](crate::Image) is open, since table blocks are cached.
+/// The bytes must not change while an [`Image`](crate::Image) is open, because it caches table blocks.
 ///
 /// ```
 /// use qcow1::{BlockRead, BlockSize};
@@ -127,29 +145,29 @@ impl fmt::Display for BlockSize {
 /// }
 /// ```
 pub trait BlockRead {
-    /// What a failed read says.
+    /// The error of a failed read.
     type Error: fmt::Debug;
 
-    /// The size of a block. It is asked once, when an image is opened.
+    /// Returns the size of a block. Every call returns the same.
     fn block_size(&self) -> BlockSize;
 
-    /// The length in bytes, exact where it is known: the end of the image file, or else the end of the device.
+    /// Returns the size in bytes: the end of the image file where that is known, else the end of the device.
     ///
-    /// It need not be a multiple of the block size; what the last block holds beyond it reads as zeros. It is asked
-    /// once, when an image is opened. Offsets in the image are judged by it.
+    /// It need not be a multiple of the block size: the rest of the last block is ignored. Opening an image calls it
+    /// once, refuses more than 2^63 bytes, and checks offsets in the image against it.
     ///
     /// # Errors
-    /// Whatever keeps the device from telling.
+    /// The device's own error, where the size cannot be found out.
     fn size(&mut self) -> Result<u64, Self::Error>;
 
-    /// Fills `buf`, a whole number of blocks and never empty, from the blocks that start at `lba` (in blocks, not
-    /// bytes).
+    /// Fills `buf` from the blocks that start at `lba` (in blocks, not bytes).
     ///
-    /// All of it or an error: there are no short reads. The range never reaches past the last block. `buf` has any
-    /// alignment, and may be as large as the caller's own read.
+    /// `buf` is a whole number of blocks, at least one, and the range never reaches past the last block. `buf` has any
+    /// alignment, and may be as large as the caller's own read. The call fills all of it or fails: there are no short
+    /// reads.
     ///
     /// # Errors
-    /// Whatever the device reports. The image stays usable, and the same read may be tried again.
+    /// The device's own error. The image stays usable, and the same read may be tried again.
     fn read_blocks(&mut self, lba: u64, buf: &mut [u8]) -> Result<(), Self::Error>;
 }
 

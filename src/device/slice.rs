@@ -4,7 +4,8 @@ use core::convert::Infallible;
 
 use crate::device::{BlockRead, BlockSize};
 
-/// Byte-addressable, so its [`Image`](crate::Image) never bounces. [`Blocks`](crate::Blocks) gives it other blocks.
+/// Byte-addressable, so an [`Image`](crate::Image) on it needs no bounce buffer. [`Blocks`](crate::Blocks) gives it
+/// larger blocks.
 impl BlockRead for &[u8] {
     type Error = Infallible;
 
@@ -26,5 +27,39 @@ impl BlockRead for &[u8] {
             tail.fill(0);
         }
         Ok(())
+    }
+}
+
+/// The device that its bytes as a slice are; what `include_bytes!` gives.
+impl<const N: usize> BlockRead for &[u8; N] {
+    type Error = Infallible;
+
+    fn block_size(&self) -> BlockSize {
+        BlockSize::BYTE
+    }
+
+    fn size(&mut self) -> Result<u64, Infallible> {
+        self.as_slice().size()
+    }
+
+    fn read_blocks(&mut self, lba: u64, buf: &mut [u8]) -> Result<(), Infallible> {
+        self.as_slice().read_blocks(lba, buf)
+    }
+}
+
+/// The device that its bytes as a slice are.
+impl<const N: usize> BlockRead for [u8; N] {
+    type Error = Infallible;
+
+    fn block_size(&self) -> BlockSize {
+        BlockSize::BYTE
+    }
+
+    fn size(&mut self) -> Result<u64, Infallible> {
+        self.as_slice().size()
+    }
+
+    fn read_blocks(&mut self, lba: u64, buf: &mut [u8]) -> Result<(), Infallible> {
+        self.as_slice().read_blocks(lba, buf)
     }
 }

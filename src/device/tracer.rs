@@ -1,4 +1,4 @@
-//! A device that counts what is asked of it, and tells of it.
+//! A device that counts its reads and passes each one to a callback.
 
 use core::fmt;
 
@@ -21,20 +21,20 @@ impl ReadRequest {
     }
 }
 
-/// What has been asked of a device. The counts stop at their largest value.
+/// Counts of a device's reads. Each saturates at its largest value.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub struct Counts {
-    /// The number of reads, those that failed among them.
+    /// The number of reads, failed ones included.
     pub requests: u64,
-    /// The bytes that they asked for.
+    /// The bytes that these reads asked for.
     pub bytes: u64,
     /// The number of reads that failed.
     pub failures: u64,
 }
 
-/// A tool for debugging: a device whose reads are counted, and told of one by one.
+/// A tool for debugging: counts a device's reads and passes each one to a callback.
 ///
 /// ```
 /// # fn main() -> Result<(), qcow1::Error<core::convert::Infallible>> {
@@ -57,7 +57,7 @@ pub struct Tracer<D, T> {
 }
 
 impl<D: BlockRead, T: FnMut(ReadRequest, Result<(), &D::Error>)> Tracer<D, T> {
-    /// `device`, with `trace` called after each read with what was asked for and how it went.
+    /// Wraps `device`, and calls `trace` after each read with the request and its result.
     #[must_use]
     pub const fn new(device: D, trace: T) -> Self {
         Self {
@@ -73,7 +73,7 @@ impl<D: BlockRead, T: FnMut(ReadRequest, Result<(), &D::Error>)> Tracer<D, T> {
 }
 
 impl<D: BlockRead> Tracer<D, fn(ReadRequest, Result<(), &D::Error>)> {
-    /// `device`, with its reads counted and nothing else.
+    /// Wraps `device`, and only counts its reads.
     #[must_use]
     pub fn counting(device: D) -> Self {
         Self::new(device, |_, _| ())
@@ -81,18 +81,18 @@ impl<D: BlockRead> Tracer<D, fn(ReadRequest, Result<(), &D::Error>)> {
 }
 
 impl<D, T> Tracer<D, T> {
-    /// What has been asked of the device since it was wrapped, or since the last [`reset`](Self::reset).
+    /// Returns the counts since the device was wrapped, or since the last [`reset`](Self::reset).
     #[must_use]
     pub const fn counts(&self) -> Counts {
         self.counts
     }
 
-    /// Counts from 0 again.
+    /// Sets the counts to 0.
     pub fn reset(&mut self) {
         self.counts = Counts::default();
     }
 
-    /// The device.
+    /// Returns the device.
     pub const fn get_mut(&mut self) -> &mut D {
         &mut self.device
     }

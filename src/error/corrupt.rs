@@ -8,7 +8,7 @@ use crate::offset::{GuestOffset, HostOffset};
 
 /// Where and how an image contradicts its own format.
 ///
-/// Its `Display` says it in full; the methods are for programs.
+/// `Display` describes the flaw; the methods are for programs.
 #[derive(Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Corrupt {
@@ -22,7 +22,7 @@ pub struct Corrupt {
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum CorruptKind {
-    /// The 48 bytes at the start.
+    /// The 48 bytes at the start of the file.
     Header,
     /// The backing file's name.
     BackingName,
@@ -36,7 +36,7 @@ pub enum CorruptKind {
     CompressedCluster,
 }
 
-/// The rule that was broken. The meaning of [`Corrupt::host`] stands beside each.
+/// The broken rule. The doc of each is what `Corrupt`'s host offset means for it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub(crate) enum Flaw {
@@ -118,7 +118,7 @@ impl Corrupt {
         Self { flaw, guest, host }
     }
 
-    /// The part of the image that is corrupt.
+    /// Returns the part of the image that is corrupt.
     #[must_use]
     pub const fn kind(&self) -> CorruptKind {
         match self.flaw {
@@ -136,7 +136,7 @@ impl Corrupt {
         }
     }
 
-    /// The first guest byte that the flaw concerns; `None` where it concerns the whole disk.
+    /// Returns the first guest byte that the flaw concerns, or `None` where it concerns the whole disk.
     #[must_use]
     pub const fn guest_offset(&self) -> Option<u64> {
         match self.kind() {
@@ -146,7 +146,7 @@ impl Corrupt {
         }
     }
 
-    /// The byte offset in the image file that the flaw concerns; `None` where a value is wrong, not a place.
+    /// Returns the byte offset in the image file that the flaw concerns, or `None` where a value is wrong, not a place.
     #[must_use]
     pub const fn host_offset(&self) -> Option<u64> {
         match self.flaw {
@@ -166,11 +166,11 @@ impl fmt::Display for Corrupt {
         f.write_str("corrupt image: ")?;
         match flaw {
             Flaw::HeaderCut => write!(f, "the file ends after {host} bytes, inside its header"),
-            Flaw::SizeTooSmall => write!(f, "the disk's size is {host} bytes; the least is 2"),
+            Flaw::SizeTooSmall => write!(f, "the disk's size is {host} bytes; the minimum is 2"),
             Flaw::SizeTooLarge => write!(f, "the disk's size, {host:#x} bytes, is too large to be addressed"),
             Flaw::ClusterBits => write!(f, "cluster_bits is {host}, not 9 to 16"),
             Flaw::L2Bits => write!(f, "l2_bits is {host}, not 6 to 13"),
-            Flaw::NameTooLong => write!(f, "the backing file's name has {host} bytes; the most is 1023"),
+            Flaw::NameTooLong => write!(f, "the backing file's name has {host} bytes; the maximum is 1023"),
             Flaw::NamePastEnd => {
                 write!(
                     f,
@@ -191,7 +191,7 @@ impl fmt::Display for Corrupt {
             ),
             Flaw::ClusterMisaligned => write!(
                 f,
-                "the cluster for guest offset {guest:#x} is at host offset {host:#x}, no multiple of 512"
+                "the cluster for guest offset {guest:#x} is at host offset {host:#x}, which is not a multiple of 512"
             ),
             Flaw::ClusterPastEnd => write!(
                 f,
@@ -225,7 +225,7 @@ impl fmt::Display for Corrupt {
     }
 }
 
-/// Here, because the decoder's source is also compiled by itself, for its tests and benches.
+/// Not beside the type, because the decoder's source is also compiled by itself, for its tests and benches.
 #[cfg(all(feature = "defmt", feature = "deflate"))]
 impl defmt::Format for InflateError {
     fn format(&self, f: defmt::Formatter<'_>) {

@@ -1,4 +1,4 @@
-//! What can go wrong, as sentences that a person can act on.
+//! Errors: sentences that a person can act on.
 
 mod corrupt;
 mod open;
@@ -16,29 +16,43 @@ pub use push::{PushError, PushReason};
 
 /// Why a call failed. `E` is the device's own error.
 ///
-/// After any of these the image is as usable as before: the same call may be tried again, and other calls are not
+/// ```
+/// # let disk: &[u8] = include_bytes!("../../tests/data/chain-top.qcow");
+/// use qcow1::{Error, Image};
+///
+/// let mut memory = [0; 4096];
+/// let mut image = Image::open(disk, &mut memory)?;
+/// match image.read_at(100_000, &mut [0; 512]) {
+///     Ok(()) => {}
+///     Err(Error::Corrupt(flaw)) => println!("{flaw}: guest offset {:?}", flaw.guest_offset()),
+///     Err(error) => println!("{error}"),
+/// }
+/// # Ok::<(), Error<core::convert::Infallible>>(())
+/// ```
+///
+/// After each of these the image is as usable as before: the same call may be tried again, and other calls are not
 /// affected.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum Error<E> {
-    /// The device failed; this is what it said.
+    /// The device failed with this error.
     Io(E),
-    /// The file does not begin with QCOW's magic number.
+    /// The file does not start with QCOW's magic number.
     NotQcow,
-    /// The file asks for something that this crate does not read.
+    /// The image or the device needs something that this crate does not support.
     Unsupported(Unsupported),
     /// The image contradicts its own format.
     Corrupt(Corrupt),
-    /// The bytes asked for do not lie inside the disk (or, for a seek, before its first byte).
+    /// The bytes do not all lie inside the disk, or a seek goes before its first byte.
     OutOfRange,
     /// The memory, or a buffer, that the caller lent is too small for this call.
     MemoryTooSmall {
-        /// The bytes that would do. What works in less still works.
+        /// Bytes required. Operations that need less still succeed.
         needed: usize,
     },
-    /// The guest bytes lie in a hole of an image that names a backing file, and none was supplied: put the image on a
-    /// [`Chain`](crate::Chain) with its backing image below it.
+    /// The guest bytes lie in a hole of an image that names a backing file, and none was supplied: push the image and its
+    /// backing image to a [`Chain`](crate::Chain).
     BackingRequired,
     /// The guest bytes lie in an encrypted cluster, and the image has no key.
     KeyRequired,
@@ -46,11 +60,11 @@ pub enum Error<E> {
     Push(PushReason),
 }
 
-/// A failure that no device had a part in.
+/// An error that is not a device's.
 pub(crate) type Fault = Error<Infallible>;
 
 impl Fault {
-    /// The same failure, where a device's might have stood.
+    /// Returns the same error as one that could be a device's.
     pub(crate) fn widen<E>(self) -> Error<E> {
         match self {
             Self::Io(never) => match never {},
@@ -105,7 +119,7 @@ impl<E: embedded_io::Error + 'static> embedded_io::Error for Error<E> {
 }
 
 impl<E> Error<E> {
-    /// The kind of what is not the device's own error.
+    /// The kind of an error that is not the device's own.
     pub(crate) const fn kind_unless_io(&self) -> embedded_io::ErrorKind {
         match self {
             Self::Io(_) => embedded_io::ErrorKind::Other,
@@ -119,12 +133,12 @@ impl<E> Error<E> {
     }
 }
 
-/// What a file asks for that this crate does not read.
+/// What an image or a device needs that this crate does not support.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum Unsupported {
-    /// QCOW, but of this version: 2 and 3 are what `qemu-img` calls `qcow2`.
+    /// QCOW of this version: 2 and 3 are what `qemu-img` calls `qcow2`.
     Version(u32),
     /// An encryption method other than 0 (none) and 1 (AES).
     CryptMethod(u32),

@@ -31,6 +31,20 @@ impl core::error::Error for PushReason {}
 /// `?` turns it into [`Error`] and, with the feature `std`, into `std::io::Error` and `Box<dyn std::error::Error>`; the
 /// image is dropped then. It does not implement [`core::error::Error`], because the image borrows its memory:
 /// [`PushError::reason`] gives what does.
+///
+/// ```
+/// # let plain: &[u8] = include_bytes!("../../tests/data/plain.qcow");
+/// use qcow1::{Chain, Image, PushReason};
+///
+/// let mut memory = [[0; 512]; 2];
+/// let [first, second] = &mut memory;
+/// let mut chain = Chain::<_, 2>::new();
+/// chain.push(Image::open(plain, first)?)?;
+/// let refused = chain.push(Image::open(plain, second)?).unwrap_err();
+/// assert_eq!(refused.reason(), PushReason::NotNamed);
+/// let image = refused.into_image();
+/// # Ok::<(), qcow1::Error<core::convert::Infallible>>(())
+/// ```
 pub struct PushError<I> {
     image: I,
     reason: PushReason,

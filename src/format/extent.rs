@@ -3,6 +3,21 @@
 use crate::offset::{GuestOffset, HostOffset};
 
 /// A run of guest bytes that are stored alike.
+///
+/// ```
+/// # let disk: &[u8] = include_bytes!("../../tests/data/plain.qcow");
+/// use qcow1::{ExtentKind, Image};
+///
+/// let mut memory = [0; 4096];
+/// let mut image = Image::open(disk, &mut memory)?;
+/// let extent = image.extent_at(0, 512)?;
+/// assert_eq!((extent.start, extent.len), (0, 512));
+/// match extent.kind {
+///     ExtentKind::Data { host_offset } => println!("byte {host_offset} of the file"),
+///     kind => println!("{kind:?}"),
+/// }
+/// # Ok::<(), qcow1::Error<core::convert::Infallible>>(())
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Extent {
@@ -52,14 +67,16 @@ impl Extent {
         }
     }
 
-    /// The first guest byte past the run.
+    /// Returns the first guest byte after the run.
     #[must_use]
     pub const fn end(&self) -> u64 {
         self.start.saturating_add(self.len)
     }
 
-    /// Appends `next` if the two are one run: adjacent in the guest, of one kind, and, where there are bytes in the
-    /// file, adjacent there too. A compressed cluster joins nothing.
+    /// Appends `next` if the two are one run, and returns whether it did.
+    ///
+    /// They are one run if they are adjacent in the guest, of one kind and, where they have bytes in the file, adjacent there
+    /// too. A compressed cluster joins nothing.
     pub fn join(&mut self, next: &Self) -> bool {
         let joins = next.start == self.end()
             && match (self.kind, next.kind) {

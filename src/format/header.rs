@@ -52,6 +52,14 @@ pub enum Probe {
 ///
 /// Whoever writes a disk's first bytes chooses what this returns:
 /// [`OpenOptions::or_raw`](crate::OpenOptions::or_raw) says for whom deciding by it is safe.
+///
+/// ```
+/// use qcow1::{Probe, probe};
+///
+/// assert_eq!(probe(b"QFI\xfb\0\0\0\x01"), Probe::Qcow1);
+/// assert_eq!(probe(b"QFI\xfb\0\0\0\x03"), Probe::OtherVersion(3));
+/// assert_eq!(probe(&[0; 512]), Probe::NotQcow);
+/// ```
 #[must_use]
 pub fn probe(prefix: &[u8]) -> Probe {
     let Ok((magic, rest)) = U32::ref_from_prefix(prefix) else {
@@ -67,6 +75,19 @@ pub fn probe(prefix: &[u8]) -> Probe {
 }
 
 /// A valid QCOW1 header.
+///
+/// ```
+/// # let file: &[u8] = include_bytes!("../../tests/data/plain.qcow");
+/// use qcow1::{BlockSize, Header};
+///
+/// let header = Header::parse(&file[..48])?;
+/// assert_eq!(header.virtual_size(), 131_072);
+/// assert_eq!(header.cluster_bits().cluster_size(), 4096);
+/// assert_eq!(header.l2_bits().entries(), 512);
+/// let needs = header.memory_for(BlockSize::B512);
+/// assert_eq!(needs.minimum, 512);
+/// # Ok::<(), qcow1::Error<core::convert::Infallible>>(())
+/// ```
 ///
 /// That it is valid says nothing about where its tables lie: what must lie inside the file is checked against the
 /// file's length when an image is opened.

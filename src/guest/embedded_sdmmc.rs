@@ -1,4 +1,4 @@
-//! embedded-sdmmc's block devices: `BlockDevice`, out.
+//! A disk as embedded-sdmmc's `BlockDevice`.
 
 use core::cell::RefCell;
 use core::fmt;
@@ -9,18 +9,46 @@ use crate::device::BlockSize;
 use crate::guest::GuestRead;
 use crate::guest::error::DiskError;
 
-/// A guest's disk as embedded-sdmmc reads it: [`BlockDevice`], in blocks of 512 bytes.
+/// A guest's disk as embedded-sdmmc's [`BlockDevice`], in blocks of 512 bytes.
 ///
-/// Writes are refused, and the rest of a disk that is no whole number of blocks is not seen. The blocks that it lends
-/// are not one slice of bytes, so each takes a read of its own; for an [`Image`](crate::Image) that is lent a few
-/// clusters' worth of memory, the tables are cached in between.
+/// It refuses writes with [`DiskError::ReadOnly`]. Where the disk is not a whole number of blocks, its last bytes are not
+/// shown. Each block takes one read of the disk, because embedded-sdmmc's blocks are not one slice of bytes.
+///
+/// embedded-sdmmc finds volumes in the partitions of an MBR; [`WithMbr`](crate::WithMbr) shows it a FAT volume that has
+/// none around it, or one from a GPT.
+///
+/// ```
+/// # let disk: &[u8] = include_bytes!("../../tests/data/disk.qcow");
+/// use embedded_sdmmc::{Mode, TimeSource, Timestamp, VolumeIdx, VolumeManager};
+/// use qcow1::{Image, ToBlockDevice};
+///
+/// /// Nothing is written, so nobody asks for the time.
+/// struct NoClock;
+///
+/// impl TimeSource for NoClock {
+///     fn get_timestamp(&self) -> Timestamp {
+///         Timestamp::from_fat(0, 0)
+///     }
+/// }
+///
+/// let mut memory = [0; 16_384];
+/// let image = Image::open(disk, &mut memory)?;
+/// let volumes = VolumeManager::new(ToBlockDevice::new(image), NoClock);
+/// let volume = volumes.open_volume(VolumeIdx(0)).unwrap();
+/// let root = volume.open_root_dir().unwrap();
+/// let file = root.open_file_in_dir("README.TXT", Mode::ReadOnly).unwrap();
+/// let mut text = [0; 64];
+/// let len = file.read(&mut text).unwrap();
+/// assert!(len > 0);
+/// # Ok::<(), qcow1::Error<core::convert::Infallible>>(())
+/// ```
 pub struct ToBlockDevice<G> {
     /// The trait reads through a shared reference, and a disk needs its own.
     guest: RefCell<G>,
 }
 
 impl<G: GuestRead> ToBlockDevice<G> {
-    /// Shows `guest` to embedded-sdmmc. `&mut` of it will do.
+    /// Shows `guest` to embedded-sdmmc. `&mut` of a disk is a disk too.
     #[must_use]
     pub const fn new(guest: G) -> Self {
         Self {

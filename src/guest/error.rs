@@ -1,21 +1,23 @@
-//! What a disk says to crates that would also write to it.
+//! The errors of disks that are shown to crates which would also write.
 
 use core::fmt;
 
 use crate::error::Error;
 
-/// Why a disk did not do what another crate asked of it. `E` is the device's own error.
+/// Why a disk did not do what another crate asked of it. `E` is the error of the device below.
+///
+/// The disks that return it are `ToBlockDevice` and `ToBlockIo`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum DiskError<E> {
-    /// It could not be read.
+    /// The disk could not be read.
     Read(Error<E>),
-    /// It was to be written, and is only ever read.
+    /// The disk was to be written.
     ReadOnly,
-    /// It has more blocks than the other crate can count.
+    /// The disk has more blocks than the other crate can count.
     TooLarge,
-    /// It is being read already, further up the stack.
+    /// The disk is being read already, by a caller of this call.
     Busy,
 }
 
@@ -33,7 +35,7 @@ impl<E: fmt::Debug> fmt::Display for DiskError<E> {
 impl<E: core::error::Error + 'static> core::error::Error for DiskError<E> {
     fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
         match self {
-            // Its text is this one's, so what comes next is what it was caused by.
+            // `Display` forwards to the inner error, so `source` skips it.
             Self::Read(error) => error.source(),
             _ => None,
         }

@@ -8,9 +8,23 @@ use gpt_disk_io::gpt_disk_types::{BlockSize as GptBlockSize, Lba};
 use crate::guest::GuestRead;
 use crate::guest::error::DiskError;
 
-/// A guest's disk as a [`BlockIo`], for gpt_disk_io's `Disk` and what else reads those.
+/// A guest's disk as a [`BlockIo`], for gpt_disk_io's `Disk` and other crates that read these.
 ///
-/// Writes are refused, and the rest of a disk that is no whole number of blocks is not seen.
+/// It refuses writes with [`DiskError::ReadOnly`]. Where the disk is not a whole number of blocks, its last bytes are not
+/// shown.
+///
+/// ```
+/// # let file: &[u8] = include_bytes!("../../tests/data/plain.qcow");
+/// use gpt_disk_io::{BlockIo, gpt_disk_types::{BlockSize, Lba}};
+/// use qcow1::{Image, ToBlockIo};
+///
+/// let mut memory = [0; 4096];
+/// let image = Image::open(file, &mut memory)?;
+/// let mut io = ToBlockIo::new(image, BlockSize::BS_512);
+/// assert_eq!(io.num_blocks(), Ok(256));
+/// io.read_blocks(Lba(0), &mut [0; 512]).expect("a disk of 256 blocks");
+/// # Ok::<(), qcow1::Error<core::convert::Infallible>>(())
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct ToBlockIo<G> {
     guest: G,
@@ -18,8 +32,8 @@ pub struct ToBlockIo<G> {
 }
 
 impl<G: GuestRead> ToBlockIo<G> {
-    /// Shows `guest` in blocks of `block_size`, which should be the one that it was partitioned with: 512 bytes, most
-    /// often. `&mut` of a disk will do.
+    /// Shows `guest` in blocks of `block_size`: the one that it was partitioned with, mostly 512 bytes. `&mut` of a disk is
+    /// a disk too.
     #[must_use]
     pub const fn new(guest: G, block_size: GptBlockSize) -> Self {
         Self { guest, block_size }
@@ -50,7 +64,7 @@ where
     }
 
     fn read_blocks(&mut self, start_lba: Lba, dst: &mut [u8]) -> Result<(), Self::Error> {
-        // An offset past 64 bits is out of range as its largest value is.
+        // Where it saturates, it is past the end of any disk.
         let offset = start_lba.to_u64().saturating_mul(self.block_size.to_u64());
         self.guest.read_at(offset, dst).map_err(DiskError::Read)
     }
@@ -60,7 +74,7 @@ where
         Err(DiskError::ReadOnly)
     }
 
-    /// Nothing is ever written, so there is nothing to do.
+    /// Does nothing, because nothing is ever written.
     fn flush(&mut self) -> Result<(), Self::Error> {
         Ok(())
     }

@@ -1,4 +1,4 @@
-//! What can be read as a guest's disk.
+//! The guest's disk: the trait, a cursor over it, and the traits of other crates that it is shown as.
 
 #[cfg(feature = "embedded-sdmmc-types")]
 pub(crate) mod embedded_sdmmc;
@@ -8,8 +8,12 @@ pub(crate) mod embedded_storage;
 pub(crate) mod error;
 #[cfg(feature = "gpt_disk_io")]
 pub(crate) mod gpt_disk_io;
+pub(crate) mod partition;
+pub(crate) mod read_only;
 #[cfg(feature = "std")]
 mod std_io;
+#[cfg(feature = "embedded-sdmmc-types")]
+pub(crate) mod with_mbr;
 
 use core::fmt;
 
@@ -17,23 +21,46 @@ use embedded_io::{ErrorType, Read, Seek, SeekFrom};
 
 use crate::error::Error;
 
-/// A guest's disk: an [`Image`](crate::Image), a [`Chain`](crate::Chain), or what is built on them.
+/// A guest's disk: an [`Image`](crate::Image), a [`Chain`](crate::Chain), or a wrapper around one.
+///
+/// It is dyn-compatible, and implemented for `&mut G` and, with the feature `std`, for `Box<G>`.
+///
+/// ```
+/// # let file: &[u8] = include_bytes!("../../tests/data/plain.qcow");
+/// use qcow1::{Error, GuestRead, Image};
+///
+/// fn first_sector<E: std::fmt::Debug>(disk: &mut dyn GuestRead<Error = E>) -> Result<[u8; 512], Error<E>> {
+///     let mut sector = [0; 512];
+///     disk.read_at(0, &mut sector)?;
+///     Ok(sector)
+/// }
+///
+/// let mut memory = [0; 4096];
+/// let mut image = Image::open(file, &mut memory)?;
+/// first_sector(&mut image)?;
+/// # Ok::<(), Error<core::convert::Infallible>>(())
+/// ```
 pub trait GuestRead {
-    /// The device's error.
+    /// The error of the device below.
     type Error: fmt::Debug;
 
-    /// The size of the disk in bytes.
+    /// Returns the size of the disk in bytes.
     fn size(&self) -> u64;
 
-    /// Fills `dst` with the guest's bytes from `offset` on, any offset and length in bytes.
+    /// Fills `dst` with the guest's bytes from `offset` on, both in bytes and of any alignment.
     ///
     /// # Errors
-    /// [`Error::OutOfRange`] where they do not all lie inside the disk, and whatever else keeps one of them from being
-    /// read. `dst` then holds anything; the disk is as usable as before.
+    /// [`Error::OutOfRange`] where the bytes do not all lie inside the disk, and the other errors of a read. `dst` then
+    /// holds anything; the disk is as usable as before.
     fn read_at(&mut self, offset: u64, dst: &mut [u8]) -> Result<(), Error<Self::Error>>;
 
-    /// A reader with a position, for [`embedded_io::Read`] and [`embedded_io::Seek`]; it starts at 0.
-    fn cursor(&mut self) -> Cursor<'_, Self> {
+    /// Returns a reader with a position, for [`embedded_io::Read`] and [`embedded_io::Seek`]. It starts at 0.
+    ///
+    /// [`Cursor::new`] does the same for `&mut dyn GuestRead`.
+    fn cursor(&mut self) -> Cursor<'_, Self>
+    where
+        Self: Sized,
+    {
         Cursor::new(self)
     }
 }
@@ -53,7 +80,22 @@ impl<G: GuestRead + ?Sized> GuestRead for &mut G {
 /// A position in a guest's disk: [`embedded_io::Read`] and [`embedded_io::Seek`], and with the feature `std` the
 /// standard library's two traits of these names.
 ///
-/// Several can follow each other on one disk, since the position is all that they hold.
+/// [`ReadOnly`](crate::ReadOnly) adds a `Write` that refuses.
+///
+/// ```
+/// # let file: &[u8] = include_bytes!("../../tests/data/plain.qcow");
+/// use embedded_io::{Read, Seek, SeekFrom};
+/// use qcow1::Image;
+///
+/// let mut memory = [0; 4096];
+/// let mut image = Image::open(file, &mut memory)?;
+/// let mut cursor = image.cursor();
+/// cursor.seek(SeekFrom::Start(1000))?;
+/// let mut bytes = [0; 24];
+/// cursor.read_exact(&mut bytes).expect("the disk has 128 KiB");
+/// assert_eq!(cursor.position(), 1024);
+/// # Ok::<(), qcow1::Error<core::convert::Infallible>>(())
+/// ```
 #[derive(Debug)]
 pub struct Cursor<'a, G: ?Sized> {
     guest: &'a mut G,
@@ -61,23 +103,24 @@ pub struct Cursor<'a, G: ?Sized> {
 }
 
 impl<'a, G: GuestRead + ?Sized> Cursor<'a, G> {
-    pub(crate) fn new(guest: &'a mut G) -> Self {
+    /// Creates a cursor at byte 0 of `guest`.
+    pub fn new(guest: &'a mut G) -> Self {
         Self { guest, position: 0 }
     }
 
-    /// The guest offset of the next byte. It may lie past the end, where reads give nothing.
+    /// Returns the guest offset of the next byte. It may lie past the end, where reads return 0 bytes.
     #[must_use]
     pub fn position(&self) -> u64 {
         self.position
     }
 
-    /// Reads as much of `buf` as the disk has from here on, and goes on behind it.
+    /// Reads as much of `buf` as the disk has from the position on, and moves the position after it.
     pub(crate) fn read_next(&mut self, buf: &mut [u8]) -> Result<usize, Error<G::Error>> {
         let buf = stored(buf, self.position, self.guest.size());
         if !buf.is_empty() {
             self.guest.read_at(self.position, buf)?;
         }
-        self.position = behind(self.position, buf.len());
+        self.position = after(self.position, buf.len());
         Ok(buf.len())
     }
 
@@ -122,12 +165,12 @@ pub(crate) fn stored(buf: &mut [u8], position: u64, len: u64) -> &mut [u8] {
     buf.get_mut(..len).unwrap_or_default()
 }
 
-/// The position behind `bytes` more bytes.
-pub(crate) fn behind(position: u64, bytes: usize) -> u64 {
+/// The position after `bytes` more bytes.
+pub(crate) fn after(position: u64, bytes: usize) -> u64 {
     position.saturating_add(u64::try_from(bytes).unwrap_or(u64::MAX))
 }
 
-/// Where a seek goes on a disk of `len` bytes; `None` where that is no position.
+/// The position after a seek on a disk of `len` bytes; `None` where that is before the first byte or past 64 bits.
 pub(crate) fn target(pos: SeekFrom, position: u64, len: u64) -> Option<u64> {
     match pos {
         SeekFrom::Start(offset) => Some(offset),

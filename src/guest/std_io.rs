@@ -1,9 +1,11 @@
-//! The standard library's streams: `std::io::{Read, Seek}`, out.
+//! The standard library's streams: `std::io::{Read, Seek, Write}`.
 
+use std::boxed::Box;
 use std::io;
 
-use crate::guest::Cursor;
-use crate::guest::GuestRead;
+use crate::error::Error;
+use crate::guest::read_only::ReadOnly;
+use crate::guest::{Cursor, GuestRead};
 
 impl<G> io::Read for Cursor<'_, G>
 where
@@ -22,5 +24,43 @@ where
 {
     fn seek(&mut self, pos: io::SeekFrom) -> io::Result<u64> {
         Ok(self.seek_to(pos.into())?)
+    }
+}
+
+impl<C: io::Read> io::Read for ReadOnly<C> {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        self.0.read(buf)
+    }
+}
+
+impl<C: io::Seek> io::Seek for ReadOnly<C> {
+    fn seek(&mut self, pos: io::SeekFrom) -> io::Result<u64> {
+        self.0.seek(pos)
+    }
+}
+
+impl<C> io::Write for ReadOnly<C> {
+    /// [`io::ErrorKind::ReadOnlyFilesystem`] for a byte or more.
+    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
+        if buf.is_empty() {
+            return Ok(0);
+        }
+        Err(io::ErrorKind::ReadOnlyFilesystem.into())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl<G: GuestRead + ?Sized> GuestRead for Box<G> {
+    type Error = G::Error;
+
+    fn size(&self) -> u64 {
+        (**self).size()
+    }
+
+    fn read_at(&mut self, offset: u64, dst: &mut [u8]) -> Result<(), Error<Self::Error>> {
+        (**self).read_at(offset, dst)
     }
 }

@@ -45,6 +45,24 @@ impl<D> sealed::Layer for Image<'_, D> {
 /// A hole of one image reads from the next one down at the same guest offset, and as zeros past that one's end. `I` is
 /// [`Image`], or `aio::Image` with the feature `async`, and the chain reads as its images do. All images are of one
 /// type; where their devices differ, `&mut dyn BlockRead` is a device too.
+///
+/// ```
+/// # let top: &[u8] = include_bytes!("../../tests/data/chain-top.qcow");
+/// # let middle: &[u8] = include_bytes!("../../tests/data/chain-middle.qcow");
+/// # let base: &[u8] = &[0; 99_840];
+/// use qcow1::{Chain, Image};
+///
+/// let mut memory = [[0; 4096]; 3];
+/// let [top_memory, middle_memory, base_memory] = &mut memory;
+/// let mut chain = Chain::<_, 3>::new();
+/// chain.push(Image::open(top, top_memory)?)?;
+/// chain.push(Image::open(middle, middle_memory)?)?;
+/// // The name of the format is not stored: whoever opens a base knows that it is raw.
+/// chain.push(Image::open_raw(base, base_memory)?)?;
+/// let mut sector = [0; 512];
+/// chain.read_at(0, &mut sector)?;
+/// # Ok::<(), qcow1::Error<core::convert::Infallible>>(())
+/// ```
 pub struct Chain<I, const DEPTH: usize> {
     images: Vec<I, DEPTH>,
 }

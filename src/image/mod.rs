@@ -21,23 +21,38 @@ use crate::reader::open::{DeviceShape, Opening};
 use crate::reader::read::{Descent, Level, Request};
 use crate::reader::walk::{Found, Map, Walk};
 
-/// An open image: a device, and the memory that the caller lent.
+/// A QCOW1 image, or a raw disk, on a block device.
 ///
-/// Each call reads the device as often as it must and no more; nothing happens in between. After an error the image is
-/// as usable as before, and no later read gives other bytes than it would have given without it.
+/// It consists of the device and of memory that the caller lends. After an error the image is as usable as before, and
+/// later reads return the same bytes as without that error.
+///
+/// ```
+/// # let disk: &[u8] = include_bytes!("../../tests/data/plain.qcow");
+/// use qcow1::Image;
+///
+/// let mut memory = [0; 4096];
+/// let mut image = Image::open(disk, &mut memory)?;
+/// let mut bytes = [0; 1000];
+/// image.read_at(12_345, &mut bytes)?;
+/// for extent in image.extents() {
+///     let extent = extent?;
+///     println!("{} bytes from {}: {:?}", extent.len, extent.start, extent.kind);
+/// }
+/// # Ok::<(), qcow1::Error<core::convert::Infallible>>(())
+/// ```
 pub struct Image<'m, D> {
     pub(crate) device: D,
     pub(crate) map: Map<'m>,
 }
 
 impl<'m, D> Image<'m, D> {
-    /// The header; `None` for a raw disk.
+    /// Returns the header, or `None` for a raw disk.
     #[must_use]
     pub fn header(&self) -> Option<&Header> {
         self.map.header()
     }
 
-    /// The size of the guest's disk in bytes: exact, where QEMU rounds down to a multiple of 512.
+    /// Returns the size of the guest's disk in bytes: exact, where QEMU rounds down to a multiple of 512.
     #[must_use]
     pub fn size(&self) -> u64 {
         self.map.size()
@@ -58,7 +73,7 @@ impl<'m, D> Image<'m, D> {
         self.map.cipher = Cipher::Lent(cipher);
     }
 
-    /// The device, say to see what a wrapper has counted. What it reads must stay the same.
+    /// Returns the device, say to see what a wrapper has counted. The bytes that it reads must stay the same.
     pub fn device_mut(&mut self) -> &mut D {
         &mut self.device
     }
@@ -168,7 +183,7 @@ impl<'m, D: BlockRead> Image<'m, D> {
         Ok(Some(name))
     }
 
-    /// A reader with a position, for [`embedded_io::Read`] and [`embedded_io::Seek`]; it starts at 0.
+    /// Returns a reader with a position, for [`embedded_io::Read`] and [`embedded_io::Seek`]. It starts at 0.
     pub fn cursor(&mut self) -> Cursor<'_, Self> {
         Cursor::new(self)
     }

@@ -58,6 +58,17 @@ mod aes_cipher {
     use super::{SECTOR_SHIFT, SectorCipher};
 
     /// The key of an encrypted image. It is wiped when it is dropped.
+    ///
+    /// ```
+    /// # let file: &[u8] = include_bytes!("../../tests/data/encrypted.qcow");
+    /// use qcow1::{Image, Key};
+    ///
+    /// let mut memory = [0; 4096];
+    /// let mut image = Image::open(file, &mut memory)?;
+    /// image.set_key(&Key::from_passphrase(b"passphrase"));
+    /// image.read_at(0, &mut [0; 512])?;
+    /// # Ok::<(), qcow1::Error<core::convert::Infallible>>(())
+    /// ```
     #[derive(Clone, PartialEq, Eq)]
     pub struct Key([u8; 16]);
 

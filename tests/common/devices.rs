@@ -1,16 +1,56 @@
 //! Devices that count what is asked of them, and that fail: the crate's own tools, and what tests ask for beyond.
 
 use std::cell::Cell;
+use std::convert::Infallible;
 use std::rc::Rc;
 
 use qcow1::{BlockRead, BlockSize, Blocks, FaultInjector, FaultInjectorError, ReadRequest};
+
+/// A device that panics where it is asked what no device may be: for nothing, for parts of blocks, or for blocks past its
+/// last.
+#[derive(Clone, Copy)]
+pub struct Strict<D> {
+    pub inner: D,
+}
+
+impl<D: BlockRead> Strict<D> {
+    pub fn new(inner: D) -> Self {
+        Self { inner }
+    }
+}
+
+impl<D: BlockRead> BlockRead for Strict<D> {
+    type Error = D::Error;
+
+    fn block_size(&self) -> BlockSize {
+        self.inner.block_size()
+    }
+
+    fn size(&mut self) -> Result<u64, D::Error> {
+        self.inner.size()
+    }
+
+    fn read_blocks(&mut self, lba: u64, buf: &mut [u8]) -> Result<(), D::Error> {
+        let size = self.inner.size()?;
+        // With as many bits as it takes, so that no sum is wrong here.
+        let block = u128::from(self.block_size().bytes());
+        let len = buf.len() as u128;
+        assert!(len != 0, "an empty request");
+        assert_eq!(len % block, 0, "a request of broken blocks");
+        let end = u128::from(lba) * block + len;
+        assert!(
+            end <= u128::from(size).next_multiple_of(block),
+            "a request past the last block: {len} bytes up to {end} of {size}"
+        );
+        self.inner.read_blocks(lba, buf)
+    }
+}
 
 /// A device over bytes, with any block size, whose requests are counted and one of which may fail.
 ///
 /// Requests that no device should ever see are a panic.
 pub struct TestDevice<'a> {
-    device: FaultInjector<Blocks<&'a [u8]>, Fails>,
-    len: u64,
+    device: Strict<FaultInjector<Blocks<&'a [u8]>, Fails>>,
     pub log: Log,
 }
 
@@ -81,14 +121,21 @@ impl<'a> TestDevice<'a> {
     pub fn new(bytes: &'a [u8], block_size: u32) -> Self {
         let log = Log::default();
         let noted = log.clone();
+        let blocks = Blocks::new(bytes, BlockSize::new(block_size).unwrap());
+        let fails: Fails = Box::new(move |request| noted.note(request));
         Self {
-            device: FaultInjector::new(
-                Blocks::new(bytes, BlockSize::new(block_size).unwrap()),
-                Box::new(move |request| noted.note(request)),
-            ),
-            len: bytes.len() as u64,
+            device: Strict::new(FaultInjector::new(blocks, fails)),
             log,
         }
+    }
+}
+
+/// The one error that it makes of the tools'.
+fn broken(error: FaultInjectorError<Infallible>) -> Broken {
+    match error {
+        FaultInjectorError::Injected => Broken,
+        FaultInjectorError::Device(error) => match error {},
+        _ => unreachable!("a new kind of failure"),
     }
 }
 
@@ -100,24 +147,10 @@ impl BlockRead for TestDevice<'_> {
     }
 
     fn size(&mut self) -> Result<u64, Broken> {
-        Ok(self.len)
+        self.device.size().map_err(broken)
     }
 
     fn read_blocks(&mut self, lba: u64, buf: &mut [u8]) -> Result<(), Broken> {
-        let block = u64::from(self.block_size().bytes());
-        assert!(!buf.is_empty(), "an empty request");
-        assert_eq!(buf.len() as u64 % block, 0, "a request of broken blocks");
-        let start = lba.checked_mul(block).expect("an address past 64 bits");
-        let end = start + buf.len() as u64;
-        assert!(
-            end <= self.len.next_multiple_of(block),
-            "a request past the last block: {start}..{end} of {}",
-            self.len
-        );
-        self.device.read_blocks(lba, buf).map_err(|error| match error {
-            FaultInjectorError::Injected => Broken,
-            FaultInjectorError::Device(error) => match error {},
-            _ => unreachable!("a new kind of failure"),
-        })
+        self.device.read_blocks(lba, buf).map_err(broken)
     }
 }

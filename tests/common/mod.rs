@@ -13,7 +13,7 @@ pub mod qemu_layout;
 
 pub use builder::ImageBuilder;
 pub use class::class;
-pub use devices::{Broken, Log, TestDevice};
+pub use devices::{Broken, Log, Strict, TestDevice};
 pub use oracle::{Layer, Oracle, Refusal, Rules};
 
 /// Bytes that are different in every cluster and every sector, and deflate well.

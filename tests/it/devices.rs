@@ -115,6 +115,19 @@ fn a_device_can_be_lent_and_be_of_an_unknown_type() {
 }
 
 #[test]
+fn arrays_and_devices_in_boxes_are_devices() {
+    let (file, bytes) = image();
+    let mut array = [0; 40_000];
+    array[..file.len()].copy_from_slice(&file);
+    assert!(read(&array) == bytes);
+    assert!(read(array) == bytes);
+    assert!(read(&mut array) == bytes);
+    assert!(read(Box::new(TestDevice::new(&file, 512))) == bytes);
+    let unknown: Box<dyn BlockRead<Error = crate::common::Broken> + '_> = Box::new(TestDevice::new(&file, 512));
+    assert!(read(unknown) == bytes);
+}
+
+#[test]
 fn a_chain_of_different_devices_is_one_of_unknown_types() {
     let (file, bytes) = image();
     let mut overlay = ImageBuilder::new(30_000).overlay_on(b"base");

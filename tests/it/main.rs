@@ -50,11 +50,16 @@ mod layers;
 mod ls;
 mod memory_and_blocks;
 mod opening;
+mod partitions;
 #[cfg(feature = "aes")]
 mod qemu;
+mod read_only;
 mod readme;
 #[cfg(feature = "aes")]
 mod real_images;
 mod request_counts;
 mod requests;
+#[cfg(feature = "embedded-storage")]
+mod storages;
+mod wrappers;
 mod xen;

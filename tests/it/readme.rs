@@ -42,7 +42,10 @@ fn sizes_are_the_budgets_that_the_footprint_is_held_to() {
         format!("| {what} | {} | {} |\n", of("plain"), of("deflate"))
     })
     .collect();
-    assert!(file("README.md").contains(&table), "the README's table should be:\n{table}");
+    assert!(
+        file("README.md").contains(&table),
+        "the README's table should be:\n{table}"
+    );
 }
 
 #[test]

@@ -1,0 +1,79 @@
+//! embedded-storage's `ReadNorFlash` as a device, in blocks of what the chip reads at once.
+
+use embedded_storage::nor_flash::ReadNorFlash;
+
+use crate::device::embedded_storage::StorageError;
+use crate::device::{BlockRead, BlockSize};
+
+/// A `ReadNorFlash` as a device whose block size is its `READ_SIZE`.
+///
+/// It is a [`BlockRead`] over a [`ReadNorFlash`], and with the feature `embedded-storage-async` an
+/// [`aio::AsyncBlockRead`](crate::aio::AsyncBlockRead) over the `ReadNorFlash` of that crate. A `READ_SIZE` that is not a
+/// power of two in 1..=65536 is refused with [`StorageError::ReadSize`] when an image is opened. A rest of the capacity
+/// that is shorter than `READ_SIZE` cannot be read, so it does not count.
+///
+/// ```
+/// # use core::convert::Infallible;
+/// # struct Flash<'a>(&'a [u8]);
+/// # impl embedded_storage::nor_flash::ErrorType for Flash<'_> { type Error = Infallible; }
+/// # impl embedded_storage::nor_flash::ReadNorFlash for Flash<'_> {
+/// #     const READ_SIZE: usize = 4;
+/// #     fn read(&mut self, offset: u32, bytes: &mut [u8]) -> Result<(), Infallible> {
+/// #         let start = offset as usize;
+/// #         bytes.copy_from_slice(&self.0[start..start + bytes.len()]);
+/// #         Ok(())
+/// #     }
+/// #     fn capacity(&self) -> usize { self.0.len() }
+/// # }
+/// # let flash = Flash(include_bytes!("../../tests/data/plain.qcow"));
+/// use qcow1::{FromNorFlash, Image};
+///
+/// let mut memory = [0; 4096];
+/// let mut image = Image::open(FromNorFlash(flash), &mut memory)?;
+/// image.read_at(0, &mut [0; 512])?;
+/// # Ok::<(), qcow1::Error<qcow1::StorageError<Infallible>>>(())
+/// ```
+#[derive(Clone, Copy, Debug)]
+pub struct FromNorFlash<F>(
+    /// The flash.
+    pub F,
+);
+
+/// A chip's `READ_SIZE` as a block size; what is none stands for bytes, and [`size`] refuses it.
+pub(crate) fn block_size(read_size: usize) -> BlockSize {
+    checked_block_size(read_size).unwrap_or(BlockSize::BYTE)
+}
+
+/// The whole blocks of a chip, in bytes.
+pub(crate) fn size<E>(read_size: usize, capacity: usize) -> Result<u64, StorageError<E>> {
+    let block_size = checked_block_size(read_size).ok_or(StorageError::ReadSize(read_size))?;
+    StorageError::size(capacity).map(|size| block_size.round_down(size))
+}
+
+/// Where a block starts, as the chip takes it.
+pub(crate) fn offset<E>(read_size: usize, lba: u64) -> Result<u32, StorageError<E>> {
+    StorageError::offset(lba.saturating_mul(block_size(read_size).bytes().into()))
+}
+
+fn checked_block_size(read_size: usize) -> Option<BlockSize> {
+    u32::try_from(read_size).ok().and_then(BlockSize::new)
+}
+
+impl<F: ReadNorFlash> BlockRead for FromNorFlash<F> {
+    type Error = StorageError<F::Error>;
+
+    fn block_size(&self) -> BlockSize {
+        block_size(F::READ_SIZE)
+    }
+
+    /// [`StorageError::TooLarge`] for a flash of more than 4 GiB, [`StorageError::ReadSize`] for a `READ_SIZE` that is no
+    /// block size.
+    fn size(&mut self) -> Result<u64, Self::Error> {
+        size(F::READ_SIZE, self.0.capacity())
+    }
+
+    fn read_blocks(&mut self, lba: u64, buf: &mut [u8]) -> Result<(), Self::Error> {
+        let offset = offset(F::READ_SIZE, lba)?;
+        self.0.read(offset, buf).map_err(StorageError::Storage)
+    }
+}

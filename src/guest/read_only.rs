@@ -1,0 +1,108 @@
+//! A stream for crates that would also write to it.
+
+use core::fmt;
+
+use embedded_io::{ErrorType, Read, Seek, SeekFrom, Write};
+
+/// A stream that is read, never written: for file systems that demand `Read + Write + Seek`.
+///
+/// It passes `Read` and `Seek` through and refuses `Write`, for each of these that the stream implements: the traits of
+/// [`embedded_io`], with the feature `embedded-io-async` those of that crate, and with `std` those of the standard
+/// library. Flushing succeeds, because nothing is ever written. So [`fatfs`](https://docs.rs/fatfs) takes a disk:
+///
+#[cfg_attr(feature = "std", doc = "```")]
+#[cfg_attr(not(feature = "std"), doc = "```ignore")]
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let disk: &[u8] = include_bytes!("../../tests/data/disk.qcow");
+/// use qcow1::{Cursor, Image, Partition, ReadOnly};
+///
+/// let mut memory = [0; 16_384];
+/// let image = Image::open(disk, &mut memory)?;
+/// // The FAT volume is the disk's first partition. A disk that is a volume needs no `Partition`.
+/// let mut volume = Partition::new(image, 64 * 512, 16320 * 512);
+/// let fat = fatfs::FileSystem::new(ReadOnly(Cursor::new(&mut volume)), fatfs::FsOptions::new())?;
+/// let names: Vec<_> = fat.root_dir().iter().map(|entry| entry.map(|entry| entry.file_name())).collect::<Result<_, _>>()?;
+/// assert!(names.contains(&"README.TXT".into()), "{names:?}");
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Copy, Debug)]
+pub struct ReadOnly<C>(
+    /// The stream, such as a [`Cursor`](crate::Cursor).
+    pub C,
+);
+
+/// The error of a [`ReadOnly`] stream.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[non_exhaustive]
+pub enum ReadOnlyError<E> {
+    /// The stream's own error.
+    Stream(E),
+    /// The stream was to be written.
+    ReadOnly,
+}
+
+impl<C: ErrorType> ErrorType for ReadOnly<C> {
+    type Error = ReadOnlyError<C::Error>;
+}
+
+impl<C: Read> Read for ReadOnly<C> {
+    fn read(&mut self, buf: &mut [u8]) -> Result<usize, Self::Error> {
+        self.0.read(buf).map_err(ReadOnlyError::Stream)
+    }
+}
+
+impl<C: Seek> Seek for ReadOnly<C> {
+    fn seek(&mut self, pos: SeekFrom) -> Result<u64, Self::Error> {
+        self.0.seek(pos).map_err(ReadOnlyError::Stream)
+    }
+}
+
+impl<C: ErrorType> Write for ReadOnly<C> {
+    /// [`ReadOnlyError::ReadOnly`] for a byte or more.
+    fn write(&mut self, buf: &[u8]) -> Result<usize, Self::Error> {
+        refuse(buf)
+    }
+
+    fn flush(&mut self) -> Result<(), Self::Error> {
+        Ok(())
+    }
+}
+
+/// Writing no bytes is no write.
+pub(crate) fn refuse<E>(buf: &[u8]) -> Result<usize, ReadOnlyError<E>> {
+    if buf.is_empty() {
+        Ok(0)
+    } else {
+        Err(ReadOnlyError::ReadOnly)
+    }
+}
+
+impl<E: fmt::Display> fmt::Display for ReadOnlyError<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Stream(error) => fmt::Display::fmt(error, f),
+            Self::ReadOnly => f.write_str("the disk is read-only"),
+        }
+    }
+}
+
+impl<E: core::error::Error> core::error::Error for ReadOnlyError<E> {
+    fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
+        match self {
+            // `Display` forwards to the inner error, so `source` skips it.
+            Self::Stream(error) => error.source(),
+            Self::ReadOnly => None,
+        }
+    }
+}
+
+impl<E: embedded_io::Error> embedded_io::Error for ReadOnlyError<E> {
+    fn kind(&self) -> embedded_io::ErrorKind {
+        match self {
+            Self::Stream(error) => error.kind(),
+            Self::ReadOnly => embedded_io::ErrorKind::PermissionDenied,
+        }
+    }
+}

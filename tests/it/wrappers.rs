@@ -1,0 +1,274 @@
+//! What wrappers ask of the device below them, on devices of every size that 64 bits can count.
+
+use std::convert::Infallible;
+
+use crate::common::Strict;
+use qcow1::{Aligned, BlockRead, BlockSize, Blocks, FaultInjector, Tracer};
+
+/// A device of any size. Each byte tells where it is; behind the last one a block holds anything.
+#[derive(Clone, Copy)]
+struct Endless {
+    size: u64,
+    block_size: BlockSize,
+}
+
+fn byte(offset: u128) -> u8 {
+    (offset % 251) as u8
+}
+
+impl BlockRead for Endless {
+    type Error = Infallible;
+
+    fn block_size(&self) -> BlockSize {
+        self.block_size
+    }
+
+    fn size(&mut self) -> Result<u64, Infallible> {
+        Ok(self.size)
+    }
+
+    fn read_blocks(&mut self, lba: u64, buf: &mut [u8]) -> Result<(), Infallible> {
+        let start = u128::from(lba) * u128::from(self.block_size.bytes());
+        for (to, offset) in buf.iter_mut().zip(start..) {
+            *to = if offset < self.size.into() { byte(offset) } else { 0xee };
+        }
+        Ok(())
+    }
+}
+
+const SIZES: [u64; 12] = [
+    1,
+    511,
+    512,
+    513,
+    70_000,
+    (1 << 63) - 1,
+    1 << 63,
+    (1 << 63) + 1,
+    u64::MAX - 4096,
+    u64::MAX - 512,
+    u64::MAX - 1,
+    u64::MAX,
+];
+
+/// The devices of these tests: every size in blocks of 1, 512 and 4,096 bytes, none of which may be asked for nothing,
+/// for parts of blocks, or for what is past its last one.
+fn devices() -> impl Iterator<Item = Strict<Endless>> {
+    let blocks = [BlockSize::BYTE, BlockSize::B512, BlockSize::B4096];
+    SIZES.into_iter().flat_map(move |size| {
+        blocks
+            .into_iter()
+            .map(move |block_size| Strict::new(Endless { size, block_size }))
+    })
+}
+
+/// Reads the first and the last blocks of a device, one and a few of them, and compares what they store.
+fn read_both_ends<D: BlockRead>(mut device: D, what: &str) {
+    let size = device.size().unwrap();
+    let block = device.block_size().bytes();
+    let count = u128::from(size).div_ceil(block.into()) as u64;
+    for blocks in [1, 2, 5].map(|blocks| count.min(blocks)) {
+        for lba in [0, count - blocks] {
+            let mut buf = vec![0xcc; blocks as usize * block as usize];
+            device.read_blocks(lba, &mut buf).unwrap();
+            let start = u128::from(lba) * u128::from(block);
+            for (read, offset) in buf.into_iter().zip(start..) {
+                let stored = offset < size.into();
+                assert!(
+                    !stored || read == byte(offset),
+                    "{what}, {size} bytes in blocks of {block}: {read} at {offset}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn blocks_ask_for_whole_blocks_of_the_device_and_none_past_its_last() {
+    for device in devices() {
+        for block in [1, 512, 4096, 65_536] {
+            read_both_ends(Blocks::new(device, BlockSize::new(block).unwrap()), "Blocks");
+        }
+    }
+}
+
+#[test]
+fn a_tail_shorter_than_a_block_reads_as_zeros() {
+    for size in [1, 511, 513, 70_000, u64::MAX - 1] {
+        let block_size = BlockSize::BYTE;
+        let mut device = Blocks::new(Strict::new(Endless { size, block_size }), BlockSize::B4096);
+        let mut last = vec![0xcc; 4096];
+        device.read_blocks(size / 4096, &mut last).unwrap();
+        let stored = (size % 4096) as usize;
+        assert!(last[stored..].iter().all(|&byte| byte == 0), "{size}");
+        assert_eq!(last[stored - 1], byte(u128::from(size) - 1));
+    }
+}
+
+#[test]
+fn aligned_asks_for_whole_blocks_of_the_device_and_none_past_its_last() {
+    for device in devices() {
+        let mut bounce = vec![0; 63 + 8192];
+        read_both_ends(Aligned::new(device, 64, &mut bounce).unwrap(), "Aligned");
+        let mut bounce = vec![0; 8191 + 4096];
+        read_both_ends(Aligned::new(device, 8192, &mut bounce).unwrap(), "Aligned");
+    }
+}
+
+#[test]
+fn tools_for_debugging_pass_requests_on_as_they_are() {
+    for device in devices() {
+        read_both_ends(Tracer::counting(device), "Tracer");
+        read_both_ends(FaultInjector::new(device, |_| false), "FaultInjector");
+    }
+}
+
+/// A wrapper over a device that is too large for an image is refused with it, at once.
+#[test]
+fn a_wrapper_does_not_make_a_device_smaller() {
+    for device in devices() {
+        let mut memory = vec![0; 65_536];
+        let too_large = device.inner.size > 1 << 63;
+        let blocks = Blocks::new(device, BlockSize::new(65_536).unwrap());
+        assert_eq!(qcow1::Image::open_raw(blocks, &mut memory).is_err(), too_large);
+        let mut bounce = vec![0; 63 + 4096];
+        let aligned = Aligned::new(device, 64, &mut bounce).unwrap();
+        assert_eq!(qcow1::Image::open_raw(aligned, &mut memory).is_err(), too_large);
+    }
+}
+
+/// gpt_disk_io counts blocks, and a product of theirs may have more than 64 bits.
+#[cfg(feature = "gpt_disk_io")]
+#[test]
+fn a_block_io_of_more_than_64_bits_of_bytes_is_too_large_and_not_small() {
+    use gpt_disk_io::gpt_disk_types::{BlockSize, Lba};
+    use qcow1::{Error, FromBlockIo, Image, Unsupported};
+
+    #[derive(Debug)]
+    struct Huge(u64);
+
+    impl gpt_disk_io::BlockIo for Huge {
+        type Error = Infallible;
+
+        fn block_size(&self) -> BlockSize {
+            BlockSize::BS_4096
+        }
+
+        fn num_blocks(&mut self) -> Result<u64, Infallible> {
+            Ok(self.0)
+        }
+
+        fn read_blocks(&mut self, start: Lba, dst: &mut [u8]) -> Result<(), Infallible> {
+            assert!(!dst.is_empty() && dst.len().is_multiple_of(4096));
+            assert!(start.to_u64() + dst.len() as u64 / 4096 <= self.0);
+            dst.fill(7);
+            Ok(())
+        }
+
+        fn write_blocks(&mut self, _: Lba, _: &[u8]) -> Result<(), Infallible> {
+            unreachable!("a device is never written")
+        }
+
+        fn flush(&mut self) -> Result<(), Infallible> {
+            unreachable!("a device is never written")
+        }
+    }
+    let mut memory = [0; 4096];
+    for blocks in [(1 << 51) + 1, 1 << 52, (1 << 52) + 1, u64::MAX] {
+        let device = FromBlockIo::new(Huge(blocks)).unwrap();
+        let error = Image::open_raw(device, &mut memory).unwrap_err().into_error();
+        assert!(
+            matches!(error, Error::Unsupported(Unsupported::DeviceSize(_))),
+            "{error}"
+        );
+    }
+    let device = FromBlockIo::new(Huge(1 << 51)).unwrap();
+    let mut image = Image::open_raw(device, &mut memory).unwrap();
+    assert_eq!(image.size(), 1 << 63);
+    let mut last = [0; 5000];
+    image.read_at((1 << 63) - 5000, &mut last).unwrap();
+    assert_eq!(last, [7; 5000]);
+}
+
+#[cfg(feature = "async")]
+mod aio {
+    use super::*;
+    use crate::common::futures::{Slow, finish};
+    use qcow1::aio::{self, AsyncBlockRead};
+
+    /// An asynchronous device, driven to the end of each of its futures.
+    struct Finished<D>(D);
+
+    impl<D: AsyncBlockRead> BlockRead for Finished<D> {
+        type Error = D::Error;
+
+        fn block_size(&self) -> BlockSize {
+            self.0.block_size()
+        }
+
+        fn size(&mut self) -> Result<u64, D::Error> {
+            finish(self.0.size())
+        }
+
+        fn read_blocks(&mut self, lba: u64, buf: &mut [u8]) -> Result<(), D::Error> {
+            finish(self.0.read_blocks(lba, buf))
+        }
+    }
+
+    #[test]
+    fn blocks_and_aligned_ask_as_their_counterparts_do() {
+        for device in devices() {
+            for block in [1, 512, 4096, 65_536] {
+                let device = Blocks::new(Slow(device), BlockSize::new(block).unwrap());
+                read_both_ends(Finished(device), "aio, Blocks");
+            }
+            for (align, bounce) in [(64, 63 + 8192), (8192, 8191 + 4096)] {
+                let mut bounce = vec![0; bounce];
+                let device = aio::Aligned::new(Slow(device), align, &mut bounce).unwrap();
+                read_both_ends(Finished(device), "aio, Aligned");
+            }
+        }
+    }
+
+    #[test]
+    fn buffers_reach_the_driver_aligned() {
+        struct Driver(Endless);
+
+        impl AsyncBlockRead for Driver {
+            type Error = Infallible;
+
+            fn block_size(&self) -> BlockSize {
+                self.0.block_size
+            }
+
+            async fn size(&mut self) -> Result<u64, Infallible> {
+                self.0.size()
+            }
+
+            async fn read_blocks(&mut self, lba: u64, buf: &mut [u8]) -> Result<(), Infallible> {
+                assert!(buf.as_ptr().addr().is_multiple_of(256));
+                self.0.read_blocks(lba, buf)
+            }
+        }
+        let device = Driver(Endless {
+            size: 70_000,
+            block_size: BlockSize::B512,
+        });
+        let mut bounce = vec![0; 255 + 1024];
+        let mut device = aio::Aligned::new(device, 256, &mut bounce).unwrap();
+        let mut buffer = vec![0; 10 * 512 + 256];
+        for skew in 0..256 {
+            let buf = &mut buffer[skew..][..10 * 512];
+            finish(device.read_blocks(3, buf)).unwrap();
+            assert!(buf.iter().zip(3 * 512..).all(|(&read, offset)| read == byte(offset)));
+        }
+        let device = device.into_inner();
+        let (_, memory, error) = aio::Aligned::new(device, 256, &mut bounce[..511])
+            .unwrap_err()
+            .into_parts();
+        assert_eq!(
+            (memory.len(), error),
+            (511, qcow1::Error::MemoryTooSmall { needed: 255 + 512 })
+        );
+    }
+}
