@@ -172,3 +172,18 @@ fn the_example_reads_the_image_of_the_repository() {
         "{error}"
     );
 }
+
+#[test]
+fn the_example_for_block_device_driver_reads_through_both_of_its_adapters() {
+    let file = include_bytes!("../data/plain.qcow");
+    let mut memory = [0; 4096];
+    let mut image = qcow1::Image::open(file, &mut memory).unwrap();
+    let mut disk = vec![0; image.size() as usize];
+    image.read_at(0, &mut disk).unwrap();
+    let sum: u64 = disk.iter().copied().map(u64::from).sum();
+    let output = crate::common::example::example("block_device_driver").output().unwrap();
+    assert!(output.status.success());
+    let text = String::from_utf8(output.stdout).unwrap();
+    let right = format!("{} bytes, the sum of which is {sum}\nwriting: ReadOnly\n", disk.len());
+    assert_eq!(text, right);
+}

@@ -1,0 +1,174 @@
+//! Between `block-device-driver` 0.2 and this crate, both ways: two adapters to copy.
+//!
+//! A driver that implements `BlockDevice` becomes a device with an image, and the guest's disk becomes a `BlockDevice` again,
+//! for what reads those. The adapters are not in the crate because that crate's conversions between blocks and bytes panic
+//! where an alignment is larger than a block. The driver here is an image that comes with the repository, in memory.
+
+use core::convert::Infallible;
+use core::fmt;
+
+use aligned::{A1, A64, Alignment};
+use block_device_driver::{BlockDevice, blocks_to_slice_mut, slice_to_blocks_mut};
+use qcow1::aio::{Aligned, AsyncBlockRead, AsyncGuestRead, Image};
+use qcow1::{BlockSize, Error, OpenError};
+
+const SECTOR: usize = 512;
+
+/// A driver's `BlockDevice` as a device. Its buffers have to be aligned as the driver demands: see [`device`].
+struct FromBlockDevice<B>(B);
+
+/// The error of a [`FromBlockDevice`].
+#[derive(Debug)]
+enum DriverError<E> {
+    Driver(E),
+    /// The driver counts blocks with 32 bits.
+    PastTwoTib,
+}
+
+impl<B: BlockDevice<SECTOR>> AsyncBlockRead for FromBlockDevice<B> {
+    type Error = DriverError<B::Error>;
+
+    fn block_size(&self) -> BlockSize {
+        BlockSize::B512
+    }
+
+    async fn size(&mut self) -> Result<u64, Self::Error> {
+        self.0.size().await.map_err(DriverError::Driver)
+    }
+
+    async fn read_blocks(&mut self, lba: u64, buf: &mut [u8]) -> Result<(), Self::Error> {
+        let lba = u32::try_from(lba).map_err(|_| DriverError::PastTwoTib)?;
+        let blocks = slice_to_blocks_mut(buf);
+        self.0.read(lba, blocks).await.map_err(DriverError::Driver)
+    }
+}
+
+type Device<'b, B> = Aligned<'b, FromBlockDevice<B>>;
+type DeviceError<B> = DriverError<<B as BlockDevice<SECTOR>>::Error>;
+
+/// A driver as a device that takes any buffer. `bounce` has room for a block at the driver's alignment.
+fn device<B: BlockDevice<SECTOR>>(
+    driver: B,
+    bounce: &mut [u8],
+) -> Result<Device<'_, B>, OpenError<'_, FromBlockDevice<B>, DeviceError<B>>> {
+    let align = align_of::<aligned::Aligned<B::Align, [u8; SECTOR]>>();
+    Aligned::new(FromBlockDevice(driver), align as u32, bounce)
+}
+
+/// A guest's disk as a `BlockDevice` that takes any buffer and is never written.
+struct ToBlockDevice<G>(G);
+
+/// The error of a [`ToBlockDevice`].
+#[derive(Debug)]
+enum DiskError<E> {
+    // Whoever uses it prints it.
+    #[allow(dead_code, reason = "this program only prints it with Debug")]
+    Read(Error<E>),
+    ReadOnly,
+}
+
+impl<G: AsyncGuestRead> BlockDevice<SECTOR> for ToBlockDevice<G> {
+    type Error = DiskError<G::Error>;
+    type Align = A1;
+
+    async fn read(
+        &mut self,
+        block_address: u32,
+        data: &mut [aligned::Aligned<A1, [u8; SECTOR]>],
+    ) -> Result<(), Self::Error> {
+        let offset = u64::from(block_address) * SECTOR as u64;
+        let read = self.0.read_at(offset, blocks_to_slice_mut(data)).await;
+        read.map_err(DiskError::Read)
+    }
+
+    async fn write(&mut self, _: u32, _: &[aligned::Aligned<A1, [u8; SECTOR]>]) -> Result<(), Self::Error> {
+        Err(DiskError::ReadOnly)
+    }
+
+    /// Whole blocks only: the rest of a disk cannot be read.
+    async fn size(&mut self) -> Result<u64, Self::Error> {
+        Ok(self.0.size() / SECTOR as u64 * SECTOR as u64)
+    }
+}
+
+/// A driver with DMA, which demands buffers aligned to 64 bytes.
+struct Driver(&'static [u8]);
+
+impl BlockDevice<SECTOR> for Driver {
+    type Error = Infallible;
+    type Align = A64;
+
+    async fn read(
+        &mut self,
+        block_address: u32,
+        data: &mut [aligned::Aligned<A64, [u8; SECTOR]>],
+    ) -> Result<(), Infallible> {
+        let start = block_address as usize * SECTOR;
+        let data = blocks_to_slice_mut(data);
+        data.copy_from_slice(&self.0[start..start + data.len()]);
+        Ok(())
+    }
+
+    async fn write(&mut self, _: u32, _: &[aligned::Aligned<A64, [u8; SECTOR]>]) -> Result<(), Infallible> {
+        unreachable!("an image is never written")
+    }
+
+    async fn size(&mut self) -> Result<u64, Infallible> {
+        Ok(self.0.len() as u64)
+    }
+}
+
+/// Reads a whole `BlockDevice`, three blocks at a time.
+async fn read_all<B: BlockDevice<SECTOR>>(device: &mut B) -> Result<Vec<u8>, B::Error>
+where
+    B::Align: Alignment,
+{
+    let blocks = device.size().await? / SECTOR as u64;
+    let mut bytes = Vec::new();
+    for start in (0..blocks).step_by(3) {
+        let mut data = [const { aligned::Aligned([0; SECTOR]) }; 3];
+        let data = &mut data[..(blocks - start).min(3) as usize];
+        device.read(start as u32, data).await?;
+        bytes.extend(data.iter().flat_map(|block| **block));
+    }
+    Ok(bytes)
+}
+
+async fn run() -> Result<(), Box<dyn std::error::Error>> {
+    let driver = Driver(include_bytes!(concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/tests/data/plain.qcow"
+    )));
+    let mut bounce = [0; 63 + SECTOR];
+    let device = device(driver, &mut bounce)?;
+    let mut memory = [0; 4096];
+    let image = Image::open(device, &mut memory).await?;
+    let mut disk = ToBlockDevice(image);
+    let bytes = read_all(&mut disk).await.map_err(|error| format!("{error:?}"))?;
+    println!("{} bytes, the sum of which is {}", bytes.len(), sum(&bytes));
+    let written = disk.write(0, &[aligned::Aligned([0; SECTOR])]).await;
+    println!(
+        "writing: {}",
+        written.map_or_else(|error| format!("{error:?}"), |()| "done".into())
+    );
+    Ok(())
+}
+
+fn sum(bytes: &[u8]) -> u64 {
+    bytes.iter().copied().map(u64::from).sum()
+}
+
+impl<E: fmt::Debug> fmt::Display for DriverError<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Driver(error) => write!(f, "{error:?}"),
+            Self::PastTwoTib => f.write_str("the driver reads the first 2 TiB only"),
+        }
+    }
+}
+
+impl<E: fmt::Debug> std::error::Error for DriverError<E> {}
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    pollster::block_on(run())
+}
