@@ -47,7 +47,7 @@ fn a_failed_read_is_the_streams_error_with_its_kind_and_cause() {
 
 #[cfg(feature = "std")]
 #[test]
-fn the_standard_librarys_traits_are_the_same() {
+fn the_traits_of_the_standard_library_are_the_same() {
     use std::io::{self, Read as _, Seek as _, Write as _};
 
     let (file, bytes) = image();
