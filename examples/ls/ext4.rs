@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 use std::fs::File;
 
 use ext4_view::{Ext4, Ext4Error, Ext4Read, Path, PathBuf};
-use qcow1::Image;
+use qcow1::{GuestRead, Image, Partition};
 
 use crate::Failure;
 use crate::disk::Volume;
@@ -17,12 +17,8 @@ const DEPTH: usize = 64;
 pub fn show(file: File, volume: &Volume, path: &OsStr, output: &mut Output) -> Result<(), Failure> {
     // The reader given to ext4-view lives as long as the program, and so does what it borrows.
     let memory = Box::leak(vec![0; 1 << 20].into_boxed_slice());
-    let reader = Reader {
-        image: Image::open(file, memory)?,
-        start: volume.start,
-        len: volume.len,
-    };
-    let files = Ext4::load(Box::new(reader))?;
+    let partition = Partition::new(Image::open(file, memory)?, volume.start, volume.len);
+    let files = Ext4::load(Box::new(Reader(partition)))?;
     // Names are bytes here, and on Unix arguments are too.
     let full = PathBuf::try_from(&[b"/", path.as_encoded_bytes()].concat()[..])?;
     let path = path.to_string_lossy();
@@ -87,18 +83,10 @@ fn said(error: Ext4Error, path: &str) -> Failure {
 }
 
 /// A volume inside an image.
-struct Reader {
-    image: Image<'static, File>,
-    start: u64,
-    len: u64,
-}
+struct Reader(Partition<Image<'static, File>>);
 
 impl Ext4Read for Reader {
     fn read(&mut self, start_byte: u64, dst: &mut [u8]) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
-        let end = start_byte.checked_add(dst.len() as u64);
-        if end.is_none_or(|end| end > self.len) {
-            return Err(qcow1::Error::<std::io::Error>::OutOfRange.into());
-        }
-        Ok(self.image.read_at(self.start.saturating_add(start_byte), dst)?)
+        Ok(self.0.read_at(start_byte, dst)?)
     }
 }

@@ -9,7 +9,7 @@ use embedded_sdmmc::{
     Block, BlockDevice, BlockIdx, DirEntry, Directory, LfnBuffer, Mode, ShortFileName, TimeSource, Timestamp,
     VolumeIdx, VolumeManager,
 };
-use qcow1::{Error, GuestRead, Image, ToBlockDevice};
+use qcow1::{Image, Partition, ToBlockDevice, WithMbr};
 
 use crate::Failure;
 use crate::boot_sector::{BootSector, SECTOR};
@@ -22,7 +22,13 @@ const DEPTH: usize = 16;
 /// The size in bytes of the longest name: 255 characters of at most 3 bytes.
 const NAME: usize = 768;
 
-type Folder<'a, 'm> = Directory<'a, ToBlockDevice<OnlyPartition<'m>>, NoClock, DEPTH, 1, 1>;
+/// The volume's first sector on the disk that `WithMbr` makes up.
+const FIRST: u32 = 1;
+
+/// A volume as `embedded-sdmmc` finds it: as a partition in an MBR, wherever it really is.
+type Disk<'m> = ToBlockDevice<WithMbr<Partition<Image<'m, File>>>>;
+
+type Folder<'a, 'm> = Directory<'a, Disk<'m>, NoClock, DEPTH, 1, 1>;
 
 /// Lists the directory at `path` in the volume, or prints the file.
 pub fn show(
@@ -32,8 +38,9 @@ pub fn show(
     path: &OsStr,
     output: &mut Output,
 ) -> Result<(), Failure> {
+    let partition = Partition::new(image, volume.start, volume.len);
     let files = Files {
-        volumes: VolumeManager::new_with_limits(ToBlockDevice::new(OnlyPartition::new(image, volume)), NoClock, 0),
+        volumes: VolumeManager::new_with_limits(ToBlockDevice::new(WithMbr::new(partition)), NoClock, 0),
         boot: boot.clone(),
     };
     // The library trusts names: half a character between two parts of a long one is enough for a panic.
@@ -45,7 +52,7 @@ pub fn show(
 
 /// A volume whose chains are checked before the library follows them.
 struct Files<'m> {
-    volumes: VolumeManager<ToBlockDevice<OnlyPartition<'m>>, NoClock, DEPTH, 1, 1>,
+    volumes: VolumeManager<Disk<'m>, NoClock, DEPTH, 1, 1>,
     boot: BootSector,
 }
 
@@ -118,7 +125,7 @@ impl Files<'_> {
 
     /// Returns an entry's first cluster, which the library keeps to itself.
     fn first_cluster(&self, entry: &DirEntry) -> Result<u32, Failure> {
-        let sector = self.sector(entry.entry_block.0.saturating_sub(OnlyPartition::FIRST))?;
+        let sector = self.sector(entry.entry_block.0.saturating_sub(FIRST))?;
         let bytes = sector.get(entry.entry_offset as usize..).unwrap_or_default();
         let bytes = bytes.get(..32).ok_or("damaged: an entry is cut off")?;
         Ok(self.boot.first_cluster(bytes))
@@ -127,7 +134,7 @@ impl Files<'_> {
     /// Reads a sector of the volume.
     fn sector(&self, lba: u32) -> Result<[u8; SECTOR], Failure> {
         let mut block = [Block::new()];
-        let lba = BlockIdx(OnlyPartition::FIRST.saturating_add(lba));
+        let lba = BlockIdx(FIRST.saturating_add(lba));
         self.volumes.device(|disk| disk.read(&mut block, lba))?;
         Ok(block[0].contents)
     }
@@ -161,62 +168,6 @@ fn entries(folder: &Folder<'_, '_>) -> Result<Vec<Entry>, Failure> {
 /// Returns the entry that the library opens by a name: in a damaged directory, two may have the same one.
 fn found(folder: &Folder<'_, '_>, entry: &Entry) -> Result<DirEntry, Failure> {
     Ok(folder.find_directory_entry(entry.short)?)
-}
-
-/// A volume as a disk of which it is the only partition: `embedded-sdmmc` finds volumes only in an MBR's partitions.
-///
-/// The MBR is made up, and the volume comes right after it, wherever it really is.
-struct OnlyPartition<'m> {
-    image: Image<'m, File>,
-    /// Where the volume starts on the real disk, in bytes.
-    start: u64,
-    sectors: u32,
-}
-
-impl<'m> OnlyPartition<'m> {
-    /// The volume's first sector on the disk that is made up.
-    const FIRST: u32 = 1;
-
-    fn new(image: Image<'m, File>, volume: &Volume) -> Self {
-        let sectors = volume.len / Block::LEN as u64;
-        Self {
-            image,
-            start: volume.start,
-            sectors: sectors.try_into().unwrap_or(u32::MAX - Self::FIRST),
-        }
-    }
-
-    /// An MBR with one partition, marked as FAT.
-    fn mbr(&self) -> [u8; Block::LEN] {
-        let mut mbr = [0; Block::LEN];
-        mbr[446 + 4] = 0x0e;
-        mbr[446 + 8..446 + 12].copy_from_slice(&Self::FIRST.to_le_bytes());
-        mbr[446 + 12..446 + 16].copy_from_slice(&self.sectors.to_le_bytes());
-        mbr[510..].copy_from_slice(&[0x55, 0xaa]);
-        mbr
-    }
-}
-
-impl GuestRead for OnlyPartition<'_> {
-    type Error = std::io::Error;
-
-    fn size(&self) -> u64 {
-        (u64::from(self.sectors) + u64::from(Self::FIRST)) * Block::LEN as u64
-    }
-
-    /// `embedded-sdmmc` reads sectors, so a read is all of the MBR or nothing of it.
-    fn read_at(&mut self, offset: u64, dst: &mut [u8]) -> Result<(), Error<std::io::Error>> {
-        if offset >= self.size() {
-            return Err(Error::OutOfRange);
-        }
-        match offset.checked_sub(u64::from(Self::FIRST) * Block::LEN as u64) {
-            Some(offset) => self.image.read_at(self.start.saturating_add(offset), dst),
-            None => {
-                dst.copy_from_slice(&self.mbr()[..dst.len()]);
-                Ok(())
-            }
-        }
-    }
 }
 
 /// Nothing is written, so the time is never asked for.
