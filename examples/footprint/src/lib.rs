@@ -10,12 +10,12 @@
 use core::convert::Infallible;
 use core::sync::atomic::AtomicU8;
 
-use embedded_io::{Read, Seek, SeekFrom};
+use embedded_io::{Read, Seek, SeekFrom, Write};
 use qcow1::{
     Aligned, BlockRead, BlockSize, Blocks, Chain, CheckOptions, CheckSummary, ClusterBits, Corrupt, CorruptKind,
     Counts, Cursor, Error, Extent, Extents, FaultInjector, FaultInjectorError, Finding, FromIo, FromIoError, GuestRead,
-    Header, Image, L2Bits, MemoryNeeds, OpenError, OpenOptions, Probe, PushError, PushReason, ReadRequest,
-    SectorCipher, Tracer, XenL1,
+    Header, Image, L2Bits, MemoryNeeds, OpenError, OpenOptions, Partition, Probe, PushError, PushReason, ReadOnly,
+    ReadOnlyError, ReadRequest, SectorCipher, Tracer, XenL1,
 };
 
 /// A device whose driver the compiler knows nothing of.
@@ -87,6 +87,7 @@ pub type Opened = Result<Disk, OpenError<'static, Device, DeviceError>>;
 pub type Trace = fn(ReadRequest, Result<(), &DeviceError>);
 pub type Fails = fn(ReadRequest) -> bool;
 pub type Outcome<T> = Result<T, Error<DeviceError>>;
+pub type ReadOnlyOutcome<T> = Result<T, ReadOnlyError<Error<DeviceError>>>;
 
 /// What a boot loader calls: the least that is of use.
 #[repr(C)]
@@ -237,6 +238,23 @@ pub struct Rest {
     pub stream_block_size: fn(&FromIo<Stream>) -> BlockSize,
     pub stream_size: fn(&mut FromIo<Stream>) -> Result<u64, FromIoError<DeviceError>>,
     pub stream_read: fn(&mut FromIo<Stream>, u64, &mut [u8]) -> Result<(), FromIoError<DeviceError>>,
+    pub array_block_size: fn(&[u8; 64]) -> BlockSize,
+    pub array_size: fn(&mut [u8; 64]) -> Result<u64, Infallible>,
+    pub array_read: fn(&mut [u8; 64], u64, &mut [u8]) -> Result<(), Infallible>,
+    pub lent_array_block_size: fn(&&'static [u8; 64]) -> BlockSize,
+    pub lent_array_size: fn(&mut &'static [u8; 64]) -> Result<u64, Infallible>,
+    pub lent_array_read: fn(&mut &'static [u8; 64], u64, &mut [u8]) -> Result<(), Infallible>,
+
+    pub new_cursor: fn(&'static mut Disk) -> Cursor<'static, Disk>,
+    pub partition: fn(Disk, u64, u64) -> Partition<Disk>,
+    pub partition_inner: fn(Partition<Disk>) -> Disk,
+    pub partition_size: fn(&Partition<Disk>) -> u64,
+    pub partition_read: fn(&mut Partition<Disk>, u64, &mut [u8]) -> Outcome<()>,
+    pub read_only_read: fn(&mut ReadOnly<Cursor<'static, Disk>>, &mut [u8]) -> ReadOnlyOutcome<usize>,
+    pub read_only_seek: fn(&mut ReadOnly<Cursor<'static, Disk>>, SeekFrom) -> ReadOnlyOutcome<u64>,
+    pub read_only_write: fn(&mut ReadOnly<Cursor<'static, Disk>>, &[u8]) -> ReadOnlyOutcome<usize>,
+    pub read_only_flush: fn(&mut ReadOnly<Cursor<'static, Disk>>) -> ReadOnlyOutcome<()>,
+    pub read_only_kind: fn(&ReadOnlyError<DeviceError>) -> embedded_io::ErrorKind,
 }
 
 const READER_CALLS: Reader = Reader {
@@ -389,6 +407,23 @@ pub static REST: Rest = Rest {
     stream_block_size: <FromIo<_> as BlockRead>::block_size,
     stream_size: <FromIo<_> as BlockRead>::size,
     stream_read: <FromIo<_> as BlockRead>::read_blocks,
+    array_block_size: <_ as BlockRead>::block_size,
+    array_size: <_ as BlockRead>::size,
+    array_read: <_ as BlockRead>::read_blocks,
+    lent_array_block_size: <&_ as BlockRead>::block_size,
+    lent_array_size: <&_ as BlockRead>::size,
+    lent_array_read: <&_ as BlockRead>::read_blocks,
+
+    new_cursor: Cursor::new,
+    partition: Partition::new,
+    partition_inner: Partition::into_inner,
+    partition_size: <Partition<_> as GuestRead>::size,
+    partition_read: <Partition<_> as GuestRead>::read_at,
+    read_only_read: <ReadOnly<_> as Read>::read,
+    read_only_seek: <ReadOnly<_> as Seek>::seek,
+    read_only_write: <ReadOnly<_> as Write>::write,
+    read_only_flush: <ReadOnly<_> as Write>::flush,
+    read_only_kind: <ReadOnlyError<_> as embedded_io::Error>::kind,
 };
 
 // Atomics, so that they are neither code nor constants: only their lengths are of use.
