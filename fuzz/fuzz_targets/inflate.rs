@@ -1,6 +1,7 @@
-//! A stream, decoded beside miniz_oxide: the same bytes, or both refuse.
+//! A stream, decoded with both kinds of memory, which must agree on the bytes or on the error, and beside miniz_oxide:
+//! the same bytes, or both refuse.
 //!
-//! Two differences are meant. The crate stops where the output is full, and what miniz_oxide says of the bits behind that
+//! Two differences from miniz_oxide are meant. The crate stops where the output is full, and what miniz_oxide says of the bits behind that
 //! is of no account, as long as it filled the output too. And the crate refuses a block that has no code for its own end,
 //! as zlib does, and so QEMU; miniz_oxide takes it.
 #![no_main]
@@ -10,10 +11,10 @@
 #[allow(dead_code, unreachable_pub)]
 mod inflate;
 
-use inflate::{InflateError, Tables, inflate as ours_into};
+use inflate::{InflateError, SmallTables, Tables, Workspace, inflate as ours_into};
 use libfuzzer_sys::fuzz_target;
 use miniz_oxide::inflate::core::{DecompressorOxide, decompress, inflate_flags};
-use zerocopy::{FromBytes, IntoBytes};
+use zerocopy::FromBytes;
 
 fuzz_target!(|bytes: &[u8]| {
     // The last two bytes are the output's length, which nothing keeps at a cluster's.
@@ -21,10 +22,16 @@ fuzz_target!(|bytes: &[u8]| {
         return;
     };
     let len = usize::from(u16::from_le_bytes(len));
-    let mut memory = vec![0xa7a7_a7a7_u32; size_of::<Tables>().div_ceil(4)];
-    let (tables, _) = Tables::mut_from_prefix(memory.as_mut_slice().as_mut_bytes()).unwrap();
-    let mut ours = vec![0xcc; len];
-    let result = ours_into(stream, &mut ours, tables);
+    let mut tables = Tables::read_from_bytes(&[0xa7; size_of::<Tables>()]).unwrap();
+    let mut small = SmallTables::read_from_bytes(&[0xa7; size_of::<SmallTables>()]).unwrap();
+    let [(result, ours), (small_result, small_ours)] = [Workspace::Tables(&mut tables), Workspace::Small(&mut small)]
+        .map(|mut workspace| {
+            let mut output = vec![0xcc; len];
+            let result = ours_into(stream, &mut output, &mut workspace);
+            (result, output)
+        });
+    assert_eq!(result, small_result);
+    assert!(result.is_err() || ours == small_ours);
 
     if result == Err(InflateError::NoEndOfBlock) {
         return;

@@ -34,8 +34,14 @@ impl<'a> Bits<'a> {
     }
 
     /// Fills the buffer to [`REFILLED`] bits or more.
-    #[inline(always)]
+    #[inline(never)]
     pub(super) fn refill(&mut self) {
+        self.refill_inline();
+    }
+
+    /// The same, for loops that refill often: each use adds the code once more.
+    #[inline(always)]
+    pub(super) fn refill_inline(&mut self) {
         // As many whole bytes as fit, without a branch on how many: what else the word holds stays above `count`.
         let bytes = word((!self.count & (usize::BITS - 1)) >> 3) & (WORD - 1);
         let next = if let Some(next) = self.rest.first_chunk() {

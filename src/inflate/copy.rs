@@ -8,7 +8,12 @@ const STEP: usize = 16;
 /// Copies `length` bytes from `distance` back to `at`, or as many as there is room for. Returns where they end. Behind
 /// them, bytes that are not decoded yet may be overwritten.
 #[inline(always)]
-pub(super) fn copy_match(output: &mut [u8], at: usize, length: usize, distance: usize) -> Result<usize, InflateError> {
+pub(super) fn copy_match_inline(
+    output: &mut [u8],
+    at: usize,
+    length: usize,
+    distance: usize,
+) -> Result<usize, InflateError> {
     let start = at.checked_sub(distance).ok_or(DistanceTooFar)?;
     // Most matches go in two steps, unless a step would read what the same step is to write.
     if length <= 2 * STEP
@@ -19,6 +24,14 @@ pub(super) fn copy_match(output: &mut [u8], at: usize, length: usize, distance: 
         step(output, start, at);
         step(output, start.wrapping_add(STEP), at.wrapping_add(STEP));
         return Ok(at.wrapping_add(length));
+    }
+    Ok(copy_any(output, at, length, distance))
+}
+
+/// The same without the steps in line.
+pub(super) fn copy_match(output: &mut [u8], at: usize, length: usize, distance: usize) -> Result<usize, InflateError> {
+    if distance > at {
+        return Err(DistanceTooFar);
     }
     Ok(copy_any(output, at, length, distance))
 }

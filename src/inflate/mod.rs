@@ -9,35 +9,47 @@
 //! it finds there.
 
 mod bits;
+mod compact;
 mod copy;
+mod entry;
 mod error;
 mod lengths;
+mod order;
 mod symbols;
 mod table;
 
 use bits::Bits;
+use compact::Compact;
+pub(crate) use compact::SmallTables;
 pub(crate) use error::InflateError;
 pub(crate) use table::Tables;
 
+/// The working memory of a call: both give the same bytes and the same errors.
+pub(crate) enum Workspace<'t> {
+    Tables(&'t mut Tables),
+    /// Less memory, and three to four times the work.
+    #[allow(dead_code)]
+    Small(&'t mut SmallTables),
+}
+
 /// Decodes `input`, a raw DEFLATE stream, until `output` is full.
 ///
-/// `tables` may hold anything before the call. On failure what `output` holds is unspecified.
+/// Nothing in `workspace` is read before it is written. On failure the content of `output` is unspecified.
 ///
 /// # Errors
-/// Says why `output` could not be filled. Bytes of `input` beyond those that filled it are not looked at.
-pub(crate) fn inflate(input: &[u8], output: &mut [u8], tables: &mut Tables) -> Result<(), InflateError> {
+/// Returns why `output` could not be filled. Bytes of `input` beyond those that filled it are not looked at.
+pub(crate) fn inflate(input: &[u8], output: &mut [u8], workspace: &mut Workspace<'_>) -> Result<(), InflateError> {
     let mut bits = Bits::new(input);
-    let result = blocks(&mut bits, output, tables);
+    let result = blocks(&mut bits, output, workspace);
     // Past the end of the input the bit reader supplies zeros. Whatever was made of them, the input ended.
     if bits.overrun() { Err(InputEnded) } else { result }
 }
 
 use InflateError::{BadBlockType, EndsEarly, InputEnded, StoredLengthMismatch};
 
-fn blocks(bits: &mut Bits<'_>, output: &mut [u8], tables: &mut Tables) -> Result<(), InflateError> {
+fn blocks(bits: &mut Bits<'_>, output: &mut [u8], workspace: &mut Workspace<'_>) -> Result<(), InflateError> {
     let mut at = 0;
     let mut last = false;
-    let mut holds_fixed = false;
     // Bound: a turn takes at least three bits of the input, and the loop ends where the input does.
     while at < output.len() {
         if last {
@@ -45,22 +57,21 @@ fn blocks(bits: &mut Bits<'_>, output: &mut [u8], tables: &mut Tables) -> Result
         }
         bits.refill();
         last = bits.take(1) != 0;
-        match bits.take(2) {
-            0 => at = stored(bits, output, at)?,
-            1 => {
-                if !holds_fixed {
-                    lengths::fixed(tables)?;
-                    holds_fixed = true;
+        at = match bits.take(2) {
+            0 => stored(bits, output, at)?,
+            1 => symbols::decode(bits, output, at, &Compact::Fixed)?,
+            2 => match workspace {
+                Workspace::Tables(tables) => {
+                    tables.build(bits)?;
+                    symbols::decode(bits, output, at, &**tables)?
                 }
-                at = symbols::decode(bits, output, at, tables)?;
-            }
-            2 => {
-                holds_fixed = false;
-                lengths::dynamic(bits, tables)?;
-                at = symbols::decode(bits, output, at, tables)?;
-            }
+                Workspace::Small(tables) => {
+                    tables.build(bits)?;
+                    symbols::decode(bits, output, at, &Compact::Dynamic(tables))?
+                }
+            },
             _ => return Err(BadBlockType),
-        }
+        };
         if bits.overrun() {
             return Err(InputEnded);
         }

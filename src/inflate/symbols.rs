@@ -2,34 +2,53 @@
 
 use super::InflateError::{self, BadDistance, BadSymbol};
 use super::bits::{Bits, REFILLED, ones};
-use super::copy::copy_match;
-use super::table::{DISTANCE_BITS, Entry, LITLEN_BITS, Tables};
+use super::copy::{copy_match, copy_match_inline};
+use super::entry::Entry;
 
-/// Literals of the first level that may be taken after a refill and leave bits enough for a length.
-const LITERALS: u32 = (REFILLED - 20) / LITLEN_BITS;
+/// The two codes of a block.
+///
+/// A look-up returns the entry of the codeword at the front of `bits`, without taking it. If that entry is special,
+/// `resolve_litlen` or `resolve_distance` returns the one to use.
+pub(super) trait Codes {
+    /// Whether the decoding loop is to be small rather than fast.
+    const COMPACT: bool;
+    /// Literals that may be taken after a refill and leave enough bits for a length.
+    const LITERALS: u32;
+    fn litlen(&self, bits: &Bits<'_>) -> Entry;
+    fn distance(&self, bits: &Bits<'_>) -> Entry;
+    #[inline(always)]
+    fn resolve_litlen(&self, _bits: &mut Bits<'_>, entry: Entry) -> Entry {
+        entry
+    }
+    #[inline(always)]
+    fn resolve_distance(&self, _bits: &mut Bits<'_>, entry: Entry) -> Entry {
+        entry
+    }
+}
 
 /// Decodes symbols from `at` on, until the block ends or `output` is full. Returns where that is in `output`.
+#[inline(never)]
 pub(super) fn decode(
     bits: &mut Bits<'_>,
     output: &mut [u8],
     at: usize,
-    tables: &Tables,
+    codes: &impl Codes,
 ) -> Result<usize, InflateError> {
     // A copy, for it to stay in registers.
     let mut own = *bits;
-    let result = run(&mut own, output, at, tables);
+    let result = run(&mut own, output, at, codes);
     *bits = own;
     result
 }
 
 #[inline(always)]
-fn run(bits: &mut Bits<'_>, output: &mut [u8], mut at: usize, tables: &Tables) -> Result<usize, InflateError> {
+fn run<C: Codes>(bits: &mut Bits<'_>, output: &mut [u8], mut at: usize, codes: &C) -> Result<usize, InflateError> {
     // Bound: every turn but the last writes a byte of the output or more.
     'next: while at < output.len() {
-        bits.refill();
-        let mut entry = first_level(&tables.litlen, bits, LITLEN_BITS);
+        refill::<C>(bits);
+        let mut entry = codes.litlen(bits);
         // Bound: 4 turns.
-        for _ in 0..LITERALS {
+        for _ in 0..C::LITERALS {
             if !entry.is_literal() {
                 break;
             }
@@ -38,15 +57,13 @@ fn run(bits: &mut Bits<'_>, output: &mut [u8], mut at: usize, tables: &Tables) -
             *byte = entry.byte();
             at = at.wrapping_add(1);
             bits.drop(entry.bits());
-            entry = first_level(&tables.litlen, bits, LITLEN_BITS);
+            entry = codes.litlen(bits);
         }
         if at >= output.len() {
             break;
         }
         if !entry.is_literal() && entry.is_special() {
-            if entry.is_link() {
-                entry = second_level(&tables.litlen, bits, entry);
-            }
+            entry = codes.resolve_litlen(bits, entry);
             if !entry.is_literal() && entry.is_special() {
                 bits.drop(entry.bits());
                 return if entry.is_end() { Ok(at) } else { Err(BadSymbol) };
@@ -60,48 +77,34 @@ fn run(bits: &mut Bits<'_>, output: &mut [u8], mut at: usize, tables: &Tables) -
             bits.drop(entry.bits());
             continue;
         }
-        let length = value(bits, entry, false);
+        let length = value::<C>(bits, entry, false);
 
         if bits.count() < 28 {
-            bits.refill();
+            refill::<C>(bits);
         }
-        let mut entry = first_level(&tables.distance, bits, DISTANCE_BITS);
+        let mut entry = codes.distance(bits);
         if entry.is_special() {
-            if entry.is_link() {
-                entry = second_level(&tables.distance, bits, entry);
-            }
+            entry = codes.resolve_distance(bits, entry);
             if entry.is_special() {
                 return Err(BadDistance);
             }
         }
-        let distance = value(bits, entry, true);
-        at = copy_match(output, at, length, distance)?;
+        let distance = value::<C>(bits, entry, true);
+        at = if C::COMPACT {
+            copy_match(output, at, length, distance)?
+        } else {
+            copy_match_inline(output, at, length, distance)?
+        };
     }
     Ok(at)
 }
 
-#[inline(always)]
-fn first_level<const N: usize>(table: &[Entry; N], bits: &Bits<'_>, first_bits: u32) -> Entry {
-    table
-        .get(bits.peek(ones(first_bits)))
-        .copied()
-        .unwrap_or(Entry::INVALID)
-}
-
-/// Takes the bits that led to the link `entry`, and looks up where it leads.
-#[inline(always)]
-fn second_level<const N: usize>(table: &[Entry; N], bits: &mut Bits<'_>, entry: Entry) -> Entry {
-    bits.drop(entry.bits());
-    let index = entry.value().wrapping_add(bits.peek(ones(entry.code_bits())));
-    table.get(index).copied().unwrap_or(Entry::INVALID)
-}
-
 /// Takes the codeword and extra bits of a length or distance, and returns that. `far` where 32 bits may not hold both.
 #[inline(always)]
-fn value(bits: &mut Bits<'_>, entry: Entry, far: bool) -> usize {
+fn value<C: Codes>(bits: &mut Bits<'_>, entry: Entry, far: bool) -> usize {
     if far && REFILLED < 28 {
         bits.drop(entry.code_bits());
-        bits.refill();
+        refill::<C>(bits);
         return entry
             .value()
             .wrapping_add(bits.take(entry.bits().wrapping_sub(entry.code_bits())));
@@ -109,4 +112,13 @@ fn value(bits: &mut Bits<'_>, entry: Entry, far: bool) -> usize {
     let extra = bits.peek(ones(entry.bits())).wrapping_shr(entry.code_bits());
     bits.drop(entry.bits());
     entry.value().wrapping_add(extra)
+}
+
+#[inline(always)]
+fn refill<C: Codes>(bits: &mut Bits<'_>) {
+    if C::COMPACT {
+        bits.refill();
+    } else {
+        bits.refill_inline();
+    }
 }

@@ -4,7 +4,7 @@ use zerocopy::FromBytes;
 
 use crate::device::BlockSize;
 use crate::format::geometry::Geometry;
-use crate::inflate::{InflateError, Tables, inflate};
+use crate::inflate::{InflateError, Tables, Workspace, inflate};
 use crate::offset::HostOffset;
 
 /// A compressed cluster as its table word has it: the whole word, since a right offset with a wrong size is another
@@ -192,7 +192,8 @@ impl<'m> Compressed<'m> {
         let skip = usize::try_from(stream.host.since(self.window.start)).unwrap_or(usize::MAX);
         let len = usize::try_from(stream.len).unwrap_or(usize::MAX);
         let input = self.input.get(skip..).and_then(|input| input.get(..len));
-        let result = inflate(input.unwrap_or_default(), cluster, self.tables);
+        let mut workspace = Workspace::Tables(self.tables);
+        let result = inflate(input.unwrap_or_default(), cluster, &mut workspace);
         if result.is_err() {
             self.window = Window::EMPTY;
         }

@@ -8,18 +8,43 @@ mod inflate;
 
 use crate::common::{Random, pattern};
 use flate2::{Compress, Compression, Decompress, FlushCompress, FlushDecompress};
-use inflate::{InflateError, Tables, inflate as ours_into};
+use inflate::{InflateError, SmallTables, Tables, Workspace, inflate as ours_into};
 use miniz_oxide::deflate::compress_to_vec;
 use miniz_oxide::inflate::core::{DecompressorOxide, decompress, inflate_flags};
-use zerocopy::FromBytes;
+use zerocopy::{FromBytes, IntoBytes};
 
-/// What the crate's decoder makes of a stream, with tables that are full of rubbish before.
+/// The memory of both decoders, full of rubbish at first.
+struct Memory {
+    tables: Tables,
+    small: SmallTables,
+}
+
+impl Memory {
+    fn new() -> Self {
+        let tables = Tables::read_from_bytes(&[0xa7; size_of::<Tables>()]).unwrap();
+        let small = SmallTables::read_from_bytes(&[0xa7; size_of::<SmallTables>()]).unwrap();
+        Self { tables, small }
+    }
+
+    /// What the crate's decoder makes of a stream: the same with either memory.
+    fn inflate(&mut self, stream: &[u8], len: usize) -> Result<Vec<u8>, InflateError> {
+        let [fast, small] =
+            [Workspace::Tables(&mut self.tables), Workspace::Small(&mut self.small)].map(|mut memory| {
+                let mut output = vec![0xcc; len];
+                ours_into(stream, &mut output, &mut memory).map(|()| output)
+            });
+        assert!(
+            fast == small,
+            "{:?}, {:?}: stream {stream:02x?}",
+            fast.err(),
+            small.err()
+        );
+        fast
+    }
+}
+
 fn ours(stream: &[u8], len: usize) -> Result<Vec<u8>, InflateError> {
-    let mut memory = vec![0xa7_u32; size_of::<Tables>().div_ceil(4)];
-    let bytes = zerocopy::IntoBytes::as_mut_bytes(memory.as_mut_slice());
-    let (tables, _) = Tables::mut_from_prefix(bytes).unwrap();
-    let mut output = vec![0xcc; len];
-    ours_into(stream, &mut output, tables).map(|()| output)
+    Memory::new().inflate(stream, len)
 }
 
 /// What zlib makes of it: the bytes, once the output is full. Whether it would have refused what follows is its own
@@ -152,18 +177,14 @@ fn garbage_gives_what_zlib_makes_of_it() {
 
 #[test]
 fn a_mended_or_broken_stream_leaves_nothing_behind_in_the_tables() {
-    let mut memory = vec![0_u32; size_of::<Tables>().div_ceil(4)];
-    let bytes = zerocopy::IntoBytes::as_mut_bytes(memory.as_mut_slice());
-    let (tables, _) = Tables::mut_from_prefix(bytes).unwrap();
+    let mut memory = Memory::new();
     let all = samples(4096);
     let streams: Vec<_> = all.iter().map(|bytes| zlib_stream(bytes, 6, 12)).collect();
-    let mut output = vec![0; 4096];
     for broken in &streams {
         for cut in [1, broken.len() / 2, broken.len() - 2] {
-            let _ = ours_into(&broken[..cut], &mut output, tables);
+            let _ = memory.inflate(&broken[..cut], 4096);
             for (stream, bytes) in streams.iter().zip(&all) {
-                ours_into(stream, &mut output, tables).unwrap();
-                assert!(output == *bytes);
+                assert!(memory.inflate(stream, 4096).as_ref() == Ok(bytes));
             }
         }
     }
@@ -176,8 +197,36 @@ fn an_error_is_a_clause_that_a_sentence_can_end_with() {
 }
 
 #[test]
-fn the_tables_fit_in_8_kib() {
-    assert!(size_of::<Tables>() <= 8192);
+fn the_tables_fit_in_8_kib_and_the_small_ones_in_a_kibibyte_and_a_bit() {
+    assert_eq!((size_of::<Tables>(), size_of::<SmallTables>()), (7920, 1040));
+}
+
+#[test]
+fn fixed_and_stored_blocks_build_no_tables() {
+    let mut stream = BitWriter::default();
+    for byte in 0..100 {
+        // An empty block, a literal and a match of three bytes, an empty stored block, and one of a byte.
+        stream.number(0, 1).number(1, 2).code(0, 7);
+        stream
+            .number(0, 1)
+            .number(1, 2)
+            .code(0x30 + byte, 8)
+            .code(1, 7)
+            .code(0, 5)
+            .code(0, 7);
+        for len in [0, 1] {
+            stream.number(0, 1).number(0, 2);
+            while !stream.used.is_multiple_of(8) {
+                stream.number(0, 1);
+            }
+            stream.number(len, 16).number(!len & 0xffff, 16).number(0, 8 * len);
+        }
+    }
+    let mut memory = Memory::new();
+    assert!(memory.inflate(&stream.bytes, 500).is_ok());
+    // All of the memory is as it was.
+    assert!(memory.tables.as_bytes().iter().all(|&byte| byte == 0xa7));
+    assert!(memory.small.as_bytes().iter().all(|&byte| byte == 0xa7));
 }
 
 /// Bits in the order of the format.
@@ -432,4 +481,117 @@ fn miniz_oxide_agrees_on_all_that_is_written_by_compressors() {
         assert!(ours(&stream, len).as_ref() == Ok(&bytes));
         assert!(miniz(&stream, len).as_ref() == Some(&bytes));
     }
+}
+
+/// A complete code of `leaves` symbols out of `symbols`, `needed` among them, with codewords of up to 15 bits.
+fn complete_code(
+    u: &mut arbtest::arbitrary::Unstructured<'_>,
+    symbols: usize,
+    needed: usize,
+    leaves: usize,
+) -> arbtest::arbitrary::Result<Vec<u32>> {
+    let mut lengths = vec![1, 1];
+    while lengths.len() < leaves {
+        // The last ones made, mostly, so that there are long ones.
+        let leaf = if u.ratio(2, 3)? {
+            lengths.len() - 1
+        } else {
+            u.choose_index(lengths.len())?
+        };
+        if lengths[leaf] < 15 {
+            lengths[leaf] += 1;
+            lengths.push(lengths[leaf]);
+        } else {
+            lengths.swap(0, leaf);
+            let shortest = (0..lengths.len()).min_by_key(|&at| lengths[at]).unwrap();
+            lengths[shortest] += 1;
+            lengths.push(lengths[shortest]);
+        }
+    }
+    let mut code = vec![0; symbols];
+    code[needed] = lengths.pop().unwrap();
+    for length in lengths {
+        let mut symbol = u.choose_index(symbols)?;
+        while code[symbol] != 0 {
+            symbol = (symbol + 1) % symbols;
+        }
+        code[symbol] = length;
+    }
+    Ok(code)
+}
+
+/// The codewords of a code in canonical order.
+fn codewords(lengths: &[u32]) -> Vec<u32> {
+    let mut next = 0;
+    let mut words = vec![0; lengths.len()];
+    for bits in 1..16 {
+        for (word, _) in words.iter_mut().zip(lengths).filter(|(_, length)| **length == bits) {
+            *word = next;
+            next += 1;
+        }
+        next *= 2;
+    }
+    words
+}
+
+#[test]
+fn streams_of_any_codes_and_symbols_give_what_zlib_makes_of_them_whole_and_damaged() {
+    arbtest::arbtest(|u| {
+        let mut stream = BitWriter::default();
+        for _ in 0..u.int_in_range(1..=3)? {
+            let litlens = u.int_in_range(257..=286)?;
+            let distances = u.int_in_range(2..=30)?;
+            let leaves = u.int_in_range(2..=litlens)?;
+            let litlen = complete_code(u, litlens, 256, leaves)?;
+            let leaves = u.int_in_range(2..=distances)?;
+            let distance = complete_code(u, distances, 0, leaves)?;
+            stream.number(0, 1).number(2, 2);
+            stream
+                .number(litlens as u32 - 257, 5)
+                .number(distances as u32 - 1, 5)
+                .number(15, 4);
+            // 13 code lengths of 4 bits and six of 5, in the order in which they are stored.
+            let precode: Vec<u32> = (0..19).map(|symbol| 4 + u32::from(symbol > 12)).collect();
+            let words = codewords(&precode);
+            for symbol in [16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14, 1, 15] {
+                stream.number(precode[symbol], 3);
+            }
+            for &length in litlen.iter().chain(&distance) {
+                stream.code(words[length as usize], precode[length as usize]);
+            }
+            let [litlen_words, distance_words] = [&litlen, &distance].map(|lengths| codewords(lengths));
+            let used = |lengths: &[u32]| (0..lengths.len()).filter(|&at| lengths[at] != 0).collect::<Vec<_>>();
+            let (symbols, places) = (used(&litlen), used(&distance));
+            for _ in 0..u.int_in_range(0..=60)? {
+                let symbol = *u.choose(&symbols)?;
+                stream.code(litlen_words[symbol], litlen[symbol]);
+                if symbol > 256 {
+                    let extra = if symbol < 265 || symbol == 285 {
+                        0
+                    } else {
+                        symbol as u32 / 4 - 65
+                    };
+                    stream.number(u.arbitrary()?, extra);
+                    let place = *u.choose(&places)?;
+                    stream.code(distance_words[place], distance[place]);
+                    stream.number(u.arbitrary()?, (place as u32 / 2).saturating_sub(1));
+                }
+            }
+            stream.code(litlen_words[256], litlen[256]);
+        }
+        let mut bytes = stream.bytes;
+        match u.int_in_range(0..=2)? {
+            0 => bytes.truncate(u.choose_index(bytes.len())?),
+            1 => {
+                let bit = u.choose_index(bytes.len() * 8)?;
+                bytes[bit / 8] ^= 1 << (bit % 8);
+            }
+            _ => bytes.extend([0; 8]),
+        }
+        agrees(&bytes, u.int_in_range(1..=300)?);
+        Ok(())
+    })
+    .size_min(600)
+    .size_max(4000)
+    .budget_ms(1500);
 }

@@ -1,0 +1,113 @@
+//! Codes that take little memory or none: codewords are compared, where tables would be looked up.
+
+use super::InflateError;
+use super::bits::{Bits, ones};
+use super::entry::{DISTANCE, Entry, LITLEN};
+use super::lengths::{CodeLengths, PRECODE_SIZE};
+use super::order::sort;
+use super::symbols::Codes;
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+
+/// Working memory of 1,040 bytes, for where [`Tables`](super::Tables) do not fit. Its initial content is ignored.
+#[derive(FromBytes, IntoBytes, KnownLayout, Immutable)]
+#[repr(C)]
+pub(crate) struct SmallTables {
+    /// The table of the code for code lengths; when that is done with, the 288 literal/length symbols in two halves of
+    /// each entry, in the order of their codewords.
+    litlen: [Entry; 144],
+    lengths: CodeLengths,
+    distance: [u16; 32],
+}
+
+const _: () = assert!(size_of::<SmallTables>() == 1040 && PRECODE_SIZE <= 144, "as documented");
+
+impl SmallTables {
+    /// Reads the code lengths of a dynamic block and sorts its symbols.
+    pub(super) fn build(&mut self, bits: &mut Bits<'_>) -> Result<(), InflateError> {
+        let (litlen, distance) = self.lengths.read(bits, &mut self.litlen, &mut self.distance)?;
+        let symbols: &mut [u16; 288] = zerocopy::transmute_mut!(&mut self.litlen);
+        sort(&LITLEN, &litlen, symbols)?;
+        sort(&DISTANCE, &distance, &mut self.distance)?;
+        Ok(())
+    }
+}
+
+/// The codes of a block, without tables.
+pub(super) enum Compact<'t> {
+    /// Those of a block of type 1 (RFC 1951, section 3.2.6). A stream may switch to them every few bits, so they must
+    /// cost nothing to set up.
+    Fixed,
+    /// Those of a dynamic block.
+    Dynamic(&'t SmallTables),
+}
+
+impl Codes for Compact<'_> {
+    const COMPACT: bool = true;
+    const LITERALS: u32 = 0;
+
+    fn litlen(&self, bits: &Bits<'_>) -> Entry {
+        let (symbol, code_bits) = match self {
+            Self::Fixed => fixed_litlen(bits),
+            Self::Dynamic(tables) => {
+                let symbols: &[u16; 288] = zerocopy::transmute_ref!(&tables.litlen);
+                walk(bits, &tables.lengths.litlen_counts, symbols)
+            }
+        };
+        LITLEN.entry(symbol, code_bits)
+    }
+
+    fn distance(&self, bits: &Bits<'_>) -> Entry {
+        let (symbol, code_bits) = match self {
+            Self::Fixed => (small(codeword(bits, 5)), 5),
+            Self::Dynamic(tables) => walk(bits, &tables.lengths.distance_counts, &tables.distance),
+        };
+        DISTANCE.entry(symbol, code_bits)
+    }
+}
+
+/// Returns the literal/length symbol of the next fixed codeword, and the codeword's length.
+fn fixed_litlen(bits: &Bits<'_>) -> (u16, u32) {
+    let code = small(codeword(bits, 9));
+    match code {
+        0..0x060 => ((code >> 2).wrapping_add(256), 7),
+        0x060..0x180 => ((code >> 1).wrapping_sub(0x030), 8),
+        0x180..0x190 => ((code >> 1).wrapping_add(280 - 0x0c0), 8),
+        _ => (code.wrapping_sub(0x190 - 144), 9),
+    }
+}
+
+/// Returns the next `number` bits as a number, first bit highest, as codewords are stored.
+fn codeword(bits: &Bits<'_>, number: u32) -> usize {
+    bits.peek(ones(number))
+        .reverse_bits()
+        .wrapping_shr(usize::BITS.wrapping_sub(number))
+}
+
+/// Converts a codeword of 15 bits or fewer.
+fn small(code: usize) -> u16 {
+    u16::try_from(code).unwrap_or(u16::MAX)
+}
+
+/// Returns the symbol of the next codeword, and the codeword's length.
+///
+/// `symbols` stand in the order of their codewords, after `counts[0]` symbols without one. Where the next bits are no
+/// codeword, the symbol is one that no alphabet has.
+fn walk(bits: &Bits<'_>, counts: &[u16; 16], symbols: &[u16]) -> (u16, u32) {
+    let mut ahead = bits.peek(ones(15));
+    let mut first = usize::from(counts[0]);
+    // The codeword, less the first one of its length: its place among those of its length, if it is one of them.
+    let mut offset = 0_usize;
+    // Bound: 15 turns.
+    for (code_bits, &count) in (1..16).zip(counts.iter().skip(1)) {
+        let count = usize::from(count);
+        offset = offset.wrapping_mul(2).wrapping_add(ahead & 1);
+        ahead >>= 1;
+        if offset < count {
+            let symbol = symbols.get(first.wrapping_add(offset)).copied().unwrap_or(u16::MAX);
+            return (symbol, code_bits);
+        }
+        offset = offset.wrapping_sub(count);
+        first = first.wrapping_add(count);
+    }
+    (u16::MAX, 0)
+}

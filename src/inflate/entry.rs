@@ -1,0 +1,196 @@
+//! What a codeword stands for, and the three alphabets of the format.
+
+use super::bits::word;
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+
+/// Bits that index the first level of the literal/length table.
+pub(super) const LITLEN_BITS: u32 = 10;
+/// Bits that index the first level of the distance table.
+pub(super) const DISTANCE_BITS: u32 = 8;
+/// Bits of the longest codeword of the code for code lengths, whose table has one level.
+pub(super) const PRECODE_BITS: u32 = 7;
+
+/// What the bits at the front of the buffer stand for, ready to use.
+///
+/// Bits 0..8 are how many bits to take, extra bits included. Bits 16..31 are the base of a length or distance, or where
+/// a second level starts. Bit 31 marks a literal, which is in bits 8..16. In any other entry bits 8..14 are how many of
+/// the bits to take are codeword (in a link: how many bits index the second level) and bits 14 and 15 are flags; there
+/// they do not disturb a shift by `entry >> 8`, which looks at no more than 6 bits of it.
+#[derive(Clone, Copy, FromBytes, IntoBytes, KnownLayout, Immutable)]
+#[repr(transparent)]
+pub(super) struct Entry(u32);
+
+const LITERAL: u32 = 1 << 31;
+/// Leads to a second level, if the entry is special too.
+const LINK: u32 = 1 << 15;
+/// Neither a literal nor a base: a link, the end of the block, or else a codeword that stands for nothing.
+const SPECIAL: u32 = 1 << 14;
+const END: u32 = 1 << 16;
+
+impl Entry {
+    pub(super) const INVALID: Self = Self(SPECIAL);
+    pub(super) const END_OF_BLOCK: Self = Self(SPECIAL | END);
+    /// For the code of code lengths: the previous length again.
+    pub(super) const PREVIOUS: Self = Self(SPECIAL | (3 << 24) | 2);
+
+    pub(super) const fn base(base: u32, extra_bits: u32) -> Self {
+        Self((base << 16) | extra_bits)
+    }
+
+    /// For the code of code lengths: `length`, `repeat` times or more.
+    pub(super) const fn run(length: u32, repeat: u32, extra_bits: u32) -> Self {
+        Self((repeat << 24) | (length << 16) | extra_bits)
+    }
+
+    fn literal(literal: u32, code_bits: u32) -> Self {
+        Self(LITERAL | (literal << 8) | code_bits)
+    }
+
+    pub(super) fn link(bits: u32, start: usize, index_bits: u32) -> Self {
+        let start = u32::try_from(start).unwrap_or(0);
+        Self((start << 16) | SPECIAL | LINK | (index_bits << 8) | bits)
+    }
+
+    /// With the length of its codeword added. Not for literals.
+    fn coded(self, code_bits: u32) -> Self {
+        Self(self.0.wrapping_add(code_bits | (code_bits << 8)))
+    }
+
+    /// Bits to take for codeword and extra bits, in the lowest 8 bits; above them is something else.
+    #[inline(always)]
+    pub(super) fn bits(self) -> u32 {
+        self.0
+    }
+
+    /// Bits to take for the codeword, in the lowest 6 bits; above them is something else. In a link, the bits that index
+    /// the second level. Not for literals.
+    #[inline(always)]
+    pub(super) fn code_bits(self) -> u32 {
+        self.0 >> 8
+    }
+
+    #[inline(always)]
+    pub(super) fn is_literal(self) -> bool {
+        self.0 & LITERAL != 0
+    }
+
+    /// Not for literals.
+    #[inline(always)]
+    pub(super) fn is_special(self) -> bool {
+        self.0 & SPECIAL != 0
+    }
+
+    /// For special entries.
+    #[inline(always)]
+    pub(super) fn is_link(self) -> bool {
+        self.0 & LINK != 0
+    }
+
+    /// For special entries that are no links.
+    pub(super) fn is_end(self) -> bool {
+        self.0 & END != 0
+    }
+
+    /// The literal.
+    #[inline(always)]
+    pub(super) fn byte(self) -> u8 {
+        let [_, byte, ..] = self.0.to_le_bytes();
+        byte
+    }
+
+    /// The code length of a run, and how often it repeats at least.
+    #[inline(always)]
+    pub(super) fn length_and_repeat(self) -> (u8, usize) {
+        let [_, _, length, repeat] = self.0.to_le_bytes();
+        (length, usize::from(repeat))
+    }
+
+    /// The base of a length or distance, or where a second level starts. Not for literals.
+    #[inline(always)]
+    pub(super) fn value(self) -> usize {
+        word(self.0 >> 16)
+    }
+}
+
+/// What the symbols of a code mean.
+pub(super) struct Alphabet {
+    /// Bits that index the first level.
+    pub(super) first_bits: u32,
+    /// The first so many symbols are literals.
+    pub(super) literals: u16,
+    /// The others are these.
+    pub(super) others: &'static [Entry],
+    /// Whether one codeword of one bit, or none, is a code. zlib grants that to distances and to literals and lengths,
+    /// and refuses every other incomplete code; some decoders grant it to the code for code lengths too.
+    pub(super) may_be_lone: bool,
+}
+
+impl Alphabet {
+    /// The entry of a symbol whose codeword has `code_bits` bits more than were taken already.
+    #[inline(always)]
+    pub(super) fn entry(&self, symbol: u16, code_bits: u32) -> Entry {
+        match symbol.checked_sub(self.literals) {
+            None => Entry::literal(u32::from(symbol), code_bits),
+            Some(other) => match self.others.get(usize::from(other)) {
+                Some(entry) => entry.coded(code_bits),
+                None => Entry::INVALID,
+            },
+        }
+    }
+}
+
+pub(super) const PRECODE: Alphabet = Alphabet {
+    first_bits: PRECODE_BITS,
+    literals: 0,
+    others: &RUNS,
+    may_be_lone: false,
+};
+pub(super) const LITLEN: Alphabet = Alphabet {
+    first_bits: LITLEN_BITS,
+    literals: 256,
+    others: &LENGTHS,
+    may_be_lone: true,
+};
+pub(super) const DISTANCE: Alphabet = Alphabet {
+    first_bits: DISTANCE_BITS,
+    literals: 0,
+    others: &DISTANCES,
+    may_be_lone: true,
+};
+
+/// The symbols of the code for code lengths.
+#[rustfmt::skip]
+static RUNS: [Entry; 19] = [
+    Entry::run(0, 1, 0), Entry::run(1, 1, 0), Entry::run(2, 1, 0), Entry::run(3, 1, 0),
+    Entry::run(4, 1, 0), Entry::run(5, 1, 0), Entry::run(6, 1, 0), Entry::run(7, 1, 0),
+    Entry::run(8, 1, 0), Entry::run(9, 1, 0), Entry::run(10, 1, 0), Entry::run(11, 1, 0),
+    Entry::run(12, 1, 0), Entry::run(13, 1, 0), Entry::run(14, 1, 0), Entry::run(15, 1, 0),
+    Entry::PREVIOUS, Entry::run(0, 3, 3), Entry::run(0, 11, 7),
+];
+
+/// The literal/length symbols from 256 on. The last two have codewords in the fixed code, and no meaning.
+#[rustfmt::skip]
+static LENGTHS: [Entry; 32] = [
+    Entry::END_OF_BLOCK,
+    Entry::base(3, 0), Entry::base(4, 0), Entry::base(5, 0), Entry::base(6, 0),
+    Entry::base(7, 0), Entry::base(8, 0), Entry::base(9, 0), Entry::base(10, 0),
+    Entry::base(11, 1), Entry::base(13, 1), Entry::base(15, 1), Entry::base(17, 1),
+    Entry::base(19, 2), Entry::base(23, 2), Entry::base(27, 2), Entry::base(31, 2),
+    Entry::base(35, 3), Entry::base(43, 3), Entry::base(51, 3), Entry::base(59, 3),
+    Entry::base(67, 4), Entry::base(83, 4), Entry::base(99, 4), Entry::base(115, 4),
+    Entry::base(131, 5), Entry::base(163, 5), Entry::base(195, 5), Entry::base(227, 5),
+    Entry::base(258, 0), Entry::INVALID, Entry::INVALID,
+];
+
+/// The distance symbols. The last two have codewords in the fixed code, and no meaning.
+#[rustfmt::skip]
+static DISTANCES: [Entry; 32] = [
+    Entry::base(1, 0), Entry::base(2, 0), Entry::base(3, 0), Entry::base(4, 0),
+    Entry::base(5, 1), Entry::base(7, 1), Entry::base(9, 2), Entry::base(13, 2),
+    Entry::base(17, 3), Entry::base(25, 3), Entry::base(33, 4), Entry::base(49, 4),
+    Entry::base(65, 5), Entry::base(97, 5), Entry::base(129, 6), Entry::base(193, 6),
+    Entry::base(257, 7), Entry::base(385, 7), Entry::base(513, 8), Entry::base(769, 8),
+    Entry::base(1025, 9), Entry::base(1537, 9), Entry::base(2049, 10), Entry::base(3073, 10),
+    Entry::base(4097, 11), Entry::base(6145, 11), Entry::base(8193, 12), Entry::base(12289, 12),
+    Entry::base(16385, 13), Entry::base(24577, 13), Entry::INVALID, Entry::INVALID,
+];
