@@ -73,9 +73,10 @@ impl<'a> Bits<'a> {
     /// Takes and returns `number` bits that are in the buffer, fewer than a word.
     #[inline(always)]
     pub(super) fn take(&mut self, number: u32) -> usize {
-        let value = self.peek(ones(number));
+        let before = self.buffer;
         self.drop(number);
-        value
+        // Cheaper than a mask where there is no instruction for one.
+        before ^ self.buffer.wrapping_shl(number)
     }
 
     /// Skips to a whole byte, then takes `number` bytes.
@@ -104,7 +105,8 @@ impl<'a> Bits<'a> {
 
     #[inline(always)]
     pub(super) fn count(&self) -> usize {
-        word(self.count & (usize::BITS - 1))
+        let [count, ..] = self.count.to_le_bytes();
+        usize::from(count)
     }
 }
 

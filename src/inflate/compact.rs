@@ -8,7 +8,7 @@ use super::order::sort;
 use super::symbols::Codes;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
-/// Working memory of 1,040 bytes, for where [`Tables`](super::Tables) do not fit. Its initial content is ignored.
+/// Working memory of 1,032 bytes, for where [`Tables`](super::Tables) do not fit. Its initial content is ignored.
 #[derive(FromBytes, IntoBytes, KnownLayout, Immutable)]
 #[repr(C)]
 pub(crate) struct SmallTables {
@@ -19,7 +19,7 @@ pub(crate) struct SmallTables {
     distance: [u16; 32],
 }
 
-const _: () = assert!(size_of::<SmallTables>() == 1040 && PRECODE_SIZE <= 144, "as documented");
+const _: () = assert!(size_of::<SmallTables>() == 1032 && PRECODE_SIZE <= 144, "as documented");
 
 impl SmallTables {
     /// Reads the code lengths of a dynamic block and sorts its symbols.
@@ -43,7 +43,9 @@ pub(super) enum Compact<'t> {
 
 impl Codes for Compact<'_> {
     const COMPACT: bool = true;
-    const LITERALS: u32 = 0;
+    const LITERALS: usize = 0;
+    const ROOM: usize = 1;
+    const PRELOADS: bool = false;
 
     fn litlen(&self, bits: &Bits<'_>) -> Entry {
         let (symbol, code_bits) = match self {

@@ -17,9 +17,8 @@ pub(super) fn copy_match_inline(
     let start = at.checked_sub(distance).ok_or(DistanceTooFar)?;
     // Most matches go in two steps, unless a step would read what the same step is to write.
     if length <= 2 * STEP
-        && distance >= length.min(STEP)
-        && let Some(room) = output.get_mut(at..)
-        && room.len() >= 2 * STEP
+        && (distance >= STEP || distance >= length)
+        && output.get(at..at.wrapping_add(2 * STEP)).is_some()
     {
         step(output, start, at);
         step(output, start.wrapping_add(STEP), at.wrapping_add(STEP));

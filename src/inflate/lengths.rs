@@ -7,7 +7,7 @@ use super::table::build;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 /// Bytes written at a time by a run of equal lengths.
-const PIECE: usize = 16;
+const PIECE: usize = 8;
 
 /// Entries of the table of the code for code lengths.
 pub(super) const PRECODE_SIZE: usize = 1 << PRECODE_BITS;
@@ -103,8 +103,16 @@ impl CodeLengths {
             let extra = own.peek(ones(entry.bits())).wrapping_shr(entry.code_bits());
             own.drop(entry.bits());
             in_buffer = in_buffer.wrapping_sub(14);
-            // Selects without a branch: a processor could not predict one.
             let (length, repeat) = entry.length_and_repeat();
+            if repeat == 1 {
+                if let (Some(slot), Some(count)) = (lengths.get_mut(filled), counts.get_mut(usize::from(length & 15))) {
+                    *slot = length;
+                    *count = count.wrapping_add(1);
+                }
+                filled = filled.wrapping_add(1);
+                previous = length;
+                continue;
+            }
             let length = if entry.is_special() { previous } else { length };
             let repeat = repeat.wrapping_add(extra);
             let end = filled.wrapping_add(repeat);

@@ -59,15 +59,15 @@ fn blocks(bits: &mut Bits<'_>, output: &mut [u8], workspace: &mut Workspace<'_>)
         last = bits.take(1) != 0;
         at = match bits.take(2) {
             0 => stored(bits, output, at)?,
-            1 => symbols::decode(bits, output, at, &Compact::Fixed)?,
+            1 => symbols::decode(bits, output, at, &Compact::Fixed)?.0,
             2 => match workspace {
                 Workspace::Tables(tables) => {
                     tables.build(bits)?;
-                    symbols::decode(bits, output, at, &**tables)?
+                    tables.decode(bits, output, at)?
                 }
                 Workspace::Small(tables) => {
                     tables.build(bits)?;
-                    symbols::decode(bits, output, at, &Compact::Dynamic(tables))?
+                    symbols::decode(bits, output, at, &Compact::Dynamic(tables))?.0
                 }
             },
             _ => return Err(BadBlockType),

@@ -1,7 +1,7 @@
 //! The symbols of a block: literals and matches.
 
 use super::InflateError::{self, BadDistance, BadSymbol};
-use super::bits::{Bits, REFILLED, ones};
+use super::bits::{Bits, REFILLED};
 use super::copy::{copy_match, copy_match_inline};
 use super::entry::Entry;
 
@@ -13,7 +13,11 @@ pub(super) trait Codes {
     /// Whether the decoding loop is to be small rather than fast.
     const COMPACT: bool;
     /// Literals that may be taken after a refill and leave enough bits for a length.
-    const LITERALS: u32;
+    const LITERALS: usize;
+    /// Bytes of the output that a turn of the loop needs.
+    const ROOM: usize;
+    /// Whether each turn looks up the entry that the next one begins with, before it copies its match.
+    const PRELOADS: bool;
     fn litlen(&self, bits: &Bits<'_>) -> Entry;
     fn distance(&self, bits: &Bits<'_>) -> Entry;
     #[inline(always)]
@@ -26,14 +30,15 @@ pub(super) trait Codes {
     }
 }
 
-/// Decodes symbols from `at` on, until the block ends or `output` is full. Returns where that is in `output`.
+/// Decodes symbols from `at` on, until the block ends or `output` has less than [`Codes::ROOM`] bytes left. Returns where
+/// that is in `output`, and whether the block ended.
 #[inline(never)]
-pub(super) fn decode(
+pub(super) fn decode<C: Codes>(
     bits: &mut Bits<'_>,
     output: &mut [u8],
     at: usize,
-    codes: &impl Codes,
-) -> Result<usize, InflateError> {
+    codes: &C,
+) -> Result<(usize, bool), InflateError> {
     // A copy, for it to stay in registers.
     let mut own = *bits;
     let result = run(&mut own, output, at, codes);
@@ -42,61 +47,89 @@ pub(super) fn decode(
 }
 
 #[inline(always)]
-fn run<C: Codes>(bits: &mut Bits<'_>, output: &mut [u8], mut at: usize, codes: &C) -> Result<usize, InflateError> {
+fn run<C: Codes>(
+    bits: &mut Bits<'_>,
+    output: &mut [u8],
+    mut at: usize,
+    codes: &C,
+) -> Result<(usize, bool), InflateError> {
     // Bound: every turn but the last writes a byte of the output or more.
-    'next: while at < output.len() {
-        refill::<C>(bits);
-        let mut entry = codes.litlen(bits);
+    let mut entry = preload(bits, codes);
+    while let Some(room) = output.get_mut(at..).and_then(|rest| rest.get_mut(..C::ROOM)) {
+        if !C::PRELOADS {
+            entry = next(bits, codes);
+        }
         // Bound: 4 turns.
-        for _ in 0..C::LITERALS {
+        for slot in room.iter_mut().take(C::LITERALS) {
             if !entry.is_literal() {
                 break;
             }
-            // A full output ends it before bits are taken: they may lie beyond the input.
-            let Some(byte) = output.get_mut(at) else { break 'next };
-            *byte = entry.byte();
+            *slot = entry.byte();
             at = at.wrapping_add(1);
             bits.drop(entry.bits());
             entry = codes.litlen(bits);
         }
-        if at >= output.len() {
-            break;
-        }
-        if !entry.is_literal() && entry.is_special() {
-            entry = codes.resolve_litlen(bits, entry);
-            if !entry.is_literal() && entry.is_special() {
-                bits.drop(entry.bits());
-                return if entry.is_end() { Ok(at) } else { Err(BadSymbol) };
-            }
-        }
         if entry.is_literal() {
-            if let Some(byte) = output.get_mut(at) {
-                *byte = entry.byte();
-            }
-            at = at.wrapping_add(1);
-            bits.drop(entry.bits());
+            at = put(output, at, bits, entry);
+            entry = preload(bits, codes);
             continue;
+        }
+        if entry.is_special() {
+            entry = codes.resolve_litlen(bits, entry);
+            if entry.is_literal() {
+                at = put(output, at, bits, entry);
+                entry = preload(bits, codes);
+                continue;
+            }
+            if entry.is_special() {
+                bits.drop(entry.bits());
+                return if entry.is_end() { Ok((at, true)) } else { Err(BadSymbol) };
+            }
         }
         let length = value::<C>(bits, entry, false);
 
         if bits.count() < 28 {
             refill::<C>(bits);
         }
-        let mut entry = codes.distance(bits);
-        if entry.is_special() {
-            entry = codes.resolve_distance(bits, entry);
-            if entry.is_special() {
+        let mut place = codes.distance(bits);
+        if place.is_special() {
+            place = codes.resolve_distance(bits, place);
+            if place.is_special() {
                 return Err(BadDistance);
             }
         }
-        let distance = value::<C>(bits, entry, true);
+        let distance = value::<C>(bits, place, true);
+        entry = preload(bits, codes);
         at = if C::COMPACT {
             copy_match(output, at, length, distance)?
         } else {
             copy_match_inline(output, at, length, distance)?
         };
     }
-    Ok(at)
+    Ok((at, false))
+}
+
+/// Refills the buffer and looks the next literal or length up.
+#[inline(always)]
+fn next<C: Codes>(bits: &mut Bits<'_>, codes: &C) -> Entry {
+    refill::<C>(bits);
+    codes.litlen(bits)
+}
+
+/// The same where codes preload, and elsewhere nothing.
+#[inline(always)]
+fn preload<C: Codes>(bits: &mut Bits<'_>, codes: &C) -> Entry {
+    if C::PRELOADS { next(bits, codes) } else { Entry::INVALID }
+}
+
+/// Writes a literal at `at`, where there is room, and takes its codeword.
+#[inline(always)]
+fn put(output: &mut [u8], at: usize, bits: &mut Bits<'_>, entry: Entry) -> usize {
+    if let Some(byte) = output.get_mut(at) {
+        *byte = entry.byte();
+    }
+    bits.drop(entry.bits());
+    at.wrapping_add(1)
 }
 
 /// Takes the codeword and extra bits of a length or distance, and returns that. `far` where 32 bits may not hold both.
@@ -109,9 +142,8 @@ fn value<C: Codes>(bits: &mut Bits<'_>, entry: Entry, far: bool) -> usize {
             .value()
             .wrapping_add(bits.take(entry.bits().wrapping_sub(entry.code_bits())));
     }
-    let extra = bits.peek(ones(entry.bits())).wrapping_shr(entry.code_bits());
-    bits.drop(entry.bits());
-    entry.value().wrapping_add(extra)
+    let taken = bits.take(entry.bits());
+    entry.value().wrapping_add(taken.wrapping_shr(entry.code_bits()))
 }
 
 #[inline(always)]

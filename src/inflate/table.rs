@@ -5,10 +5,10 @@ use super::bits::{Bits, REFILLED, ones, word};
 use super::entry::{Alphabet, DISTANCE, DISTANCE_BITS, Entry, LITLEN, LITLEN_BITS};
 use super::lengths::{Code, CodeLengths};
 use super::order::sort;
-use super::symbols::Codes;
+use super::symbols::{Codes, decode};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
-/// Working memory of 7,920 bytes. Its initial content is ignored.
+/// Working memory of 7,912 bytes. Its initial content is ignored.
 #[derive(FromBytes, IntoBytes, KnownLayout, Immutable)]
 #[repr(C)]
 pub(crate) struct Tables {
@@ -20,7 +20,7 @@ pub(crate) struct Tables {
     sorted: [u16; 288],
 }
 
-const _: () = assert!(size_of::<Tables>() == 7920, "as documented");
+const _: () = assert!(size_of::<Tables>() == 7912, "as documented");
 
 impl Tables {
     /// Reads the code lengths of a dynamic block and builds its tables.
@@ -31,28 +31,53 @@ impl Tables {
     }
 }
 
-impl Codes for Tables {
+/// Whether 56 bits are in the buffer after a refill: three literals of the first level, a length and its extra bits.
+const WIDE: bool = REFILLED >= 3 * LITLEN_BITS + 20;
+
+impl Tables {
+    /// Decodes the symbols of the block whose tables were built. See [`symbols::decode`].
+    pub(super) fn decode(&self, bits: &mut Bits<'_>, output: &mut [u8], at: usize) -> Result<usize, InflateError> {
+        let mut ended = false;
+        let mut at = at;
+        if WIDE {
+            (at, ended) = decode(bits, output, at, &Lookup::<true>(self))?;
+        }
+        if !ended {
+            (at, _) = decode(bits, output, at, &Lookup::<false>(self))?;
+        }
+        Ok(at)
+    }
+}
+
+/// The codes that a block's tables hold.
+///
+/// `WIDE` is for words of 64 bits: a turn takes several literals between two refills, and needs space for them.
+pub(super) struct Lookup<'t, const WIDE: bool>(pub(super) &'t Tables);
+
+impl<const WIDE: bool> Codes for Lookup<'_, WIDE> {
     const COMPACT: bool = false;
-    const LITERALS: u32 = (REFILLED - 20) / LITLEN_BITS;
+    const PRELOADS: bool = WIDE;
+    const LITERALS: usize = if WIDE { 3 } else { 0 };
+    const ROOM: usize = if WIDE { 35 } else { 1 };
 
     #[inline(always)]
     fn litlen(&self, bits: &Bits<'_>) -> Entry {
-        first_level(&self.litlen, bits, LITLEN_BITS)
+        first_level(&self.0.litlen, bits, LITLEN_BITS)
     }
 
     #[inline(always)]
     fn distance(&self, bits: &Bits<'_>) -> Entry {
-        first_level(&self.distance, bits, DISTANCE_BITS)
+        first_level(&self.0.distance, bits, DISTANCE_BITS)
     }
 
     #[inline(always)]
     fn resolve_litlen(&self, bits: &mut Bits<'_>, entry: Entry) -> Entry {
-        second_level(&self.litlen, bits, entry)
+        second_level(&self.0.litlen, bits, entry)
     }
 
     #[inline(always)]
     fn resolve_distance(&self, bits: &mut Bits<'_>, entry: Entry) -> Entry {
-        second_level(&self.distance, bits, entry)
+        second_level(&self.0.distance, bits, entry)
     }
 }
 
