@@ -4,6 +4,7 @@ use super::InflateError::{self, BadLengthRepeat, NoEndOfBlock, TooManyCodes};
 use super::bits::{Bits, REFILLED, ones};
 use super::entry::{Entry, PRECODE, PRECODE_BITS};
 use super::table::build;
+use super::work;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 /// Bytes written at a time by a run of equal lengths.
@@ -46,6 +47,7 @@ impl CodeLengths {
         if litlens > 286 || distances > 30 {
             return Err(TooManyCodes);
         }
+        work::set();
         precode(bits, precodes, sorted, table)?;
         let all = litlens.wrapping_add(distances);
         self.expand(bits, all, table)?;
@@ -103,7 +105,9 @@ impl CodeLengths {
             let extra = own.peek(ones(entry.bits())).wrapping_shr(entry.code_bits());
             own.drop(entry.bits());
             in_buffer = in_buffer.wrapping_sub(14);
+            work::steps(1);
             let (length, repeat) = entry.length_and_repeat();
+            // Most are single lengths, for which the loop below is too much.
             if repeat == 1 {
                 if let (Some(slot), Some(count)) = (lengths.get_mut(filled), counts.get_mut(usize::from(length & 15))) {
                     *slot = length;
@@ -123,8 +127,9 @@ impl CodeLengths {
                 return Err(BadLengthRepeat);
             }
             *count = count.wrapping_add(u16::try_from(repeat).unwrap_or(0));
-            // Bound: 9 turns, as no run is longer than 138. The next run overwrites what is written past this one.
+            // Bound: 18 turns, as no run is longer than 138. The next run overwrites what is written past this one.
             loop {
+                work::steps(1);
                 if let Some(piece) = lengths.get_mut(filled..).and_then(<[u8]>::first_chunk_mut::<PIECE>) {
                     *piece = [length; PIECE];
                 }

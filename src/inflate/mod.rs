@@ -8,6 +8,12 @@
 //! That is wider than zlib in one respect only: zlib looks on past the end of a full output and may still refuse what
 //! it finds there.
 
+//!
+//! # Work
+//! Decoding symbols is bounded by the input and the output: each takes a bit of one and writes a byte of the other, or
+//! ends a block. Beside that, a dynamic block has its tables built, at most one set for each [`BYTES_PER_SET`] bytes of
+//! input, with [`STEPS_PER_SET`] steps or fewer. Fixed and stored blocks build nothing.
+
 mod bits;
 mod compact;
 mod copy;
@@ -17,12 +23,28 @@ mod lengths;
 mod order;
 mod symbols;
 mod table;
+pub(crate) mod work;
 
 use bits::Bits;
 use compact::Compact;
 pub(crate) use compact::SmallTables;
 pub(crate) use error::InflateError;
 pub(crate) use table::Tables;
+
+/// Bytes of input for each set of tables that is built, at least.
+///
+/// A dynamic block takes 83 bits or more: 17 for its header; 3 for each code length of the code for code lengths, of which
+/// 18 are needed to write a length of 1, 16 for 2, and so on; and the fewer of these there are, the more codewords must
+/// be listed. The shortest one known takes 90 bits.
+#[allow(dead_code)]
+pub(crate) const BYTES_PER_SET: usize = 10;
+
+/// The most code lengths, symbols and table entries that building a set of tables writes.
+///
+/// 316 code lengths; 335 symbols, once in order and once as an entry; and 2,086 entries that repeat others or link two
+/// levels: 1,022 and 310 + 155 of literals and lengths, 254 and 146 + 73 of distances, 126 of code lengths.
+#[allow(dead_code)]
+pub(crate) const STEPS_PER_SET: usize = 316 + 2 * 335 + 2086;
 
 /// The working memory of a call: both give the same bytes and the same errors.
 pub(crate) enum Workspace<'t> {

@@ -3,6 +3,7 @@
 use super::InflateError;
 use super::entry::Alphabet;
 use super::lengths::Code;
+use super::work;
 
 /// Refuses codes that are over-subscribed or incomplete, and returns the length of the longest codeword.
 fn check(counts: &[u16; 16], may_be_lone: bool) -> Result<u32, InflateError> {
@@ -57,6 +58,7 @@ pub(super) fn sort(alphabet: &Alphabet, code: &Code<'_>, sorted: &mut [u16]) -> 
 fn place(first: u16, lengths: &[u8], next: &mut [u16; 16], sorted: &mut [u16]) {
     // Bound: 8 turns, for that is how long `lengths` is at most.
     for (offset, &length) in (0..8).zip(lengths) {
+        work::steps(1);
         let Some(next) = next.get_mut(usize::from(length & 15)) else {
             continue;
         };

@@ -6,6 +6,7 @@ use super::entry::{Alphabet, DISTANCE, DISTANCE_BITS, Entry, LITLEN, LITLEN_BITS
 use super::lengths::{Code, CodeLengths};
 use super::order::sort;
 use super::symbols::{Codes, decode};
+use super::work;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 /// Working memory of 7,912 bytes. Its initial content is ignored.
@@ -130,6 +131,7 @@ pub(super) fn build(
         }
         started = true;
         for &symbol in symbols.by_ref().take(usize::from(count)) {
+            work::steps(1);
             if let Some(slot) = table.get_mut(codeword.index) {
                 *slot = alphabet.entry(symbol, bits);
             }
@@ -159,6 +161,7 @@ pub(super) fn build(
                     bits,
                 };
                 free = free.wrapping_add(1_usize.wrapping_shl(bits));
+                work::steps(1);
                 if let Some(slot) = table.get_mut(level.prefix) {
                     *slot = Entry::link(alphabet.first_bits, level.start, level.bits);
                 }
@@ -173,6 +176,7 @@ pub(super) fn build(
                 .iter_mut()
                 .step_by(1_usize.wrapping_shl(own_bits))
             {
+                work::steps(1);
                 *slot = entry;
             }
             codeword.advance(bits);
@@ -219,6 +223,7 @@ fn double(table: &mut [Entry], size: usize) {
     if let Some((done, rest)) = table.split_at_mut_checked(size)
         && let Some(copy) = rest.get_mut(..size)
     {
+        work::steps(size);
         copy.copy_from_slice(done);
     }
 }

@@ -254,6 +254,13 @@ impl BitWriter {
         self.number(value.reverse_bits() >> (32 - bits), bits)
     }
 
+    /// All bits of another.
+    fn append(&mut self, other: &Self) {
+        for bit in 0..other.used {
+            self.number(u32::from(other.bytes[bit / 8] >> (bit % 8)), 1);
+        }
+    }
+
     /// The head of a last, dynamic block, whose code for code lengths has one codeword of four bits for each length
     /// of 0..=15 but 14 and 15, which have the last with 16 and 17: so each length below 14 is written as itself.
     fn dynamic(litlens: u32, distances: u32) -> Self {
@@ -534,8 +541,136 @@ fn codewords(lengths: &[u32]) -> Vec<u32> {
     words
 }
 
+/// A block with these codes and nothing in it, written in as few bits as the format allows, nearly.
+fn empty_block(litlen: &[u32], distance: &[u32]) -> BitWriter {
+    // Each is a symbol of the code for code lengths, extra bits, and how many of them.
+    let mut written: Vec<(usize, u32, u32)> = Vec::new();
+    let all = [litlen, distance].concat();
+    for run in all.chunk_by(|a, b| a == b) {
+        let (length, mut left) = (run[0] as usize, run.len() as u32);
+        if length != 0 {
+            written.push((length, 0, 0));
+            left -= 1;
+        }
+        while left != 0 {
+            let (symbol, repeated, least, bits) = match (length, left) {
+                (0, 11..) => (18, left.min(138), 11, 7),
+                (0, 3..) => (17, left, 3, 3),
+                (1.., 3..) => (16, left.min(6), 3, 2),
+                _ => (length, 1, 1, 0),
+            };
+            written.push((symbol, repeated - least, bits));
+            left -= repeated;
+        }
+    }
+    let mut used: Vec<(usize, usize)> = (0..19)
+        .map(|symbol| (written.iter().filter(|one| one.0 == symbol).count(), symbol))
+        .filter(|(number, _)| *number != 0)
+        .collect();
+    used.sort_by(|a, b| b.cmp(a));
+    let mut precode = [0; 19];
+    for (rank, (_, symbol)) in used.iter().enumerate() {
+        // One bit for the commonest, two for the next, and so on; or all the same, where that would be too long.
+        precode[*symbol] = if used.len() <= 8 {
+            (rank + 1).min(used.len() - 1) as u32
+        } else {
+            4
+        };
+    }
+    if used.len() > 8 {
+        // All of the 16 codewords are given away.
+        let unused: Vec<usize> = (0..19).filter(|&symbol| precode[symbol] == 0).collect();
+        unused
+            .iter()
+            .take(16 - used.len())
+            .for_each(|&symbol| precode[symbol] = 4);
+    }
+    let order = [16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14, 1, 15];
+    let named = order.iter().rposition(|&symbol| precode[symbol] != 0).unwrap() as u32 + 1;
+    let words = codewords(&precode);
+    let mut block = BitWriter::default();
+    block.number(0, 1).number(2, 2);
+    block
+        .number(litlen.len() as u32 - 257, 5)
+        .number(distance.len() as u32 - 1, 5)
+        .number(named - 4, 4);
+    order[..named as usize].iter().for_each(|&symbol| {
+        block.number(precode[symbol], 3);
+    });
+    for (symbol, extra, bits) in written {
+        block.code(words[symbol], precode[symbol]).number(extra, bits);
+    }
+    block.code(codewords(litlen)[256], litlen[256]);
+    block
+}
+
+#[test]
+fn the_tables_of_a_stream_made_to_be_slow_cost_what_is_documented_for_each_of_its_bytes() {
+    // `codes` codewords of `bits` bits after a ladder of one codeword of each length from 1 to `ladder`.
+    let codes = |ladder: u32, codes: usize, bits: u32| {
+        let mut lengths: Vec<u32> = (1..=ladder).collect();
+        lengths.resize(lengths.len() + codes, bits);
+        let mut all = vec![0; 257 - lengths.len()];
+        all.append(&mut lengths);
+        all
+    };
+    let mut blocks = vec![
+        (codes(0, 1, 1), vec![1]),
+        (codes(0, 1, 1), codes(14, 2, 15).split_off(241)),
+        (codes(0, 1, 1), vec![4; 16]),
+        (codes(14, 2, 15), vec![1]),
+        (codes(4, 1 << 7, 11), vec![1]),
+        (codes(6, 1 << 7, 13), vec![0]),
+        (codes(8, 1 << 7, 15), codes(8, 16, 12).split_off(233)),
+    ];
+    for bits in 1..=8 {
+        // The second with no distances, which one run of zeros after the last length makes cheap.
+        blocks.push((codes(0, 1 << bits, bits), vec![1]));
+        blocks.push(([codes(0, 1 << bits, bits), vec![0; 11]].concat(), vec![0]));
+    }
+    let mut fixed = BitWriter::default();
+    fixed.number(0, 1).number(1, 2).code(0, 7);
+    let mut literal = BitWriter::default();
+    literal.number(0, 1).number(1, 2).code(0x30, 8).code(0, 7);
+    let mut memory = Memory::new();
+    let mut shortest = usize::MAX;
+    for (litlen, distance) in blocks {
+        let empty = empty_block(&litlen, &distance);
+        shortest = shortest.min(empty.used);
+        // In turn with nothing, with an empty fixed block, and with a fixed block of one literal.
+        for between in [None, Some(&fixed), Some(&literal)] {
+            let mut stream = BitWriter::default();
+            let mut blocks = 0;
+            while stream.bytes.len() < 4096 {
+                blocks += 1;
+                stream.append(&empty);
+                if let Some(between) = between {
+                    stream.append(between);
+                }
+            }
+            for mut workspace in [
+                Workspace::Tables(&mut memory.tables),
+                Workspace::Small(&mut memory.small),
+            ] {
+                inflate::work::take();
+                let result = ours_into(&stream.bytes, &mut vec![0; 65_536], &mut workspace);
+                assert_eq!(result, Err(InflateError::InputEnded));
+                let (sets, steps) = inflate::work::take();
+                assert!(sets >= blocks, "{sets} sets for {blocks} blocks");
+                assert!(
+                    sets <= stream.bytes.len() / inflate::BYTES_PER_SET,
+                    "{sets} sets of tables"
+                );
+                assert!(steps <= sets * inflate::STEPS_PER_SET, "{steps} steps for {sets} sets");
+            }
+        }
+    }
+    assert_eq!(shortest, 90, "bits of the shortest dynamic block that is known");
+}
+
 #[test]
 fn streams_of_any_codes_and_symbols_give_what_zlib_makes_of_them_whole_and_damaged() {
+    let mut memory = Memory::new();
     arbtest::arbtest(|u| {
         let mut stream = BitWriter::default();
         for _ in 0..u.int_in_range(1..=3)? {
@@ -579,6 +714,11 @@ fn streams_of_any_codes_and_symbols_give_what_zlib_makes_of_them_whole_and_damag
             }
             stream.code(litlen_words[256], litlen[256]);
         }
+        let mut workspace = Workspace::Tables(&mut memory.tables);
+        inflate::work::take();
+        let _ = ours_into(&stream.bytes, &mut [0; 1000], &mut workspace);
+        let (sets, steps) = inflate::work::take();
+        assert!(steps <= sets * inflate::STEPS_PER_SET, "{steps} steps for {sets} sets");
         let mut bytes = stream.bytes;
         match u.int_in_range(0..=2)? {
             0 => bytes.truncate(u.choose_index(bytes.len())?),
