@@ -1,24 +1,24 @@
-//! The bit reader: a machine word of bits, refilled a word at a time.
+//! The bit reader: a buffer of one machine word, refilled a word at a time.
 
-/// Bits that are in the buffer after any refill.
+/// The minimum number of bits in the buffer after a refill.
 pub(super) const REFILLED: u32 = usize::BITS - 8;
 
 const WORD: usize = size_of::<usize>();
-// The longest thing taken between two refills is a literal/length codeword and its extra bits.
+// The most taken between two refills is a literal/length codeword and its extra bits.
 const _: () = assert!(REFILLED >= 20, "a bit buffer has 32 bits or more");
 
-/// Bits of an input slice, least significant first. Beyond the last byte come zeros: [`Bits::overrun`] tells whether
-/// any of them was taken, which it is enough to ask before a result is believed.
+/// The bits of an input slice, least significant first. After the last byte come zeros: [`Bits::overrun`] returns
+/// whether any of them was taken. It is enough to test that before a result is used.
 #[derive(Clone, Copy)]
 pub(super) struct Bits<'a> {
     input: &'a [u8],
-    /// What of the input is not in the buffer yet.
+    /// The input that is not in the buffer yet.
     rest: &'a [u8],
-    /// The next bits. Above `count` there may be more of them, exactly those that the next refill puts there.
+    /// The next bits. Bits above `count` are zeros or those that the next refill puts there.
     buffer: usize,
-    /// How many bits are in the buffer, in the lowest 6 bits (5 where words have 32 bits); above them is anything.
+    /// The number of bits in the buffer, in the lowest 8 bits. The others are undefined.
     count: u32,
-    /// Zero bytes supplied so far, beyond the input's end.
+    /// The number of zero bytes supplied after the end of the input.
     supplied: usize,
 }
 
@@ -39,10 +39,10 @@ impl<'a> Bits<'a> {
         self.refill_inline();
     }
 
-    /// The same, for loops that refill often: each use adds the code once more.
+    /// Fills the buffer as [`Bits::refill`] does, inlined for hot loops.
     #[inline(always)]
     pub(super) fn refill_inline(&mut self) {
-        // As many whole bytes as fit, without a branch on how many: what else the word holds stays above `count`.
+        // As many whole bytes as fit, without a branch on their number: the rest of the word stays above `count`.
         let bytes = word((!self.count & (usize::BITS - 1)) >> 3) & (WORD - 1);
         let next = if let Some(next) = self.rest.first_chunk() {
             self.rest = self.rest.get(bytes..).unwrap_or_default();
@@ -57,29 +57,30 @@ impl<'a> Bits<'a> {
         self.count |= REFILLED;
     }
 
-    /// The next bits, `mask` of them, without taking them.
+    /// Returns the next bits under `mask` without taking them.
     #[inline(always)]
     pub(super) fn peek(&self, mask: usize) -> usize {
         self.buffer & mask
     }
 
-    /// Takes `number` bits that are in the buffer. Only the bits of `number` that `count` has matter.
+    /// Drops `number` bits, which must be in the buffer. Only the lowest 8 bits of `number` are used.
     #[inline(always)]
     pub(super) fn drop(&mut self, number: u32) {
         self.buffer = self.buffer.wrapping_shr(number);
         self.count = self.count.wrapping_sub(number);
     }
 
-    /// Takes and returns `number` bits that are in the buffer, fewer than a word.
+    /// Takes `number` bits, which must be in the buffer and fewer than a word. Only the lowest 8 bits of `number` are
+    /// used.
     #[inline(always)]
     pub(super) fn take(&mut self, number: u32) -> usize {
         let before = self.buffer;
         self.drop(number);
-        // Cheaper than a mask where there is no instruction for one.
+        // Cheaper than a mask on processors without an instruction that makes one.
         before ^ self.buffer.wrapping_shl(number)
     }
 
-    /// Skips to a whole byte, then takes `number` bytes.
+    /// Skips to the next whole byte and takes `number` bytes. Returns `None` if the input has fewer.
     pub(super) fn take_bytes(&mut self, number: usize) -> Option<&'a [u8]> {
         let unread = self
             .rest
@@ -98,11 +99,12 @@ impl<'a> Bits<'a> {
         Some(bytes)
     }
 
-    /// Whether bits beyond the end of the input were taken.
+    /// Returns whether bits after the end of the input were taken.
     pub(super) fn overrun(&self) -> bool {
         self.supplied.wrapping_mul(8) > self.count()
     }
 
+    /// Returns the number of bits in the buffer.
     #[inline(always)]
     pub(super) fn count(&self) -> usize {
         let [count, ..] = self.count.to_le_bytes();
@@ -110,19 +112,19 @@ impl<'a> Bits<'a> {
     }
 }
 
-/// The lowest `number` bits set. Only so many bits of `number` matter as it takes to count a word's bits.
+/// Returns a mask of the lowest `number` bits, modulo the bits of a word.
 #[inline(always)]
 pub(super) fn ones(number: u32) -> usize {
     !usize::MAX.wrapping_shl(number)
 }
 
-/// A `u32` as a `usize`, which holds it on every target that [`REFILLED`] admits.
+/// Converts a `u32` to a `usize`, lossless on every target that [`REFILLED`] admits.
 #[inline(always)]
 pub(super) fn word(value: u32) -> usize {
     usize::try_from(value).unwrap_or(usize::MAX)
 }
 
-/// The last bytes of the input, fewer than a word, as a word.
+/// Returns the last bytes of the input, fewer than a word, as a word.
 #[cold]
 fn last_word(rest: &[u8]) -> usize {
     // Bound: fewer bytes than a word has.

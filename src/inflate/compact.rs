@@ -1,4 +1,4 @@
-//! Codes that take little memory or none: codewords are compared, where tables would be looked up.
+//! Codes in little memory or none: codewords are compared, not looked up.
 
 use super::InflateError;
 use super::bits::{Bits, ones};
@@ -8,12 +8,12 @@ use super::order::sort;
 use super::symbols::Codes;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
-/// Working memory of 1,032 bytes, for where [`Tables`](super::Tables) do not fit. Its initial content is ignored.
+/// Working memory of 1,032 bytes, where [`Tables`](super::Tables) do not fit. Its initial content is ignored.
 #[derive(FromBytes, IntoBytes, KnownLayout, Immutable)]
 #[repr(C)]
 pub(crate) struct SmallTables {
-    /// The table of the code for code lengths; when that is done with, the 288 literal/length symbols in two halves of
-    /// each entry, in the order of their codewords.
+    /// The table of the code for code lengths while these are read, then the literal/length symbols as 288 `u16`,
+    /// sorted by codeword.
     litlen: [Entry; 144],
     lengths: CodeLengths,
     distance: [u16; 32],
@@ -78,26 +78,26 @@ fn fixed_litlen(bits: &Bits<'_>) -> (u16, u32) {
     }
 }
 
-/// Returns the next `number` bits as a number, first bit highest, as codewords are stored.
+/// Returns the next `number` bits with the first bit highest, which is how codewords are stored.
 fn codeword(bits: &Bits<'_>, number: u32) -> usize {
     bits.peek(ones(number))
         .reverse_bits()
         .wrapping_shr(usize::BITS.wrapping_sub(number))
 }
 
-/// Converts a codeword of 15 bits or fewer.
+/// Converts a codeword, which has 15 bits or fewer.
 fn small(code: usize) -> u16 {
     u16::try_from(code).unwrap_or(u16::MAX)
 }
 
 /// Returns the symbol of the next codeword, and the codeword's length.
 ///
-/// `symbols` stand in the order of their codewords, after `counts[0]` symbols without one. Where the next bits are no
-/// codeword, the symbol is one that no alphabet has.
+/// `symbols` are sorted by codeword, after `counts[0]` symbols without one. If the next bits are no codeword, the
+/// symbol is one that no alphabet has.
 fn walk(bits: &Bits<'_>, counts: &[u16; 16], symbols: &[u16]) -> (u16, u32) {
     let mut ahead = bits.peek(ones(15));
     let mut first = usize::from(counts[0]);
-    // The codeword, less the first one of its length: its place among those of its length, if it is one of them.
+    // The difference from the first codeword of the length: if it is below the count, the place of the symbol.
     let mut offset = 0_usize;
     // Bound: 15 turns.
     for (code_bits, &count) in (1..16).zip(counts.iter().skip(1)) {

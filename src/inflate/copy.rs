@@ -1,12 +1,12 @@
-//! Matches: bytes of the output, again.
+//! Copying of matches within the output.
 
 use super::InflateError::{self, DistanceTooFar};
 
-/// Bytes that are copied at a time.
-const STEP: usize = 16;
+/// Bytes copied at a time.
+pub(super) const STEP: usize = 16;
 
-/// Copies `length` bytes from `distance` back to `at`, or as many as there is room for. Returns where they end. Behind
-/// them, bytes that are not decoded yet may be overwritten.
+/// Copies `length` bytes from `distance` bytes before `at` to `at`, truncated to the output. Returns the end of the
+/// copy. Bytes after that end may be overwritten. Inlined for hot loops.
 #[inline(always)]
 pub(super) fn copy_match_inline(
     output: &mut [u8],
@@ -15,7 +15,7 @@ pub(super) fn copy_match_inline(
     distance: usize,
 ) -> Result<usize, InflateError> {
     let start = at.checked_sub(distance).ok_or(DistanceTooFar)?;
-    // Most matches go in two steps, unless a step would read what the same step is to write.
+    // Two steps are enough for most matches. A step must not read bytes that it writes itself.
     if length <= 2 * STEP
         && (distance >= STEP || distance >= length)
         && output.get(at..at.wrapping_add(2 * STEP)).is_some()
@@ -27,7 +27,7 @@ pub(super) fn copy_match_inline(
     Ok(copy_any(output, at, length, distance))
 }
 
-/// The same without the steps in line.
+/// Copies a match as [`copy_match_inline`] does, in less code.
 pub(super) fn copy_match(output: &mut [u8], at: usize, length: usize, distance: usize) -> Result<usize, InflateError> {
     if distance > at {
         return Err(DistanceTooFar);
@@ -35,7 +35,7 @@ pub(super) fn copy_match(output: &mut [u8], at: usize, length: usize, distance: 
     Ok(copy_any(output, at, length, distance))
 }
 
-/// The same for a `distance` that is known to be within the output, whatever the length and however near the end.
+/// Copies a match of any length, at any place in the output. `distance` must not reach back before the output.
 #[inline(never)]
 fn copy_any(output: &mut [u8], at: usize, length: usize, distance: usize) -> usize {
     let start = at.wrapping_sub(distance);
@@ -43,7 +43,7 @@ fn copy_any(output: &mut [u8], at: usize, length: usize, distance: usize) -> usi
     match output.get_mut(start..end.wrapping_add(2 * STEP)) {
         Some(span) => repeat(span, distance),
         None => {
-            // Near the end of the output, byte by byte. Bound: 258 turns, the longest match.
+            // Near the end of the output, bytewise. Bound: 258 turns, the longest match.
             let end = end.min(output.len());
             for to in at..end {
                 let byte = output.get(to.wrapping_sub(distance)).copied().unwrap_or(0);
@@ -57,10 +57,9 @@ fn copy_any(output: &mut [u8], at: usize, length: usize, distance: usize) -> usi
     end
 }
 
-/// Repeats the first `distance` bytes of `span` all over it, but for less than two steps at its end, which may or may
-/// not be overwritten.
+/// Fills `span` with repetitions of its first `distance` bytes. The last two steps of it are undefined afterwards.
 fn repeat(span: &mut [u8], distance: usize) {
-    // What is repeated so far is a source too, so that no step need be shorter than the others.
+    // Copied bytes become the source, so that each step has the full size.
     let mut whole = distance;
     if distance == 1 {
         let byte = span.first().copied().unwrap_or(0);
@@ -84,7 +83,7 @@ fn step(span: &mut [u8], from: usize, to: usize) {
     if let Some(&bytes) = span.get(from..).and_then(<[u8]>::first_chunk::<STEP>)
         && let Some(to) = span.get_mut(to..).and_then(<[u8]>::first_chunk_mut::<STEP>)
     {
-        // As a number it stays in registers, where small machines would call `memmove` for an array.
+        // A number stays in registers. For an array small machines would call `memmove`.
         *to = u128::from_ne_bytes(bytes).to_ne_bytes();
     }
 }

@@ -1,4 +1,4 @@
-//! What a codeword stands for, and the three alphabets of the format.
+//! The meaning of a codeword, and the three alphabets of the format.
 
 use super::bits::word;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
@@ -10,34 +10,34 @@ pub(super) const DISTANCE_BITS: u32 = 8;
 /// Bits of the longest codeword of the code for code lengths, whose table has one level.
 pub(super) const PRECODE_BITS: u32 = 7;
 
-/// What the bits at the front of the buffer stand for, ready to use.
+/// The decoded meaning of the bits at the front of the buffer.
 ///
-/// Bits 0..8 are how many bits to take, extra bits included. Bits 16..31 are the base of a length or distance, or where
-/// a second level starts. Bit 31 marks a literal, which is in bits 8..16. In any other entry bits 8..14 are how many of
-/// the bits to take are codeword (in a link: how many bits index the second level) and bits 14 and 15 are flags; there
-/// they do not disturb a shift by `entry >> 8`, which looks at no more than 6 bits of it.
+/// Bits 0..8 are the number of bits to take, extra bits included. Bits 16..31 are the base of a length or distance, or
+/// the start of a second level. Bit 31 marks a literal, whose value is in bits 8..16. In other entries bits 8..14 are
+/// the number of codeword bits (in a link, of index bits of the second level), and bits 14 and 15 are flags, which do
+/// not disturb a shift by `entry >> 8`: a shift uses 6 bits of it or fewer.
 #[derive(Clone, Copy, FromBytes, IntoBytes, KnownLayout, Immutable)]
 #[repr(transparent)]
 pub(super) struct Entry(u32);
 
 const LITERAL: u32 = 1 << 31;
-/// Leads to a second level, if the entry is special too.
+/// A link to a second level. Only in special entries.
 const LINK: u32 = 1 << 15;
-/// Neither a literal nor a base: a link, the end of the block, or else a codeword that stands for nothing.
+/// Neither a literal nor a base: a link, the end of the block, or a codeword without a symbol.
 const SPECIAL: u32 = 1 << 14;
 const END: u32 = 1 << 16;
 
 impl Entry {
     pub(super) const INVALID: Self = Self(SPECIAL);
     pub(super) const END_OF_BLOCK: Self = Self(SPECIAL | END);
-    /// For the code of code lengths: the previous length again.
+    /// In the code for code lengths: repeats the previous length.
     pub(super) const PREVIOUS: Self = Self(SPECIAL | (3 << 24) | 2);
 
     pub(super) const fn base(base: u32, extra_bits: u32) -> Self {
         Self((base << 16) | extra_bits)
     }
 
-    /// For the code of code lengths: `length`, `repeat` times or more.
+    /// In the code for code lengths: `length`, `repeat` times plus the extra bits.
     pub(super) const fn run(length: u32, repeat: u32, extra_bits: u32) -> Self {
         Self((repeat << 24) | (length << 16) | extra_bits)
     }
@@ -51,19 +51,19 @@ impl Entry {
         Self((start << 16) | SPECIAL | LINK | (index_bits << 8) | bits)
     }
 
-    /// With the length of its codeword added. Not for literals.
+    /// Returns the entry with the length of its codeword added. Not for literals.
     fn coded(self, code_bits: u32) -> Self {
         Self(self.0.wrapping_add(code_bits | (code_bits << 8)))
     }
 
-    /// Bits to take for codeword and extra bits, in the lowest 8 bits; above them is something else.
+    /// Returns the number of codeword and extra bits, in the lowest 8 bits. The others are undefined.
     #[inline(always)]
     pub(super) fn bits(self) -> u32 {
         self.0
     }
 
-    /// Bits to take for the codeword, in the lowest 6 bits; above them is something else. In a link, the bits that index
-    /// the second level. Not for literals.
+    /// Returns the number of codeword bits (in a link, of index bits of the second level), in the lowest 6 bits, or 8
+    /// if the entry is not special. The others are undefined. Not for literals.
     #[inline(always)]
     pub(super) fn code_bits(self) -> u32 {
         self.0 >> 8
@@ -91,42 +91,42 @@ impl Entry {
         self.0 & END != 0
     }
 
-    /// The literal.
+    /// Returns the literal.
     #[inline(always)]
     pub(super) fn byte(self) -> u8 {
         let [_, byte, ..] = self.0.to_le_bytes();
         byte
     }
 
-    /// The code length of a run, and how often it repeats at least.
+    /// Returns the code length of a run, and its minimum repeat count.
     #[inline(always)]
     pub(super) fn length_and_repeat(self) -> (u8, usize) {
         let [_, _, length, repeat] = self.0.to_le_bytes();
         (length, usize::from(repeat))
     }
 
-    /// The base of a length or distance, or where a second level starts. Not for literals.
+    /// Returns the base of a length or distance, or the start of a second level. Not for literals.
     #[inline(always)]
     pub(super) fn value(self) -> usize {
         word(self.0 >> 16)
     }
 }
 
-/// What the symbols of a code mean.
+/// The symbols of a code and their meaning.
 pub(super) struct Alphabet {
     /// Bits that index the first level.
     pub(super) first_bits: u32,
-    /// The first so many symbols are literals.
+    /// The number of literals, which are the first symbols.
     pub(super) literals: u16,
-    /// The others are these.
+    /// The entries of the other symbols.
     pub(super) others: &'static [Entry],
-    /// Whether one codeword of one bit, or none, is a code. zlib grants that to distances and to literals and lengths,
-    /// and refuses every other incomplete code; some decoders grant it to the code for code lengths too.
+    /// Whether a code may have a single codeword of one bit, or none. As in zlib, the two codes of a block may, and the
+    /// code for code lengths may not. All other incomplete codes are refused.
     pub(super) may_be_lone: bool,
 }
 
 impl Alphabet {
-    /// The entry of a symbol whose codeword has `code_bits` bits more than were taken already.
+    /// Returns the entry of a symbol. `code_bits` is the number of codeword bits not taken yet.
     #[inline(always)]
     pub(super) fn entry(&self, symbol: u16, code_bits: u32) -> Entry {
         match symbol.checked_sub(self.literals) {
@@ -168,7 +168,7 @@ static RUNS: [Entry; 19] = [
     Entry::PREVIOUS, Entry::run(0, 3, 3), Entry::run(0, 11, 7),
 ];
 
-/// The literal/length symbols from 256 on. The last two have codewords in the fixed code, and no meaning.
+/// The literal/length symbols from 256 on. The last two have codewords in the fixed code but no meaning.
 #[rustfmt::skip]
 static LENGTHS: [Entry; 32] = [
     Entry::END_OF_BLOCK,
@@ -182,7 +182,7 @@ static LENGTHS: [Entry; 32] = [
     Entry::base(258, 0), Entry::INVALID, Entry::INVALID,
 ];
 
-/// The distance symbols. The last two have codewords in the fixed code, and no meaning.
+/// The distance symbols. The last two have codewords in the fixed code but no meaning.
 #[rustfmt::skip]
 static DISTANCES: [Entry; 32] = [
     Entry::base(1, 0), Entry::base(2, 0), Entry::base(3, 0), Entry::base(4, 0),

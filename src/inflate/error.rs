@@ -1,4 +1,4 @@
-//! Why a stream could not fill its output.
+//! The error of a stream that cannot fill its output.
 
 use core::fmt;
 
@@ -20,13 +20,13 @@ pub(crate) enum InflateError {
     OversubscribedCode,
     /// A code's lengths leave codewords unused.
     IncompleteCode,
-    /// A code length is repeated where there is none yet, or past the last one.
+    /// A code length repeats before the first one, or past the last one.
     BadLengthRepeat,
     /// A block has no code for its own end.
     NoEndOfBlock,
-    /// A literal/length codeword stands for nothing.
+    /// A literal/length codeword has no symbol.
     BadSymbol,
-    /// A distance codeword stands for nothing.
+    /// A distance codeword has no symbol.
     BadDistance,
     /// A match starts before the first byte of the output.
     DistanceTooFar,

@@ -1,18 +1,21 @@
 //! Raw DEFLATE (RFC 1951), from one whole input slice to one whole output slice.
 //!
-//! Made for the compressed clusters of a disk image: 512 bytes to 64 KiB of output, known beforehand, where building
-//! the code tables costs as much as decoding with them. The caller lends the tables. Nothing is kept between calls, so
-//! nothing that an earlier stream left behind can change what a later one decodes to.
+//! For the compressed clusters of a disk image: the output has 512 bytes to 64 KiB, a length known beforehand, and
+//! building the tables of a block costs about as much as decoding it. The caller lends the working memory. No state is
+//! kept between calls, so one stream never changes what another decodes to.
 //!
-//! Decoding stops the moment that the output is full, and whatever follows in the input is neither read nor judged.
-//! That is wider than zlib in one respect only: zlib looks on past the end of a full output and may still refuse what
-//! it finds there.
-
+//! Decoding stops as soon as the output is full. Later input is neither read nor checked. zlib, which reads a symbol
+//! further, may refuse a stream there; this is the only difference.
+//!
+//! # Memory
+//! [`Tables`] take 7,912 bytes. [`SmallTables`] take 1,032 bytes and three to five times the instructions. Both give
+//! the same bytes and the same errors: they share everything but the look-up of a codeword.
 //!
 //! # Work
-//! Decoding symbols is bounded by the input and the output: each takes a bit of one and writes a byte of the other, or
-//! ends a block. Beside that, a dynamic block has its tables built, at most one set for each [`BYTES_PER_SET`] bytes of
-//! input, with [`STEPS_PER_SET`] steps or fewer. Fixed and stored blocks build nothing.
+//! The symbols of a stream are bounded by its input and output: each takes a bit or more of the input, and writes a
+//! byte or more of the output or ends a block. In addition, each dynamic block builds a set of tables. A stream builds
+//! at most one set for each [`BYTES_PER_SET`] bytes of input, in [`STEPS_PER_SET`] steps or fewer; a broken last block
+//! may add one. Fixed and stored blocks build none.
 
 mod bits;
 mod compact;
@@ -31,39 +34,40 @@ pub(crate) use compact::SmallTables;
 pub(crate) use error::InflateError;
 pub(crate) use table::Tables;
 
-/// Bytes of input for each set of tables that is built, at least.
+/// The minimum number of input bytes for each set of tables.
 ///
-/// A dynamic block takes 83 bits or more: 17 for its header; 3 for each code length of the code for code lengths, of which
-/// 18 are needed to write a length of 1, 16 for 2, and so on; and the fewer of these there are, the more codewords must
-/// be listed. The shortest one known takes 90 bits.
+/// A dynamic block takes 83 bits or more. Its header takes 17. Each code length of the code for code lengths takes 3,
+/// and the block needs 18 of them to use a codeword length of 1, 16 for 2, 14 for 3, 12 for 4, 10 for 5. A code
+/// whose shortest codeword has n bits lists the lengths of 2^n codewords or more, fills up to 257 lengths with runs of
+/// zeros, and ends the block with n bits. The sum is smallest for n = 3 and 4. The shortest known block takes 90 bits.
 #[allow(dead_code)]
 pub(crate) const BYTES_PER_SET: usize = 10;
 
-/// The most code lengths, symbols and table entries that building a set of tables writes.
+/// The maximum number of code lengths, symbols and table entries written to build a set of tables.
 ///
-/// 316 code lengths; 335 symbols, once in order and once as an entry; and 2,086 entries that repeat others or link two
-/// levels: 1,022 and 310 + 155 of literals and lengths, 254 and 146 + 73 of distances, 126 of code lengths.
+/// 316 code lengths; 335 symbols, once in order and once as an entry; 2,086 entries that repeat others or link the two
+/// levels: 1,022 and 310 + 155 for literals and lengths, 254 and 146 + 73 for distances, 126 for code lengths.
 #[allow(dead_code)]
 pub(crate) const STEPS_PER_SET: usize = 316 + 2 * 335 + 2086;
 
-/// The working memory of a call: both give the same bytes and the same errors.
+/// The working memory of [`inflate`].
 pub(crate) enum Workspace<'t> {
     Tables(&'t mut Tables),
-    /// Less memory, and three to four times the work.
+    /// An eighth of the memory, three to five times the instructions.
     #[allow(dead_code)]
     Small(&'t mut SmallTables),
 }
 
 /// Decodes `input`, a raw DEFLATE stream, until `output` is full.
 ///
-/// Nothing in `workspace` is read before it is written. On failure the content of `output` is unspecified.
+/// `workspace` may have any content. On failure the content of `output` is unspecified.
 ///
 /// # Errors
-/// Returns why `output` could not be filled. Bytes of `input` beyond those that filled it are not looked at.
+/// Returns why `output` could not be filled. Each variant of [`InflateError`] says its cause.
 pub(crate) fn inflate(input: &[u8], output: &mut [u8], workspace: &mut Workspace<'_>) -> Result<(), InflateError> {
     let mut bits = Bits::new(input);
     let result = blocks(&mut bits, output, workspace);
-    // Past the end of the input the bit reader supplies zeros. Whatever was made of them, the input ended.
+    // After the end of the input the bit reader supplies zeros, so any result that used them is void.
     if bits.overrun() { Err(InputEnded) } else { result }
 }
 
@@ -72,7 +76,7 @@ use InflateError::{BadBlockType, EndsEarly, InputEnded, StoredLengthMismatch};
 fn blocks(bits: &mut Bits<'_>, output: &mut [u8], workspace: &mut Workspace<'_>) -> Result<(), InflateError> {
     let mut at = 0;
     let mut last = false;
-    // Bound: a turn takes at least three bits of the input, and the loop ends where the input does.
+    // Bound: a turn takes three bits of the input or more, and the loop ends with the input.
     while at < output.len() {
         if last {
             return Err(EndsEarly);
@@ -101,7 +105,7 @@ fn blocks(bits: &mut Bits<'_>, output: &mut [u8], workspace: &mut Workspace<'_>)
     Ok(())
 }
 
-/// Copies a stored block, or as much of it as there is room for, and returns where it ends in `output`.
+/// Copies a stored block to `at`, truncated to the space left. Returns the end of the copy in `output`.
 fn stored(bits: &mut Bits<'_>, output: &mut [u8], at: usize) -> Result<usize, InflateError> {
     let header = bits.take_bytes(4).ok_or(InputEnded)?;
     let [a, b, c, d] = *header.first_chunk().ok_or(InputEnded)?;

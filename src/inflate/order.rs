@@ -1,11 +1,11 @@
-//! The canonical order of a code's symbols, and which codes are refused.
+//! The canonical order of a code's symbols, and the check of its lengths.
 
 use super::InflateError;
 use super::entry::Alphabet;
 use super::lengths::Code;
 use super::work;
 
-/// Refuses codes that are over-subscribed or incomplete, and returns the length of the longest codeword.
+/// Checks that a code is neither over-subscribed nor incomplete, and returns the length of its longest codeword.
 fn check(counts: &[u16; 16], may_be_lone: bool) -> Result<u32, InflateError> {
     let mut longest = 0;
     let mut free = 1_u32;
@@ -25,13 +25,12 @@ fn check(counts: &[u16; 16], may_be_lone: bool) -> Result<u32, InflateError> {
     Ok(longest)
 }
 
-/// Sorts the symbols of a code by the order of their codewords: by length, then by value.
+/// Sorts the symbols of a code by codeword: by length, then by value. Returns the length of the longest codeword.
 ///
-/// Symbols without a codeword come first, `code.counts[0]` of them, and are not all written. Returns the length of the
-/// longest codeword.
+/// The first `code.counts[0]` places of `sorted` belong to the symbols without a codeword and may stay unwritten.
 ///
 /// # Errors
-/// A code that is over-subscribed or, beyond what `alphabet` permits, incomplete.
+/// `OversubscribedCode`, or `IncompleteCode` if `alphabet` does not permit it.
 pub(super) fn sort(alphabet: &Alphabet, code: &Code<'_>, sorted: &mut [u16]) -> Result<u32, InflateError> {
     let &Code { lengths, counts } = code;
     let longest = check(counts, alphabet.may_be_lone)?;
@@ -43,7 +42,7 @@ pub(super) fn sort(alphabet: &Alphabet, code: &Code<'_>, sorted: &mut [u16]) -> 
         sum = sum.wrapping_add(count);
     }
     let (eights, tail) = lengths.as_chunks::<8>();
-    // Bound: 36 turns of 8. Where no symbol of 8 has a codeword, which is common, there is nothing to do.
+    // Bound: 36 turns of 8. Often none of 8 symbols has a codeword.
     for (first, eight) in (0..288).step_by(8).zip(eights) {
         if *eight != [0; 8] {
             place(first, eight, &mut next, sorted);
@@ -53,10 +52,10 @@ pub(super) fn sort(alphabet: &Alphabet, code: &Code<'_>, sorted: &mut [u16]) -> 
     Ok(longest)
 }
 
-/// Puts symbols from `first` on in their places: `next` is the next place for each length.
+/// Writes the symbols from `first` on to their places. `next` is the next place for each length.
 #[inline(always)]
 fn place(first: u16, lengths: &[u8], next: &mut [u16; 16], sorted: &mut [u16]) {
-    // Bound: 8 turns, for that is how long `lengths` is at most.
+    // Bound: 8 turns, the maximum length of `lengths`.
     for (offset, &length) in (0..8).zip(lengths) {
         work::steps(1);
         let Some(next) = next.get_mut(usize::from(length & 15)) else {

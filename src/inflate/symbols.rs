@@ -7,14 +7,14 @@ use super::entry::Entry;
 
 /// The two codes of a block.
 ///
-/// A look-up returns the entry of the codeword at the front of `bits`, without taking it. If that entry is special,
-/// `resolve_litlen` or `resolve_distance` returns the one to use.
+/// A look-up returns the entry of the codeword at the front of `bits` without taking it. If that entry is special,
+/// `resolve_litlen` or `resolve_distance` returns the entry to use.
 pub(super) trait Codes {
     /// Whether the decoding loop is to be small rather than fast.
     const COMPACT: bool;
-    /// Literals that may be taken after a refill and leave enough bits for a length.
+    /// The number of literals that a turn may take before a last literal or a length without refilling.
     const LITERALS: usize;
-    /// Bytes of the output that a turn of the loop needs.
+    /// The bytes of output that a turn of the loop needs.
     const ROOM: usize;
     /// Whether each turn looks up the entry that the next one begins with, before it copies its match.
     const PRELOADS: bool;
@@ -30,8 +30,8 @@ pub(super) trait Codes {
     }
 }
 
-/// Decodes symbols from `at` on, until the block ends or `output` has less than [`Codes::ROOM`] bytes left. Returns where
-/// that is in `output`, and whether the block ended.
+/// Decodes symbols to `at` and on, until the block ends or `output` has less than [`Codes::ROOM`] bytes left. Returns
+/// the end of the bytes written, and whether the block ended.
 #[inline(never)]
 pub(super) fn decode<C: Codes>(
     bits: &mut Bits<'_>,
@@ -39,7 +39,7 @@ pub(super) fn decode<C: Codes>(
     at: usize,
     codes: &C,
 ) -> Result<(usize, bool), InflateError> {
-    // A copy, for it to stay in registers.
+    // A copy stays in registers.
     let mut own = *bits;
     let result = run(&mut own, output, at, codes);
     *bits = own;
@@ -53,13 +53,13 @@ fn run<C: Codes>(
     mut at: usize,
     codes: &C,
 ) -> Result<(usize, bool), InflateError> {
-    // Bound: every turn but the last writes a byte of the output or more.
     let mut entry = preload(bits, codes);
+    // Bound: every turn but the last writes a byte of the output or more.
     while let Some(room) = output.get_mut(at..).and_then(|rest| rest.get_mut(..C::ROOM)) {
         if !C::PRELOADS {
             entry = next(bits, codes);
         }
-        // Bound: 4 turns.
+        // Bound: 3 turns.
         for slot in room.iter_mut().take(C::LITERALS) {
             if !entry.is_literal() {
                 break;
@@ -109,20 +109,20 @@ fn run<C: Codes>(
     Ok((at, false))
 }
 
-/// Refills the buffer and looks the next literal or length up.
+/// Refills the buffer and looks up the next literal or length.
 #[inline(always)]
 fn next<C: Codes>(bits: &mut Bits<'_>, codes: &C) -> Entry {
     refill::<C>(bits);
     codes.litlen(bits)
 }
 
-/// The same where codes preload, and elsewhere nothing.
+/// Does the same if the codes preload.
 #[inline(always)]
 fn preload<C: Codes>(bits: &mut Bits<'_>, codes: &C) -> Entry {
     if C::PRELOADS { next(bits, codes) } else { Entry::INVALID }
 }
 
-/// Writes a literal at `at`, where there is room, and takes its codeword.
+/// Writes a literal at `at` and drops its codeword. Returns the end of the bytes written.
 #[inline(always)]
 fn put(output: &mut [u8], at: usize, bits: &mut Bits<'_>, entry: Entry) -> usize {
     if let Some(byte) = output.get_mut(at) {
@@ -132,7 +132,8 @@ fn put(output: &mut [u8], at: usize, bits: &mut Bits<'_>, entry: Entry) -> usize
     at.wrapping_add(1)
 }
 
-/// Takes the codeword and extra bits of a length or distance, and returns that. `far` where 32 bits may not hold both.
+/// Takes the codeword and extra bits of a length or distance, and returns its value. `far`: a 32-bit buffer may not
+/// hold both.
 #[inline(always)]
 fn value<C: Codes>(bits: &mut Bits<'_>, entry: Entry, far: bool) -> usize {
     if far && REFILLED < 28 {

@@ -2,6 +2,7 @@
 
 use super::InflateError;
 use super::bits::{Bits, REFILLED, ones, word};
+use super::copy::STEP;
 use super::entry::{Alphabet, DISTANCE, DISTANCE_BITS, Entry, LITLEN, LITLEN_BITS};
 use super::lengths::{Code, CodeLengths};
 use super::order::sort;
@@ -23,6 +24,9 @@ pub(crate) struct Tables {
 
 const _: () = assert!(size_of::<Tables>() == 7912, "as documented");
 
+/// Whether a refilled buffer holds three literals of the first level, a length and its extra bits.
+const WIDE: bool = REFILLED >= 3 * LITLEN_BITS + 20;
+
 impl Tables {
     /// Reads the code lengths of a dynamic block and builds its tables.
     pub(super) fn build(&mut self, bits: &mut Bits<'_>) -> Result<(), InflateError> {
@@ -30,16 +34,10 @@ impl Tables {
         build(&LITLEN, &litlen, &mut self.sorted, &mut self.litlen)?;
         build(&DISTANCE, &distance, &mut self.sorted, &mut self.distance)
     }
-}
 
-/// Whether 56 bits are in the buffer after a refill: three literals of the first level, a length and its extra bits.
-const WIDE: bool = REFILLED >= 3 * LITLEN_BITS + 20;
-
-impl Tables {
-    /// Decodes the symbols of the block whose tables were built. See [`symbols::decode`].
-    pub(super) fn decode(&self, bits: &mut Bits<'_>, output: &mut [u8], at: usize) -> Result<usize, InflateError> {
+    /// Decodes symbols to `at` and on, until the block ends or `output` is full. Returns the end of the bytes written.
+    pub(super) fn decode(&self, bits: &mut Bits<'_>, output: &mut [u8], mut at: usize) -> Result<usize, InflateError> {
         let mut ended = false;
-        let mut at = at;
         if WIDE {
             (at, ended) = decode(bits, output, at, &Lookup::<true>(self))?;
         }
@@ -50,16 +48,14 @@ impl Tables {
     }
 }
 
-/// The codes that a block's tables hold.
-///
-/// `WIDE` is for words of 64 bits: a turn takes several literals between two refills, and needs space for them.
-pub(super) struct Lookup<'t, const WIDE: bool>(pub(super) &'t Tables);
+/// The codes of a block, in tables. A wide turn takes up to three literals and a match, and needs space for them.
+struct Lookup<'t, const WIDE: bool>(&'t Tables);
 
 impl<const WIDE: bool> Codes for Lookup<'_, WIDE> {
     const COMPACT: bool = false;
     const PRELOADS: bool = WIDE;
     const LITERALS: usize = if WIDE { 3 } else { 0 };
-    const ROOM: usize = if WIDE { 35 } else { 1 };
+    const ROOM: usize = if WIDE { Self::LITERALS + 2 * STEP } else { 1 };
 
     #[inline(always)]
     fn litlen(&self, bits: &Bits<'_>) -> Entry {
@@ -90,7 +86,7 @@ fn first_level<const N: usize>(table: &[Entry; N], bits: &Bits<'_>, first_bits: 
         .unwrap_or(Entry::INVALID)
 }
 
-/// Looks up where the special entry `entry` leads, if it is a link, and takes the bits that led to it.
+/// Follows `entry` if it is a link: drops the bits that led to it and returns the entry of the second level.
 #[inline(always)]
 fn second_level<const N: usize>(table: &[Entry; N], bits: &mut Bits<'_>, entry: Entry) -> Entry {
     if !entry.is_link() {
@@ -113,12 +109,12 @@ pub(super) fn build(
     let mut symbols = sorted.get(usize::from(counts[0])..).unwrap_or_default().iter();
     let mut codeword = Codeword { value: 0, index: 0 };
 
-    // A table for codewords of up to n bits is two copies of the one for n - 1, and then those of n bits are put in,
-    // each in one place. A complete code leaves no place out, and one that is allowed to be incomplete the second.
+    // The table for codewords of up to n bits is two copies of that for n - 1, in which each codeword of n bits has one
+    // place. A complete code leaves no place unwritten, an incomplete one of a single codeword the second.
     if let Some(start) = table.first_chunk_mut() {
         *start = [Entry::INVALID; 2];
     }
-    // Below the shortest codeword there is nothing to copy, unless there is hardly a code.
+    // There is nothing to copy until the shortest codeword, unless the code is a single codeword or none.
     let mut started = longest <= 1;
     // Bound: 10 turns, with no more codewords in all than there are symbols.
     for (bits, &count) in (1..=alphabet.first_bits).zip(counts.iter().skip(1)) {
@@ -186,38 +182,37 @@ pub(super) fn build(
     Ok(())
 }
 
-/// A codeword, as the number that it counts up to and as an index: its first bit is the highest of one, the lowest of
-/// the other.
+/// A codeword, as a number and as an index: its first bit is the highest of the number and the lowest of the index.
 struct Codeword {
     value: u32,
     index: usize,
 }
 
 impl Codeword {
-    /// One bit more, a zero.
+    /// Appends a zero bit.
     #[inline(always)]
     fn lengthen(&mut self) {
         self.value = self.value.wrapping_shl(1);
     }
 
-    /// The next one of `bits` bits. After the last one the index is 0.
+    /// Steps to the next codeword of `bits` bits. After the last one the index is 0.
     #[inline(always)]
     fn advance(&mut self, bits: u32) {
         self.value = self.value.wrapping_add(1);
-        // Counting up turns over the last ones and the zero before them: in the index, so many of the highest bits.
+        // Counting up inverts the last ones and the zero before them, which are the highest bits of the index.
         let kept = (ones(bits) >> 1).wrapping_shr(self.value.trailing_zeros());
         self.index ^= ones(bits) ^ kept;
     }
 }
 
-/// The second level being filled: the first-level index that leads there, where it starts, and its index bits.
+/// The second level being filled: the first-level index of its link, its start, and the number of its index bits.
 struct Level {
     prefix: usize,
     start: usize,
     bits: u32,
 }
 
-/// Copies the first `size` entries behind themselves.
+/// Copies the first `size` entries to the places after them.
 #[inline(always)]
 fn double(table: &mut [Entry], size: usize) {
     if let Some((done, rest)) = table.split_at_mut_checked(size)
@@ -228,8 +223,10 @@ fn double(table: &mut [Entry], size: usize) {
     }
 }
 
-/// How many bits index a second level that starts with a codeword of `bits` bits, `own_bits` of them its own, when
-/// `left` codewords of that length are left: as many as give room to all the codewords that share its prefix.
+/// Returns the number of index bits of a second level, so that all codewords with its prefix fit.
+///
+/// It starts with a codeword of `bits` bits, `own_bits` of them after the prefix. `left` codewords of that length are
+/// left.
 fn second_level_bits(counts: &[u16; 16], bits: u32, left: u16, own_bits: u32) -> u32 {
     let mut index_bits = own_bits;
     let mut used = u32::from(left);
