@@ -3,6 +3,7 @@
 use super::InflateError::{self, BadLengthRepeat, NoEndOfBlock, TooManyCodes};
 use super::bits::{Bits, REFILLED, ones};
 use super::entry::{Entry, PRECODE, PRECODE_BITS};
+use super::order::sort;
 use super::table::build;
 use super::work;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
@@ -48,7 +49,7 @@ impl CodeLengths {
             return Err(TooManyCodes);
         }
         work::set();
-        precode(bits, precodes, sorted, table)?;
+        self.precode(bits, precodes, table, sorted)?;
         let all = litlens.wrapping_add(distances);
         self.expand(bits, all, table)?;
         if self.lengths.get(256) == Some(&0) {
@@ -76,6 +77,37 @@ impl CodeLengths {
             counts: &self.distance_counts,
         };
         Ok((litlen, distance))
+    }
+
+    /// Reads `number` lengths of the code for code lengths and builds its table.
+    fn precode(
+        &mut self,
+        bits: &mut Bits<'_>,
+        number: usize,
+        table: &mut [Entry],
+        sorted: &mut [u16],
+    ) -> Result<(), InflateError> {
+        // Here until the code lengths themselves are read.
+        let counts = &mut self.litlen_counts;
+        let lengths = self.lengths.get_mut(..ORDER.len()).unwrap_or_default();
+        lengths.fill(0);
+        *counts = [0; 16];
+        // Bound: 19 turns. After any refill the buffer has eight lengths of three bits.
+        for (turn, &symbol) in ORDER.iter().enumerate().take(number) {
+            if turn & 7 == 0 {
+                bits.refill();
+            }
+            let length = bits.take(3);
+            if let (Some(slot), Some(count)) = (lengths.get_mut(usize::from(symbol)), counts.get_mut(length)) {
+                *slot = u8::try_from(length).unwrap_or(0);
+                *count = count.wrapping_add(1);
+            }
+        }
+        counts[0] = counts[0].wrapping_add(u16::try_from(lengths.len().wrapping_sub(number)).unwrap_or(0));
+        let code = Code { lengths, counts };
+        let longest = sort(&PRECODE, &code, sorted)?;
+        build(&PRECODE, code.counts, longest, sorted, table);
+        Ok(())
     }
 
     /// Reads `number` code lengths, and counts how many there are of each as if they were of one code.
@@ -144,29 +176,6 @@ impl CodeLengths {
         *bits = own;
         Ok(())
     }
-}
-
-/// Reads the lengths of the code for code lengths and builds its table.
-fn precode(bits: &mut Bits<'_>, number: usize, sorted: &mut [u16], table: &mut [Entry]) -> Result<(), InflateError> {
-    let mut lengths = [0_u8; 19];
-    let mut counts = [0_u16; 16];
-    // Bound: 19 turns. After any refill the buffer has eight lengths of three bits.
-    for (turn, &symbol) in ORDER.iter().enumerate().take(number) {
-        if turn & 7 == 0 {
-            bits.refill();
-        }
-        let length = bits.take(3);
-        if let (Some(slot), Some(count)) = (lengths.get_mut(usize::from(symbol)), counts.get_mut(length)) {
-            *slot = u8::try_from(length).unwrap_or(0);
-            *count = count.wrapping_add(1);
-        }
-    }
-    counts[0] = counts[0].wrapping_add(u16::try_from(lengths.len().wrapping_sub(number)).unwrap_or(0));
-    let code = Code {
-        lengths: &lengths,
-        counts: &counts,
-    };
-    build(&PRECODE, &code, sorted, table)
 }
 
 /// The order in which the lengths of the code for code lengths are stored (RFC 1951, section 3.2.7).

@@ -31,6 +31,7 @@ fn check(counts: &[u16; 16], may_be_lone: bool) -> Result<u32, InflateError> {
 ///
 /// # Errors
 /// `OversubscribedCode`, or `IncompleteCode` if `alphabet` does not permit it.
+#[inline(never)]
 pub(super) fn sort(alphabet: &Alphabet, code: &Code<'_>, sorted: &mut [u16]) -> Result<u32, InflateError> {
     let &Code { lengths, counts } = code;
     let longest = check(counts, alphabet.may_be_lone)?;

@@ -4,7 +4,7 @@ use super::InflateError;
 use super::bits::{Bits, REFILLED, ones, word};
 use super::copy::STEP;
 use super::entry::{Alphabet, DISTANCE, DISTANCE_BITS, Entry, LITLEN, LITLEN_BITS};
-use super::lengths::{Code, CodeLengths};
+use super::lengths::CodeLengths;
 use super::order::sort;
 use super::symbols::{Codes, decode};
 use super::work;
@@ -31,8 +31,11 @@ impl Tables {
     /// Reads the code lengths of a dynamic block and builds its tables.
     pub(super) fn build(&mut self, bits: &mut Bits<'_>) -> Result<(), InflateError> {
         let (litlen, distance) = self.lengths.read(bits, &mut self.distance, &mut self.sorted)?;
-        build(&LITLEN, &litlen, &mut self.sorted, &mut self.litlen)?;
-        build(&DISTANCE, &distance, &mut self.sorted, &mut self.distance)
+        let longest = sort(&LITLEN, &litlen, &mut self.sorted)?;
+        build(&LITLEN, litlen.counts, longest, &self.sorted, &mut self.litlen);
+        let longest = sort(&DISTANCE, &distance, &mut self.sorted)?;
+        build(&DISTANCE, distance.counts, longest, &self.sorted, &mut self.distance);
+        Ok(())
     }
 
     /// Decodes symbols to `at` and on, until the block ends or `output` is full. Returns the end of the bytes written.
@@ -97,15 +100,12 @@ fn second_level<const N: usize>(table: &[Entry; N], bits: &mut Bits<'_>, entry: 
     table.get(index).copied().unwrap_or(Entry::INVALID)
 }
 
-/// Fills `table` with the codewords of `code`. `sorted` is scratch space for its symbols.
-pub(super) fn build(
-    alphabet: &Alphabet,
-    code: &Code<'_>,
-    sorted: &mut [u16],
-    table: &mut [Entry],
-) -> Result<(), InflateError> {
-    let longest = sort(alphabet, code, sorted)?;
-    let counts = code.counts;
+/// Fills `table` with the codewords of a code.
+///
+/// `longest` and `sorted` are what [`sort`] returned and wrote, `counts` the numbers of symbols of each length. A
+/// function of its own beside `sort`, so that their stacks do not add up.
+#[inline(never)]
+pub(super) fn build(alphabet: &Alphabet, counts: &[u16; 16], longest: u32, sorted: &[u16], table: &mut [Entry]) {
     let mut symbols = sorted.get(usize::from(counts[0])..).unwrap_or_default().iter();
     let mut codeword = Codeword { value: 0, index: 0 };
 
@@ -179,7 +179,6 @@ pub(super) fn build(
             left = left.wrapping_sub(1);
         }
     }
-    Ok(())
 }
 
 /// A codeword, as a number and as an index: its first bit is the highest of the number and the lowest of the index.
