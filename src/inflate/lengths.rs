@@ -117,7 +117,6 @@ impl CodeLengths {
             lengths,
             ..
         } = self;
-        let mut own = *bits;
         *counts = [0; 16];
         let mut filled = 0_usize;
         // Not a length, so that repeating it is refused.
@@ -127,15 +126,15 @@ impl CodeLengths {
         while filled < number {
             // A codeword and its extra bits are at most 14.
             if in_buffer < 14 {
-                own.refill_inline();
+                bits.refill();
                 in_buffer = REFILLED;
             }
             let entry = table
-                .get(own.peek(ones(PRECODE_BITS)))
+                .get(bits.peek(ones(PRECODE_BITS)))
                 .copied()
                 .unwrap_or(Entry::INVALID);
-            let extra = own.peek(ones(entry.bits())).wrapping_shr(entry.code_bits());
-            own.drop(entry.bits());
+            let extra = bits.peek(ones(entry.bits())).wrapping_shr(entry.code_bits());
+            bits.drop(entry.bits());
             in_buffer = in_buffer.wrapping_sub(14);
             work::steps(1);
             let (length, repeat) = entry.length_and_repeat();
@@ -173,7 +172,6 @@ impl CodeLengths {
             filled = end;
             previous = length;
         }
-        *bits = own;
         Ok(())
     }
 }
