@@ -13,14 +13,19 @@ fuzz_target!(|file: &[u8]| {
         return;
     };
     image.set_key(&Key::from_bytes([7; 16]));
+    let size = image.size();
     let words = image.check(|_| ()).unwrap();
     let mut bitmap = vec![0xdd; image.check_bitmap_len()];
     let options = CheckOptions::new().inflate(true).bitmap(&mut bitmap);
-    let all = image.check_with(options, |_| ()).unwrap();
+    let all = image
+        .check_with(options, |finding| {
+            let guest = finding.corrupt.guest_offset().unwrap_or(0);
+            assert!(finding.count > 0 && guest + finding.guest_len <= size);
+        })
+        .unwrap();
     // What a table has that is used twice is told once.
     assert!(words.findings == 0 || all.findings > 0);
     assert!(all.unreachable_bytes <= file.len() as u64);
-    let size = image.size();
     assert!(all.data_bytes + all.compressed_bytes + all.hole_bytes <= size);
     // An overlap stops no reader. All else does.
     if all.findings == 0 {

@@ -63,6 +63,7 @@
 //! | [`Image::read_at`], [`Chain::read_at`] | the image is as before, but for tables that it has cached by then; the buffer holds anything |
 //! | [`Image::extent_at`], [`Chain::extent_at`] | the image is as before, but for tables that it has cached by then |
 //! | [`Extents::next`] | the same run comes again |
+//! | [`Image::check`], [`Image::check_with`] | the image is as before, but for tables that it has cached by then; the last finding may not have been reported |
 //! | [`Image::backing_name`] | the image is as before; the buffer holds anything |
 //! | `Cursor`'s `read` | the position is as before; the buffer holds anything |
 //! | `Cursor`'s `read_exact`, which is `embedded-io-async`'s | the position is after the last of its `read`s that finished: seek before trying again |
@@ -77,6 +78,7 @@
 
 mod aligned;
 mod blocks;
+mod check;
 #[cfg(feature = "embedded-io-async")]
 mod cursor;
 #[cfg(feature = "embedded-io-async")]
@@ -282,12 +284,25 @@ impl<'m, D: AsyncBlockRead> Image<'m, D> {
     async fn advance(&mut self, walk: &mut Walk) -> Result<Extent, Error<D::Error>> {
         // At most two misses for each table word that the walk looks at.
         loop {
-            match walk.next(&mut self.0.map).map_err(Fault::widen)? {
-                Found::Ready(extent) => return Ok(extent),
-                Found::Miss(fill) => {
-                    self.perform(Request::fill(&self.0.map, fill), &mut []).await?;
-                    walk.commit(&mut self.0.map);
-                }
+            let found = walk.next(&mut self.0.map);
+            if let Some(run) = self.settle(walk, found).await? {
+                return Ok(run);
+            }
+        }
+    }
+
+    /// What a walk has found; `None` where a piece of a table had to be read, and it has been.
+    async fn settle(
+        &mut self,
+        walk: &mut Walk,
+        found: Result<Found<Extent>, Fault>,
+    ) -> Result<Option<Extent>, Error<D::Error>> {
+        match found.map_err(Fault::widen)? {
+            Found::Ready(extent) => Ok(Some(extent)),
+            Found::Miss(fill) => {
+                self.perform(Request::fill(&self.0.map, fill), &mut []).await?;
+                walk.commit(&mut self.0.map);
+                Ok(None)
             }
         }
     }

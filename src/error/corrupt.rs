@@ -74,6 +74,8 @@ pub(crate) enum Flaw {
     OverMetadata(Part),
     /// Where the part starts. No reader minds; a check does.
     Twice(Part),
+    /// Where the table starts. A check counts them.
+    TooManyTables,
     /// Where the stream starts.
     #[cfg(feature = "deflate")]
     Stream(InflateError),
@@ -118,6 +120,15 @@ impl Corrupt {
         Self { flaw, guest, host }
     }
 
+    pub(crate) const fn flaw(&self) -> Flaw {
+        self.flaw
+    }
+
+    /// Returns the first guest byte that the flaw concerns; 0 if it concerns the whole disk.
+    pub(crate) const fn guest(&self) -> GuestOffset {
+        self.guest
+    }
+
     /// Returns the part of the image that is corrupt.
     #[must_use]
     pub const fn kind(&self) -> CorruptKind {
@@ -128,7 +139,7 @@ impl Corrupt {
             Flaw::NameTooLong | Flaw::NamePastEnd => CorruptKind::BackingName,
             Flaw::L1PastEnd | Flaw::L1OverHeader | Flaw::L1Flag => CorruptKind::L1Table,
             Flaw::OverMetadata(part) | Flaw::Twice(part) => part.kind(),
-            Flaw::L2PastEnd => CorruptKind::L2Table,
+            Flaw::L2PastEnd | Flaw::TooManyTables => CorruptKind::L2Table,
             Flaw::ClusterMisaligned | Flaw::ClusterPastEnd => CorruptKind::Cluster,
             Flaw::CompressedEmpty | Flaw::CompressedPastEnd => CorruptKind::CompressedCluster,
             #[cfg(feature = "deflate")]
@@ -214,6 +225,11 @@ impl fmt::Display for Corrupt {
             Flaw::Twice(part) => write!(
                 f,
                 "{part} for guest offset {guest:#x}, at host offset {host:#x}, overlaps another table or cluster"
+            ),
+            Flaw::TooManyTables => write!(
+                f,
+                "the L2 table for guest offset {guest:#x}, at host offset {host:#x}, is one too many: the file has no \
+                 room for that many, so some overlap"
             ),
             #[cfg(feature = "deflate")]
             Flaw::Stream(reason) => write!(

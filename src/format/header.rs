@@ -247,7 +247,7 @@ impl Header {
     }
 
     /// The bytes of the file that it takes, Xen's extension included.
-    pub(crate) const fn len(&self) -> u64 {
+    pub(crate) const fn len(&self) -> u8 {
         match self.xen {
             Xen::Absent => 48,
             Xen::Present | Xen::LittleEndianL1 => 64,

@@ -192,12 +192,25 @@ impl<'m, D: BlockRead> Image<'m, D> {
     pub(crate) fn advance(&mut self, walk: &mut Walk) -> Result<Extent, Error<D::Error>> {
         // At most two misses for each table word that the walk looks at.
         loop {
-            match walk.next(&mut self.map).map_err(Fault::widen)? {
-                Found::Ready(extent) => return Ok(extent),
-                Found::Miss(fill) => {
-                    self.perform(Request::fill(&self.map, fill), &mut [])?;
-                    walk.commit(&mut self.map);
-                }
+            let found = walk.next(&mut self.map);
+            if let Some(run) = self.settle(walk, found)? {
+                return Ok(run);
+            }
+        }
+    }
+
+    /// What a walk has found; `None` where a piece of a table had to be read, and it has been.
+    fn settle(
+        &mut self,
+        walk: &mut Walk,
+        found: Result<Found<Extent>, Fault>,
+    ) -> Result<Option<Extent>, Error<D::Error>> {
+        match found.map_err(Fault::widen)? {
+            Found::Ready(extent) => Ok(Some(extent)),
+            Found::Miss(fill) => {
+                self.perform(Request::fill(&self.map, fill), &mut [])?;
+                walk.commit(&mut self.map);
+                Ok(None)
             }
         }
     }

@@ -242,6 +242,15 @@ impl Walk {
 
     /// The next run, as long as it goes. Not to be asked where it is done.
     pub(crate) fn next(&mut self, map: &mut Map<'_>) -> Result<Found<Extent>, Fault> {
+        let found = self.look(map);
+        if found.is_err() {
+            map.forget_tables();
+        }
+        found
+    }
+
+    /// The same; but it leaves it to the caller to forget the tables of which a word is wrong.
+    pub(crate) fn look(&mut self, map: &mut Map<'_>) -> Result<Found<Extent>, Fault> {
         // Each turn takes at least one word off the budget, or returns; the last turns may lie past the tables.
         loop {
             let at = GuestOffset(self.run.end());
@@ -256,10 +265,7 @@ impl Walk {
                     }
                     // What was found before the flaw is good. The flaw is met again by who goes on.
                     Err(_) if self.run.len != 0 => None,
-                    Err(fault) => {
-                        map.forget_tables();
-                        return Err(fault);
-                    }
+                    Err(fault) => return Err(fault),
                 }
             };
             if let Some(next) = next {

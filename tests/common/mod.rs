@@ -2,6 +2,7 @@
 #![allow(dead_code, unused_imports, reason = "each test file uses a part of it")]
 
 pub mod builder;
+pub mod checker;
 pub mod class;
 pub mod devices;
 pub mod disks;

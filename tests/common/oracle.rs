@@ -256,7 +256,7 @@ fn sector(layers: &[Layer<'_>], at: u64, len: usize) -> Result<Vec<u8>, Refusal>
 }
 
 /// Inflates into the whole of `cluster`; what the stream holds beyond that is of no account.
-fn inflate(stream: &[u8], cluster: &mut [u8]) -> bool {
+pub fn inflate(stream: &[u8], cluster: &mut [u8]) -> bool {
     // By zlib, as QEMU does it: others take streams that it refuses.
     let mut zlib = flate2::Decompress::new(false);
     let _ = zlib.decompress(stream, cluster, flate2::FlushDecompress::Finish);

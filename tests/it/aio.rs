@@ -3,7 +3,7 @@
 use crate::common::futures::{Slow, finish, poll};
 use crate::common::{ImageBuilder, Log, TestDevice, pattern};
 use qcow1::aio;
-use qcow1::{Error, Image, Key};
+use qcow1::{CheckOptions, Error, Image, Key};
 
 const KEY: [u8; 16] = *b"asynchronous key";
 const SIZE: usize = 100_000;
@@ -91,6 +91,29 @@ fn it_reads_the_same_bytes_with_the_same_requests() {
         }
         let theirs: Vec<_> = sync.images_mut()[0].extents().collect::<Result<_, _>>().unwrap();
         assert_eq!(ours, theirs);
+    }
+}
+
+#[test]
+fn a_check_dropped_after_any_poll_leaves_the_image_usable_and_right() {
+    let mut builder = ImageBuilder::new(SIZE as u64).bits(10, 6).l1_at(51).tables_off_by(5);
+    builder.data(0, &pattern(9, 60_000)).l2_word(70 << 10, 513);
+    builder.compressed(80 << 10, &pattern(3, 1024));
+    let file = builder.build();
+    let mut memory = vec![0; 15_000];
+    let mut image = finish(aio::Image::open(Slow(TestDevice::new(&file, 512)), &mut memory)).unwrap();
+    let mut right = Vec::new();
+    let summary = finish(image.check(|finding| right.push(finding))).unwrap();
+    assert_eq!(right.len(), 1);
+    for polls in 1.. {
+        let options = CheckOptions::new().inflate(true);
+        let finished = poll(image.check_with(options, |_| ()), polls);
+        let mut found = Vec::new();
+        assert_eq!(finish(image.check(|finding| found.push(finding))), Ok(summary));
+        assert_eq!(found, right, "dropped after {polls} polls");
+        if finished.is_some() {
+            break;
+        }
     }
 }
 

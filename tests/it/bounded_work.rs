@@ -1,7 +1,7 @@
 //! No image makes a call cost more device reads than its documentation says.
 
 use crate::common::{ImageBuilder, Log, TestDevice, pattern};
-use qcow1::{Chain, Image, OpenOptions};
+use qcow1::{Chain, CheckOptions, Image, OpenOptions};
 
 const TIB: u64 = 1 << 40;
 
@@ -140,20 +140,77 @@ fn extents_cost_two_reads_for_each_word_and_4096_words_at_most() {
 }
 
 #[test]
-fn a_check_costs_four_reads_for_each_word_at_most_and_one_for_each_block_of_a_good_image() {
+fn a_check_costs_four_reads_for_each_word_in_the_file_at_most_however_often_words_lead_to_it() {
     for hostile in hostile() {
         for (block, memory) in LENT {
-            let mut memory = vec![0; memory];
-            let (mut image, log) = open(&hostile, &mut memory, block);
-            let in_file = (hostile.file.len() as u64).div_ceil(8);
-            let l1_words = (image.size() >> (hostile.cluster_bits + hostile.l2_bits)).min(in_file) + 1;
-            let words = l1_words + (l1_words << hostile.l2_bits);
-            let mut found = 0_u64;
-            let summary = image.check(|_| found += 1).unwrap();
-            assert!(log.requests() <= 4 * words, "{}: {}", hostile.what, log.requests());
-            assert_eq!(summary.findings, found);
-            assert!(found <= words);
+            for with_map in [false, true] {
+                let mut memory = vec![0; memory];
+                let (mut image, log) = open(&hostile, &mut memory, block);
+                let len = hostile.file.len() as u64;
+                let l1_words = (image.size() >> (hostile.cluster_bits + hostile.l2_bits)).min(len.div_ceil(8)) + 1;
+                let tables = len >> (hostile.l2_bits + 3);
+                let words = l1_words + ((tables + 1) << hostile.l2_bits);
+                let mut bitmap = vec![0; image.check_bitmap_len()];
+                let mut options = CheckOptions::new();
+                if with_map {
+                    options = options.bitmap(&mut bitmap);
+                }
+                let mut found = 0_u64;
+                let summary = image.check_with(options, |_| found += 1).unwrap();
+                assert!(log.requests() <= 4 * words, "{}: {}", hostile.what, log.requests());
+                assert_eq!(summary.findings, found);
+                assert!(found <= words);
+            }
         }
+    }
+}
+
+#[test]
+fn wrong_words_cost_a_check_no_more_than_good_ones() {
+    let tables = |word: fn(u64) -> u64| {
+        let mut image = ImageBuilder::new(16 << 21);
+        for table in 0..16 {
+            image.table_at(table << 21, 0x1000 + (table << 12));
+            for cluster in 0..512 {
+                image.l2_word(table << 21 | cluster << 12, word(cluster));
+            }
+        }
+        image.build()
+    };
+    let good = tables(|_| 0);
+    // All of them wrong, and every other.
+    let wrong = [tables(|_| 513), tables(|cluster| cluster % 2 * 513)];
+    for (block, memory) in LENT {
+        let cost = |file: &[u8]| {
+            let device = TestDevice::new(file, block);
+            let log = device.log.clone();
+            let mut memory = vec![0; memory];
+            let mut image = Image::open(device, &mut memory).unwrap();
+            image.check(|_| ()).unwrap();
+            (log.requests(), log.bytes())
+        };
+        for wrong in &wrong {
+            assert_eq!(cost(wrong), cost(&good), "{block}, {memory}");
+        }
+    }
+}
+
+#[test]
+fn an_l1_whose_words_are_wrong_costs_no_more_than_one_of_holes() {
+    for (block, memory) in LENT {
+        let cost = |word: fn(u64) -> u64| {
+            let mut image = ImageBuilder::new(4096 << 21);
+            (0..4096).for_each(|index| _ = image.l1_word(index, word(index)));
+            let file = image.build();
+            let device = TestDevice::new(&file, block);
+            let log = device.log.clone();
+            let mut memory = vec![0; memory];
+            let mut image = Image::open(device, &mut memory).unwrap();
+            image.check(|_| ()).unwrap();
+            (log.requests(), log.bytes())
+        };
+        assert_eq!(cost(|_| 1 << 63), cost(|_| 0));
+        assert_eq!(cost(|index| index % 2 << 63), cost(|_| 0));
     }
 }
 

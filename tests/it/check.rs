@@ -1,11 +1,14 @@
 //! `check`: what it finds, what it does not, and that what it calls clean can be read.
 
-use crate::common::{ImageBuilder, Random, TestDevice, pattern};
-use qcow1::{CheckOptions, CheckSummary, CorruptKind, Error, Image};
+use crate::common::{Broken, ImageBuilder, Random, TestDevice, pattern};
+use qcow1::{CheckOptions, CheckSummary, CorruptKind, Error, Image, OpenOptions};
 
 const MIB: u64 = 1 << 20;
 
 type Found = (CorruptKind, Option<u64>, Option<u64>);
+
+/// How many in sequence, and their guest bytes.
+type Extent = (u64, u64);
 
 /// A thorough check, or one of the words alone.
 fn check(file: &[u8], thorough: bool) -> (Vec<Found>, CheckSummary) {
@@ -24,6 +27,21 @@ fn check(file: &[u8], thorough: bool) -> (Vec<Found>, CheckSummary) {
         })
         .unwrap();
     assert_eq!(summary.findings, found.len() as u64);
+    (found, summary)
+}
+
+/// The findings of a thorough check with how far they go, as sentences, and its summary.
+fn sentences(file: &[u8], salvage: bool) -> (Vec<(String, Extent)>, CheckSummary) {
+    let mut memory = vec![0; 200_000];
+    let mut image = OpenOptions::new().salvage(salvage).open(file, &mut memory).unwrap();
+    let mut bitmap = vec![0; image.check_bitmap_len()];
+    let mut found = Vec::new();
+    let options = CheckOptions::new().bitmap(&mut bitmap);
+    let summary = image
+        .check_with(options, |finding| {
+            found.push((finding.to_string(), (finding.count, finding.guest_len)));
+        })
+        .unwrap();
     (found, summary)
 }
 
@@ -267,4 +285,212 @@ fn what_is_clean_reads_without_corruption() {
         }
     }
     assert!(clean > 500, "{clean}");
+}
+
+/// One table, at 4096, for spans of 512 MiB: all of its words lead to 513, or all but the first.
+fn one_wrong_table(first: u64) -> ImageBuilder {
+    let mut builder = ImageBuilder::new(1024 << 29).bits(16, 13).l1_at(4096);
+    builder.table_at(0, 0x2_0000);
+    for cluster in 0..8192 {
+        builder.l2_word(cluster << 16, if cluster == 0 { first } else { 513 });
+    }
+    builder
+}
+
+#[test]
+fn a_table_whose_words_are_all_wrong_is_of_use() {
+    let mut builder = ImageBuilder::new(4096);
+    builder.table_at(0, 0x1000).l2_word(0, 513);
+    let (found, summary) = check(&builder.build(), true);
+    assert_eq!(found, [(CorruptKind::Cluster, Some(0), Some(513))]);
+    assert_eq!(summary.unreachable_bytes, 0);
+}
+
+#[test]
+fn a_table_over_the_l1_is_found_whatever_its_words_say() {
+    // It covers the end of the header and the L1, whose one word is among the table's, and wrong.
+    let mut builder = ImageBuilder::new(512).bits(9, 6);
+    builder.l1_word(0, 41).raw(1023, &[0]);
+    assert_eq!(
+        check(&builder.build(), false).0,
+        [(CorruptKind::L2Table, Some(0), Some(41))]
+    );
+}
+
+#[test]
+fn a_table_that_many_l1_words_lead_to_is_gone_through_once() {
+    for first in [513, 0] {
+        let mut builder = one_wrong_table(first);
+        for index in 1..1024 {
+            builder.l1_word(index, 0x2_0000);
+        }
+        let wrong = 8192 - u64::from(first == 0);
+        let guest = u64::from(first == 0) << 16;
+        let file = builder.build();
+        let (found, _) = sentences(&file, false);
+        let begins = |sentence: &str, start: &str| assert!(sentence.starts_with(start), "{sentence}");
+        let [(words, words_extent), (tables, tables_extent)] = &found[..] else {
+            panic!("{found:?}");
+        };
+        begins(
+            words,
+            &format!("corrupt image: the cluster for guest offset {guest:#x} is at host offset 0x201"),
+        );
+        assert_eq!(*words_extent, (wrong, wrong << 16));
+        begins(
+            tables,
+            "corrupt image: the L2 table for guest offset 0x20000000, at host offset 0x20000, overlaps",
+        );
+        assert_eq!(*tables_extent, (1023, 1023 << 29));
+
+        // Without a map of what is used, no more tables are gone through than the file has room for.
+        let mut memory = [0; 512];
+        let device = TestDevice::new(&file, 512);
+        let log = device.log.clone();
+        let mut image = Image::open(device, &mut memory).unwrap();
+        let mut found = Vec::new();
+        image.check(|finding| found.push(finding)).unwrap();
+        let last = found.last().unwrap();
+        assert!(last.to_string().contains("is one too many"), "{last}");
+        assert_eq!((last.count, last.corrupt.guest_offset()), (1020, Some(4 << 29)));
+        // The header, 1,024 words of the L1, and four tables.
+        assert!(log.requests() <= 1 + 1024 + 4 * 128, "{}", log.requests());
+    }
+}
+
+#[test]
+fn flaws_of_one_kind_in_sequence_are_one_finding() {
+    let mut cut = ImageBuilder::new(2 * MIB);
+    cut.data(0, &pattern(1, 40 * 4096));
+    let mut file = cut.build();
+    let whole = file.len();
+    file.truncate(whole - 32 * 4096);
+    let (found, _) = sentences(&file, false);
+    assert_eq!(
+        found,
+        [(
+            "corrupt image: the cluster for guest offset 0x8000, at host offset 0x9200, reaches past the end of the file \
+             (first of 32 in sequence, up to guest offset 0x28000)"
+                .to_owned(),
+            (32, 32 * 4096)
+        )]
+    );
+
+    // The last of a disk is not a whole one; and tables that follow words are another finding.
+    let mut last = ImageBuilder::new(MIB / 4 * 3 + 5).bits(12, 6);
+    last.l2_word(MIB / 2, 0).l2_word(MIB / 4 * 3, 1 << 40);
+    last.l2_word(MIB / 4 * 3 - 4096, 1 << 40)
+        .l1_word(0, 1 << 50)
+        .l1_word(1, 1 << 51);
+    let extents: Vec<_> = sentences(&last.build(), false)
+        .0
+        .into_iter()
+        .map(|(_, extent)| extent)
+        .collect();
+    assert_eq!(extents, [(2, MIB / 2), (2, 4096 + 5)]);
+}
+
+#[test]
+fn flaws_of_other_kinds_or_apart_are_findings_of_their_own() {
+    let mut builder = ImageBuilder::new(2 * MIB);
+    // Misaligned, past the end, good, past the end, a stream of no bytes.
+    builder
+        .data(4096 * 2, &pattern(1, 4096))
+        .l2_word(0, 513)
+        .l2_word(4096, 1 << 40)
+        .l2_word(4096 * 3, 1 << 40)
+        .l2_word(4096 * 4, 1 << 63);
+    let (found, summary) = sentences(&builder.build(), false);
+    assert!(found.iter().all(|(_, extent)| *extent == (1, 4096)), "{found:?}");
+    assert_eq!((found.len(), summary.findings), (4, 4));
+}
+
+#[test]
+fn two_l1_words_that_lead_to_one_table_are_found_at_any_offset() {
+    for table in 0x1000..0x1202 {
+        let mut builder = ImageBuilder::new(1 << 16).bits(9, 6);
+        builder.table_at(0, table).l1_word(1, table);
+        builder.raw(0x1fff, &[0]);
+        assert_eq!(
+            check(&builder.build(), true).0,
+            [(CorruptKind::L2Table, Some(0x8000), Some(table))],
+            "{table:#x}"
+        );
+    }
+    // Side by side they are two.
+    let mut builder = ImageBuilder::new(1 << 16).bits(9, 6);
+    builder.table_at(0, 0x1001).table_at(0x8000, 0x1201);
+    assert_eq!(found(&builder), []);
+}
+
+#[test]
+fn what_lies_past_the_end_of_the_file_overlaps_nothing() {
+    // Two streams, each of which begins in the last sectors of the file, and goes on past their end at one place.
+    for len in 0x2000..0x2000 + 2049 {
+        let mut builder = ImageBuilder::new(1 << 16).bits(12, 6);
+        builder.table_at(0, 0x200);
+        builder
+            .stream_at(0, 0x1fff, &[0], 4000)
+            .stream_at(4096, 0x1ffe, &[0], 4001);
+        let mut file = builder.build();
+        file.resize(len, 0);
+        let (found, _) = sentences(&file, true);
+        // They fill a sector that they share as soon as the file has a byte of it.
+        assert_eq!(found.len(), usize::from(len > 0x2000), "{len:#x}: {found:?}");
+    }
+    // A cluster and a table of which the file has nothing.
+    let mut builder = ImageBuilder::new(1 << 19).bits(12, 6);
+    builder
+        .l2_word(0, 0x1_0000)
+        .l2_word(4096, 0x1_0000)
+        .l1_word(1, 0x1_0000);
+    let (found, summary) = sentences(&builder.build(), true);
+    assert_eq!((found, summary.hole_bytes), (vec![], 1 << 19));
+}
+
+#[test]
+fn what_could_not_be_read_was_not_checked_and_what_was_found_before_is_told() {
+    let mut builder = ImageBuilder::new(4 * MIB).bits(12, 6);
+    builder.l2_word(0, 513).l2_word(4096, 513).data(8192, &pattern(1, 4096));
+    builder.l2_word(MIB, 1 << 40);
+    // Two words that lead to one table.
+    builder.l1_word(2, 0x200).l1_word(3, 0x200);
+    let file = builder.build();
+    for (block, lent) in [(1, 512), (512, 512), (512, 20_000)] {
+        let mut memory = vec![0; lent];
+        let device = TestDevice::new(&file, block);
+        let log = device.log.clone();
+        let mut image = Image::open(device, &mut memory).unwrap();
+        let mut bitmap = vec![0; image.check_bitmap_len()];
+        let mut run = |fails: Option<u64>| {
+            let mut found = Vec::new();
+            if let Some(fails) = fails {
+                log.fail_after(fails);
+            }
+            let options = CheckOptions::new().bitmap(&mut bitmap);
+            let summary = image.check_with(options, |finding| found.push(finding));
+            (summary, found, log.cancel_failure())
+        };
+        let (right, all, _) = run(None);
+        assert_eq!(all.len(), 3, "{all:?}");
+        for k in 0.. {
+            let (summary, found, pending) = run(Some(k));
+            if pending {
+                // Fewer requests than that.
+                assert_eq!((summary, &found), (right.clone(), &all));
+                assert!(k > 0);
+                break;
+            }
+            assert_eq!(summary, Err(Error::Io(Broken)), "request {k}");
+            assert!(found.len() <= all.len());
+            for (found, all) in found.iter().zip(&all) {
+                assert!(
+                    found.corrupt == all.corrupt && found.count <= all.count,
+                    "request {k}: {found:?}"
+                );
+            }
+            let (summary, found, _) = run(None);
+            assert_eq!((summary, &found), (right.clone(), &all), "after request {k} failed");
+        }
+    }
 }

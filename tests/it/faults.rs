@@ -5,7 +5,7 @@ use std::path::Path;
 use std::rc::Rc;
 
 use crate::common::{Broken, ImageBuilder, Random, pattern};
-use qcow1::{BlockRead, BlockSize, Blocks, Error, Image, Key, OpenOptions};
+use qcow1::{BlockRead, BlockSize, Blocks, CheckOptions, Error, Image, Key, OpenOptions};
 
 #[derive(Clone, Copy, PartialEq, Debug)]
 enum Failure {
@@ -143,6 +143,44 @@ fn after_any_failure_of_any_request_the_next_read_is_right() {
                             assert!(again == right, "{name}, {failure:?} of request {k} at {offset:#x}");
                         }
                     }
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn what_a_check_was_given_wrongly_for_once_is_not_believed_by_what_comes_after_it() {
+    for (name, file) in images() {
+        for (block, memory) in [(1, 30_000), (512, 30_000), (4096, 400_000)] {
+            let mut memory = vec![0; memory];
+            let check = |image: &mut Image<'_, Failing<'_>>| {
+                let mut bitmap = vec![0; image.check_bitmap_len()];
+                let mut found = Vec::new();
+                let options = CheckOptions::new().bitmap(&mut bitmap);
+                let summary = image.check_with(options, |finding| found.push(finding));
+                summary.map(|summary| (summary, found))
+            };
+            let right = check(&mut open(&file, &mut memory, block, false, Failure::Whole).0).unwrap();
+            for failure in [Failure::Whole, Failure::Short, Failure::Garbage] {
+                for k in 0.. {
+                    let (mut image, before) = open(&file, &mut memory, block, false, failure);
+                    before.set(Some(k));
+                    let failed = check(&mut image);
+                    if before.take().is_some() {
+                        // Fewer requests than that: all have had their turn.
+                        assert_eq!(failed, Ok(right.clone()), "{name}");
+                        break;
+                    }
+                    match failure {
+                        Failure::Garbage => assert_ne!(failed.unwrap().1, [], "{name}, request {k}"),
+                        _ => assert_eq!(failed, Err(Error::Io(Broken)), "{name}"),
+                    }
+                    assert_eq!(
+                        check(&mut image),
+                        Ok(right.clone()),
+                        "{name}, {failure:?} of request {k}"
+                    );
                 }
             }
         }

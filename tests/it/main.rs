@@ -17,6 +17,8 @@ mod api;
 mod backing;
 mod bounded_work;
 mod check;
+#[cfg(all(feature = "async", feature = "deflate"))]
+mod check_against_a_plain_one;
 mod compressed;
 mod cursor;
 #[cfg(feature = "aes")]

@@ -106,7 +106,8 @@ pub(crate) enum Command {
     /// Look for what is wrong with the image
     ///
     /// Reads every table word of IMAGE, inflates each compressed cluster, and finds tables and
-    /// clusters that overlap. Needs one byte of memory for each 2 KiB of the file.
+    /// clusters that overlap. Flaws of one kind that follow each other are one finding. Needs
+    /// memory for the parts of the file that are used: at most one byte for each 1.5 KiB.
     /// Exits with 0 if nothing is wrong, with 2 if the image is corrupt, and with 3 if nothing is
     /// corrupt but part of the file is unused.
     #[command(verbatim_doc_comment)]

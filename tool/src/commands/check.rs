@@ -1,12 +1,14 @@
 //! What is wrong with an image.
 
+use std::fmt::Display;
 use std::path::Path;
 
 use qcow1::{CheckOptions, CheckSummary, Corrupt, CorruptKind, Error};
 use serde_json::Value;
 
 use crate::args::Open;
-use crate::disk::{allocate, open_file, try_qcow_image};
+use crate::commands::usage::Pieces;
+use crate::disk::{open_file, try_qcow_image};
 use crate::failure::{Failure, explain};
 use crate::output::Lines;
 use crate::text::{bytes, object, printable};
@@ -29,16 +31,18 @@ pub(crate) fn check(path: &Path, open: &Open, json: bool) -> Result<Verdict, Fai
     };
     let summary = match try_qcow_image(file, path, open)? {
         Ok(mut image) => {
-            let mut bitmap = allocate(path, image.check_bitmap_len() as u64)?;
-            let options = CheckOptions::new().inflate(true).bitmap(&mut bitmap);
+            let mut usage = Pieces::default();
+            let options = CheckOptions::new().inflate(true).usage_map(&mut usage);
             image
-                .check_with(options, |finding| findings.found(&finding.corrupt))
+                .check_with(options, |finding| {
+                    findings.found(&finding.corrupt, finding.count, finding.guest_len, &finding);
+                })
                 .map(Some)
                 .map_err(|error| Failure::of(path, explain(&error)))?
         }
         // So wrong that it can't be opened is what a check is there to find.
         Err(Error::Corrupt(corrupt)) => {
-            findings.found(&corrupt);
+            findings.found(&corrupt, 1, 0, &corrupt);
             None
         }
         Err(error) => return Err(Failure::of(path, explain(&error))),
@@ -111,8 +115,9 @@ impl Findings {
         lines.finish()
     }
 
-    fn found(&mut self, corrupt: &Corrupt) {
-        let told = corrupt.to_string();
+    /// Tells of `count` flaws, in sequence, of `guest_len` guest bytes in all.
+    fn found(&mut self, corrupt: &Corrupt, count: u64, guest_len: u64, told: &dyn Display) {
+        let told = told.to_string();
         let message = told.strip_prefix("corrupt image: ").unwrap_or(&told);
         let (guest, host) = (corrupt.guest_offset(), corrupt.host_offset());
         let written = if self.json {
@@ -120,7 +125,9 @@ impl Findings {
             let fields = [
                 ("kind", kind(corrupt.kind()).into()),
                 ("guest_offset", number(guest)),
+                ("guest_length", number(guest.map(|_| guest_len))),
                 ("host_offset", number(host)),
+                ("count", count.into()),
                 ("message", message.into()),
             ];
             let lead = if self.count == 0 { "{\"findings\": [\n" } else { ",\n" };

@@ -6,6 +6,7 @@ mod info;
 mod manual;
 mod map;
 mod read;
+mod usage;
 
 pub(crate) use check::{Verdict, check};
 pub(crate) use dump::dump;

@@ -250,6 +250,63 @@ fn check_tells_where_an_image_is_corrupt() {
 }
 
 #[test]
+fn check_tells_flaws_of_one_kind_in_sequence_as_one() {
+    let place = Place::new();
+    let mut image = Qcow::new(SPAN);
+    for guest in (0x8000..0x2_8000).step_by(4096) {
+        image = image.word(guest, guest + 0x100_0000);
+    }
+    place.write("cut.qcow", image.build());
+    let output = place.tool(&["check", "cut.qcow", "--json"]).assert().code(2).stderr("");
+    let found: serde_json::Value = serde_json::from_slice(&output.get_output().stdout).unwrap();
+    assert_eq!(
+        found["findings"],
+        json!([{
+            "kind": "cluster",
+            "guest_offset": 0x8000,
+            "guest_length": 0x2_0000,
+            "host_offset": 0x100_8000,
+            "count": 32,
+            "message": "the cluster for guest offset 0x8000, at host offset 0x1008000, reaches past the end of the file \
+                        (first of 32 in sequence, up to guest offset 0x28000)",
+        }])
+    );
+    let output = place.tool(&["check", "cut.qcow"]).assert().code(2).stderr("");
+    let text = String::from_utf8(output.get_output().stdout.clone()).unwrap();
+    assert!(text.contains("cut.qcow: corrupt, 1 finding\n"), "{text}");
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn check_takes_little_memory_for_a_large_file_that_is_mostly_holes() {
+    let place = Place::new();
+    let far = 1 << 39;
+    place.write("sparse.qcow", Qcow::new(SPAN).data(0, 1).word(0x3000, far).build());
+    let file = std::fs::File::options()
+        .write(true)
+        .open(place.path("sparse.qcow"))
+        .unwrap();
+    file.set_len(1 << 40).unwrap();
+    // 100 MiB of addresses, where a byte for 2 KiB of the file would be 512 MiB.
+    let output = Command::new("sh")
+        .args(["-c", "ulimit -v 102400; exec \"$0\" check sparse.qcow --json"])
+        .arg(crate::place::tool_path())
+        .current_dir(place.path(""))
+        .output()
+        .unwrap();
+    assert_eq!(
+        output.status.code(),
+        Some(3),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    let found: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(found["data_bytes"], 8192);
+    // All but the header, the table and two clusters; nothing is allocated beside the far cluster.
+    assert_eq!(found["unreachable_bytes"], (1_u64 << 40) - 0x3000 - 4096);
+}
+
+#[test]
 fn check_calls_an_image_corrupt_that_cannot_be_opened_for_it() {
     let place = Place::new();
     let mut file = Qcow::new(SPAN << 10).build();

@@ -1,0 +1,73 @@
+//! The asynchronous driver of a check.
+
+use crate::aio::{AsyncBlockRead, Image};
+use crate::error::{Error, Fault};
+use crate::image::check::finding::{CheckSummary, Finding};
+use crate::image::check::options::CheckOptions;
+use crate::image::check::state::{Check, Question};
+use crate::image::check::usage::UsageMap;
+
+impl<D> Image<'_, D> {
+    /// Returns the bytes that [`CheckOptions::bitmap`] needs: one for 2 KiB of the file.
+    #[must_use]
+    pub fn check_bitmap_len(&self) -> usize {
+        self.0.check_bitmap_len()
+    }
+}
+
+impl<D: AsyncBlockRead> Image<'_, D> {
+    /// Checks every table word; see [`crate::Image::check`].
+    ///
+    /// # Errors
+    /// As [`crate::Image::check`].
+    pub async fn check(&mut self, found: impl FnMut(Finding)) -> Result<CheckSummary, Error<D::Error>> {
+        self.check_with(CheckOptions::new(), found).await
+    }
+
+    /// Checks the same, as thoroughly as `options` say; see [`crate::Image::check_with`].
+    ///
+    /// # Errors
+    /// As [`crate::Image::check_with`].
+    pub async fn check_with<U: UsageMap + ?Sized>(
+        &mut self,
+        options: CheckOptions<'_, U>,
+        found: impl FnMut(Finding),
+    ) -> Result<CheckSummary, Error<D::Error>> {
+        let Some(header) = self.0.map.header() else {
+            return Ok(CheckSummary::raw(self.size()));
+        };
+        let file_end = self.0.map.device_end;
+        let mut options = options;
+        options.clear_map(file_end).map_err(Fault::widen)?;
+        let mut check = Check::new(header, file_end, options, found);
+        // Bound: as in its blocking twin.
+        while let Some(question) = check.question() {
+            let answered = match question {
+                Question::Stream => self.read_at(check.at.0, &mut [0]).await,
+                Question::Table | Question::Run => self.look_up(&mut check).await,
+            };
+            check.answered(question, answered, &mut self.0.map)?;
+        }
+        check.end(&mut self.0.map);
+        Ok(check.summary())
+    }
+
+    /// Answers a question about tables.
+    async fn look_up<U: UsageMap + ?Sized>(
+        &mut self,
+        check: &mut Check<'_, U, impl FnMut(Finding)>,
+    ) -> Result<(), Error<D::Error>> {
+        let mut walk = check.walk();
+        // Bound: at most two misses for each table word that the walk looks at.
+        loop {
+            let found = walk.look(&mut self.0.map);
+            if check.takes_table(&self.0.map) {
+                return Ok(());
+            }
+            if let Some(run) = self.settle(&mut walk, found).await? {
+                check.run(&run);
+                return Ok(());
+            }
+        }
+    }
+}

@@ -1,0 +1,285 @@
+//! A check: what it looks at next, and what it makes of it. It does no I/O; a driver answers its questions.
+
+use crate::error::{Corrupt, Error, Flaw, Part};
+use crate::format::extent::{Extent, ExtentKind};
+use crate::format::geometry::Geometry;
+use crate::format::header::Header;
+use crate::image::check::finding::{CheckSummary, Finding};
+use crate::image::check::options::CheckOptions;
+use crate::image::check::usage::UsageMap;
+use crate::offset::{GuestOffset, HostOffset};
+use crate::reader::walk::{Map, Walk};
+
+/// What a check has to know to go on, about the guest bytes from one offset to another.
+#[derive(Clone, Copy, PartialEq)]
+pub(crate) enum Question {
+    /// Whether they have a table, which [`Map::recent_table`] knows then, or else the hole that they are.
+    Table,
+    /// How they are stored: the first run, by a table that has been claimed.
+    Run,
+    /// Whether the first cluster, which is compressed, can be inflated.
+    Stream,
+}
+
+/// A check that is under way.
+pub(crate) struct Check<'b, U: ?Sized, F> {
+    geometry: Geometry,
+    size: GuestOffset,
+    header_len: u8,
+    l1: HostOffset,
+    l1_end: HostOffset,
+    file_end: HostOffset,
+    options: CheckOptions<'b, U>,
+    report: F,
+    summary: CheckSummary,
+    /// The last finding, which may go on.
+    pending: Option<Finding>,
+    /// The bytes of the file that may still be L2 tables.
+    room_for_tables: u64,
+    question: Question,
+    /// The first guest byte that the question is about.
+    pub(crate) at: GuestOffset,
+    /// The end of its span.
+    span_end: GuestOffset,
+}
+
+impl<'b, U: UsageMap + ?Sized, F: FnMut(Finding)> Check<'b, U, F> {
+    /// Begins with the header, the L1 table and the backing file's name.
+    #[inline(never)]
+    pub(crate) fn new(header: &Header, file_end: HostOffset, options: CheckOptions<'b, U>, report: F) -> Self {
+        let geometry = header.geometry();
+        let mut check = Self {
+            geometry,
+            size: GuestOffset(header.virtual_size()),
+            header_len: header.len(),
+            l1: header.l1(),
+            l1_end: header.l1().plus(header.l1_bytes()),
+            file_end,
+            options,
+            report,
+            summary: CheckSummary::default(),
+            pending: None,
+            // In salvage, the file may have a part of one more.
+            room_for_tables: file_end.0.wrapping_add(geometry.l2_size()),
+            question: Question::Table,
+            at: GuestOffset(0),
+            span_end: GuestOffset(0),
+        };
+        if let Some(mut usage) = check.options.map(file_end) {
+            usage.claim(HostOffset(0), header.len().into());
+            usage.claim(header.l1(), check.l1_end.since(header.l1()));
+            usage.claim(header.backing_name(), header.backing_name_len().into());
+        }
+        if check.l1.0 < header.len().into() {
+            check.found(Corrupt::header(Flaw::L1OverHeader, check.l1.0), GuestOffset(0));
+        }
+        check.go_to(GuestOffset(0));
+        check
+    }
+
+    /// What is to be answered next; `None` at the end of the disk.
+    pub(crate) fn question(&self) -> Option<Question> {
+        (self.at < self.size).then_some(self.question)
+    }
+
+    /// A walk that answers a question about tables.
+    pub(crate) fn walk(&self) -> Walk {
+        Walk::new(self.at.0, self.span_end.0, true, u32::MAX)
+    }
+
+    /// Takes the answer that there is a table, if that was the question and there is. Whatever has been found in it is not
+    /// to be believed before it is claimed.
+    pub(crate) fn takes_table(&mut self, map: &Map<'_>) -> bool {
+        if self.question == Question::Table
+            && let Some(table) = map.recent_table(self.at)
+        {
+            if table < self.file_end {
+                self.table(table);
+            } else {
+                // In salvage, such a table is zeros.
+                self.run(&Extent::new(self.at, self.span_end, ExtentKind::Zero));
+            }
+            return true;
+        }
+        false
+    }
+
+    /// Goes on after an attempt to answer `question`. A stream that was read is a good one. A flaw is taken down and
+    /// skipped.
+    ///
+    /// # Errors
+    /// All but a flaw: the check has ended.
+    pub(crate) fn answered<E>(
+        &mut self,
+        question: Question,
+        answered: Result<(), Error<E>>,
+        map: &mut Map<'_>,
+    ) -> Result<(), Error<E>> {
+        let end = match question {
+            Question::Table => self.span_end,
+            Question::Run | Question::Stream => self.cluster_end(self.at),
+        };
+        match answered {
+            Ok(()) if question != Question::Stream => {}
+            Ok(()) => self.go_to(end),
+            Err(Error::Corrupt(corrupt)) => {
+                self.found(corrupt, end);
+                self.go_to(end);
+            }
+            Err(error) => {
+                self.end(map);
+                return Err(error);
+            }
+        }
+        Ok(())
+    }
+
+    /// Ends the check, with or without an error. If anything was found, a device may have given something else for once,
+    /// and no table of that must stay.
+    #[inline(never)]
+    pub(crate) fn end(&mut self, map: &mut Map<'_>) {
+        self.flush();
+        if self.summary.findings != 0 {
+            map.forget_tables();
+        }
+    }
+
+    /// What all of it comes to.
+    #[inline(never)]
+    pub(crate) fn summary(&mut self) -> CheckSummary {
+        if let Some(mut usage) = self.options.map(self.file_end) {
+            // QEMU writes the L1 in sectors of its own. What they have behind it, unless it is claimed, is padding.
+            usage.share(self.l1_end, self.l1.0.wrapping_sub(self.l1_end.0) & 511);
+            self.summary.unreachable_bytes = usage.unreachable(self.geometry.cluster_size());
+        }
+        self.summary
+    }
+
+    /// Goes on at `at`, which is in the same span or at the start of another.
+    #[inline(never)]
+    fn go_to(&mut self, at: GuestOffset) {
+        self.at = at;
+        self.question = Question::Run;
+        if at >= self.span_end {
+            self.question = Question::Table;
+            let l1_word = self.l1.plus(self.geometry.l1_index(at).wrapping_shl(3));
+            self.span_end = if l1_word < self.file_end {
+                self.geometry.span_end(at).min(self.size)
+            } else {
+                // In salvage, the rest of the L1 is past the end of the file too, and all it is for is one hole.
+                self.size
+            };
+        }
+    }
+
+    /// The end of the cluster that holds `at`, as far as the disk goes.
+    #[inline(never)]
+    fn cluster_end(&self, at: GuestOffset) -> GuestOffset {
+        self.geometry.cluster_end(at).min(self.span_end)
+    }
+
+    /// Claims the table for the span. It is gone through only where none has been that it overlaps.
+    fn table(&mut self, table: HostOffset) {
+        let size = self.geometry.l2_size();
+        if self.claim(Part::Table, self.at, table, size) {
+            if let Some(room) = self.room_for_tables.checked_sub(size) {
+                self.room_for_tables = room;
+                self.question = Question::Run;
+                return;
+            }
+            self.found(Corrupt::at(Flaw::TooManyTables, self.at, table), self.span_end);
+        }
+        self.go_to(self.span_end);
+    }
+
+    /// Takes the next run, and claims what it is stored in.
+    #[inline(never)]
+    pub(crate) fn run(&mut self, run: &Extent) {
+        let end = GuestOffset(run.end());
+        let bytes = match run.kind {
+            ExtentKind::Data { host_offset } => {
+                self.clusters(end, HostOffset(host_offset));
+                &mut self.summary.data_bytes
+            }
+            ExtentKind::Compressed {
+                host_offset,
+                stored_len,
+            } => {
+                let alone = self.claim(Part::Stream, self.at, HostOffset(host_offset), stored_len.into());
+                if alone && self.options.inflate {
+                    self.question = Question::Stream;
+                }
+                &mut self.summary.compressed_bytes
+            }
+            ExtentKind::Zero | ExtentKind::Backing => &mut self.summary.hole_bytes,
+        };
+        *bytes = bytes.wrapping_add(run.len);
+        if self.question != Question::Stream {
+            self.go_to(end);
+        }
+    }
+
+    /// Claims plain clusters that follow each other, up to `end`.
+    fn clusters(&mut self, end: GuestOffset, host: HostOffset) {
+        let size = self.geometry.cluster_size();
+        let mut guest = self.at;
+        let mut host = host;
+        // Bound: the clusters of a span, at most 8,192.
+        while guest < end {
+            let len = end.since(guest).min(size);
+            self.claim(Part::Cluster, guest, host, len);
+            guest = guest.plus(len);
+            host = host.plus(len);
+        }
+        // What a last cluster has behind the end of the disk belongs to it, and matters to nobody.
+        if let Some(mut usage) = self.options.map(self.file_end) {
+            usage.share(host, end.0.wrapping_neg() & size.wrapping_sub(1));
+        }
+    }
+
+    /// Claims a part of the file. Returns whether nothing else has it.
+    #[inline(never)]
+    fn claim(&mut self, part: Part, guest: GuestOffset, host: HostOffset, len: u64) -> bool {
+        // In salvage, nothing lies past the end of the file.
+        let end = HostOffset(host.0.wrapping_add(len)).min(self.file_end);
+        let over_metadata = host < end && (host.0 < self.header_len.into() || (host < self.l1_end && self.l1 < end));
+        let twice = match self.options.map(self.file_end) {
+            Some(mut usage) => usage.claim_part(part, host, len),
+            None => false,
+        };
+        let flaw = if over_metadata {
+            Flaw::OverMetadata(part)
+        } else if twice {
+            Flaw::Twice(part)
+        } else {
+            return true;
+        };
+        let end = match part {
+            Part::Table => self.span_end,
+            Part::Cluster | Part::Stream => self.cluster_end(guest),
+        };
+        self.found(Corrupt::at(flaw, guest, host), end);
+        false
+    }
+
+    /// Takes down a flaw of the guest bytes up to `end`.
+    #[inline(never)]
+    fn found(&mut self, corrupt: Corrupt, end: GuestOffset) {
+        if let Some(last) = &mut self.pending
+            && last.join(&corrupt, end)
+        {
+            return;
+        }
+        self.flush();
+        self.pending = Some(Finding::new(corrupt, end));
+    }
+
+    /// Reports the last finding.
+    #[inline(never)]
+    fn flush(&mut self) {
+        if let Some(last) = self.pending.take() {
+            self.summary.findings = self.summary.findings.wrapping_add(1);
+            (self.report)(last);
+        }
+    }
+}

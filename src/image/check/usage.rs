@@ -1,0 +1,183 @@
+//! What each sector of the file is used for.
+
+use crate::error::Part;
+use crate::offset::HostOffset;
+
+/// Memory for a check to note what each sector of the image file is used for: a byte for four sectors, 2 KiB of the file.
+///
+/// A byte slice is such memory; [`CheckOptions::bitmap`](crate::CheckOptions::bitmap) takes one. For a large file that is
+/// mostly holes, a structure that grows with what is noted needs less:
+///
+/// ```
+/// use std::collections::BTreeMap;
+///
+/// #[derive(Default)]
+/// struct Sparse(BTreeMap<usize, u8>);
+///
+/// impl qcow1::UsageMap for Sparse {
+///     fn clear(&mut self, _len: usize) -> bool {
+///         self.0.clear();
+///         true
+///     }
+///
+///     fn byte(&mut self, index: usize) -> Option<&mut u8> {
+///         Some(self.0.entry(index).or_insert(0))
+///     }
+///
+///     fn next_used(&self, index: usize) -> Option<(usize, u8)> {
+///         let mut used = self.0.range(index..).filter(|(_, byte)| **byte != 0);
+///         used.next().map(|(index, byte)| (*index, *byte))
+///     }
+/// }
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let file: &[u8] = include_bytes!("../../../tests/data/plain.qcow");
+/// # let mut memory = [0; 4096];
+/// # let mut image = qcow1::Image::open(file, &mut memory)?;
+/// let mut usage = Sparse::default();
+/// let options = qcow1::CheckOptions::new().usage_map(&mut usage);
+/// let summary = image.check_with(options, |finding| println!("{finding}"))?;
+/// # assert_eq!(summary.findings, 0);
+/// # Ok(())
+/// # }
+/// ```
+pub trait UsageMap {
+    /// Sets the first `len` bytes to 0. Returns `false` if there is no room for `len` bytes.
+    fn clear(&mut self, len: usize) -> bool;
+
+    /// Returns the byte at `index`, which the check changes. Returns `None` only past the length that was cleared: the
+    /// check does not notice overlaps in sectors without a byte.
+    fn byte(&mut self, index: usize) -> Option<&mut u8>;
+
+    /// Returns the first byte at or after `index` that is not 0, and where it is.
+    fn next_used(&self, index: usize) -> Option<(usize, u8)>;
+}
+
+impl UsageMap for [u8] {
+    fn clear(&mut self, len: usize) -> bool {
+        self.get_mut(..len).map(|bytes| bytes.fill(0)).is_some()
+    }
+
+    fn byte(&mut self, index: usize) -> Option<&mut u8> {
+        self.get_mut(index)
+    }
+
+    fn next_used(&self, index: usize) -> Option<(usize, u8)> {
+        let rest = self.get(index..)?;
+        let skipped = rest.iter().position(|byte| *byte != 0)?;
+        Some((index.wrapping_add(skipped), *rest.get(skipped)?))
+    }
+}
+
+/// What a sector is used for, in two bits. Of two uses the larger remains; two with a sum above 3 exclude each other.
+type Use = u8;
+
+/// Parts of it have one owner each or more: streams, which are packed byte by byte, and the ends of tables.
+const SHARED: Use = 1;
+/// The same, and a table begins behind its first byte. No second one can, since no table is shorter than a sector.
+const TABLE_START: Use = 2;
+/// All of it has one owner.
+const WHOLE: Use = 3;
+
+/// The uses of the sectors of a file, in a map that has been cleared.
+pub(crate) struct Usage<'b, U: ?Sized> {
+    pub(crate) map: &'b mut U,
+    pub(crate) file_end: HostOffset,
+}
+
+/// The bytes of a map for a file that ends at `file_end`.
+#[inline(never)]
+pub(crate) fn map_len(file_end: HostOffset) -> usize {
+    // No file is longer than 2^63 bytes.
+    usize::try_from(file_end.0.wrapping_add(2047).wrapping_shr(11)).unwrap_or(usize::MAX)
+}
+
+impl<U: UsageMap + ?Sized> Usage<'_, U> {
+    /// Claims bytes for one owner. Returns whether they overlap what was claimed before.
+    pub(crate) fn claim(&mut self, start: HostOffset, len: u64) -> bool {
+        self.mark(start, len, SHARED, WHOLE)
+    }
+
+    /// Claims the bytes of a part; no two tables begin at one place.
+    pub(crate) fn claim_part(&mut self, part: Part, start: HostOffset, len: u64) -> bool {
+        let first = match part {
+            Part::Table => TABLE_START,
+            Part::Cluster | Part::Stream => SHARED,
+        };
+        self.mark(start, len, first, WHOLE)
+    }
+
+    /// Notes that bytes are of use, whoever else claims them.
+    pub(crate) fn share(&mut self, start: HostOffset, len: u64) {
+        self.mark(start, len, SHARED, SHARED);
+    }
+
+    /// Notes `first` for a sector in which the bytes begin behind its start, `whole` for those that they fill, or fill up
+    /// to the end of the file, and [`SHARED`] for one in which they end. Past the end of the file is nothing to be noted.
+    #[inline(never)]
+    fn mark(&mut self, start: HostOffset, len: u64, first: Use, whole: Use) -> bool {
+        let end = start.plus(len).min(self.file_end);
+        // What goes up to the end of the file fills its last sector.
+        let whole_end = if end == self.file_end {
+            end
+        } else {
+            HostOffset(end.0 & !511)
+        };
+        let mut overlaps = false;
+        let mut at = start;
+        // Bound: the sectors of the file.
+        while at < end {
+            let used = if at.0 & 511 != 0 {
+                first
+            } else if at < whole_end {
+                whole
+            } else {
+                SHARED
+            };
+            let index = usize::try_from(at.0.wrapping_shr(11)).unwrap_or(usize::MAX);
+            if let Some(byte) = self.map.byte(index) {
+                let shift = shift(at);
+                let before = byte.wrapping_shr(shift) & WHOLE;
+                overlaps |= before.wrapping_add(used) > WHOLE;
+                *byte ^= (before ^ before.max(used)).wrapping_shl(shift);
+            }
+            at = HostOffset((at.0 | 511).wrapping_add(1));
+        }
+        overlaps
+    }
+
+    /// Returns the bytes of the file in gaps of `least` bytes or more between what is used.
+    pub(crate) fn unreachable(&self, least: u64) -> u64 {
+        let len = map_len(self.file_end);
+        let mut all = 0_u64;
+        let mut used_end = HostOffset(0);
+        let mut index = 0_usize;
+        // Bound: the bytes of the map. Those behind it may hold anything; what is behind the file ends the last gap.
+        while index <= len {
+            let (found, byte) = self
+                .map
+                .next_used(index)
+                .filter(|(found, _)| (index..len).contains(found))
+                .unwrap_or((len, SHARED));
+            let mut at = HostOffset(u64::try_from(found).unwrap_or(u64::MAX).wrapping_shl(11));
+            let mut uses = byte;
+            while uses != 0 {
+                if uses & WHOLE != 0 {
+                    let gap = at.min(self.file_end).since(used_end);
+                    all = all.wrapping_add(if gap < least { 0 } else { gap });
+                    used_end = at.plus(512);
+                }
+                at = at.plus(512);
+                uses = uses.wrapping_shr(2);
+            }
+            index = found.wrapping_add(1);
+        }
+        all
+    }
+}
+
+/// Where in its byte of the map the sector at `at` has its bits.
+fn shift(at: HostOffset) -> u32 {
+    // 0, 2, 4 or 6.
+    u32::try_from(at.0.wrapping_shr(8) & 6).unwrap_or(0)
+}

@@ -1,0 +1,321 @@
+//! A check that is as plain as can be, and shares nothing with the crate: each part is compared with all before it.
+
+use super::oracle;
+
+/// What is wrong, as the sentences of the crate tell it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Wrong {
+    L1OverHeader,
+    L1Flag,
+    TablePastEnd,
+    TooManyTables,
+    Misaligned,
+    ClusterPastEnd,
+    StreamEmpty,
+    StreamPastEnd,
+    NoStream,
+    OverMetadata(Kind),
+    Twice(Kind),
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Kind {
+    Table,
+    Cluster,
+    Stream,
+}
+
+/// What is wrong with `len` guest bytes from `guest` on, and with `count` words in all.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Found {
+    pub wrong: Wrong,
+    pub guest: u64,
+    pub host: u64,
+    pub len: u64,
+    pub count: u64,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Report {
+    pub found: Vec<Found>,
+    pub data: u64,
+    pub compressed: u64,
+    pub holes: u64,
+    pub unreachable: u64,
+    /// The L1 words in the file, and the words of the tables that were gone through.
+    pub words: u64,
+}
+
+/// Bytes of the file that belong to something.
+struct Owned {
+    start: u64,
+    end: u64,
+    table: bool,
+    /// Whoever else has it.
+    shared: bool,
+}
+
+pub struct Rules {
+    pub salvage: bool,
+    /// Whether overlaps are looked for.
+    pub overlaps: bool,
+    pub inflate: bool,
+}
+
+struct Checker<'a> {
+    file: &'a [u8],
+    rules: Rules,
+    size: u64,
+    cluster: u64,
+    entries: u64,
+    l1: u64,
+    l1_len: u64,
+    header_len: u64,
+    owned: Vec<Owned>,
+    report: Report,
+}
+
+/// Checks a file that the crate opens.
+pub fn check(file: &[u8], rules: Rules) -> Report {
+    let u64_at = |at: usize| u64::from_be_bytes(file[at..at + 8].try_into().unwrap());
+    let size = u64_at(24);
+    let (cluster, entries) = (1_u64 << file[32], 1_u64 << file[33]);
+    let l1 = u64_at(40);
+    let is_xen = file.len() >= 64 && file[48..52] == *b"XEN\xfb";
+    let little_endian = is_xen && l1.is_multiple_of(4096) && file[63] & 2 == 0;
+    let (name, name_len) = (
+        u64_at(8),
+        u64::from(u32::from_be_bytes(file[16..20].try_into().unwrap())),
+    );
+    let encrypted = file[39] == 1;
+    let span = cluster * entries;
+    let l1_len = size.div_ceil(span) * 8;
+    let mut checker = Checker {
+        file,
+        rules,
+        size,
+        cluster,
+        entries,
+        l1,
+        l1_len,
+        header_len: if is_xen { 64 } else { 48 },
+        owned: Vec::new(),
+        report: Report::default(),
+    };
+    checker.go_through(name, name_len, little_endian, encrypted);
+    checker.report
+}
+
+impl Checker<'_> {
+    fn go_through(&mut self, name: u64, name_len: u64, little_endian: bool, encrypted: bool) {
+        let end = self.file.len() as u64;
+        let span = self.cluster * self.entries;
+        self.own(0, self.header_len, false, false);
+        self.own(self.l1, self.l1_len, false, false);
+        if name != 0 {
+            self.own(name, name_len, false, false);
+        }
+        if self.l1 < self.header_len {
+            self.found(Wrong::L1OverHeader, 0, self.l1, 0);
+        }
+        let mut tables = 0;
+        let mut guest = 0;
+        while guest < self.size {
+            let span_len = span.min(self.size - guest);
+            let word_at = self.l1.saturating_add(guest / span * 8);
+            if word_at >= end {
+                self.report.holes += self.size - guest;
+                break;
+            }
+            self.report.words += 1;
+            let word = self.bytes(word_at);
+            let table = if little_endian {
+                u64::from_le_bytes(word)
+            } else {
+                u64::from_be_bytes(word)
+            };
+            if table == 0 || table >> 63 == 0 && table >= end && self.rules.salvage {
+                self.report.holes += span_len;
+            } else if table >> 63 != 0 {
+                self.found(Wrong::L1Flag, guest, table & !(1 << 63), span_len);
+            } else if table + self.entries * 8 > end && !self.rules.salvage {
+                self.found(Wrong::TablePastEnd, guest, table, span_len);
+            } else if self.claim(Kind::Table, guest, table, self.entries * 8, span_len) {
+                if tables * self.entries * 8 > end {
+                    self.found(Wrong::TooManyTables, guest, table, span_len);
+                } else {
+                    tables += 1;
+                    self.report.words += self.entries;
+                    for entry in 0..span_len.div_ceil(self.cluster) {
+                        self.cluster(guest + entry * self.cluster, table + entry * 8, encrypted);
+                    }
+                }
+            }
+            guest += span_len;
+        }
+        let l1_end = self.l1.saturating_add(self.l1_len);
+        self.own(l1_end, (512 - self.l1_len % 512) % 512, false, true);
+        if self.rules.overlaps {
+            self.report.unreachable = self.unreachable();
+        }
+    }
+
+    fn cluster(&mut self, guest: u64, word_at: u64, encrypted: bool) {
+        let end = self.file.len() as u64;
+        let len = self.cluster.min(self.size - guest);
+        let word = u64::from_be_bytes(self.bytes(word_at));
+        if word == 0 {
+            self.report.holes += len;
+        } else if word >> 63 != 0 {
+            let shift = 63 - self.cluster.trailing_zeros();
+            let (host, stored) = (word & ((1 << shift) - 1), (word & !(1 << 63)) >> shift);
+            if stored == 0 {
+                self.found(Wrong::StreamEmpty, guest, host, len);
+            } else if host + stored > end && !self.rules.salvage {
+                self.found(Wrong::StreamPastEnd, guest, host, len);
+            } else {
+                self.report.compressed += len;
+                if self.claim(Kind::Stream, guest, host, stored, len) && self.rules.inflate {
+                    let stream: Vec<u8> = (host..host + stored).map(|at| self.byte(at)).collect();
+                    if !oracle::inflate(&stream, &mut vec![0; self.cluster as usize]) {
+                        self.found(Wrong::NoStream, guest, host, len);
+                    }
+                }
+            }
+        } else if word % 512 != 0 {
+            self.found(Wrong::Misaligned, guest, word, len);
+        } else {
+            let unit = if encrypted { 512 } else { 1 };
+            if word + len.next_multiple_of(unit) <= end {
+                self.report.data += len;
+                self.claim(Kind::Cluster, guest, word, len, len);
+                self.own(word + len, self.cluster - len, false, true);
+            } else if !self.rules.salvage {
+                self.found(Wrong::ClusterPastEnd, guest, word, len);
+            } else {
+                let stored = end.saturating_sub(word) / unit * unit;
+                self.report.data += stored;
+                self.report.holes += len - stored;
+                if stored != 0 {
+                    self.claim(Kind::Cluster, guest, word, stored, len);
+                    self.own(word + stored, self.cluster - stored, false, true);
+                }
+            }
+        }
+    }
+
+    fn byte(&self, at: u64) -> u8 {
+        self.file.get(at as usize).copied().unwrap_or(0)
+    }
+
+    fn bytes(&self, at: u64) -> [u8; 8] {
+        std::array::from_fn(|i| self.byte(at + i as u64))
+    }
+
+    /// Whether a part is nobody else's.
+    fn claim(&mut self, kind: Kind, guest: u64, host: u64, len: u64, guest_len: u64) -> bool {
+        let end = (host + len).min(self.file.len() as u64);
+        let over = |start: u64, len: u64| host.max(start) < end.min(start.saturating_add(len));
+        let over_metadata = over(0, self.header_len) || over(self.l1, self.l1_len);
+        let twice = self.own(host, len, kind == Kind::Table, false);
+        if over_metadata {
+            self.found(Wrong::OverMetadata(kind), guest, host, guest_len);
+        } else if twice {
+            self.found(Wrong::Twice(kind), guest, host, guest_len);
+        }
+        !over_metadata && !twice
+    }
+
+    /// Gives bytes an owner; whether they have one already, as far as sectors tell.
+    fn own(&mut self, start: u64, len: u64, table: bool, shared: bool) -> bool {
+        let file_end = self.file.len() as u64;
+        let end = start.saturating_add(len).min(file_end);
+        if start >= end || !self.rules.overlaps {
+            return false;
+        }
+        let new = Owned {
+            start,
+            end,
+            table,
+            shared,
+        };
+        let fills = |part: &Owned, sector: u64| {
+            !part.shared && part.start <= sector && part.end >= (sector + 512).min(file_end)
+        };
+        let twice = self.owned.iter().any(|other| {
+            let sectors =
+                start.max(other.start / 512 * 512) / 512..end.min(other.end.next_multiple_of(512)).div_ceil(512);
+            let shared_sector = sectors.map(|number| number * 512).any(|sector| {
+                let touches = |part: &Owned| part.start < sector + 512 && part.end > sector;
+                touches(other) && touches(&new) && (fills(other, sector) || fills(&new, sector))
+            });
+            shared_sector || table && other.table && start / 512 == other.start / 512
+        });
+        self.owned.push(new);
+        twice
+    }
+
+    fn unreachable(&self) -> u64 {
+        let end = self.file.len() as u64;
+        let used = |sector: u64| {
+            self.owned
+                .iter()
+                .any(|part| part.start < sector + 512 && part.end > sector)
+        };
+        let mut all = 0;
+        let mut gap = 0;
+        for sector in (0..end).step_by(512) {
+            if used(sector) {
+                all += if gap >= self.cluster { gap } else { 0 };
+                gap = 0;
+            } else {
+                gap += (end - sector).min(512);
+            }
+        }
+        all + if gap >= self.cluster { gap } else { 0 }
+    }
+
+    fn found(&mut self, wrong: Wrong, guest: u64, host: u64, len: u64) {
+        if let Some(last) = self.report.found.last_mut()
+            && last.wrong == wrong
+            && last.guest + last.len == guest
+        {
+            last.len += len;
+            last.count += 1;
+        } else {
+            self.report.found.push(Found {
+                wrong,
+                guest,
+                host,
+                len,
+                count: 1,
+            });
+        }
+    }
+}
+
+/// What the crate's sentence says.
+pub fn wrong(sentence: &str) -> Wrong {
+    let kind = if sentence.contains("the L2 table for") {
+        Kind::Table
+    } else if sentence.contains("the compressed cluster for") {
+        Kind::Stream
+    } else {
+        Kind::Cluster
+    };
+    let past_end = sentence.contains("reaches past the end");
+    match kind {
+        _ if sentence.contains("overlaps the header or") => Wrong::OverMetadata(kind),
+        _ if sentence.contains("overlaps another") => Wrong::Twice(kind),
+        _ if sentence.contains("the L1 table") && sentence.contains("overlaps the header") => Wrong::L1OverHeader,
+        _ if sentence.contains("has bit 63") => Wrong::L1Flag,
+        _ if sentence.contains("one too many") => Wrong::TooManyTables,
+        _ if sentence.contains("no multiple of 512") => Wrong::Misaligned,
+        _ if sentence.contains("has size 0") => Wrong::StreamEmpty,
+        _ if sentence.contains("cannot be inflated") => Wrong::NoStream,
+        Kind::Table if past_end => Wrong::TablePastEnd,
+        Kind::Cluster if past_end => Wrong::ClusterPastEnd,
+        Kind::Stream if past_end => Wrong::StreamPastEnd,
+        _ => panic!("an unknown flaw: {sentence}"),
+    }
+}

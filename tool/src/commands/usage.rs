@@ -1,0 +1,106 @@
+//! Memory for what a check notes about the sectors of a file.
+
+use std::cell::Cell;
+use std::collections::BTreeMap;
+
+use qcow1::UsageMap;
+
+/// The bytes of a piece, for 256 KiB of the file: small, so that clusters that lie far apart take little.
+const PIECE: usize = 128;
+
+/// Pieces of a usage map, of which only those exist that something is noted in. So a large file that is mostly holes takes
+/// little memory.
+#[derive(Default)]
+pub(super) struct Pieces {
+    /// Where the piece with a number is stored.
+    places: BTreeMap<usize, usize>,
+    stored: Vec<[u8; PIECE]>,
+    /// The number and place of the piece used last: most bytes lie in the same as the one before.
+    recent: Cell<Option<(usize, usize)>>,
+}
+
+impl Pieces {
+    /// The piece with this number or the next one that exists: its number and place.
+    fn from(&self, number: usize) -> Option<(usize, usize)> {
+        let recent = self.recent.get().filter(|&(recent, _)| recent == number);
+        recent.or_else(|| {
+            let next = self.places.range(number..).next();
+            self.recent.set(next.map(|(&number, &place)| (number, place)));
+            self.recent.get()
+        })
+    }
+}
+
+impl UsageMap for Pieces {
+    fn clear(&mut self, _len: usize) -> bool {
+        *self = Self::default();
+        true
+    }
+
+    fn byte(&mut self, index: usize) -> Option<&mut u8> {
+        let number = index / PIECE;
+        let place = match self.from(number) {
+            Some((found, place)) if found == number => place,
+            _ => {
+                self.stored.push([0; PIECE]);
+                let place = self.stored.len() - 1;
+                self.places.insert(number, place);
+                self.recent.set(Some((number, place)));
+                place
+            }
+        };
+        self.stored[place].get_mut(index % PIECE)
+    }
+
+    fn next_used(&self, index: usize) -> Option<(usize, u8)> {
+        let mut index = index;
+        // Each turn looks at one piece.
+        loop {
+            let (number, place) = self.from(index / PIECE)?;
+            let start = (number * PIECE).max(index);
+            let mut rest = self.stored[place][start % PIECE..].iter().zip(start..);
+            if let Some((&byte, at)) = rest.find(|(byte, _)| **byte != 0) {
+                return Some((at, byte));
+            }
+            index = (number + 1).checked_mul(PIECE)?;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_holds_what_a_slice_of_bytes_would() {
+        let mut pieces = Pieces::default();
+        let mut bytes = vec![0_u8; 5000];
+        assert!(pieces.clear(bytes.len()));
+        let mut index = 1;
+        for value in 0..200 {
+            // All residues, in no order.
+            index = index * 7919 % bytes.len();
+            *pieces.byte(index).unwrap() = value % 3;
+            bytes[index] = value % 3;
+        }
+        for index in 0..bytes.len() + 10 {
+            let rest = bytes.iter().enumerate().skip(index);
+            let expected = rest.map(|(at, byte)| (at, *byte)).find(|(_, byte)| *byte != 0);
+            assert_eq!(pieces.next_used(index), expected, "{index}");
+        }
+        assert!(pieces.clear(10));
+        assert_eq!(pieces.next_used(0), None);
+    }
+
+    #[test]
+    fn its_size_follows_what_is_noted_and_not_the_length_of_the_file() {
+        let mut pieces = Pieces::default();
+        assert!(pieces.clear(usize::MAX));
+        for at in [0, 1 << 29, usize::MAX] {
+            *pieces.byte(at).unwrap() = 1;
+        }
+        assert_eq!(pieces.stored.len(), 3);
+        assert_eq!(pieces.next_used(1), Some((1 << 29, 1)));
+        assert_eq!(pieces.next_used((1 << 29) + 1), Some((usize::MAX, 1)));
+    }
+}
