@@ -112,6 +112,8 @@ impl<'m> Map<'m> {
 
     /// Forgets all tables, since a word of them is wrong. The image may be, and then they are read again as they were; or
     /// a device gave something else for once, and nothing of that must stay.
+    #[cold]
+    #[inline(never)]
     pub(crate) fn forget_tables(&mut self) {
         self.memory.cache.forget();
         self.recent = Recent::NONE;
@@ -241,6 +243,7 @@ impl Walk {
     }
 
     /// The next run, as long as it goes. Not to be asked where it is done.
+    #[inline(always)]
     pub(crate) fn next(&mut self, map: &mut Map<'_>) -> Result<Found<Extent>, Fault> {
         let found = self.look(map);
         if found.is_err() {

@@ -182,7 +182,7 @@ impl Checker<'_> {
                     }
                 }
             }
-        } else if word % 512 != 0 {
+        } else if !word.is_multiple_of(512) {
             self.found(Wrong::Misaligned, guest, word, len);
         } else {
             let unit = if encrypted { 512 } else { 1 };
@@ -303,15 +303,15 @@ pub fn wrong(sentence: &str) -> Wrong {
     } else {
         Kind::Cluster
     };
-    let past_end = sentence.contains("reaches past the end");
+    let past_end = sentence.contains("past the end");
     match kind {
         _ if sentence.contains("overlaps the header or") => Wrong::OverMetadata(kind),
         _ if sentence.contains("overlaps another") => Wrong::Twice(kind),
         _ if sentence.contains("the L1 table") && sentence.contains("overlaps the header") => Wrong::L1OverHeader,
-        _ if sentence.contains("has bit 63") => Wrong::L1Flag,
+        _ if sentence.contains("bit 63") => Wrong::L1Flag,
         _ if sentence.contains("one too many") => Wrong::TooManyTables,
-        _ if sentence.contains("no multiple of 512") => Wrong::Misaligned,
-        _ if sentence.contains("has size 0") => Wrong::StreamEmpty,
+        _ if sentence.contains("multiple of 512") => Wrong::Misaligned,
+        _ if sentence.contains("size 0") => Wrong::StreamEmpty,
         _ if sentence.contains("cannot be inflated") => Wrong::NoStream,
         Kind::Table if past_end => Wrong::TablePastEnd,
         Kind::Cluster if past_end => Wrong::ClusterPastEnd,

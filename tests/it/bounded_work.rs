@@ -210,7 +210,7 @@ fn an_l1_whose_words_are_wrong_costs_no_more_than_one_of_holes() {
             (log.requests(), log.bytes())
         };
         assert_eq!(cost(|_| 1 << 63), cost(|_| 0));
-        assert_eq!(cost(|index| index % 2 << 63), cost(|_| 0));
+        assert_eq!(cost(|index| (index % 2) << 63), cost(|_| 0));
     }
 }
 

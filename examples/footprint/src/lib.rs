@@ -15,7 +15,7 @@ use qcow1::{
     Aligned, BlockRead, BlockSize, Blocks, Chain, CheckOptions, CheckSummary, ClusterBits, Corrupt, CorruptKind,
     Counts, Cursor, Error, Extent, Extents, FaultInjector, FaultInjectorError, Finding, FromIo, FromIoError, GuestRead,
     Header, Image, L2Bits, MemoryNeeds, OpenError, OpenOptions, Partition, Probe, PushError, PushReason, ReadOnly,
-    ReadOnlyError, ReadRequest, SectorCipher, Tracer, XenL1,
+    ReadOnlyError, ReadRequest, SectorCipher, Tracer, UsageMap, XenL1,
 };
 
 /// A device whose driver the compiler knows nothing of.
@@ -204,6 +204,11 @@ pub struct Rest {
     pub lent_read: fn(&mut &'static mut Disk, u64, &mut [u8]) -> Outcome<()>,
     pub default_options: fn() -> OpenOptions,
     pub check_options: fn() -> CheckOptions<'static>,
+    pub default_check_options: fn() -> CheckOptions<'static>,
+    pub check_usage_map: fn(CheckOptions<'static>, &'static mut [u8]) -> CheckOptions<'static>,
+    pub clear_map: fn(&mut [u8], usize) -> bool,
+    pub map_byte: for<'a> fn(&'a mut [u8], usize) -> Option<&'a mut u8>,
+    pub next_used: fn(&[u8], usize) -> Option<(usize, u8)>,
     pub get_cluster_bits: fn(ClusterBits) -> u8,
     pub get_l2_bits: fn(L2Bits) -> u8,
 
@@ -373,6 +378,11 @@ pub static REST: Rest = Rest {
     lent_read: <&mut Disk as GuestRead>::read_at,
     default_options: <OpenOptions as Default>::default,
     check_options: CheckOptions::new,
+    default_check_options: <CheckOptions as Default>::default,
+    check_usage_map: CheckOptions::usage_map,
+    clear_map: <[u8] as UsageMap>::clear,
+    map_byte: <[u8] as UsageMap>::byte,
+    next_used: <[u8] as UsageMap>::next_used,
     get_cluster_bits: ClusterBits::get,
     get_l2_bits: L2Bits::get,
 

@@ -58,9 +58,9 @@ impl UsageMap for Pieces {
         loop {
             let (number, place) = self.from(index / PIECE)?;
             let start = (number * PIECE).max(index);
-            let mut rest = self.stored[place][start % PIECE..].iter().zip(start..);
-            if let Some((&byte, at)) = rest.find(|(byte, _)| **byte != 0) {
-                return Some((at, byte));
+            let rest = &self.stored[place][start % PIECE..];
+            if let Some(skipped) = rest.iter().position(|byte| *byte != 0) {
+                return Some((start + skipped, rest[skipped]));
             }
             index = (number + 1).checked_mul(PIECE)?;
         }
