@@ -82,9 +82,13 @@ impl<'b, U: UsageMap + ?Sized, F: FnMut(Finding)> Check<'b, U, F> {
         (self.at < self.size).then_some(self.question)
     }
 
-    /// A walk that answers a question about tables.
+    /// A walk that answers a question about tables: for the table itself, one byte is enough.
     pub(crate) fn walk(&self) -> Walk {
-        Walk::new(self.at.0, self.span_end.0, true, u32::MAX)
+        let end = match self.question {
+            Question::Table => self.at.plus(1),
+            Question::Run | Question::Stream => self.span_end,
+        };
+        Walk::new(self.at.0, end.0, true, u32::MAX)
     }
 
     /// Takes the answer that there is a table, if that was the question and there is. Whatever has been found in it is not
@@ -97,7 +101,7 @@ impl<'b, U: UsageMap + ?Sized, F: FnMut(Finding)> Check<'b, U, F> {
                 self.table(table);
             } else {
                 // In salvage, such a table is zeros.
-                self.run(&Extent::new(self.at, self.span_end, ExtentKind::Zero));
+                self.run(&Extent::EMPTY);
             }
             return true;
         }
@@ -192,10 +196,13 @@ impl<'b, U: UsageMap + ?Sized, F: FnMut(Finding)> Check<'b, U, F> {
         self.go_to(self.span_end);
     }
 
-    /// Takes the next run, and claims what it is stored in.
+    /// Takes the next run, and claims what it is stored in. Where there is no table, all of the span is one hole.
     #[inline(never)]
     pub(crate) fn run(&mut self, run: &Extent) {
-        let end = GuestOffset(run.end());
+        let end = match self.question {
+            Question::Table => self.span_end,
+            Question::Run | Question::Stream => GuestOffset(run.end()),
+        };
         let bytes = match run.kind {
             ExtentKind::Data { host_offset } => {
                 self.clusters(end, HostOffset(host_offset));
@@ -213,7 +220,7 @@ impl<'b, U: UsageMap + ?Sized, F: FnMut(Finding)> Check<'b, U, F> {
             }
             ExtentKind::Zero | ExtentKind::Backing => &mut self.summary.hole_bytes,
         };
-        *bytes = bytes.wrapping_add(run.len);
+        *bytes = bytes.wrapping_add(end.since(self.at));
         if self.question != Question::Stream {
             self.go_to(end);
         }
