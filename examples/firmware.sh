@@ -35,18 +35,19 @@ bare_cargo() {
     fi
 }
 
-# boot CONSOLE STATUS QEMU...: runs a machine for a minute at most, its console in a file. Unless it ends with that
-# status, the console is shown.
+# boot CONSOLE STATUS QEMU...: runs a machine for BOOT_SECONDS at most, a minute by default, its console in a file, and its
+# keyboard the file that KEYBOARD names, if any. Unless it ends with that status, the console is shown.
 boot() {
     console=$1
     expected=$2
     shift 2
     need "$1" "QEMU's system emulators (Debian: qemu-system-x86, qemu-system-arm and qemu-system-misc)"
     status=0
-    timeout --kill-after=5 60 "$@" >"$console" 2>&1 </dev/null || status=$?
+    timeout --kill-after=5 "${BOOT_SECONDS:-60}" "$@" >"$console" 2>&1 <"${KEYBOARD:-/dev/null}" || status=$?
     if [ "$status" -ne "$expected" ]; then
         cat "$console" >&2
-        [ "$status" -ne 124 ] || fail "The machine did not stop within a minute; its console is above."
+        [ "$status" -ne 124 ] ||
+            fail "The machine did not stop within ${BOOT_SECONDS:-60} seconds; its console is above."
         fail "The machine stopped with status $status, not $expected; its console is above."
     fi
 }
@@ -60,13 +61,22 @@ same_disk() {
     }
 }
 
-# fat_disk FILE: a raw disk of 16 MiB with one partition from 1 MiB on, which is an empty FAT volume.
+# fat_disk FILE [MIB]: a raw disk of 16 MiB, or that many up to 127, with one partition from 1 MiB on, which is an empty
+# FAT volume.
 fat_disk() {
     need mformat "mtools"
+    mib=${2:-16}
     rm -f "$1"
-    truncate -s 16M "$1"
-    # Active, type 0x0e (FAT16 by block address), 30720 sectors from sector 2048 on; then the MBR's signature.
-    printf '\200\0\0\0\016\0\0\0\0\010\0\0\0\170\0\0' | dd of="$1" bs=1 seek=446 conv=notrunc status=none
+    truncate -s "${mib}M" "$1"
+    sectors=$(((mib - 1) * 2048))
+    # Active, type 0x0e (FAT16 by block address), from sector 2048 on; the sectors, little-endian; the MBR's signature.
+    {
+        printf '\200\0\0\0\016\0\0\0\0\010\0\0'
+        for shift in 0 8 16 24; do
+            # shellcheck disable=SC2059
+            printf "\\$(printf %o $((sectors >> shift & 255)))"
+        done
+    } | dd of="$1" bs=1 seek=446 conv=notrunc status=none
     printf '\125\252' | dd of="$1" bs=1 seek=510 conv=notrunc status=none
-    mformat -i "$1@@1M" -T 30720 -h 16 -s 63 -c 4 -N 1 ::
+    mformat -i "$1@@1M" -T $sectors -h 16 -s 63 -c 4 -N 1 ::
 }

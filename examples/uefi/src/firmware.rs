@@ -1,22 +1,22 @@
-//! The firmware's C interface, and all of this package's `unsafe`.
+//! The firmware's services that the loader uses. This package's `unsafe` is here and in `published`.
 
-use core::cell::{Cell, RefCell};
-use core::ffi::c_void;
 use core::ptr::NonNull;
 
-use qcow1::{BlockRead, BlockSize, Error, GuestRead};
+use qcow1::{Aligned, BlockRead, BlockSize};
 use uefi::boot::{
     self, AllocateType, HandleBuffer, MemoryType, OpenProtocolAttributes, OpenProtocolParams, PAGE_SIZE,
     ScopedProtocol, SearchType,
 };
+use uefi::data_types::PoolString;
+use uefi::mem::memory_map::MemoryMap;
 use uefi::proto::ProtocolPointer;
+use uefi::proto::console::text::Key;
 use uefi::proto::device_path::DevicePath;
+use uefi::proto::device_path::text::{AllowShortcuts, DevicePathToText, DisplayOnly};
 use uefi::proto::media::block::BlockIO;
-use uefi::{Guid, Handle, Identify, Status, guid};
-use uefi_raw::Boolean;
-use uefi_raw::protocol::block::{BlockIoMedia, BlockIoProtocol};
+use uefi::{Handle, Identify, Status, system};
 
-/// Zeroed memory of `len` bytes, page aligned, for as long as the machine runs or until [`free`].
+/// Returns zeroed memory of `len` bytes, page aligned. It is allocated for as long as the machine runs, or until [`free`].
 pub fn pages(len: usize) -> uefi::Result<&'static mut [u8]> {
     let count = len.div_ceil(PAGE_SIZE).max(1);
     let start = boot::allocate_pages(AllocateType::AnyPages, MemoryType::BOOT_SERVICES_DATA, count)?;
@@ -27,33 +27,41 @@ pub fn pages(len: usize) -> uefi::Result<&'static mut [u8]> {
     })
 }
 
-/// Gives memory of [`pages`] back.
+/// Frees memory of [`pages`].
 pub fn free(memory: &'static mut [u8]) {
     let count = memory.len().div_ceil(PAGE_SIZE).max(1);
     let start = NonNull::from(memory).cast();
-    // SAFETY: the slice came from `pages`, and as it was taken whole, no reference to it is left. It stays allocated
-    // where the firmware refuses, which harms nobody.
+    // SAFETY: the slice came from `pages`, and as it was taken whole, no reference to it is left. Where the firmware
+    // refuses, it stays allocated.
     let _ = unsafe { boot::free_pages(start, count) };
 }
 
-/// A protocol of a handle, beside whoever else uses it.
+/// Returns the number of bytes of memory that nobody uses.
+pub fn free_memory() -> uefi::Result<u64> {
+    let map = boot::memory_map(MemoryType::BOOT_SERVICES_DATA)?;
+    let unused = map.entries().filter(|entry| entry.ty == MemoryType::CONVENTIONAL);
+    let pages = unused.fold(0_u64, |sum, entry| sum.saturating_add(entry.page_count));
+    Ok(pages.saturating_mul(PAGE_SIZE as u64))
+}
+
+/// Opens a protocol of a handle, beside whoever else uses it.
 fn protocol<P: ProtocolPointer + ?Sized>(handle: Handle) -> uefi::Result<ScopedProtocol<P>> {
     let params = OpenProtocolParams {
         handle,
         agent: boot::image_handle(),
         controller: None,
     };
-    // SAFETY: the protocols that are opened so are those of disks, which are there for as long as this program runs:
-    // it removes none, and nobody else runs.
+    // SAFETY: the protocols that are opened in this way belong to disks or to the firmware itself. They are there for
+    // as long as this program runs: it removes none, and nobody else runs.
     unsafe { boot::open_protocol(params, OpenProtocolAttributes::GetProtocol) }
 }
 
-/// The handles that have a protocol.
+/// Returns the handles that have a protocol; none is [`Status::NOT_FOUND`].
 pub fn handles<P: Identify>() -> uefi::Result<HandleBuffer> {
     boot::locate_handle_buffer(SearchType::ByProtocol(&P::GUID))
 }
 
-/// Where a device is.
+/// Returns the device path of a handle.
 pub fn device_path(handle: Handle) -> uefi::Result<&'static DevicePath> {
     let path = protocol::<DevicePath>(handle)?;
     let bytes = path.as_ffi_ptr();
@@ -61,33 +69,60 @@ pub fn device_path(handle: Handle) -> uefi::Result<&'static DevicePath> {
     Ok(unsafe { DevicePath::from_ffi_ptr(bytes) })
 }
 
-/// A block device of the firmware's.
+/// Returns the device path of a handle as text.
+pub fn device_path_text(handle: Handle) -> uefi::Result<PoolString> {
+    let path = device_path(handle)?;
+    let converter = protocol::<DevicePathToText>(boot::get_handle_for_protocol::<DevicePathToText>()?)?;
+    converter.convert_device_path_to_text(path, DisplayOnly(false), AllowShortcuts(false))
+}
+
+/// Connects every device to its drivers: firmware leaves those alone that its boot order does not name.
+pub fn connect_all() -> uefi::Result {
+    for &handle in boot::locate_handle_buffer(SearchType::AllHandles)?.iter() {
+        // Most handles are no devices, and have no drivers.
+        let _ = boot::connect_controller(handle, &[], None, true);
+    }
+    Ok(())
+}
+
+/// Waits for a key.
+pub fn key() -> uefi::Result<Key> {
+    system::with_stdin(|input| {
+        loop {
+            if let Some(key) = input.read_key()? {
+                return Ok(key);
+            }
+            let event = input.wait_for_key_event()?;
+            boot::wait_for_event(&[event]).map_err(|error| error.status())?;
+        }
+    })
+}
+
+/// A block device of the firmware.
 pub struct Disk {
     io: ScopedProtocol<BlockIO>,
     block_size: BlockSize,
-    /// A block at an address that the driver can read to, where it is particular.
-    aligned: Option<&'static mut [u8]>,
 }
 
-/// The block devices that have a medium.
-pub fn disks() -> uefi::Result<impl Iterator<Item = Disk>> {
-    let handles = handles::<BlockIO>()?;
-    Ok((0..handles.len()).filter_map(move |index| {
-        let io = protocol::<BlockIO>(*handles.get(index)?).ok()?;
+/// Bytes that a driver reads at once where it demands aligned buffers.
+const BOUNCE: usize = 1 << 16;
+
+impl Disk {
+    /// Opens the block device of a handle; `None` where it has no medium, or one whose block size is unheard of.
+    pub fn open(handle: Handle) -> uefi::Result<Option<Aligned<'static, Self>>> {
+        let io = protocol::<BlockIO>(handle)?;
         let media = io.media();
-        let block_size = BlockSize::new(media.block_size()).filter(|_| media.is_media_present())?;
-        let aligned = if media.io_align() > 1 {
-            // Pages are aligned for all there is.
-            Some(pages(block_size.bytes() as usize).ok()?)
-        } else {
-            None
+        let Some(block_size) = BlockSize::new(media.block_size()).filter(|_| media.is_media_present()) else {
+            return Ok(None);
         };
-        Some(Disk {
-            io,
-            block_size,
-            aligned,
-        })
-    }))
+        let align = media.io_align();
+        let bounce = if align > 1 { BOUNCE } else { 0 };
+        let bounce = pages(bounce.max(block_size.bytes() as usize).saturating_add(align as usize))?;
+        let disk = Self { io, block_size };
+        Aligned::new(disk, align, bounce)
+            .map(Some)
+            .map_err(|_| Status::OUT_OF_RESOURCES.into())
+    }
 }
 
 impl BlockRead for Disk {
@@ -104,193 +139,8 @@ impl BlockRead for Disk {
 
     fn read_blocks(&mut self, lba: u64, buf: &mut [u8]) -> Result<(), Status> {
         let id = self.io.media().media_id();
-        let align = self.io.media().io_align().max(1) as usize;
-        match &mut self.aligned {
-            Some(block) if buf.as_ptr().addr() % align != 0 => {
-                for (lba, part) in (lba..).zip(buf.chunks_exact_mut(block.len())) {
-                    self.io.read_blocks(id, lba, block).map_err(|error| error.status())?;
-                    part.copy_from_slice(block);
-                }
-                Ok(())
-            }
-            _ => self.io.read_blocks(id, lba, buf).map_err(|error| error.status()),
-        }
+        self.io.read_blocks(id, lba, buf).map_err(|error| error.status())
     }
-}
-
-/// A guest's disk that is a block device of the firmware's. The firmware has its address, so it is never dropped.
-#[repr(C)]
-pub struct Published<G: GuestRead> {
-    /// What the firmware knows of. First, so that its address is that of the whole.
-    protocol: BlockIoProtocol,
-    media: BlockIoMedia,
-    guest: RefCell<G>,
-    handle: Cell<Option<Handle>>,
-    fault: Cell<Option<Error<G::Error>>>,
-}
-
-/// The size of the blocks that the firmware sees.
-const SECTOR: usize = 512;
-
-const MEDIA_ID: u32 = 0;
-
-/// The device path of the guest's disk: a vendor's node, of a GUID made up for this program, and the end.
-static PATH: [u8; 24] = {
-    const NODE: [u8; 4] = [0x01, 0x04, 20, 0];
-    const END: [u8; 4] = [0x7f, 0xff, 4, 0];
-    const VENDOR: Guid = guid!("b0f4a2c6-51d3-4e0b-9a57-7163f00d0c01");
-    let mut path = [0; 24];
-    path.split_at_mut(4).0.copy_from_slice(&NODE);
-    path.split_at_mut(4)
-        .1
-        .split_at_mut(16)
-        .0
-        .copy_from_slice(&VENDOR.to_bytes());
-    path.split_at_mut(20).1.copy_from_slice(&END);
-    path
-};
-
-/// Makes a block device of the guest's disk: read-only, with the device path of a vendor's own device.
-pub fn publish<G: GuestRead<Error: Copy> + 'static>(guest: G) -> uefi::Result<&'static Published<G>> {
-    let memory = pages(size_of::<Published<G>>())?;
-    let place = memory.as_mut_ptr().cast::<Published<G>>();
-    let media = BlockIoMedia {
-        media_id: MEDIA_ID,
-        removable_media: Boolean::FALSE,
-        media_present: Boolean::TRUE,
-        logical_partition: Boolean::FALSE,
-        read_only: Boolean::TRUE,
-        write_caching: Boolean::FALSE,
-        block_size: SECTOR as u32,
-        io_align: 0,
-        // A disk that ends inside a sector is read with zeros behind it.
-        last_block: guest.size().div_ceil(SECTOR as u64).saturating_sub(1),
-        lowest_aligned_lba: 0,
-        logical_blocks_per_physical_block: 0,
-        optimal_transfer_length_granularity: 0,
-    };
-    // SAFETY: the pages are as large as the value, aligned for it, and nobody else's; they are never freed. The
-    // protocol's pointer to its medium leads into the same value, which is never moved.
-    let this: &'static Published<G> = unsafe {
-        place.write(Published {
-            protocol: BlockIoProtocol {
-                revision: BlockIoProtocol::REVISION,
-                media: &raw const (*place).media,
-                reset,
-                read_blocks: read_blocks::<G>,
-                write_blocks,
-                flush_blocks,
-            },
-            media,
-            guest: RefCell::new(guest),
-            handle: Cell::new(None),
-            fault: Cell::new(None),
-        });
-        &*place
-    };
-    // SAFETY: each interface is of the type that its GUID stands for, and lives for ever. The path comes first, so that
-    // the handle has both when drivers look at the disk.
-    let handle = unsafe {
-        let handle = boot::install_protocol_interface(None, &DevicePath::GUID, (&raw const PATH).cast::<c_void>())?;
-        boot::install_protocol_interface(Some(handle), &BlockIO::GUID, place.cast::<c_void>())?
-    };
-    this.handle.set(Some(handle));
-    Ok(this)
-}
-
-impl<G: GuestRead<Error: Copy>> Published<G> {
-    /// The handle of the block device.
-    pub fn handle(&self) -> Handle {
-        // It is set before anyone sees this.
-        self.handle.get().unwrap_or(boot::image_handle())
-    }
-
-    /// Takes the disk away from the firmware, and tells what made a read fail, if one did.
-    pub fn withdraw(&'static self) -> uefi::Result<Option<Error<G::Error>>> {
-        let handle = self.handle();
-        // The drivers above it go first; where one does not, the next call says so.
-        let _ = boot::disconnect_controller(handle, None, None);
-        let disk: *const Self = self;
-        // SAFETY: these are the interfaces that `publish` installed. The memory behind them stays, should anyone still
-        // look at it.
-        unsafe {
-            boot::uninstall_protocol_interface(handle, &BlockIO::GUID, disk.cast::<c_void>())?;
-            boot::uninstall_protocol_interface(handle, &DevicePath::GUID, (&raw const PATH).cast::<c_void>())?;
-        }
-        Ok(self.fault.get())
-    }
-
-    fn read(&self, lba: u64, buf: &mut [u8]) -> Status {
-        let start = lba.saturating_mul(SECTOR as u64);
-        // A second read inside the first, from some driver's timer, is refused; it cannot happen with the firmware's own.
-        let Ok(mut guest) = self.guest.try_borrow_mut() else {
-            return Status::DEVICE_ERROR;
-        };
-        let stored = usize::try_from(guest.size().saturating_sub(start))
-            .unwrap_or(usize::MAX)
-            .min(buf.len());
-        let (stored, beyond) = buf.split_at_mut(stored);
-        beyond.fill(0);
-        match guest.read_at(start, stored) {
-            Ok(()) => Status::SUCCESS,
-            Err(error) => {
-                self.fault.set(Some(error));
-                Status::DEVICE_ERROR
-            }
-        }
-    }
-}
-
-unsafe extern "efiapi" fn read_blocks<G: GuestRead<Error: Copy>>(
-    this: *const BlockIoProtocol,
-    media_id: u32,
-    lba: u64,
-    buffer_size: usize,
-    buffer: *mut c_void,
-) -> Status {
-    // SAFETY: the firmware calls this with the address that `publish` gave it, which is that of the whole value.
-    let this = unsafe { &*this.cast::<Published<G>>() };
-    if media_id != MEDIA_ID {
-        return Status::MEDIA_CHANGED;
-    }
-    if buffer_size == 0 {
-        return Status::SUCCESS;
-    }
-    if buffer_size % SECTOR != 0 {
-        return Status::BAD_BUFFER_SIZE;
-    }
-    let blocks = (buffer_size / SECTOR) as u64;
-    let inside = lba
-        .checked_add(blocks)
-        .is_some_and(|end| end <= this.media.last_block.saturating_add(1));
-    if buffer.is_null() || !inside {
-        return Status::INVALID_PARAMETER;
-    }
-    // SAFETY: the caller lends `buffer_size` bytes for the length of this call. They are zeroed, since a caller may
-    // not have written to them yet.
-    let buf = unsafe {
-        buffer.write_bytes(0, buffer_size);
-        core::slice::from_raw_parts_mut(buffer.cast::<u8>(), buffer_size)
-    };
-    this.read(lba, buf)
-}
-
-unsafe extern "efiapi" fn reset(_: *mut BlockIoProtocol, _: Boolean) -> Status {
-    Status::SUCCESS
-}
-
-unsafe extern "efiapi" fn write_blocks(_: *mut BlockIoProtocol, _: u32, _: u64, _: usize, _: *const c_void) -> Status {
-    Status::WRITE_PROTECTED
-}
-
-unsafe extern "efiapi" fn flush_blocks(_: *mut BlockIoProtocol) -> Status {
-    Status::SUCCESS
-}
-
-/// Ends QEMU, where its debug device is at port 0xf4, with the status `code * 2 + 1`. Elsewhere nothing happens.
-pub fn exit_qemu(code: u32) {
-    // SAFETY: no machine that boots by UEFI has a device at this port whose registers change memory.
-    unsafe { core::arch::asm!("out dx, eax", in("dx") 0xf4_u16, in("eax") code, options(nomem, nostack)) };
 }
 
 #[panic_handler]

@@ -1,0 +1,201 @@
+//! A boot loader: starts the boot manager or operating system inside a QCOW1 disk.
+//!
+//! It takes what `\qcow1.conf` on its own volume says; without that file, the image `\disk.qcow`; without that one, the
+//! first block device that is an image. The guest's disk becomes a block device of the firmware, whose own partition and
+//! FAT drivers do the rest. Where something fails, a sentence says what, and the firmware goes on with its boot order.
+#![no_std]
+#![no_main]
+
+mod failure;
+mod passphrase;
+mod source;
+
+use core::mem::MaybeUninit;
+
+use qcow1::{BlockRead, Chain, Header, Image, PushReason};
+use uefi::boot::{self, LoadImageSource};
+use uefi::proto::BootPolicy;
+use uefi::proto::device_path::build::{self, DevicePathBuilder};
+use uefi::proto::media::fs::SimpleFileSystem;
+use uefi::runtime::{self, ResetType};
+use uefi::{CStr16, Handle, Status, cstr16, entry, println};
+use uefi_boot::config::{Backing, Config, Format, MAX_BACKING};
+use uefi_boot::{firmware, published};
+
+use crate::failure::Failure;
+use crate::source::{Source, Volume};
+
+const CONFIG: &str = "\\qcow1.conf";
+const IMAGE: &str = "\\disk.qcow";
+/// Where the UEFI specification has firmware look for a program on a disk that it knows nothing else about.
+#[cfg(target_arch = "x86_64")]
+const PROGRAM: &CStr16 = cstr16!("\\EFI\\BOOT\\BOOTX64.EFI");
+#[cfg(target_arch = "aarch64")]
+const PROGRAM: &CStr16 = cstr16!("\\EFI\\BOOT\\BOOTAA64.EFI");
+
+/// The maximum number of bytes to lend for tables, unless the configuration says another; compressed clusters have
+/// theirs in addition.
+const TABLES: usize = 1 << 20;
+
+/// The image with its backing images.
+type Disk = Chain<'static, Source, { 1 + MAX_BACKING }>;
+
+#[entry]
+fn main() -> Status {
+    match run() {
+        Ok(()) => Status::SUCCESS,
+        Err(failure) => {
+            println!("loader: {failure}");
+            Status::LOAD_ERROR
+        }
+    }
+}
+
+fn run() -> Result<(), Failure> {
+    let disk = open()?;
+    println!("loader: the disk inside has {} bytes", disk.size());
+    let encrypted = is_encrypted(&disk);
+    let disk = published::publish(disk)?;
+    let result = start(disk.handle());
+    // Whatever was started may come back. This program's code is gone once it returns, so its disk has to go first.
+    let fault = disk.withdraw().unwrap_or_else(|error| {
+        let status = error.status();
+        println!("loader: the firmware does not let go of the disk ({status}), so the machine starts again");
+        runtime::reset(ResetType::COLD, status, None)
+    });
+    // The firmware's drivers report only that a read failed, and nothing of a wrong passphrase.
+    result.map_err(|failure| match (fault, failure) {
+        (Some(error), _) => Failure::Image(error),
+        (None, Failure::NoVolume) if encrypted => Failure::NoVolumeDecrypted,
+        (None, failure) => failure,
+    })
+}
+
+/// Opens the disk that the policy chooses.
+fn open() -> Result<Disk, Failure> {
+    let mut volume = Volume::open()?;
+    let text = volume.read(CONFIG)?;
+    let config = match text {
+        Some(text) => {
+            println!("loader: {CONFIG} says what to boot");
+            let text = core::str::from_utf8(text).map_err(|_| Failure::ConfigNotText)?;
+            Some(Config::parse(text).map_err(Failure::Config)?)
+        }
+        None => None,
+    };
+    let tables = config.as_ref().and_then(|config| config.memory).unwrap_or(TABLES);
+
+    let mut disk = Disk::new();
+    let top = match &config {
+        Some(config) => Source::at(config.image, &mut volume)?,
+        None => match volume.read(IMAGE)? {
+            Some(bytes) => Source::file(IMAGE, bytes),
+            None => Source::first_image()?,
+        },
+    };
+    push(&mut disk, open_qcow(top, tables)?)?;
+    for &Backing { format, place } in config.iter().flat_map(|config| &config.backing) {
+        let source = Source::at(place, &mut volume)?;
+        let image = match format {
+            Format::Qcow => open_qcow(source, tables)?,
+            Format::Raw => open_raw(source)?,
+        };
+        push(&mut disk, image)?;
+    }
+    backing_is_complete(&mut disk)?;
+    for (level, image) in disk.images_mut().iter_mut().enumerate() {
+        if image.header().is_some_and(Header::is_encrypted) {
+            image.set_key(&passphrase::ask(level)?);
+        }
+    }
+    Ok(disk)
+}
+
+fn is_encrypted(disk: &Disk) -> bool {
+    let mut headers = disk.images().iter().filter_map(Image::header);
+    headers.any(Header::is_encrypted)
+}
+
+fn open_qcow(mut source: Source, tables: usize) -> Result<Image<'static, Source>, Failure> {
+    let block_size = source.block_size();
+    // The header is read first, since it says how much memory is of use.
+    let first = firmware::pages(block_size.bytes().max(512) as usize)?;
+    let end = source.size().map_err(Failure::io)?;
+    let stored = usize::try_from(end).unwrap_or(usize::MAX).min(first.len());
+    let (stored, _) = first.split_at_mut(stored);
+    source.read_blocks(0, stored).map_err(Failure::io)?;
+    let needs = Header::parse(stored).map(|header| header.memory_for(block_size));
+    firmware::free(first);
+    let needs = needs.map_err(Failure::Header)?;
+    let memory = firmware::pages(needs.all_tables.min(needs.compressed.saturating_add(tables)))?;
+    Image::open(source, memory).map_err(|error| Failure::Image(error.into_error()))
+}
+
+fn open_raw(source: Source) -> Result<Image<'static, Source>, Failure> {
+    let memory = firmware::pages(source.block_size().bytes() as usize)?;
+    Image::open_raw(source, memory).map_err(|error| Failure::Image(error.into_error()))
+}
+
+fn push(disk: &mut Disk, image: Image<'static, Source>) -> Result<(), Failure> {
+    disk.push(image).map_err(|error| match error.reason {
+        PushReason::NotNamed => Failure::BackingNotNamed,
+        reason => Failure::Chain(reason),
+    })
+}
+
+/// Checks that the lowest image has no backing file. Without this a read would fail, after the boot has begun.
+fn backing_is_complete(disk: &mut Disk) -> Result<(), Failure> {
+    let Some(lowest) = disk.images_mut().last_mut() else {
+        return Ok(());
+    };
+    let mut name = [0; 1023];
+    match lowest.backing_name(&mut name).map_err(Failure::Image)? {
+        None => Ok(()),
+        Some(name) => {
+            println!(
+                "loader: the lowest image names the backing file '{}'",
+                name.escape_ascii()
+            );
+            Err(Failure::BackingMissing)
+        }
+    }
+}
+
+/// Has the firmware mount the disk with this handle, and starts the program in it.
+fn start(disk: Handle) -> Result<(), Failure> {
+    // An error here says no more than that some driver did not want some part of the disk.
+    let _ = boot::connect_controller(disk, &[], None, true);
+    let volume = volume_on(disk)?.ok_or(Failure::NoVolume)?;
+    let volume = firmware::device_path(volume)?;
+
+    let mut buf = [MaybeUninit::uninit(); 512];
+    let mut path = DevicePathBuilder::with_buf(&mut buf);
+    for node in volume.node_iter() {
+        path = path.push(&node).map_err(|_| Failure::NoVolume)?;
+    }
+    let file = build::media::FilePath { path_name: PROGRAM };
+    let path = path
+        .push(&file)
+        .and_then(DevicePathBuilder::finalize)
+        .map_err(|_| Failure::NoVolume)?;
+    let source = LoadImageSource::FromDevicePath {
+        device_path: path,
+        boot_policy: BootPolicy::ExactMatch,
+    };
+    let program = boot::load_image(boot::image_handle(), source).map_err(|error| Failure::Program(error.status()))?;
+    println!("loader: starting {PROGRAM} from inside the image");
+    boot::start_image(program).map_err(|error| Failure::Program(error.status()))
+}
+
+/// Returns the first file system whose device path begins with the disk's.
+fn volume_on(disk: Handle) -> Result<Option<Handle>, Failure> {
+    let disk = firmware::device_path(disk)?.as_bytes();
+    // All but the node that ends the path, which has 4 bytes.
+    let prefix = &disk[..disk.size() - 4];
+    let inside = |volume: &Handle| firmware::device_path(*volume).is_ok_and(|path| path.as_bytes().starts_with(prefix));
+    match firmware::handles::<SimpleFileSystem>() {
+        Ok(volumes) => Ok(volumes.iter().copied().find(inside)),
+        Err(error) if error.status() == Status::NOT_FOUND => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}

@@ -1,0 +1,34 @@
+//! The passphrase of an encrypted image, typed at the console.
+//!
+//! It is not read from a file: the loader's own volume is not encrypted, so whoever has the disk would have the key too.
+
+use heapless::String;
+use qcow1::Key;
+use uefi::println;
+use uefi::proto::console::text;
+use uefi_boot::firmware;
+use zeroize::Zeroizing;
+
+use crate::failure::Failure;
+
+/// Asks for the passphrase of the image at this level of the chain, 0 being the top. It is not shown while it is typed.
+pub fn ask(level: usize) -> Result<Key, Failure> {
+    match level {
+        0 => println!("loader: the image is encrypted; type its passphrase, which is not shown, and Enter"),
+        _ => println!("loader: backing image {level} is encrypted; type its passphrase, which is not shown, and Enter"),
+    }
+    // The key is made of the first 16 bytes.
+    let mut typed = Zeroizing::new(String::<64>::new());
+    loop {
+        match firmware::key()? {
+            text::Key::Printable(char) => match char::from(char) {
+                '\r' | '\n' => break,
+                '\u{8}' => drop(typed.pop()),
+                // What has no room is no part of the key either.
+                char => drop(typed.push(char)),
+            },
+            text::Key::Special(_) => {}
+        }
+    }
+    Ok(Key::from_passphrase(typed.as_bytes()))
+}

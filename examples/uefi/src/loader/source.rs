@@ -1,0 +1,177 @@
+//! Where the bytes of an image come from: a file in memory, or a block device.
+
+use qcow1::{Aligned, BlockRead, BlockSize, Probe, probe};
+use uefi::proto::media::block::BlockIO;
+use uefi::proto::media::file::{Directory, File, FileAttribute, FileMode, RegularFile};
+use uefi::{CStr16, Status, boot, println};
+use uefi_boot::config::Place;
+use uefi_boot::firmware::{self, Disk};
+
+use crate::failure::Failure;
+
+/// The device of an image.
+pub enum Source {
+    /// A file, read whole: the firmware must not be asked for a file while it asks us for a block, since its FAT driver
+    /// holds one lock for all volumes.
+    Memory(&'static [u8]),
+    Disk(Aligned<'static, Disk>),
+}
+
+impl Source {
+    /// Opens what the configuration names.
+    pub fn at(place: Place<'static>, volume: &mut Volume) -> Result<Self, Failure> {
+        match place {
+            Place::File(path) => {
+                let bytes = volume.read(path)?.ok_or(Failure::File(path, Status::NOT_FOUND))?;
+                Ok(Self::file(path, bytes))
+            }
+            Place::Disk(path) => match find_disk(|name, _| is_text(name, path))? {
+                Some(source) => Ok(source),
+                None => {
+                    list_disks()?;
+                    Err(Failure::NoDisk(path))
+                }
+            },
+        }
+    }
+
+    /// Takes a file that was read.
+    pub fn file(path: &str, bytes: &'static [u8]) -> Self {
+        println!("loader: the file {path} has {} bytes", bytes.len());
+        Self::Memory(bytes)
+    }
+
+    /// Opens the first block device that is an image.
+    pub fn first_image() -> Result<Self, Failure> {
+        println!("loader: there is no configuration and no file to boot; looking for a disk that is an image");
+        find_disk(|_, disk| is_image(disk))?.ok_or(Failure::NoImage)
+    }
+}
+
+impl BlockRead for Source {
+    type Error = Status;
+
+    fn block_size(&self) -> BlockSize {
+        match self {
+            Self::Memory(bytes) => bytes.block_size(),
+            Self::Disk(disk) => disk.block_size(),
+        }
+    }
+
+    fn size(&mut self) -> Result<u64, Status> {
+        match self {
+            Self::Memory(bytes) => BlockRead::size(bytes).map_err(|never| match never {}),
+            Self::Disk(disk) => disk.size(),
+        }
+    }
+
+    fn read_blocks(&mut self, lba: u64, buf: &mut [u8]) -> Result<(), Status> {
+        match self {
+            Self::Memory(bytes) => bytes.read_blocks(lba, buf).map_err(|never| match never {}),
+            Self::Disk(disk) => disk.read_blocks(lba, buf),
+        }
+    }
+}
+
+/// Returns the first block device for which `is_it`, given its device path, says yes.
+fn find_disk(mut is_it: impl FnMut(&CStr16, &mut Aligned<'static, Disk>) -> bool) -> Result<Option<Source>, Failure> {
+    // Firmware connects the disks of its boot order, and the others only when it is asked to, which takes time.
+    for all in [false, true] {
+        if all {
+            firmware::connect_all()?;
+        }
+        for &handle in firmware::handles::<BlockIO>()?.iter() {
+            // A device without a path or a medium is not what is looked for.
+            let (Ok(path), Ok(Some(mut disk))) = (firmware::device_path_text(handle), Disk::open(handle)) else {
+                continue;
+            };
+            if is_it(&path, &mut disk) {
+                let size = disk.size().map_err(Failure::io)?;
+                println!("loader: the disk {} has {size} bytes", &*path);
+                return Ok(Some(Source::Disk(disk)));
+            }
+        }
+    }
+    Ok(None)
+}
+
+fn is_text(text: &CStr16, expected: &str) -> bool {
+    text.iter().copied().map(char::from).eq(expected.chars())
+}
+
+/// Prints the device paths of the block devices that there are.
+fn list_disks() -> Result<(), Failure> {
+    for &handle in firmware::handles::<BlockIO>()?.iter() {
+        if let Ok(path) = firmware::device_path_text(handle) {
+            println!("loader: there is the disk {}", &*path);
+        }
+    }
+    Ok(())
+}
+
+/// Whether a disk begins as an image does. This trusts whoever wrote the disks, who might as well have replaced this
+/// program; a disk that cannot be read is not what is looked for.
+fn is_image(disk: &mut Aligned<'static, Disk>) -> bool {
+    let Ok(first) = firmware::pages(disk.block_size().bytes() as usize) else {
+        return false;
+    };
+    let is_image = disk.read_blocks(0, first).is_ok() && probe(first) == Probe::Qcow1;
+    firmware::free(first);
+    is_image
+}
+
+/// The volume that this program was started from.
+pub struct Volume(Directory);
+
+impl Volume {
+    /// Opens it.
+    pub fn open() -> Result<Self, Failure> {
+        boot::get_image_file_system(boot::image_handle())
+            .and_then(|mut volume| volume.open_volume())
+            .map(Self)
+            .map_err(|error| Failure::Volume(error.status()))
+    }
+
+    /// Reads a whole file; `None` where there is no such file.
+    pub fn read(&mut self, path: &'static str) -> Result<Option<&'static [u8]>, Failure> {
+        let failed = |status| Failure::File(path, status);
+        let mut buf = [0; 256];
+        let name = CStr16::from_str_with_buf(path, &mut buf).map_err(|_| failed(Status::INVALID_PARAMETER))?;
+        let file = match self.0.open(name, FileMode::Read, FileAttribute::empty()) {
+            Err(error) if error.status() == Status::NOT_FOUND => return Ok(None),
+            file => file.map_err(|error| failed(error.status()))?,
+        };
+        let mut file = file.into_regular_file().ok_or(failed(Status::NOT_FOUND))?;
+        let size = size(&mut file).map_err(|error| failed(error.status()))?;
+        // As much is left for what is started as for the file.
+        let limit = firmware::free_memory()? / 2;
+        if size > limit {
+            return Err(Failure::FileTooLarge { path, size, limit });
+        }
+        let bytes = usize::try_from(size)
+            .map_err(|_| Status::OUT_OF_RESOURCES.into())
+            .and_then(firmware::pages)
+            .and_then(|bytes| fill(&mut file, bytes))
+            .map_err(|error| failed(error.status()))?;
+        Ok(Some(bytes))
+    }
+}
+
+fn size(file: &mut RegularFile) -> uefi::Result<u64> {
+    file.set_position(RegularFile::END_OF_FILE)?;
+    let size = file.get_position()?;
+    file.set_position(0)?;
+    Ok(size)
+}
+
+fn fill(file: &mut RegularFile, bytes: &'static mut [u8]) -> uefi::Result<&'static [u8]> {
+    let mut done = 0;
+    while done < bytes.len() {
+        let read = file.read(&mut bytes[done..])?;
+        if read == 0 {
+            return Err(Status::END_OF_FILE.into());
+        }
+        done += read;
+    }
+    Ok(bytes)
+}
