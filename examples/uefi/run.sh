@@ -1,25 +1,15 @@
 #!/bin/sh
-# Boots the loader that cargo has built, under OVMF: from the file \disk.qcow beside it, and from a disk that is an
-# image; then from what cannot work, for the words that it finds.
-. "$(dirname "$0")/../firmware.sh"
+# Boots the loader that cargo has built, under OVMF or AAVMF, as its policy has it: from a file beside it, from a disk that is
+# an image, from what a configuration says; then from what cannot work, for the words that it finds.
+. "$(dirname "$0")/machine.sh"
 loader=$1
 here=$(dirname "$0")
+platform "$loader"
 need qemu-img "QEMU's disk tools (Debian: qemu-utils)"
-code=
-for candidate in "${OVMF_CODE:-}" /usr/share/OVMF/OVMF_CODE_4M.fd /usr/share/edk2/x64/OVMF_CODE.4m.fd \
-    /usr/share/edk2/ovmf/OVMF_CODE.fd; do
-    [ -n "$code" ] || [ ! -f "$candidate" ] || code=$candidate
-done
-[ -n "$code" ] || fail "OVMF is missing, so nothing was shown: install it (Debian: ovmf) or name its code in OVMF_CODE."
-variables=$(echo "$code" | sed 's/CODE/VARS/')
 
 # The program inside the image is built beside the loader.
-case $loader in
-*/release/*) profile=--release ;;
-*) profile= ;;
-esac
 # shellcheck disable=SC2086
-(cd "$here" && bare_cargo x86_64-unknown-uefi build --quiet --locked $profile --bin inner)
+(cd "$here" && bare_cargo "$target" build --quiet --locked $profile --bin inner)
 inner=$(dirname "$loader")/inner.efi
 
 work=$(dirname "$loader")/uefi-disks
@@ -33,66 +23,92 @@ mmd -i guest.raw@@1M ::EFI ::EFI/BOOT
 fat_disk empty.raw
 seq 1 50000 >filler
 mcopy -i guest.raw@@1M filler ::FILLER.TXT
-mcopy -i guest.raw@@1M "$inner" ::EFI/BOOT/BOOTX64.EFI
+mcopy -i guest.raw@@1M "$inner" "::EFI/BOOT/$boot_name"
 qemu-img convert -f raw -O qcow guest.raw plain.qcow
 # Its exit status is 1 even where it has succeeded: that the machine boots tells.
 qemu-img convert -f raw -O qcow -c guest.raw compressed.qcow 2>/dev/null || true
+qemu-img convert -f raw -O qcow --object secret,id=key,data=right -o encrypt.format=aes,encrypt.key-secret=key \
+    guest.raw encrypted.qcow
 qemu-img convert -f raw -O qcow empty.raw empty.qcow
+qemu-img create -q -f qcow -b guest.raw -F raw overlay.qcow
 # The first L2 table lies past the end of the file.
 cp plain.qcow corrupt.qcow
 printf '\0\0\0\1\0\0\0\0' | dd of=corrupt.qcow bs=1 seek=48 conv=notrunc status=none
+# More than half of the memory.
+truncate -s 120M large
 
-# machine NAME STATUS LINE FILE [DISK]: boots with FILE as \disk.qcow, or none where it is '-', and with a second disk.
-# The console must have the line. The inner program ends QEMU with status 67; where it is not reached, the firmware goes
-# on to its shell, which finds a script that ends QEMU with status 0.
-machine() {
-    name=$1
-    esp=esp-$name
-    mkdir -p "$esp/EFI/BOOT"
-    cp "$loader" "$esp/EFI/BOOT/BOOTX64.EFI"
-    [ "$4" = - ] || cp "$4" "$esp/disk.qcow"
-    echo 'reset -s' >"$esp/startup.nsh"
-    cp "$variables" "variables-$name.fd"
-    second=
-    # Without a place in the boot order the firmware would leave the disk alone.
-    [ -z "${5:-}" ] || second="-drive if=none,id=second,format=raw,readonly=on,file=$5
-        -device virtio-blk-pci,drive=second,bootindex=1"
-    # shellcheck disable=SC2086
-    boot "$name.log" "$2" qemu-system-x86_64 -machine q35 -m 256M -display none -serial stdio -monitor none \
-        -net none -no-reboot -drive if=pflash,format=raw,readonly=on,file="$code" \
-        -drive if=pflash,format=raw,file="variables-$name.fd" -device isa-debug-exit,iobase=0xf4,iosize=4 \
-        -drive if=none,id=esp,format=raw,file=fat:rw:"$esp" -device virtio-blk-pci,drive=esp,bootindex=0 $second
-    grep -aqF "$3" "$name.log" || {
-        cat "$name.log" >&2
-        fail "uefi, $name: the console, which is above, does not say '$3'."
-    }
-    echo "uefi: $name"
-    grep -a -E 'loader:|inner:' "$name.log"
-}
+cat >chain.conf <<'CONF'
+# An image on this volume, over a raw disk.
+image = \overlay.qcow
+backing = raw PciRoot(0x0)/Pci(0x5,0x0)
+memory = 64K
+CONF
+printf 'image = PciRoot(0x0)/Pci(0x1e,0x0)\n' >absent.conf
+printf 'image = \\absent.qcow\n' >no-file.conf
+printf 'image = \\plain.qcow\nbacking = qcow \\plain.qcow\n' >surplus.conf
+printf '# what to boot\nimgae = \\plain.qcow\n' >mistyped.conf
 
-# In pairs, since a machine mostly waits for its own timers.
-started=
-start() {
-    machine "$@" &
-    started="$started $!"
-}
-finish() {
-    for process in $started; do
-        wait "$process" || failed=1
+# Where the loader fails, the firmware goes on with its boot order: it comes to its shell, which finds a script. The script
+# starts the loader again, once for each trial.
+exec 3>startup.nsh
+printf '@echo -off\necho shell: the firmware went on\nfs0:\n' >&3
+: >trials
+
+# trial NAME LINE [FILE=SOURCE...]: the loader must say the line when each SOURCE is there as FILE.
+trial() {
+    printf '%s\t%s\n' "$1" "$2" >>trials
+    printf 'rm -q disk.qcow\nrm -q qcow1.conf\n' >&3
+    trial=$1
+    shift 2
+    for file in "$@"; do
+        echo "cp -q ${file#*=} ${file%%=*}" >&3
     done
-    started=
+    printf 'echo trial: %s\n%s\n' "$trial" "EFI\\BOOT\\$boot_name" >&3
 }
-failed=0
+
 booted='inner: started from inside the QCOW1 disk'
-start file 67 "$booted" plain.qcow
-start disk 67 "$booted" - plain.qcow
-finish
-start compressed 67 "$booted" compressed.qcow
-start no-program 0 'loader: there is no \EFI\BOOT\BOOTX64.EFI inside the image' empty.qcow
-finish
-start not-an-image 0 'loader: not a QCOW image' filler
-start no-image 0 'loader: no block device is a QCOW1 image' -
-start corrupt 0 'loader: corrupt image: the L2 table for guest offset 0x0, at host offset 0x100000000,' corrupt.qcow
-finish
-[ $failed -eq 0 ] || fail "Not all machines did as they should."
-echo "Three machines were booted from inside QCOW1 images; four that could not be said why."
+trial file "$booted" disk.qcow=plain.qcow
+trial disk "$booted"
+trial configured "$booted" qcow1.conf=chain.conf disk.qcow=filler
+trial compressed "$booted" disk.qcow=compressed.qcow
+trial encrypted "$booted" disk.qcow=encrypted.qcow
+trial wrong-passphrase 'loader: the firmware finds no file system on the disk inside the image, so the passphrase may' \
+    disk.qcow=encrypted.qcow
+trial no-program "loader: there is no \\EFI\\BOOT\\$boot_name inside the image" disk.qcow=empty.qcow
+trial not-an-image 'loader: not a QCOW image' disk.qcow=filler
+trial corrupt 'loader: corrupt image: the L2 table for guest offset 0x0, at host offset 0x100000000,' \
+    disk.qcow=corrupt.qcow
+trial no-backing "loader: the lowest image names the backing file 'guest.raw'" disk.qcow=overlay.qcow
+trial no-disk 'loader: there is no disk PciRoot(0x0)/Pci(0x1e,0x0)' qcow1.conf=absent.conf
+trial no-file 'loader: the file \absent.qcow cannot be read' qcow1.conf=no-file.conf
+trial surplus 'loader: \qcow1.conf has a backing image more than the images name' qcow1.conf=surplus.conf
+trial mistyped "loader: \\qcow1.conf, line 2: there is no setting 'imgae'" qcow1.conf=mistyped.conf
+echo 'reset -s' >&3
+exec 3>&-
+
+# The first trial is the firmware's own boot.
+volume trials.esp 127 startup.nsh=startup.nsh disk.qcow=large filler=filler plain.qcow=plain.qcow \
+    compressed.qcow=compressed.qcow empty.qcow=empty.qcow overlay.qcow=overlay.qcow corrupt.qcow=corrupt.qcow \
+    encrypted.qcow=encrypted.qcow chain.conf=chain.conf absent.conf=absent.conf no-file.conf=no-file.conf \
+    surplus.conf=surplus.conf mistyped.conf=mistyped.conf
+printf 'echo shell: the firmware went on\nreset -s\n' >no-image.nsh
+volume no-image.esp 16 startup.nsh=no-image.nsh
+machine no-image 256M no-image.esp &
+no_image=$!
+: >trials.log
+mkfifo keys
+typed trials.log right wrong >keys &
+typist=$!
+KEYBOARD=keys machine trials 256M trials.esp guest.raw plain.qcow
+kill $typist 2>/dev/null || true
+wait $no_image
+
+said no-image no-image.log 'loader: no block device is a QCOW1 image' 'shell: the firmware went on'
+awk '/^trial: / { part = $2 } { print >("part-" part) }' trials.log
+said too-large part- 'shell: the firmware went on' \
+    'loader: the file \disk.qcow has 125829120 bytes. It would be read into memory whole, and only'
+while IFS="$(printf '\t')" read -r name line; do
+    [ -f "part-$name" ] || fail "uefi: the trial $name was not made; the console is $work/trials.log."
+    said "$name" "part-$name" "$line"
+done <trials
+echo "The loader booted from inside five QCOW1 disks, and said of eleven why it does not boot from them."

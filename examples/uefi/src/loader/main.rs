@@ -191,7 +191,7 @@ fn start(disk: Handle) -> Result<(), Failure> {
 fn volume_on(disk: Handle) -> Result<Option<Handle>, Failure> {
     let disk = firmware::device_path(disk)?.as_bytes();
     // All but the node that ends the path, which has 4 bytes.
-    let prefix = &disk[..disk.size() - 4];
+    let prefix = &disk[..disk.len() - 4];
     let inside = |volume: &Handle| firmware::device_path(*volume).is_ok_and(|path| path.as_bytes().starts_with(prefix));
     match firmware::handles::<SimpleFileSystem>() {
         Ok(volumes) => Ok(volumes.iter().copied().find(inside)),

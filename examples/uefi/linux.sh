@@ -1,0 +1,164 @@
+#!/bin/sh
+# linux.sh TARGET...: boots Debian's Linux, by Debian's boot manager, from inside QCOW1 disks: a plain one, a compressed one, an
+# overlay over a compressed base, an encrypted one. TARGET is x86_64-unknown-uefi or aarch64-unknown-uefi.
+#
+# With --record first, the console of a boot is written to console.txt, which READMEs show. Without, it must be the same
+# as what stands there, but for numbers.
+. "$(dirname "$0")/machine.sh"
+here=$(cd "$(dirname "$0")" && pwd)
+record=
+if [ "${1:-}" = --record ]; then
+    record=1
+    shift
+fi
+[ $# -gt 0 ] || fail "usage: linux.sh [--record] TARGET..."
+need qemu-img "QEMU's disk tools (Debian: qemu-utils)"
+need qemu-io "QEMU's disk tools (Debian: qemu-utils)"
+need apt-get "Debian's package manager: what is booted is Debian's"
+need dpkg-deb "Debian's package manager: what is booted is Debian's"
+need cpio cpio
+target_dir=${CARGO_TARGET_DIR:-$here/target}
+
+# debian ARCHITECTURE: downloads Debian's kernel, boot manager and busybox, of that architecture, and unpacks what is needed of
+# them into the folder 'debian'. Nothing is installed. It is kept for the next time.
+debian() {
+    [ ! -f debian/complete ] || return 0
+    rm -rf debian debs lists
+    mkdir -p debian debs lists/partial
+    # Lists of its own, so that the machine's stay as they are.
+    apt="-q=2 -oAPT::Architecture=$1 -oAPT::Architectures=$1 -oDir::State::Lists=$PWD/lists
+        -oDir::Cache::pkgcache= -oDir::Cache::srcpkgcache= -oAPT::Sandbox::User=root"
+    # shellcheck disable=SC2086
+    apt-get $apt update
+    # shellcheck disable=SC2086
+    kernel=$(apt-cache $apt depends "linux-image-cloud-$1" | sed -n 's/^ *Depends: \(linux-image-\)/\1/p')
+    [ -n "$kernel" ] || fail "Debian's lists have no linux-image-cloud-$1, so nothing was shown."
+    # shellcheck disable=SC2086
+    (cd debs && apt-get $apt download "$kernel" systemd-boot-efi busybox-static)
+    for package in debs/*.deb; do
+        dpkg-deb --fsys-tarfile "$package" | tar -x -C debian --wildcards --no-anchored \
+            "vmlinuz-*" efivarfs.ko busybox "systemd-boot*.efi" 2>/dev/null || true
+    done
+    rm -rf lists debs
+    # What a package did not have is missed here.
+    mv debian/boot/vmlinuz-* debian/vmlinuz
+    mv debian/lib/modules/*/kernel/fs/efivarfs/efivarfs.ko debian/
+    mv debian/bin/busybox debian/
+    mv debian/usr/lib/systemd/boot/efi/systemd-boot*.efi debian/boot.efi
+    echo "$kernel" >debian/complete
+}
+
+# guest CONSOLE: makes guest.raw, the disk with Debian on it: what an installer makes, in small.
+guest() {
+    rm -rf root
+    mkdir -p root/bin root/proc root/sys
+    cp debian/busybox root/bin/
+    cp debian/efivarfs.ko root/
+    cat >root/init <<'INIT'
+#!/bin/busybox sh
+/bin/busybox --install -s /bin
+mount -t proc none /proc
+mount -t sysfs none /sys
+insmod /efivarfs.ko
+mount -t efivarfs none /sys/firmware/efi/efivars
+echo "linux: $(tail -c +5 /sys/firmware/efi/efivars/LoaderInfo-* | tr -d '\0') started $(uname -r)"
+echo "linux: $(head -n 1 /payload)"
+echo "linux: the payload's sha256 is $(sha256sum </payload | cut -d ' ' -f 1)"
+poweroff -f
+INIT
+    chmod +x root/init
+    {
+        echo "This file is as it is in the base."
+        seq 1 300000
+    } >root/payload
+    (cd root && find . | LC_ALL=C sort | cpio --quiet -o -H newc -R 0:0) >initrd
+    cat >debian.conf <<CONF
+title Debian
+linux /vmlinuz
+initrd /initrd
+options console=$1 panic=-1
+CONF
+    echo 'timeout 0' >loader.conf
+    fat_disk guest.raw 64
+    mmd -i guest.raw@@1M ::EFI ::EFI/BOOT ::loader ::loader/entries
+    mcopy -i guest.raw@@1M debian/boot.efi "::EFI/BOOT/$boot_name"
+    mcopy -i guest.raw@@1M loader.conf ::loader/
+    mcopy -i guest.raw@@1M debian.conf ::loader/entries/
+    mcopy -i guest.raw@@1M debian/vmlinuz initrd ::
+}
+
+# linux NAME PAYLOAD ESP [DISK...]: boots; Linux must be the package's, and read the payload as it is on the host.
+linux() {
+    linux=$1
+    payload=$2
+    shift 2
+    : >"$linux.log"
+    BOOT_SECONDS=180 machine "$linux" 512M "$@"
+    said "$linux" "$linux.log" "started $(sed 's/^linux-image-//' debian/complete)" \
+        "linux: the payload's sha256 is $(sha256sum "$payload" | cut -d ' ' -f 1)"
+}
+
+boots() {
+    # What the firmware's boot order gives is the loader; its disks are named by nobody, or by qcow1.conf.
+    volume plain.esp 16
+    linux plain root/payload plain.esp plain.qcow &
+    plain=$!
+    volume compressed.esp 64 disk.qcow=compressed.qcow
+    linux compressed root/payload compressed.esp
+    wait $plain
+
+    cat >qcow1.conf <<'CONF'
+image = PciRoot(0x0)/Pci(0x6,0x0)
+backing = qcow PciRoot(0x0)/Pci(0x5,0x0)
+CONF
+    volume overlay.esp 16 qcow1.conf=qcow1.conf
+    linux overlay payload.top overlay.esp compressed.qcow overlay.qcow &
+    overlay=$!
+    volume encrypted.esp 16
+    rm -f keys
+    mkfifo keys
+    : >encrypted.log
+    typed encrypted.log 'correct horse' >keys &
+    typist=$!
+    KEYBOARD=keys linux encrypted root/payload encrypted.esp encrypted.qcow
+    kill $typist 2>/dev/null || true
+    wait $overlay
+}
+
+# excerpt: the lines of a console that show the journey, without the kernel's clock.
+excerpt() {
+    sed 's/^\[ *[0-9.]*\] //' | grep -aE '^(loader|linux|shell|EFI stub): |^(Linux version|Command line|Kernel command line|Unpacking initramfs|Freeing initrd memory|Run /init|reboot: )|^efi: EFI v|^DMI: |^Memory: '
+}
+
+for target in "$@"; do
+    # shellcheck disable=SC2034
+    (cd "$here" && bare_cargo "$target" build --quiet --locked --release --bin loader)
+    loader=$target_dir/$target/release/loader.efi
+    platform "$loader"
+    mkdir -p "$target_dir/$target/linux"
+    cd "$target_dir/$target/linux"
+    case $target in
+    x86_64-*)
+        debian amd64
+        guest ttyS0
+        ;;
+    aarch64-*)
+        debian arm64
+        guest ttyAMA0
+        ;;
+    esac
+    rm -f ./*.qcow
+    qemu-img convert -f raw -O qcow guest.raw plain.qcow
+    # Its exit status is 1 even where it has succeeded: that the machine boots tells.
+    qemu-img convert -f raw -O qcow -c guest.raw compressed.qcow 2>/dev/null || true
+    qemu-img convert -f raw -O qcow --object secret,id=key,data='correct horse' \
+        -o encrypt.format=aes,encrypt.key-secret=key guest.raw encrypted.qcow
+    # The overlay has other words where the payload's text lies. The name of its base means nothing to the loader.
+    qemu-img create -q -f qcow -b compressed.qcow -F qcow overlay.qcow
+    offset=$(grep -abo 'is as it is in the base' guest.raw | head -n 1 | cut -d : -f 1)
+    printf 'was changed in the top!' >words
+    qemu-io -f qcow -c "write -s words $offset 23" overlay.qcow >/dev/null
+    sed '1s/is as it is in the base/was changed in the top!/' root/payload >payload.top
+    boots
+    cd "$here"
+done

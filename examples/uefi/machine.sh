@@ -1,0 +1,109 @@
+# What run.sh and linux.sh share: to be read by them with `.`, not run.
+. "$(dirname "$0")/../firmware.sh"
+
+# platform LOADER: what differs between the machines that the targets of UEFI stand for; the path of the loader, which
+# cargo has built, has the target in it.
+platform() {
+    case $1 in
+    *x86_64-unknown-uefi/*)
+        target=x86_64-unknown-uefi
+        boot_name=BOOTX64.EFI
+        qemu='qemu-system-x86_64 -machine q35'
+        find_firmware OVMF_CODE ovmf /usr/share/OVMF/OVMF_CODE_4M.fd /usr/share/edk2/x64/OVMF_CODE.4m.fd \
+            /usr/share/edk2/ovmf/OVMF_CODE.fd
+        ;;
+    *aarch64-unknown-uefi/*)
+        target=aarch64-unknown-uefi
+        boot_name=BOOTAA64.EFI
+        qemu='qemu-system-aarch64 -machine virt -cpu cortex-a57'
+        find_firmware AAVMF_CODE qemu-efi-aarch64 /usr/share/AAVMF/AAVMF_CODE.fd \
+            /usr/share/edk2/aarch64/QEMU_CODE.fd
+        ;;
+    *) fail "There is no machine for the loader $1." ;;
+    esac
+    case $1 in
+    */release/*) profile=--release ;;
+    *) profile= ;;
+    esac
+}
+
+# find_firmware VARIABLE PACKAGE FILE...: the firmware's code, from the environment or where distributions have it.
+find_firmware() {
+    eval "code=\${$1:-}"
+    name=$1
+    package=$2
+    shift 2
+    for candidate in "$@"; do
+        [ -n "$code" ] || [ ! -f "$candidate" ] || code=$candidate
+    done
+    [ -n "$code" ] ||
+        fail "The UEFI firmware is missing, so nothing was shown: install it (Debian: $package) or name its code in $name."
+    variables=$(echo "$code" | sed 's/CODE/VARS/')
+}
+
+# volume FILE MIB [PATH=SOURCE...]: the disk that the loader is started from: a FAT volume with the loader, and each SOURCE
+# as PATH in its root.
+volume() {
+    disk=$1
+    fat_disk "$disk" "$2"
+    shift 2
+    mmd -i "$disk@@1M" ::EFI ::EFI/BOOT
+    mcopy -i "$disk@@1M" "$loader" "::EFI/BOOT/$boot_name"
+    for file in "$@"; do
+        mcopy -i "$disk@@1M" "${file#*=}" "::${file%%=*}"
+    done
+}
+
+# machine NAME MEMORY VOLUME [DISK...]: boots from the volume in a machine with each DISK as a further disk, the first at the
+# PCI address 0x5, the next at 0x6, which the firmware's boot order does not name. Its console is NAME.log.
+machine() {
+    name=$1
+    memory=$2
+    esp=$3
+    shift 3
+    cp "$variables" "$name-variables.fd"
+    disks=
+    slot=5
+    for disk in "$@"; do
+        disks="$disks -drive if=none,id=disk$slot,format=raw,readonly=on,file=$disk
+            -device virtio-blk-pci,drive=disk$slot,addr=0x$slot"
+        slot=$((slot + 1))
+    done
+    # shellcheck disable=SC2086
+    boot "$name.log" 0 $qemu -m "$memory" -display none -serial stdio -monitor none -net none -no-reboot \
+        -drive if=pflash,format=raw,readonly=on,file="$code" \
+        -drive if=pflash,format=raw,file="$name-variables.fd" \
+        -drive if=none,id=esp,format=raw,file="$esp" -device virtio-blk-pci,drive=esp,bootindex=0 $disks
+    # Without the control sequences of a terminal.
+    sed -i 's/\x1b\[[0-9;?]*[A-Za-z]//g; s/\r//g' "$name.log"
+}
+
+# said NAME CONSOLE LINE...: the console must have each line; prints what is of interest in it.
+said() {
+    name=$1
+    log=$2
+    shift 2
+    for line in "$@"; do
+        grep -aqF -e "$line" "$log" || {
+            cat "$log" >&2
+            fail "uefi, $name: the console, which is above, does not say '$line'."
+        }
+    done
+    echo "uefi: $name"
+    grep -aE '^(loader|inner|linux|shell): ' "$log"
+}
+
+# typed CONSOLE PASSPHRASE...: types the passphrases, each when the loader has asked for one more, as the console shows.
+typed() {
+    log=$1
+    shift
+    asked=0
+    for passphrase in "$@"; do
+        asked=$((asked + 1))
+        # The caller ends this when the machine has stopped.
+        until [ "$(grep -ac 'type its passphrase' "$log")" -ge $asked ]; do
+            sleep 0.2
+        done
+        printf '%s\r' "$passphrase"
+    done
+}
