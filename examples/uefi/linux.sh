@@ -17,6 +17,7 @@ need qemu-io "QEMU's disk tools (Debian: qemu-utils)"
 need apt-get "Debian's package manager: what is booted is Debian's"
 need dpkg-deb "Debian's package manager: what is booted is Debian's"
 need cpio cpio
+BOOT_SECONDS=180
 target_dir=${CARGO_TARGET_DIR:-$here/target}
 
 # debian ARCHITECTURE: downloads Debian's kernel, boot manager and busybox, of that architecture, and unpacks what is needed of
@@ -34,10 +35,10 @@ debian() {
     kernel=$(apt-cache $apt depends "linux-image-cloud-$1" | sed -n 's/^ *Depends: \(linux-image-\)/\1/p')
     [ -n "$kernel" ] || fail "Debian's lists have no linux-image-cloud-$1, so nothing was shown."
     # shellcheck disable=SC2086
-    (cd debs && apt-get $apt download "$kernel" systemd-boot-efi busybox-static)
+    (cd debs && apt-get $apt download "$kernel" systemd-boot-efi "grub-efi-$1-signed" busybox-static)
     for package in debs/*.deb; do
         dpkg-deb --fsys-tarfile "$package" | tar -x -C debian --wildcards --no-anchored \
-            "vmlinuz-*" efivarfs.ko busybox "systemd-boot*.efi" 2>/dev/null || true
+            'vmlinuz-*' efivarfs.ko bin/busybox 'systemd-boot*.efi' '*/grub[xa]??*.efi.signed' 2>/dev/null || true
     done
     rm -rf lists debs
     # What a package did not have is missed here.
@@ -45,6 +46,7 @@ debian() {
     mv debian/lib/modules/*/kernel/fs/efivarfs/efivarfs.ko debian/
     mv debian/bin/busybox debian/
     mv debian/usr/lib/systemd/boot/efi/systemd-boot*.efi debian/boot.efi
+    mv debian/usr/lib/grub/*-signed/grub[xa]*.efi.signed debian/grub.efi
     echo "$kernel" >debian/complete
 }
 
@@ -61,7 +63,8 @@ mount -t proc none /proc
 mount -t sysfs none /sys
 insmod /efivarfs.ko
 mount -t efivarfs none /sys/firmware/efi/efivars
-echo "linux: $(tail -c +5 /sys/firmware/efi/efivars/LoaderInfo-* | tr -d '\0') started $(uname -r)"
+manager=$(tail -c +5 /sys/firmware/efi/efivars/LoaderInfo-* 2>/dev/null | tr -d '\0')
+echo "linux: ${manager:-GRUB} started $(uname -r)"
 echo "linux: $(head -n 1 /payload)"
 echo "linux: the payload's sha256 is $(sha256sum </payload | cut -d ' ' -f 1)"
 poweroff -f
@@ -87,24 +90,38 @@ CONF
     mcopy -i guest.raw@@1M debian/vmlinuz initrd ::
 }
 
-# linux NAME PAYLOAD ESP [DISK...]: boots; Linux must be the package's, and read the payload as it is on the host.
+# guest_grub CONSOLE: makes grub.raw of guest.raw: the same disk with another boot manager.
+guest_grub() {
+    cp guest.raw grub.raw
+    cat >grub.cfg <<CFG
+linux /vmlinuz console=$1 panic=-1
+initrd /initrd
+boot
+CFG
+    mmd -i grub.raw@@1M ::EFI/debian
+    mcopy -i grub.raw@@1M grub.cfg ::EFI/debian/
+    mcopy -o -i grub.raw@@1M debian/grub.efi "::EFI/BOOT/$boot_name"
+}
+
+# linux NAME MANAGER PAYLOAD ESP [DISK...]: boots; the boot manager and Linux must be the packages', and the payload as it is
+# on the host.
 linux() {
     linux=$1
-    payload=$2
-    shift 2
-    : >"$linux.log"
-    BOOT_SECONDS=180 machine "$linux" 512M "$@"
-    said "$linux" "$linux.log" "started $(sed 's/^linux-image-//' debian/complete)" \
+    manager=$2
+    payload=$3
+    shift 3
+    machine "$linux" 512M "$@"
+    said "$linux" "$linux.log" "linux: $manager" "started $(sed 's/^linux-image-//' debian/complete)" \
         "linux: the payload's sha256 is $(sha256sum "$payload" | cut -d ' ' -f 1)"
 }
 
 boots() {
     # What the firmware's boot order gives is the loader; its disks are named by nobody, or by qcow1.conf.
     volume plain.esp 16
-    linux plain root/payload plain.esp plain.qcow &
+    linux plain GRUB root/payload plain.esp plain.qcow &
     plain=$!
     volume compressed.esp 64 disk.qcow=compressed.qcow
-    linux compressed root/payload compressed.esp
+    linux compressed systemd-boot root/payload compressed.esp
     wait $plain
 
     cat >qcow1.conf <<'CONF'
@@ -112,16 +129,11 @@ image = PciRoot(0x0)/Pci(0x6,0x0)
 backing = qcow PciRoot(0x0)/Pci(0x5,0x0)
 CONF
     volume overlay.esp 16 qcow1.conf=qcow1.conf
-    linux overlay payload.top overlay.esp compressed.qcow overlay.qcow &
+    linux overlay systemd-boot payload.top overlay.esp compressed.qcow overlay.qcow &
     overlay=$!
     volume encrypted.esp 16
-    rm -f keys
-    mkfifo keys
-    : >encrypted.log
-    typed encrypted.log 'correct horse' >keys &
-    typist=$!
-    KEYBOARD=keys linux encrypted root/payload encrypted.esp encrypted.qcow
-    kill $typist 2>/dev/null || true
+    typing encrypted 'correct horse'
+    linux encrypted systemd-boot root/payload encrypted.esp encrypted.qcow
     wait $overlay
 }
 
@@ -141,14 +153,16 @@ for target in "$@"; do
     x86_64-*)
         debian amd64
         guest ttyS0
+        guest_grub ttyS0
         ;;
     aarch64-*)
         debian arm64
         guest ttyAMA0
+        guest_grub ttyAMA0
         ;;
     esac
     rm -f ./*.qcow
-    qemu-img convert -f raw -O qcow guest.raw plain.qcow
+    qemu-img convert -f raw -O qcow grub.raw plain.qcow
     # Its exit status is 1 even where it has succeeded: that the machine boots tells.
     qemu-img convert -f raw -O qcow -c guest.raw compressed.qcow 2>/dev/null || true
     qemu-img convert -f raw -O qcow --object secret,id=key,data='correct horse' \

@@ -74,6 +74,7 @@ machine() {
         -drive if=pflash,format=raw,readonly=on,file="$code" \
         -drive if=pflash,format=raw,file="$name-variables.fd" \
         -drive if=none,id=esp,format=raw,file="$esp" -device virtio-blk-pci,drive=esp,bootindex=0 $disks
+    KEYBOARD=
     # Without the control sequences of a terminal.
     sed -i 's/\x1b\[[0-9;?]*[A-Za-z]//g; s/\r//g' "$name.log"
 }
@@ -93,17 +94,26 @@ said() {
     grep -aE '^(loader|inner|linux|shell): ' "$log"
 }
 
-# typed CONSOLE PASSPHRASE...: types the passphrases, each when the loader has asked for one more, as the console shows.
-typed() {
-    log=$1
+# typing NAME PASSPHRASE...: makes the keyboard of the next machine, whose name this is, one that types the passphrases,
+# each when the loader has asked once more.
+typing() {
+    log=$1.log
+    KEYBOARD=$1.keys
     shift
-    asked=0
-    for passphrase in "$@"; do
-        asked=$((asked + 1))
-        # The caller ends this when the machine has stopped.
-        until [ "$(grep -ac 'type its passphrase' "$log")" -ge $asked ]; do
-            sleep 0.2
+    rm -f "$KEYBOARD"
+    mkfifo "$KEYBOARD"
+    : >"$log"
+    (
+        asked=0
+        for passphrase in "$@"; do
+            asked=$((asked + 1))
+            turns=0
+            # A machine that has not asked after so long never will.
+            until [ "$(grep -ac 'type its passphrase' "$log")" -ge $asked ] || [ $turns -ge 900 ]; do
+                sleep 0.2
+                turns=$((turns + 1))
+            done
+            printf '%s\r' "$passphrase"
         done
-        printf '%s\r' "$passphrase"
-    done
+    ) >"$KEYBOARD" &
 }

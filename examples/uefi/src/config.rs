@@ -23,7 +23,7 @@ pub struct Config<'t> {
     pub image: Place<'t>,
     /// The images below it, from the top down.
     pub backing: Vec<Backing<'t>, MAX_BACKING>,
-    /// The maximum number of bytes to lend to each image for its tables.
+    /// The number of bytes to lend to each image.
     pub memory: Option<usize>,
 }
 

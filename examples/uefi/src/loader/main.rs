@@ -33,8 +33,8 @@ const PROGRAM: &CStr16 = cstr16!("\\EFI\\BOOT\\BOOTX64.EFI");
 #[cfg(target_arch = "aarch64")]
 const PROGRAM: &CStr16 = cstr16!("\\EFI\\BOOT\\BOOTAA64.EFI");
 
-/// The maximum number of bytes to lend for tables, unless the configuration says another; compressed clusters have
-/// theirs in addition.
+/// Bytes to lend to an image for its tables, in addition to what compressed clusters need, unless the configuration says
+/// how much to lend.
 const TABLES: usize = 1 << 20;
 
 /// The image with its backing images.
@@ -83,7 +83,7 @@ fn open() -> Result<Disk, Failure> {
         }
         None => None,
     };
-    let tables = config.as_ref().and_then(|config| config.memory).unwrap_or(TABLES);
+    let lent = config.as_ref().and_then(|config| config.memory);
 
     let mut disk = Disk::new();
     let top = match &config {
@@ -93,11 +93,11 @@ fn open() -> Result<Disk, Failure> {
             None => Source::first_image()?,
         },
     };
-    push(&mut disk, open_qcow(top, tables)?)?;
+    push(&mut disk, open_qcow(top, lent)?)?;
     for &Backing { format, place } in config.iter().flat_map(|config| &config.backing) {
         let source = Source::at(place, &mut volume)?;
         let image = match format {
-            Format::Qcow => open_qcow(source, tables)?,
+            Format::Qcow => open_qcow(source, lent)?,
             Format::Raw => open_raw(source)?,
         };
         push(&mut disk, image)?;
@@ -116,7 +116,7 @@ fn is_encrypted(disk: &Disk) -> bool {
     headers.any(Header::is_encrypted)
 }
 
-fn open_qcow(mut source: Source, tables: usize) -> Result<Image<'static, Source>, Failure> {
+fn open_qcow(mut source: Source, lent: Option<usize>) -> Result<Image<'static, Source>, Failure> {
     let block_size = source.block_size();
     // The header is read first, since it says how much memory is of use.
     let first = firmware::pages(block_size.bytes().max(512) as usize)?;
@@ -127,7 +127,12 @@ fn open_qcow(mut source: Source, tables: usize) -> Result<Image<'static, Source>
     let needs = Header::parse(stored).map(|header| header.memory_for(block_size));
     firmware::free(first);
     let needs = needs.map_err(Failure::Header)?;
-    let memory = firmware::pages(needs.all_tables.min(needs.compressed.saturating_add(tables)))?;
+    // More than all tables need would be of no use.
+    let lent = lent
+        .unwrap_or(needs.compressed.saturating_add(TABLES))
+        .min(needs.all_tables);
+    println!("loader: it is lent {lent} bytes of memory");
+    let memory = firmware::pages(lent)?;
     Image::open(source, memory).map_err(|error| Failure::Image(error.into_error()))
 }
 
