@@ -1,17 +1,48 @@
 #!/bin/sh
 # All that shows that qcow1 runs in firmware: the proof with its sizes and stack, and the boots. It fails at the first
 # thing that is not as it should be, a missing tool included.
+#
+# With --record, the seconds that each takes are written to the table in README.md: on a machine that does nothing else, and
+# has built everything before.
 . "$(dirname "$0")/firmware.sh"
 cd "$(dirname "$0")"
+record=${1:-}
 
 # The packages share one build of `core` for each target.
 CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$(cd .. && pwd)/target}/firmware
 export CARGO_TARGET_DIR
 
-footprint/prove.sh
-for package in footprint:thumbv7em-none-eabi unikernel:riscv64gc-unknown-none-elf uefi:x86_64-unknown-uefi; do
+# timed KEY COMMAND...: runs the command, and says how long it took. KEY is what a user types, as the table has it.
+timed() {
+    key="| \`$1\` |"
+    name=$1
+    shift
+    grep -qF "$key" README.md || fail "The table in README.md has no row for '$name'."
     echo
-    (cd "${package%:*}" && bare_cargo "${package#*:}" run --quiet --release --locked)
+    before=$(date +%s)
+    "$@"
+    took=$(($(date +%s) - before))
+    echo "boot-all: $took s: $name"
+    if [ "$record" = --record ]; then
+        awk -v key="$key" -v took="$took" 'index($0, key) { sub(/[0-9]+ s \|$/, took " s |") } { print }' README.md \
+            >"$CARGO_TARGET_DIR/README.md"
+        cp "$CARGO_TARGET_DIR/README.md" README.md
+    fi
+}
+
+# run PACKAGE TARGET: builds the program in release and has its folder's run.sh boot it.
+run() {
+    (cd "$1" && bare_cargo "$2" run --quiet --release --locked)
+}
+
+timed 'examples/footprint/prove.sh' footprint/prove.sh
+timed 'cd examples/footprint && cargo run --release' run footprint thumbv7em-none-eabi
+timed 'cd examples/unikernel && cargo run --release' run unikernel riscv64gc-unknown-none-elf
+(cd uefi && cargo test --quiet --locked --lib --target "$(rustc -vV | sed -n 's/^host: //p')")
+timed 'cd examples/uefi && cargo run --release' run uefi x86_64-unknown-uefi
+timed 'cd examples/uefi && cargo run --release --target aarch64-unknown-uefi' run uefi aarch64-unknown-uefi
+for target in x86_64-unknown-uefi aarch64-unknown-uefi; do
+    timed "examples/uefi/linux.sh $target" uefi/linux.sh $target
 done
 
 # As a debug build is, for its stack.

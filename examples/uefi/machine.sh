@@ -76,7 +76,7 @@ machine() {
         -drive if=none,id=esp,format=raw,file="$esp" -device virtio-blk-pci,drive=esp,bootindex=0 $disks
     KEYBOARD=
     # Without the control sequences of a terminal.
-    sed -i 's/\x1b\[[0-9;?]*[A-Za-z]//g; s/\r//g' "$name.log"
+    sed -i 's/\x1b\[[=0-9;?]*[A-Za-z]//g; s/\r//g' "$name.log"
 }
 
 # said NAME CONSOLE LINE...: the console must have each line; prints what is of interest in it.
