@@ -38,7 +38,7 @@ const PROGRAM: &CStr16 = cstr16!("\\EFI\\BOOT\\BOOTAA64.EFI");
 const TABLES: usize = 1 << 20;
 
 /// The image with its backing images.
-type Disk = Chain<'static, Source, { 1 + MAX_BACKING }>;
+type Disk = Chain<Image<'static, Source>, { 1 + MAX_BACKING }>;
 
 #[entry]
 fn main() -> Status {
@@ -142,7 +142,7 @@ fn open_raw(source: Source) -> Result<Image<'static, Source>, Failure> {
 }
 
 fn push(disk: &mut Disk, image: Image<'static, Source>) -> Result<(), Failure> {
-    disk.push(image).map_err(|error| match error.reason {
+    disk.push(image).map_err(|error| match error.reason() {
         PushReason::NotNamed => Failure::BackingNotNamed,
         reason => Failure::Chain(reason),
     })
