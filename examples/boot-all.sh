@@ -24,7 +24,7 @@ timed() {
     took=$(($(date +%s) - before))
     echo "boot-all: $took s: $name"
     if [ "$record" = --record ]; then
-        awk -v key="$key" -v took="$took" 'index($0, key) { sub(/[0-9]+ s \|$/, took " s |") } { print }' README.md \
+        awk -v key="$key" -v took="$took" 'index($0, key) { sub(/\|[^|]*\|$/, "| " took " s |") } { print }' README.md \
             >"$CARGO_TARGET_DIR/README.md"
         cp "$CARGO_TARGET_DIR/README.md" README.md
     fi

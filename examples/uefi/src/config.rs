@@ -216,6 +216,17 @@ mod tests {
     }
 
     #[test]
+    fn the_configuration_that_the_readme_shows_is_one() {
+        let readme = include_str!("../../README.md");
+        let (_, shown) = readme.split_once("```text\n").unwrap();
+        let (shown, _) = shown.split_once("```").unwrap();
+        let config = Config::parse(shown).unwrap();
+        assert_eq!(config.image, Place::File("\\images\\top.qcow"));
+        assert_eq!(config.backing.len(), 2);
+        assert_eq!(config.memory, Some(256 << 10));
+    }
+
+    #[test]
     fn a_size_is_in_bytes_or_has_a_unit() {
         assert_eq!(size("512"), Some(512));
         assert_eq!(size("3M"), Some(3 << 20));
