@@ -151,10 +151,10 @@ pub use image::check::options::CheckOptions;
 pub use image::check::usage::UsageMap;
 pub use image::extents::Extents;
 pub use image::options::OpenOptions;
-pub use reader::cipher::SectorCipher;
 #[cfg(feature = "aes")]
 pub use reader::cipher::{AesCipher, Key};
-pub use reader::memory::MemoryNeeds;
+pub use reader::cipher::{CipherFailed, SectorCipher};
+pub use reader::lent_memory::MemoryNeeds;
 
 /// Runs the README's code as tests.
 #[cfg(doctest)]

@@ -1,4 +1,4 @@
-//! Byte offsets: in the guest's disk, and in the image file.
+//! Byte offsets: in the guest's disk, and in the image file; and the conversions that numbers of bytes go through.
 
 use core::fmt;
 
@@ -13,6 +13,7 @@ pub(crate) struct GuestOffset(pub(crate) u64);
 pub(crate) struct HostOffset(pub(crate) u64);
 
 impl GuestOffset {
+    /// Saturates: for offsets that nothing has been proved of.
     pub(crate) const fn plus(self, bytes: u64) -> Self {
         Self(self.0.saturating_add(bytes))
     }
@@ -20,10 +21,21 @@ impl GuestOffset {
     /// The bytes from `start` up to here; 0 where `start` is not below.
     pub(crate) const fn since(self, start: Self) -> u64 {
         self.0.saturating_sub(start.0)
+    }
+
+    /// For sums inside a disk or a file, which do not wrap: saturating is four times the code where registers have 32 bits.
+    pub(crate) const fn wrapping_add(self, bytes: u64) -> Self {
+        Self(self.0.wrapping_add(bytes))
+    }
+
+    /// The bytes from `start`, which is not above, up to here.
+    pub(crate) const fn wrapping_sub(self, start: Self) -> u64 {
+        self.0.wrapping_sub(start.0)
     }
 }
 
 impl HostOffset {
+    /// Saturates: for offsets that nothing has been proved of.
     pub(crate) const fn plus(self, bytes: u64) -> Self {
         Self(self.0.saturating_add(bytes))
     }
@@ -32,6 +44,26 @@ impl HostOffset {
     pub(crate) const fn since(self, start: Self) -> u64 {
         self.0.saturating_sub(start.0)
     }
+
+    /// For sums inside a disk or a file, which do not wrap: saturating is four times the code where registers have 32 bits.
+    pub(crate) const fn wrapping_add(self, bytes: u64) -> Self {
+        Self(self.0.wrapping_add(bytes))
+    }
+}
+
+/// Returns `number` as a `usize`, or `usize::MAX` where that is smaller.
+pub(crate) fn saturating_usize(number: u64) -> usize {
+    usize::try_from(number).unwrap_or(usize::MAX)
+}
+
+/// Returns `number` as a `u32`, or `u32::MAX` where that is smaller.
+pub(crate) fn saturating_u32(number: u64) -> u32 {
+    u32::try_from(number).unwrap_or(u32::MAX)
+}
+
+/// Returns the length of a buffer as a `u64`.
+pub(crate) fn byte_count(len: usize) -> u64 {
+    u64::try_from(len).unwrap_or(u64::MAX)
 }
 
 impl fmt::Debug for GuestOffset {

@@ -1,11 +1,12 @@
 //! The asynchronous driver of a check.
 
 use crate::aio::{AsyncBlockRead, Image};
-use crate::error::{Error, Fault};
+use crate::error::Error;
 use crate::image::check::finding::{CheckSummary, Finding};
 use crate::image::check::options::CheckOptions;
 use crate::image::check::state::{Check, Question};
 use crate::image::check::usage::UsageMap;
+use crate::reader::stop::Stop;
 
 impl<D> Image<'_, D> {
     /// Returns the bytes that [`CheckOptions::bitmap`] needs: one for 2 KiB of the file.
@@ -33,12 +34,12 @@ impl<D: AsyncBlockRead> Image<'_, D> {
         options: CheckOptions<'_, U>,
         found: impl FnMut(Finding),
     ) -> Result<CheckSummary, Error<D::Error>> {
-        let Some(header) = self.0.map.header() else {
+        let Some(header) = self.0.state.header() else {
             return Ok(CheckSummary::raw(self.size()));
         };
-        let file_end = self.0.map.device_end;
+        let file_end = self.0.state.device().end;
         let mut options = options;
-        options.clear_map(file_end).map_err(Fault::widen)?;
+        options.clear_map(file_end)?;
         let mut check = Check::new(header, file_end, options, found);
         // Bound: as in its blocking twin.
         while let Some(question) = check.question() {
@@ -46,9 +47,9 @@ impl<D: AsyncBlockRead> Image<'_, D> {
                 Question::Stream => self.read_at(check.at.0, &mut [0]).await,
                 Question::Table | Question::Run => self.look_up(&mut check).await,
             };
-            check.answered(question, answered, &mut self.0.map)?;
+            check.answered(question, answered, &mut self.0.state)?;
         }
-        check.end(&mut self.0.map);
+        check.end(&mut self.0.state);
         Ok(check.summary())
     }
 
@@ -60,13 +61,18 @@ impl<D: AsyncBlockRead> Image<'_, D> {
         let mut walk = check.walk();
         // Bound: at most two misses for each table word that the walk looks at.
         loop {
-            let found = walk.look(&mut self.0.map);
-            if check.takes_table(&self.0.map) {
+            let found = walk.find(&mut self.0.state);
+            if check.takes_table(&self.0.state) {
                 return Ok(());
             }
-            if let Some(run) = self.settle(&mut walk, found).await? {
-                check.run(&run);
-                return Ok(());
+            match found {
+                Ok(()) => {
+                    check.run(&walk.take());
+                    return Ok(());
+                }
+                Err(Stop::Miss) => self.fill().await?,
+                // The check forgets the tables itself, once.
+                Err(stop) => return Err(walk.failure(stop, &self.0.state)),
             }
         }
     }

@@ -90,15 +90,18 @@ mod guest;
 use core::fmt;
 
 use crate::device::BlockSize;
-use crate::error::{Error, Fault, OpenError};
+use crate::error::{Error, OpenError};
 use crate::format::extent::Extent;
 use crate::format::header::Header;
 use crate::image::chain::{Layer, sealed};
 use crate::image::options::OpenOptions;
+use crate::reader::backing::ExtentQuery;
 use crate::reader::cipher::SectorCipher;
-use crate::reader::open::{DeviceShape, Opening};
-use crate::reader::read::{Descent, Level, Request, Search};
-use crate::reader::walk::{Found, Map, Walk};
+use crate::reader::device_shape::DeviceShape;
+use crate::reader::extent_walk::ExtentWalk;
+use crate::reader::open::Opening;
+use crate::reader::read::{Read, Step};
+use crate::reader::stop::Stop;
 
 #[cfg(feature = "embedded-storage-async")]
 pub use self::embedded_storage::ToStorage;
@@ -189,7 +192,7 @@ impl<'m, D> Image<'m, D> {
     }
 
     /// Decrypts the image's encrypted clusters with `cipher` from now on.
-    pub fn set_cipher(&mut self, cipher: &'m (dyn SectorCipher + Sync)) {
+    pub fn set_cipher(&mut self, cipher: &'m dyn SectorCipher) {
         self.0.set_cipher(cipher);
     }
 
@@ -233,7 +236,7 @@ impl<'m, D: AsyncBlockRead> Image<'m, D> {
     /// As [`crate::Image::open_raw`].
     pub async fn open_raw(mut device: D, memory: &'m mut [u8]) -> Result<Self, OpenError<'m, D, D::Error>> {
         let shape = shape(&mut device).await;
-        let opening = shape.and_then(|shape| shape.raw(memory).map_err(Fault::widen));
+        let opening = shape.and_then(|shape| shape.raw(memory));
         crate::Image::opened(device, memory, opening).map(Self)
     }
 
@@ -250,14 +253,14 @@ impl<'m, D: AsyncBlockRead> Image<'m, D> {
     /// # Errors
     /// As [`crate::Image::extent_at`].
     pub async fn extent_at(&mut self, offset: u64, max_len: u64) -> Result<Extent, Error<D::Error>> {
-        let mut walk = Walk::at(&self.0.map, offset, max_len).map_err(Fault::widen)?;
+        let mut walk = ExtentWalk::extent_at(&self.0.state, offset, max_len)?;
         self.advance(&mut walk).await
     }
 
     /// Returns the runs of the whole disk in sequence; see [`crate::Image::extents`].
     pub fn extents(&mut self) -> Extents<'_, Self> {
         Extents {
-            walk: Some(Walk::whole(&self.0.map)),
+            walk: Some(ExtentWalk::extents(&self.0.state)),
             image: self,
         }
     }
@@ -267,10 +270,11 @@ impl<'m, D: AsyncBlockRead> Image<'m, D> {
     /// # Errors
     /// As [`crate::Image::backing_name`].
     pub async fn backing_name<'b>(&mut self, buf: &'b mut [u8]) -> Result<Option<&'b [u8]>, Error<D::Error>> {
-        let Some((descent, name)) = Descent::backing_name(&self.0.map, buf).map_err(Fault::widen)? else {
+        let Some(name) = self.0.state.backing_name_in(buf)? else {
             return Ok(None);
         };
-        perform_all(core::slice::from_mut(self), descent, name).await?;
+        let read = Read::backing_name(&self.0.state, name);
+        perform(core::slice::from_mut(self), read).await?;
         Ok(Some(name))
     }
 
@@ -281,35 +285,23 @@ impl<'m, D: AsyncBlockRead> Image<'m, D> {
     }
 
     /// The walk's next run, with the device reads that it takes.
-    async fn advance(&mut self, walk: &mut Walk) -> Result<Extent, Error<D::Error>> {
-        // At most two misses for each table word that the walk looks at.
+    async fn advance(&mut self, walk: &mut ExtentWalk) -> Result<Extent, Error<D::Error>> {
+        // Bound: two misses for each table word that the walk looks at.
         loop {
-            let found = walk.next(&mut self.0.map);
-            if let Some(run) = self.settle(walk, found).await? {
-                return Ok(run);
+            match walk.find(&mut self.0.state) {
+                Ok(()) => return Ok(walk.take()),
+                Err(Stop::Miss) => self.fill().await?,
+                Err(stop) => return Err(walk.error(stop, &mut self.0.state)),
             }
         }
     }
 
-    /// What a walk has found; `None` where a piece of a table had to be read, and it has been.
-    async fn settle(
-        &mut self,
-        walk: &mut Walk,
-        found: Result<Found<Extent>, Fault>,
-    ) -> Result<Option<Extent>, Error<D::Error>> {
-        match found.map_err(Fault::widen)? {
-            Found::Ready(extent) => Ok(Some(extent)),
-            Found::Miss(fill) => {
-                self.perform(Request::fill(&self.0.map, fill), &mut []).await?;
-                walk.commit(&mut self.0.map);
-                Ok(None)
-            }
-        }
-    }
-
-    async fn perform(&mut self, request: Request, dst: &mut [u8]) -> Result<(), Error<D::Error>> {
-        let buffer = request.buffer(&mut self.0.map, dst).map_err(Fault::widen)?;
-        self.0.device.read_blocks(request.lba, buffer).await.map_err(Error::Io)
+    /// Reads the piece of a table that is missing.
+    async fn fill(&mut self) -> Result<(), Error<D::Error>> {
+        let (lba, buffer) = self.0.state.missing();
+        self.0.device.read_blocks(lba, buffer).await.map_err(Error::Io)?;
+        self.0.state.publish();
+        Ok(())
     }
 }
 
@@ -319,46 +311,42 @@ async fn inspect<D: AsyncBlockRead>(
     memory: &mut [u8],
 ) -> Result<Opening, Error<D::Error>> {
     let shape = shape(device).await?;
-    let prefix = shape.prefix(memory).map_err(Fault::widen)?;
+    let prefix = shape.prefix(memory)?;
     if !prefix.is_empty() {
         device.read_blocks(0, prefix).await.map_err(Error::Io)?;
     }
-    let opening = shape.image(memory, options.salvage, options.xen_l1, options.or_raw);
-    opening.map_err(Fault::widen)
+    shape.image(memory, options.salvage, options.xen_l1, options.or_raw)
 }
 
 async fn shape<D: AsyncBlockRead>(device: &mut D) -> Result<DeviceShape, Error<D::Error>> {
     let size = device.size().await.map_err(Error::Io)?;
-    DeviceShape::new(size, device.block_size()).map_err(Fault::widen)
+    DeviceShape::new(size, device.block_size())
 }
 
+/// Reads through a chain of images, top first.
 async fn read_at<D: AsyncBlockRead>(
-    levels: &mut [Image<'_, D>],
+    images: &mut [Image<'_, D>],
     offset: u64,
     dst: &mut [u8],
 ) -> Result<(), Error<D::Error>> {
-    let descent = Descent::new(levels, offset, dst.len()).map_err(Fault::widen)?;
-    perform_all(levels, descent, dst).await
-}
-
-async fn perform_all<D: AsyncBlockRead>(
-    levels: &mut [Image<'_, D>],
-    mut descent: Descent,
-    dst: &mut [u8],
-) -> Result<(), Error<D::Error>> {
-    // Each turn reads a byte or more of `dst`, or one of the two lines of a table word that it takes.
-    while let Some((level, request)) = descent.next(levels, dst).map_err(Fault::widen)? {
-        if let Some(image) = levels.get_mut(level) {
-            image.perform(request, dst).await?;
-        }
-        descent.commit(levels, dst).map_err(Fault::widen)?;
+    let Image(top) = images.first_mut().ok_or(Error::OutOfRange)?;
+    let start = top.state.start_of(offset, dst.len())?;
+    if let Some(lba) = top.state.direct(start, dst.len()) {
+        return top.device.read_blocks(lba, dst).await.map_err(Error::Io);
     }
-    Ok(())
+    perform(images, Read::new(start, dst)).await
 }
 
-impl<'m, D> Level<'m> for Image<'m, D> {
-    fn map(&mut self) -> &mut Map<'m> {
-        &mut self.0.map
+async fn perform<D: AsyncBlockRead>(images: &mut [Image<'_, D>], mut read: Read<'_>) -> Result<(), Error<D::Error>> {
+    // Bound: each turn reads a byte or more, one of the two pieces of a table word, or goes between images for a byte or more.
+    loop {
+        let Image(image) = images.get_mut(read.level()).ok_or(Error::BackingRequired)?;
+        match read.step(&mut image.state) {
+            Ok(Step::Request(lba, buffer)) => image.device.read_blocks(lba, buffer).await.map_err(Error::Io)?,
+            Ok(Step::Turn) => {}
+            Ok(Step::Done) => return Ok(()),
+            Err(stop) => return Err(read.error(stop, &mut image.state)),
+        }
     }
 }
 
@@ -411,14 +399,14 @@ impl<D: AsyncBlockRead, const DEPTH: usize> Chain<Image<'_, D>, DEPTH> {
     /// # Errors
     /// As [`crate::Image::extent_at`].
     pub async fn extent_at(&mut self, offset: u64, max_len: u64) -> Result<(usize, Extent), Error<D::Error>> {
-        let mut search = Search::new(offset, max_len);
+        let mut query = ExtentQuery::new(offset, max_len);
         // One turn for each image.
         for image in self.images_mut() {
-            if let Some(mut walk) = search.walk(&image.0.map).map_err(Fault::widen)? {
-                search.take(image.advance(&mut walk).await?);
+            if let Some(mut walk) = query.walk(&image.0.state)? {
+                query.take(image.advance(&mut walk).await?);
             }
         }
-        search.found.ok_or(Error::OutOfRange)
+        query.found.ok_or(Error::OutOfRange)
     }
 
     /// Returns a reader with a position, for [`embedded_io_async::Read`] and [`embedded_io_async::Seek`]. It starts at 0.

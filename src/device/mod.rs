@@ -70,15 +70,41 @@ impl BlockSize {
         u32::from_le_bytes([self.shift, 0, 0, 0])
     }
 
+    /// The size in bytes, as the length of a buffer.
+    pub(crate) const fn len(self) -> usize {
+        1_usize.wrapping_shl(self.shift())
+    }
+
+    /// The length of a buffer rounded up to whole blocks.
+    pub(crate) const fn round_up_len(self, len: usize) -> usize {
+        self.round_down_len(len.saturating_add(self.len().wrapping_sub(1)))
+    }
+
+    /// The length of a buffer rounded down to whole blocks.
+    pub(crate) const fn round_down_len(self, len: usize) -> usize {
+        len & !self.len().wrapping_sub(1)
+    }
+
     /// `bytes` rounded up to whole blocks; saturates at the last whole block of the 64-bit range.
     pub(crate) const fn round_up(self, bytes: u64) -> u64 {
-        let mask = u64::MAX.wrapping_shl(self.shift());
-        bytes.saturating_add(!mask) & mask
+        self.round_down(bytes.saturating_add(self.mask()))
     }
 
     /// `bytes` rounded down to whole blocks.
     pub(crate) const fn round_down(self, bytes: u64) -> u64 {
-        bytes & u64::MAX.wrapping_shl(self.shift())
+        bytes & !self.mask()
+    }
+
+    /// The bits of an offset that say where in a block it is.
+    const fn mask(self) -> u64 {
+        // `u64::from`, which is not const.
+        let [a, b, c, d] = self.bytes().wrapping_sub(1).to_le_bytes();
+        u64::from_le_bytes([a, b, c, d, 0, 0, 0, 0])
+    }
+
+    /// Where in its block the byte at `offset` is.
+    pub(crate) const fn within(self, offset: u64) -> u64 {
+        offset & self.mask()
     }
 
     /// The blocks that `bytes` bytes take, the last of which may be partial.

@@ -6,7 +6,6 @@ mod push;
 #[cfg(feature = "std")]
 mod std_error;
 
-use core::convert::Infallible;
 use core::fmt;
 
 pub use corrupt::{Corrupt, CorruptKind};
@@ -56,28 +55,10 @@ pub enum Error<E> {
     BackingRequired,
     /// The guest bytes lie in an encrypted cluster, and the image has no key.
     KeyRequired,
+    /// The [`SectorCipher`](crate::SectorCipher) of the image could not decrypt the guest bytes.
+    CipherFailed,
     /// An image was not put on a [`Chain`](crate::Chain). No read returns this: [`PushError`] becomes it.
     Push(PushReason),
-}
-
-/// An error that is not a device's.
-pub(crate) type Fault = Error<Infallible>;
-
-impl Fault {
-    /// Returns the same error as one that could be a device's.
-    pub(crate) fn widen<E>(self) -> Error<E> {
-        match self {
-            Self::Io(never) => match never {},
-            Self::NotQcow => Error::NotQcow,
-            Self::Unsupported(what) => Error::Unsupported(what),
-            Self::Corrupt(what) => Error::Corrupt(what),
-            Self::OutOfRange => Error::OutOfRange,
-            Self::MemoryTooSmall { needed } => Error::MemoryTooSmall { needed },
-            Self::BackingRequired => Error::BackingRequired,
-            Self::KeyRequired => Error::KeyRequired,
-            Self::Push(reason) => Error::Push(reason),
-        }
-    }
 }
 
 impl<E: fmt::Debug> fmt::Display for Error<E> {
@@ -95,6 +76,7 @@ impl<E: fmt::Debug> fmt::Display for Error<E> {
                 f.write_str("the image has a hole there and names a backing file, which was not supplied")
             }
             Self::KeyRequired => f.write_str("the cluster is encrypted, and the image has no key"),
+            Self::CipherFailed => f.write_str("the cluster is encrypted, and the image's cipher failed to decrypt it"),
             Self::Push(reason) => fmt::Display::fmt(reason, f),
         }
     }
@@ -129,6 +111,7 @@ impl<E> Error<E> {
             Self::MemoryTooSmall { .. } => embedded_io::ErrorKind::OutOfMemory,
             Self::BackingRequired => embedded_io::ErrorKind::NotFound,
             Self::KeyRequired => embedded_io::ErrorKind::PermissionDenied,
+            Self::CipherFailed => embedded_io::ErrorKind::Other,
         }
     }
 }

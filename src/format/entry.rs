@@ -5,6 +5,7 @@ use crate::format::geometry::ClusterBits;
 use crate::offset::HostOffset;
 
 const BIT_63: u64 = 1 << 63;
+const BIT_31: u32 = 1 << 31;
 
 /// What an L1 word says.
 pub(crate) enum L1Entry {
@@ -16,14 +17,19 @@ pub(crate) enum L1Entry {
 impl L1Entry {
     /// # Errors
     /// Bit 63 is no flag in an L1 word, and no file is that long; QEMU fails to read it.
-    pub(crate) const fn decode(word: u64) -> Result<Self, (Flaw, HostOffset)> {
+    pub(crate) const fn decode(word: u64) -> Result<Self, Flaw> {
         if word == 0 {
             Ok(Self::Hole)
         } else if word & BIT_63 != 0 {
-            Err((Flaw::L1Flag, HostOffset(word & !BIT_63)))
+            Err(Flaw::L1Flag)
         } else {
-            Ok(Self::Table(HostOffset(word)))
+            Ok(Self::Table(Self::host(word)))
         }
+    }
+
+    /// Where the word leads, right or wrong.
+    pub(crate) const fn host(word: u64) -> HostOffset {
+        HostOffset(word & !BIT_63)
     }
 }
 
@@ -39,26 +45,45 @@ pub(crate) enum L2Entry {
 impl L2Entry {
     /// # Errors
     /// A plain cluster off the sectors, as in QEMU, and a compressed one of no bytes.
-    pub(crate) fn decode(word: u64, cluster_bits: ClusterBits) -> Result<Self, (Flaw, HostOffset)> {
+    #[inline(always)]
+    pub(crate) fn decode(word: u64, cluster_bits: ClusterBits) -> Result<Self, Flaw> {
         if word == 0 {
             return Ok(Self::Hole);
         }
+        let host = Self::host(word, cluster_bits);
         if word & BIT_63 == 0 {
             return if word & 511 == 0 {
-                Ok(Self::Data(HostOffset(word)))
+                Ok(Self::Data(host))
             } else {
-                Err((Flaw::ClusterMisaligned, HostOffset(word)))
+                Err(Flaw::ClusterMisaligned)
             };
         }
-        // Below bit 63 stand cluster_bits bits of size, and below those the offset.
-        let size_shift = 63_u32.wrapping_sub(cluster_bits.get().into());
-        let host = HostOffset(word & !u64::MAX.wrapping_shl(size_shift));
-        let size = (word & !BIT_63).wrapping_shr(size_shift);
-        match u32::try_from(size) {
-            Ok(size) if size != 0 => Ok(Self::Compressed(host, size)),
-            _ => Err((Flaw::CompressedEmpty, host)),
+        match (high(word) & !BIT_31).wrapping_shr(size_shift(cluster_bits)) {
+            0 => Err(Flaw::CompressedEmpty),
+            size => Ok(Self::Compressed(host, size)),
         }
     }
+
+    /// Where the word leads, right or wrong.
+    pub(crate) fn host(word: u64, cluster_bits: ClusterBits) -> HostOffset {
+        if word & BIT_63 == 0 {
+            return HostOffset(word);
+        }
+        let size = high(word) & u32::MAX.wrapping_shl(size_shift(cluster_bits));
+        HostOffset(word & !u64::from(size).wrapping_shl(32))
+    }
+}
+
+/// The upper half of a word, where registers have 32 bits: all that is not an offset stands there.
+const fn high(word: u64) -> u32 {
+    let [a, b, c, d, ..] = word.to_be_bytes();
+    u32::from_be_bytes([a, b, c, d])
+}
+
+/// Below bit 63 of a compressed cluster's word stand `cluster_bits` bits of size, and below those the offset: so many bits
+/// of it in the upper half.
+fn size_shift(cluster_bits: ClusterBits) -> u32 {
+    31_u32.wrapping_sub(cluster_bits.get().into())
 }
 
 #[cfg(test)]

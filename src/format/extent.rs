@@ -1,7 +1,5 @@
 //! Runs of guest bytes that are stored alike.
 
-use crate::offset::{GuestOffset, HostOffset};
-
 /// A run of guest bytes that are stored alike.
 ///
 /// ```
@@ -59,14 +57,6 @@ impl Extent {
         kind: ExtentKind::Zero,
     };
 
-    pub(crate) const fn new(start: GuestOffset, end: GuestOffset, kind: ExtentKind) -> Self {
-        Self {
-            start: start.0,
-            len: end.since(start),
-            kind,
-        }
-    }
-
     /// Returns the first guest byte after the run.
     #[must_use]
     pub const fn end(&self) -> u64 {
@@ -90,16 +80,5 @@ impl Extent {
             self.len = self.len.saturating_add(next.len);
         }
         joins
-    }
-
-    /// Drops the first `bytes` bytes.
-    pub(crate) const fn advance(&mut self, bytes: u64) {
-        self.start = self.start.saturating_add(bytes);
-        self.len = self.len.saturating_sub(bytes);
-        if let ExtentKind::Data { host_offset } = self.kind {
-            self.kind = ExtentKind::Data {
-                host_offset: HostOffset(host_offset).plus(bytes).0,
-            };
-        }
     }
 }

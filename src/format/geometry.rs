@@ -25,6 +25,11 @@ impl ClusterBits {
     pub const fn cluster_size(self) -> u32 {
         1_u32.wrapping_shl(widen(self.0))
     }
+
+    /// The cluster size in bytes, as the length of a buffer.
+    pub(crate) const fn len(self) -> usize {
+        1_usize.wrapping_shl(widen(self.0))
+    }
 }
 
 /// log2 of the number of entries in an L2 table: 6..=13, so 512 bytes to 64 KiB of table.
@@ -75,14 +80,18 @@ impl Geometry {
         8_u64.wrapping_shl(widen(self.l2_bits.0) & 15)
     }
 
-    const fn span_shift(self) -> u32 {
+    pub(crate) const fn span_shift(self) -> u32 {
         // At most 16 + 13; masked as above.
         self.cluster_shift().wrapping_add(widen(self.l2_bits.0)) & 31
     }
 
     /// The guest bytes below one L1 entry: 2^15..=2^29.
     pub(crate) const fn span(self) -> u64 {
-        1_u64.wrapping_shl(self.span_shift())
+        widen_u32(self.span_u32())
+    }
+
+    pub(crate) const fn span_u32(self) -> u32 {
+        1_u32.wrapping_shl(self.span_shift())
     }
 
     /// The number of L1 entries of a disk of `size` bytes, its last, partial span included.
@@ -101,13 +110,19 @@ impl Geometry {
         at.0.wrapping_shr(self.span_shift())
     }
 
-    pub(crate) fn l2_index(self, at: GuestOffset) -> u64 {
-        at.0.wrapping_shr(self.cluster_shift()) & u64::from(self.l2_bits.entries()).wrapping_sub(1)
+    /// The first guest byte of the span that holds `at`.
+    pub(crate) const fn span_start(self, at: GuestOffset) -> GuestOffset {
+        GuestOffset(at.0 & !self.span().wrapping_sub(1))
     }
 
     /// The first guest byte past the span that holds `at`.
     pub(crate) const fn span_end(self, at: GuestOffset) -> GuestOffset {
         GuestOffset((at.0 | self.span().wrapping_sub(1)).saturating_add(1))
+    }
+
+    /// The bytes from the start of its cluster to `at`.
+    pub(crate) fn within_cluster(self, at: GuestOffset) -> u64 {
+        at.0 & self.cluster_size().wrapping_sub(1)
     }
 
     pub(crate) fn cluster_start(self, at: GuestOffset) -> GuestOffset {
@@ -123,6 +138,12 @@ impl Geometry {
 /// `u32::from`, which is not const.
 const fn widen(bits: u8) -> u32 {
     u32::from_le_bytes([bits, 0, 0, 0])
+}
+
+/// `u64::from`, which is not const.
+const fn widen_u32(number: u32) -> u64 {
+    let [a, b, c, d] = number.to_le_bytes();
+    u64::from_le_bytes([a, b, c, d, 0, 0, 0, 0])
 }
 
 #[cfg(test)]

@@ -1,9 +1,11 @@
 //! The 48 bytes at the start of an image, validated once into types that prove the bounds.
 
+use core::convert::Infallible;
+
 use zerocopy::byteorder::big_endian::{U16, U32, U64};
 use zerocopy::{FromBytes, Immutable, KnownLayout, Unaligned};
 
-use crate::error::{Corrupt, Error, Fault, Flaw, Unsupported};
+use crate::error::{Corrupt, Error, Flaw, Unsupported};
 use crate::format::geometry::{ClusterBits, Geometry, L2Bits};
 use crate::format::xen::Xen;
 use crate::offset::HostOffset;
@@ -111,7 +113,11 @@ impl Header {
     /// # Errors
     /// [`Error::NotQcow`] without the magic number, [`Error::Unsupported`] for another version or an unknown
     /// encryption, [`Error::Corrupt`] for a field outside its range (QEMU's) and for fewer than 48 bytes.
-    pub fn parse(first_48_bytes: &[u8]) -> Result<Self, Fault> {
+    pub fn parse(first_48_bytes: &[u8]) -> Result<Self, Error<Infallible>> {
+        Self::parse_48(first_48_bytes)
+    }
+
+    fn parse_48<E>(first_48_bytes: &[u8]) -> Result<Self, Error<E>> {
         match probe(first_48_bytes) {
             Probe::Qcow1 => {}
             Probe::OtherVersion(version) => return Err(Error::Unsupported(Unsupported::Version(version))),
@@ -160,8 +166,8 @@ impl Header {
     }
 
     /// [`Header::parse`], and Xen's extension where the 16 bytes behind the header are one.
-    pub(crate) fn parse_with_xen(prefix: &[u8]) -> Result<Self, Fault> {
-        let mut header = Self::parse(prefix)?;
+    pub(crate) fn parse_with_xen<E>(prefix: &[u8]) -> Result<Self, Error<E>> {
+        let mut header = Self::parse_48(prefix)?;
         if let Some(extension) = prefix.get(48..) {
             header.xen = Xen::read(extension, header.l1_offset);
         }

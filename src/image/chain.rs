@@ -5,13 +5,13 @@ use core::fmt;
 use heapless::Vec;
 
 use crate::device::BlockRead;
-use crate::error::{Error, Fault, PushError, PushReason};
+use crate::error::{Error, PushError, PushReason};
 use crate::format::extent::Extent;
 use crate::format::header::Header;
 use crate::guest::Cursor;
 use crate::guest::GuestRead;
 use crate::image::{Image, read_at};
-use crate::reader::read::Search;
+use crate::reader::backing::ExtentQuery;
 
 /// An image that a [`Chain`] holds: [`Image`], or `aio::Image` with the feature `async`.
 ///
@@ -133,14 +133,14 @@ impl<D: BlockRead, const DEPTH: usize> Chain<Image<'_, D>, DEPTH> {
     /// # Errors
     /// As [`Image::extent_at`].
     pub fn extent_at(&mut self, offset: u64, max_len: u64) -> Result<(usize, Extent), Error<D::Error>> {
-        let mut search = Search::new(offset, max_len);
+        let mut query = ExtentQuery::new(offset, max_len);
         // One turn for each image.
         for image in &mut self.images {
-            if let Some(mut walk) = search.walk(&image.map).map_err(Fault::widen)? {
-                search.take(image.advance(&mut walk)?);
+            if let Some(mut walk) = query.walk(&image.state)? {
+                query.take(image.advance(&mut walk)?);
             }
         }
-        search.found.ok_or(Error::OutOfRange)
+        query.found.ok_or(Error::OutOfRange)
     }
 
     /// Returns a reader with a position, for [`embedded_io::Read`] and [`embedded_io::Seek`]. It starts at 0.

@@ -2,7 +2,7 @@
 
 use core::fmt;
 
-use crate::reader::walk::Walk;
+use crate::reader::extent_walk::ExtentWalk;
 
 /// The runs of a disk in sequence; see [`Image::extents`](crate::Image::extents).
 ///
@@ -27,7 +27,7 @@ use crate::reader::walk::Walk;
 pub struct Extents<'a, I> {
     pub(crate) image: &'a mut I,
     /// None: it has ended with an error.
-    pub(crate) walk: Option<Walk>,
+    pub(crate) walk: Option<ExtentWalk>,
 }
 
 impl<I> fmt::Debug for Extents<'_, I> {

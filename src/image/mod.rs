@@ -9,7 +9,7 @@ use core::fmt;
 use core::iter::FusedIterator;
 
 use crate::device::BlockRead;
-use crate::error::{Error, Fault, OpenError};
+use crate::error::{Error, OpenError};
 use crate::format::extent::Extent;
 use crate::format::header::Header;
 use crate::guest::Cursor;
@@ -17,9 +17,12 @@ use crate::guest::GuestRead;
 use crate::image::extents::Extents;
 use crate::image::options::OpenOptions;
 use crate::reader::cipher::{Cipher, SectorCipher};
-use crate::reader::open::{DeviceShape, Opening};
-use crate::reader::read::{Descent, Level, Request};
-use crate::reader::walk::{Found, Map, Walk};
+use crate::reader::device_shape::DeviceShape;
+use crate::reader::extent_walk::ExtentWalk;
+use crate::reader::image_state::ImageState;
+use crate::reader::open::Opening;
+use crate::reader::read::{Read, Step};
+use crate::reader::stop::Stop;
 
 /// A QCOW1 image, or a raw disk, on a block device.
 ///
@@ -42,20 +45,20 @@ use crate::reader::walk::{Found, Map, Walk};
 /// ```
 pub struct Image<'m, D> {
     pub(crate) device: D,
-    pub(crate) map: Map<'m>,
+    pub(crate) state: ImageState<'m>,
 }
 
 impl<'m, D> Image<'m, D> {
     /// Returns the header, or `None` for a raw disk.
     #[must_use]
     pub fn header(&self) -> Option<&Header> {
-        self.map.header()
+        self.state.header()
     }
 
     /// Returns the size of the guest's disk in bytes: exact, where QEMU rounds down to a multiple of 512.
     #[must_use]
     pub fn size(&self) -> u64 {
-        self.map.size()
+        self.state.size().0
     }
 
     /// Decrypts the image's encrypted clusters with `key` from now on.
@@ -65,12 +68,12 @@ impl<'m, D> Image<'m, D> {
     /// as garbage. An image that is not encrypted makes no use of it.
     #[cfg(feature = "aes")]
     pub fn set_key(&mut self, key: &crate::Key) {
-        self.map.cipher = Cipher::Aes(crate::AesCipher::new(key));
+        self.state.cipher = Cipher::Aes(crate::AesCipher::new(key));
     }
 
     /// Decrypts the image's encrypted clusters with `cipher` from now on, say with an engine of the board's.
-    pub fn set_cipher(&mut self, cipher: &'m (dyn SectorCipher + Sync)) {
-        self.map.cipher = Cipher::Lent(cipher);
+    pub fn set_cipher(&mut self, cipher: &'m dyn SectorCipher) {
+        self.state.cipher = Cipher::Lent(cipher);
     }
 
     /// Returns the device, say to see what a wrapper has counted. The bytes that it reads must stay the same.
@@ -85,6 +88,8 @@ impl<'m, D> Image<'m, D> {
     }
 
     /// The image, or all that was lent for it.
+    // Inlined, since the image is large to hand over.
+    #[inline(always)]
     pub(crate) fn opened<E>(
         device: D,
         memory: &'m mut [u8],
@@ -93,7 +98,7 @@ impl<'m, D> Image<'m, D> {
         match opening {
             Ok(opening) => Ok(Self {
                 device,
-                map: Map::new(opening, memory),
+                state: ImageState::new(opening, memory),
             }),
             Err(error) => Err(OpenError::new(device, memory, error)),
         }
@@ -125,7 +130,7 @@ impl<'m, D: BlockRead> Image<'m, D> {
     /// [`Error::MemoryTooSmall`]; [`Error::Unsupported`] for a device of more than 2^63 bytes; and the device's own. The
     /// device and the memory come back with each.
     pub fn open_raw(mut device: D, memory: &'m mut [u8]) -> Result<Self, OpenError<'m, D, D::Error>> {
-        let opening = shape(&mut device).and_then(|shape| shape.raw(memory).map_err(Fault::widen));
+        let opening = shape(&mut device).and_then(|shape| shape.raw(memory));
         Self::opened(device, memory, opening)
     }
 
@@ -151,7 +156,7 @@ impl<'m, D: BlockRead> Image<'m, D> {
     /// # Errors
     /// [`Error::OutOfRange`] for an offset past the end or a `max_len` of 0; [`Error::Corrupt`]; the device's own.
     pub fn extent_at(&mut self, offset: u64, max_len: u64) -> Result<Extent, Error<D::Error>> {
-        let mut walk = Walk::at(&self.map, offset, max_len).map_err(Fault::widen)?;
+        let mut walk = ExtentWalk::extent_at(&self.state, offset, max_len)?;
         self.advance(&mut walk)
     }
 
@@ -163,7 +168,7 @@ impl<'m, D: BlockRead> Image<'m, D> {
     /// so for an image that is not trusted, `take` bounds them all.
     pub fn extents(&mut self) -> Extents<'_, Self> {
         Extents {
-            walk: Some(Walk::whole(&self.map)),
+            walk: Some(ExtentWalk::extents(&self.state)),
             image: self,
         }
     }
@@ -176,10 +181,11 @@ impl<'m, D: BlockRead> Image<'m, D> {
     /// # Errors
     /// [`Error::MemoryTooSmall`] where `buf` does not hold it; the device's own.
     pub fn backing_name<'b>(&mut self, buf: &'b mut [u8]) -> Result<Option<&'b [u8]>, Error<D::Error>> {
-        let Some((descent, name)) = Descent::backing_name(&self.map, buf).map_err(Fault::widen)? else {
+        let Some(name) = self.state.backing_name_in(buf)? else {
             return Ok(None);
         };
-        perform_all(core::slice::from_mut(self), descent, name)?;
+        let read = Read::backing_name(&self.state, name);
+        perform(core::slice::from_mut(self), read)?;
         Ok(Some(name))
     }
 
@@ -189,41 +195,29 @@ impl<'m, D: BlockRead> Image<'m, D> {
     }
 
     /// The walk's next run, with the device reads that it takes.
-    pub(crate) fn advance(&mut self, walk: &mut Walk) -> Result<Extent, Error<D::Error>> {
-        // At most two misses for each table word that the walk looks at.
+    pub(crate) fn advance(&mut self, walk: &mut ExtentWalk) -> Result<Extent, Error<D::Error>> {
+        // Bound: two misses for each table word that the walk looks at.
         loop {
-            let found = walk.next(&mut self.map);
-            if let Some(run) = self.settle(walk, found)? {
-                return Ok(run);
+            match walk.find(&mut self.state) {
+                Ok(()) => return Ok(walk.take()),
+                Err(Stop::Miss) => self.fill()?,
+                Err(stop) => return Err(walk.error(stop, &mut self.state)),
             }
         }
     }
 
-    /// What a walk has found; `None` where a piece of a table had to be read, and it has been.
-    fn settle(
-        &mut self,
-        walk: &mut Walk,
-        found: Result<Found<Extent>, Fault>,
-    ) -> Result<Option<Extent>, Error<D::Error>> {
-        match found.map_err(Fault::widen)? {
-            Found::Ready(extent) => Ok(Some(extent)),
-            Found::Miss(fill) => {
-                self.perform(Request::fill(&self.map, fill), &mut [])?;
-                walk.commit(&mut self.map);
-                Ok(None)
-            }
-        }
-    }
-
-    fn perform(&mut self, request: Request, dst: &mut [u8]) -> Result<(), Error<D::Error>> {
-        let buffer = request.buffer(&mut self.map, dst).map_err(Fault::widen)?;
-        self.device.read_blocks(request.lba, buffer).map_err(Error::Io)
+    /// Reads the piece of a table that is missing.
+    fn fill(&mut self) -> Result<(), Error<D::Error>> {
+        let (lba, buffer) = self.state.missing();
+        self.device.read_blocks(lba, buffer).map_err(Error::Io)?;
+        self.state.publish();
+        Ok(())
     }
 }
 
 fn shape<D: BlockRead>(device: &mut D) -> Result<DeviceShape, Error<D::Error>> {
     let size = device.size().map_err(Error::Io)?;
-    DeviceShape::new(size, device.block_size()).map_err(Fault::widen)
+    DeviceShape::new(size, device.block_size())
 }
 
 impl OpenOptions {
@@ -242,12 +236,11 @@ impl OpenOptions {
 
     fn inspect<D: BlockRead>(self, device: &mut D, memory: &mut [u8]) -> Result<Opening, Error<D::Error>> {
         let shape = shape(device)?;
-        let prefix = shape.prefix(memory).map_err(Fault::widen)?;
+        let prefix = shape.prefix(memory)?;
         if !prefix.is_empty() {
             device.read_blocks(0, prefix).map_err(Error::Io)?;
         }
-        let opening = shape.image(memory, self.salvage, self.xen_l1, self.or_raw);
-        opening.map_err(Fault::widen)
+        shape.image(memory, self.salvage, self.xen_l1, self.or_raw)
     }
 }
 
@@ -268,32 +261,29 @@ impl<D: BlockRead> FusedIterator for Extents<'_, Image<'_, D>> {}
 
 /// Reads through a chain of images, top first.
 pub(crate) fn read_at<D: BlockRead>(
-    levels: &mut [Image<'_, D>],
+    images: &mut [Image<'_, D>],
     offset: u64,
     dst: &mut [u8],
 ) -> Result<(), Error<D::Error>> {
-    let descent = Descent::new(levels, offset, dst.len()).map_err(Fault::widen)?;
-    perform_all(levels, descent, dst)
-}
-
-fn perform_all<D: BlockRead>(
-    levels: &mut [Image<'_, D>],
-    mut descent: Descent,
-    dst: &mut [u8],
-) -> Result<(), Error<D::Error>> {
-    // Each turn reads a byte or more of `dst`, or one of the two lines of a table word that it takes.
-    while let Some((level, request)) = descent.next(levels, dst).map_err(Fault::widen)? {
-        if let Some(image) = levels.get_mut(level) {
-            image.perform(request, dst)?;
-        }
-        descent.commit(levels, dst).map_err(Fault::widen)?;
+    let top = images.first_mut().ok_or(Error::OutOfRange)?;
+    let start = top.state.start_of(offset, dst.len())?;
+    if let Some(lba) = top.state.direct(start, dst.len()) {
+        return top.device.read_blocks(lba, dst).map_err(Error::Io);
     }
-    Ok(())
+    perform(images, Read::new(start, dst))
 }
 
-impl<'m, D> Level<'m> for Image<'m, D> {
-    fn map(&mut self) -> &mut Map<'m> {
-        &mut self.map
+#[inline(never)]
+fn perform<D: BlockRead>(images: &mut [Image<'_, D>], mut read: Read<'_>) -> Result<(), Error<D::Error>> {
+    // Bound: each turn reads a byte or more, one of the two pieces of a table word, or goes between images for a byte or more.
+    loop {
+        let image = images.get_mut(read.level()).ok_or(Error::BackingRequired)?;
+        match read.step(&mut image.state) {
+            Ok(Step::Request(lba, buffer)) => image.device.read_blocks(lba, buffer).map_err(Error::Io)?,
+            Ok(Step::Turn) => {}
+            Ok(Step::Done) => return Ok(()),
+            Err(stop) => return Err(read.error(stop, &mut image.state)),
+        }
     }
 }
 
@@ -312,8 +302,8 @@ impl<D: BlockRead> GuestRead for Image<'_, D> {
 impl<D> fmt::Debug for Image<'_, D> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Image")
-            .field("header", &self.map.header())
-            .field("len", &self.map.size())
+            .field("header", &self.state.header())
+            .field("len", &self.state.size().0)
             .finish_non_exhaustive()
     }
 }

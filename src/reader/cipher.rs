@@ -1,5 +1,10 @@
 //! Encrypted clusters: each 512-byte sector on its own, by AES-128-CBC or by what a board has for it.
 
+use core::fmt;
+
+use crate::offset::GuestOffset;
+use crate::reader::stop::Stop;
+
 /// log2 of a sector's bytes.
 pub(crate) const SECTOR_SHIFT: u32 = 9;
 
@@ -11,10 +16,27 @@ pub(crate) const SECTOR_SHIFT: u32 = 9;
 ///
 /// [`Image::set_cipher`]: crate::Image::set_cipher
 pub trait SectorCipher {
-    /// Decrypts `sectors` in place: one sector of 512 bytes or more, side by side in the guest's disk. `first_sector` is
-    /// the guest's number of the first, its guest offset divided by 512; the numbers go up by 1.
-    fn decrypt(&self, first_sector: u64, sectors: &mut [u8]);
+    /// Decrypts `sectors` in place: one or more sectors of 512 bytes, adjacent in the guest's disk. `first_sector` is the number
+    /// of the first, its guest offset divided by 512; the numbers go up by 1.
+    ///
+    /// # Errors
+    /// [`CipherFailed`] where the engine fails. The read then fails with [`Error::CipherFailed`](crate::Error::CipherFailed),
+    /// and may be tried again.
+    fn decrypt(&self, first_sector: u64, sectors: &mut [u8]) -> Result<(), CipherFailed>;
 }
+
+/// A [`SectorCipher`] could not decrypt. It says no more: an engine keeps its own error, if it has one.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct CipherFailed;
+
+impl fmt::Display for CipherFailed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the cipher could not decrypt the sectors")
+    }
+}
+
+impl core::error::Error for CipherFailed {}
 
 /// What an image decrypts with.
 #[derive(Default)]
@@ -23,7 +45,7 @@ pub(crate) enum Cipher<'m> {
     None,
     #[cfg(feature = "aes")]
     Aes(AesCipher),
-    Lent(&'m (dyn SectorCipher + Sync)),
+    Lent(&'m dyn SectorCipher),
 }
 
 impl Cipher<'_> {
@@ -32,14 +54,15 @@ impl Cipher<'_> {
     }
 
     /// Decrypts whole sectors, the first of which holds the guest's byte at `offset`.
-    pub(crate) fn decrypt(&self, offset: u64, sectors: &mut [u8]) {
-        let first_sector = offset.wrapping_shr(SECTOR_SHIFT);
+    pub(crate) fn decrypt(&self, offset: GuestOffset, sectors: &mut [u8]) -> Result<(), Stop> {
+        let first_sector = offset.0.wrapping_shr(SECTOR_SHIFT);
         match self {
-            Self::None => {}
+            Self::None => return Err(Stop::KeyRequired),
             #[cfg(feature = "aes")]
             Self::Aes(cipher) => cipher.decrypt(first_sector, sectors),
             Self::Lent(cipher) => cipher.decrypt(first_sector, sectors),
         }
+        .map_err(|CipherFailed| Stop::CipherFailed)
     }
 }
 
@@ -55,7 +78,7 @@ mod aes_cipher {
     use cipher::{Array, BlockModeDecrypt, InnerIvInit, KeyInit};
     use zeroize::Zeroize;
 
-    use super::{SECTOR_SHIFT, SectorCipher};
+    use super::{CipherFailed, SECTOR_SHIFT, SectorCipher};
 
     /// The key of an encrypted image. It is wiped when it is dropped.
     ///
@@ -119,7 +142,7 @@ mod aes_cipher {
     }
 
     impl SectorCipher for AesCipher {
-        fn decrypt(&self, first_sector: u64, sectors: &mut [u8]) {
+        fn decrypt(&self, first_sector: u64, sectors: &mut [u8]) -> Result<(), CipherFailed> {
             let (blocks, _) = Array::<u8, U16>::slice_as_chunks_mut(sectors);
             // A sector is 2^9 bytes, and a block of AES 2^4.
             for (sector, number) in blocks.chunks_mut(1 << (SECTOR_SHIFT - 4)).zip(first_sector..) {
@@ -129,6 +152,7 @@ mod aes_cipher {
                 }
                 cbc::Decryptor::inner_iv_init(&self.0, &Array(iv)).decrypt_blocks(sector);
             }
+            Ok(())
         }
     }
 

@@ -5,7 +5,8 @@ use zerocopy::FromBytes;
 use crate::device::BlockSize;
 use crate::format::geometry::Geometry;
 use crate::inflate::{InflateError, Tables, Workspace, inflate};
-use crate::offset::HostOffset;
+use crate::offset::{HostOffset, byte_count, saturating_usize};
+use crate::reader::device_shape::DeviceShape;
 
 /// A compressed cluster as its table word has it: the whole word, since a right offset with a wrong size is another
 /// stream.
@@ -15,32 +16,18 @@ pub(crate) struct Stream {
     pub(crate) len: u32,
 }
 
-/// Bytes of the file that are to be read, or have been.
-#[derive(Clone, Copy)]
-pub(crate) struct Window {
-    pub(crate) start: HostOffset,
-    pub(crate) len: u64,
-}
-
-impl Window {
-    const EMPTY: Self = Self {
-        start: HostOffset(0),
-        len: 0,
-    };
-}
-
 pub(crate) struct Compressed<'m> {
-    /// Bytes as they lie in the file, from a block's start on.
+    /// Bytes as they lie in the file, from `input_start` on, a block's start.
     input: &'m mut [u8],
-    /// What `input` holds.
-    window: Window,
+    input_start: HostOffset,
+    /// The bytes that `input` is to hold, and does hold: 0 from the moment that it is to hold others until it does.
+    wanted: usize,
+    held_input: usize,
     /// One inflated cluster.
     output: &'m mut [u8],
     /// What `output` holds. None from the moment that it is written to until that has succeeded.
     held: Option<Stream>,
     tables: &'m mut Tables,
-    block_size: BlockSize,
-    device_end: HostOffset,
 }
 
 /// The least input: a stream is shorter than a cluster, and begins and ends anywhere in a block.
@@ -77,7 +64,6 @@ impl<'m> Compressed<'m> {
         memory: &'m mut [u8],
         geometry: Geometry,
         block_size: BlockSize,
-        device_end: HostOffset,
         least: usize,
     ) -> (Option<Self>, &'m mut [u8]) {
         let needs = Self::needs(geometry, block_size).saturating_add(least);
@@ -97,17 +83,18 @@ impl<'m> Compressed<'m> {
         let tables = tables.get_mut(skip..).unwrap_or_default();
         let this = Tables::mut_from_prefix(tables).ok().map(|(tables, _)| Self {
             input,
-            window: Window::EMPTY,
+            input_start: HostOffset(0),
+            wanted: 0,
+            held_input: 0,
             output,
             held: None,
             tables,
-            block_size,
-            device_end,
         });
         (this, memory)
     }
 
-    /// Fills `to` with the bytes of the inflated cluster from `within` on; or says what has to be read first.
+    /// Fills `to` with the bytes of the inflated cluster from `within` on, if it can: else what [`Compressed::missing`] names
+    /// has to be read first.
     ///
     /// Up to `ahead` guest bytes are going to be read from here on.
     pub(crate) fn read(
@@ -116,18 +103,19 @@ impl<'m> Compressed<'m> {
         within: u64,
         to: &mut [u8],
         ahead: u64,
-    ) -> Result<Option<Window>, InflateError> {
+        device: &DeviceShape,
+    ) -> Result<bool, InflateError> {
         if self.held != Some(stream) {
             if !self.has(stream) {
-                let window = self.prepare(stream, ahead);
-                if window.start < self.device_end {
-                    return Ok(Some(window));
+                self.choose(stream, ahead, device);
+                if self.input_start < device.end {
+                    return Ok(false);
                 }
                 // Salvage, wholly past the end of the file.
-                self.publish(window);
+                self.publish(device);
             }
             if to.len() == self.output.len() {
-                return self.inflate(stream, to).map(|()| None);
+                return self.inflate(stream, to).map(|()| true);
             }
             // Taken out and put back, since it is lent to a method of the whole.
             let output = core::mem::take(&mut self.output);
@@ -137,65 +125,66 @@ impl<'m> Compressed<'m> {
             result?;
             self.held = Some(stream);
         }
-        let from = usize::try_from(within)
-            .ok()
-            .and_then(|within| self.output.get(within..));
+        let from = self.output.get(saturating_usize(within)..);
         // `to` is a part of the cluster.
         if let Some(from) = from.and_then(|from| from.get(..to.len())) {
             to.copy_from_slice(from);
         }
-        Ok(None)
+        Ok(true)
     }
 
-    /// Where the first `len` bytes of what [`Compressed::read`] named are to be put.
-    pub(crate) fn target(&mut self, len: usize) -> Option<&mut [u8]> {
-        self.input.get_mut(..len)
+    /// What has to be read: the number of the first block, and where the blocks are to be put.
+    pub(crate) fn missing(&mut self, device: &DeviceShape) -> (u64, &mut [u8]) {
+        let len = device.readable(self.input_start, self.wanted);
+        (
+            device.lba(self.input_start),
+            self.input.get_mut(..len).unwrap_or_default(),
+        )
     }
 
     /// Makes known what has been read. What of it lies past the end of the file is zeros.
-    pub(crate) fn publish(&mut self, window: Window) {
-        let stored = usize::try_from(self.device_end.since(window.start)).unwrap_or(usize::MAX);
-        if let Some(past_end) = self.input.get_mut(stored..) {
-            past_end.fill(0);
-        }
-        self.window = window;
+    pub(crate) fn publish(&mut self, device: &DeviceShape) {
+        let stored = saturating_usize(device.end.since(self.input_start));
+        self.input.get_mut(stored..).unwrap_or_default().fill(0);
+        self.held_input = self.wanted;
     }
 
     /// Chooses what to read for `stream`; what was read before is forgotten.
     ///
     /// Streams that follow each other in the file are read together.
-    fn prepare(&mut self, stream: Stream, ahead: u64) -> Window {
-        let start = HostOffset(self.block_size.round_down(stream.host.0));
+    fn choose(&mut self, stream: Stream, ahead: u64, device: &DeviceShape) {
+        let (before, before_end) = (self.input_start, self.input_end());
+        let follows = self.held_input != 0 && stream.host >= before && stream.host <= before_end;
         let stream_end = stream.host.plus(stream.len.into());
-        let before = core::mem::replace(&mut self.window, Window::EMPTY);
-        let follows = before.len != 0 && stream.host >= before.start && stream.host <= before.start.plus(before.len);
         let end = if follows {
             stream_end.max(stream.host.plus(ahead))
         } else {
             stream_end
         };
-        let capacity = u64::try_from(self.input.len()).unwrap_or(u64::MAX);
-        Window {
-            start,
-            len: self.block_size.round_up(end.since(start)).min(capacity),
-        }
+        self.input_start = HostOffset(device.block_size.round_down(stream.host.0));
+        let wanted = device.block_size.round_up(end.since(self.input_start));
+        self.wanted = saturating_usize(wanted).min(self.input.len());
+        self.held_input = 0;
+    }
+
+    /// Where the bytes that `input` holds end in the file.
+    fn input_end(&self) -> HostOffset {
+        self.input_start.plus(byte_count(self.held_input))
     }
 
     fn has(&self, stream: Stream) -> bool {
-        let Window { start, len } = self.window;
-        stream.host >= start && stream.host.plus(stream.len.into()) <= start.plus(len)
+        stream.host >= self.input_start && stream.host.plus(stream.len.into()) <= self.input_end()
     }
 
     /// Inflates a stream that has been read into the whole of `cluster`. One that cannot be inflated is read anew when it
     /// is asked for again: a device may have given something else for once.
     fn inflate(&mut self, stream: Stream, cluster: &mut [u8]) -> Result<(), InflateError> {
-        let skip = usize::try_from(stream.host.since(self.window.start)).unwrap_or(usize::MAX);
-        let len = usize::try_from(stream.len).unwrap_or(usize::MAX);
-        let input = self.input.get(skip..).and_then(|input| input.get(..len));
-        let mut workspace = Workspace::Tables(self.tables);
-        let result = inflate(input.unwrap_or_default(), cluster, &mut workspace);
+        let skip = saturating_usize(stream.host.since(self.input_start));
+        let input = self.input.get(skip..).unwrap_or_default();
+        let input = input.get(..saturating_usize(stream.len.into())).unwrap_or_default();
+        let result = inflate(input, cluster, &mut Workspace::Tables(self.tables));
         if result.is_err() {
-            self.window = Window::EMPTY;
+            self.held_input = 0;
         }
         result
     }

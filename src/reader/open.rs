@@ -1,51 +1,30 @@
 //! Opening: what a device's size and first bytes say, decided before the lent memory is split.
 
-use crate::device::BlockSize;
-use crate::error::{Corrupt, Error, Fault, Flaw, Unsupported};
+use crate::error::{Corrupt, Error, Flaw};
 use crate::format::header::{Header, PREFIX};
 use crate::format::xen::XenL1;
-use crate::offset::HostOffset;
-use crate::reader::memory;
-
-/// A device's size and block size: small enough that no rounding to blocks saturates.
-#[derive(Clone, Copy)]
-pub(crate) struct DeviceShape {
-    /// At most 2^63.
-    end: HostOffset,
-    block_size: BlockSize,
-}
+use crate::offset::{HostOffset, saturating_usize};
+use crate::reader::device_shape::DeviceShape;
+use crate::reader::lent_memory;
 
 /// An image that can be opened in memory of the length that it was judged with.
 #[derive(Clone, Copy)]
 pub(crate) struct Opening {
     /// None: raw.
     pub(crate) header: Option<Header>,
-    pub(crate) device_end: HostOffset,
-    pub(crate) block_size: BlockSize,
-    pub(crate) salvage: bool,
+    pub(crate) device: DeviceShape,
 }
 
 impl DeviceShape {
-    /// # Errors
-    /// [`Unsupported::DeviceSize`] above 2^63 bytes: no table word addresses a byte beyond that.
-    pub(crate) fn new(size: u64, block_size: BlockSize) -> Result<Self, Fault> {
-        if size > 1 << 63 {
-            return Err(Error::Unsupported(Unsupported::DeviceSize(size)));
-        }
-        let end = HostOffset(size);
-        Ok(Self { end, block_size })
-    }
-
     /// The part of the lent memory that the device's first blocks are read into before [`DeviceShape::image`]; empty
     /// for an empty device.
     ///
     /// # Errors
     /// [`Error::MemoryTooSmall`] below what opens an image.
-    pub(crate) fn prefix(self, memory: &mut [u8]) -> Result<&mut [u8], Fault> {
-        let needed = memory::minimum(self.block_size);
+    pub(crate) fn prefix<E>(self, memory: &mut [u8]) -> Result<&mut [u8], Error<E>> {
+        let needed = lent_memory::minimum(self.block_size);
         let memory = memory.get_mut(..needed).ok_or(Error::MemoryTooSmall { needed })?;
-        let prefix = self.block_size.round_up(self.end.0.min(PREFIX));
-        let prefix = usize::try_from(prefix).unwrap_or(usize::MAX);
+        let prefix = self.readable(HostOffset(0), saturating_usize(PREFIX));
         memory.get_mut(..prefix).ok_or(Error::MemoryTooSmall { needed })
     }
 
@@ -53,8 +32,14 @@ impl DeviceShape {
     ///
     /// # Errors
     /// A header that is wrong, and [`Error::Corrupt`] where the L1 or the backing name reach past the end of the file.
-    pub(crate) fn image(self, memory: &[u8], salvage: bool, xen_l1: XenL1, or_raw: bool) -> Result<Opening, Fault> {
-        let prefix = usize::try_from(self.end.0.min(PREFIX)).unwrap_or(usize::MAX);
+    pub(crate) fn image<E>(
+        self,
+        memory: &[u8],
+        salvage: bool,
+        xen_l1: XenL1,
+        or_raw: bool,
+    ) -> Result<Opening, Error<E>> {
+        let prefix = saturating_usize(self.end.0.min(PREFIX));
         let mut header = match Header::parse_with_xen(memory.get(..prefix).unwrap_or_default()) {
             Err(Error::NotQcow) if or_raw => return self.raw(memory),
             header => header?,
@@ -79,8 +64,8 @@ impl DeviceShape {
     ///
     /// # Errors
     /// [`Error::MemoryTooSmall`] below a block, where the device has blocks of more than a byte.
-    pub(crate) fn raw(self, memory: &[u8]) -> Result<Opening, Fault> {
-        let needed = memory::minimum_raw(self.block_size);
+    pub(crate) fn raw<E>(self, memory: &[u8]) -> Result<Opening, Error<E>> {
+        let needed = lent_memory::minimum_raw(self.block_size);
         if memory.len() < needed {
             return Err(Error::MemoryTooSmall { needed });
         }
@@ -88,11 +73,7 @@ impl DeviceShape {
     }
 
     fn opening(self, header: Option<Header>, salvage: bool) -> Opening {
-        Opening {
-            header,
-            device_end: self.end,
-            block_size: self.block_size,
-            salvage,
-        }
+        let device = Self { salvage, ..self };
+        Opening { header, device }
     }
 }

@@ -5,21 +5,15 @@ use std::error::Error as _;
 use crate::common::{Broken, ImageBuilder};
 use qcow1::{Chain, Error, Image, PushReason, Unsupported};
 
-fn is_send<T: Send>(_: &T) {}
-fn is_sync<T: Sync>(_: &T) {}
-
 #[test]
-fn images_and_chains_cross_threads_and_can_be_printed() {
+fn images_and_chains_can_be_printed() {
     let file = ImageBuilder::new(5000).build();
     let mut memory = [0; 512];
     let image = Image::open(&file[..], &mut memory).unwrap();
-    is_send(&image);
-    is_sync(&image);
     let printed = format!("{image:?}");
     assert!(printed.contains("Header") && printed.contains("5000"), "{printed}");
     let mut chain: Chain<Image<'_, &[u8]>, 1> = Chain::new();
     chain.push(image).unwrap();
-    is_send(&chain);
     assert!(format!("{chain:?}").contains("Image"));
 }
 
@@ -36,7 +30,7 @@ fn an_image_is_covariant() {
 
 #[test]
 fn each_error_is_a_sentence_and_a_devices_is_the_source() {
-    let errors: [Error<Broken>; 11] = [
+    let errors: [Error<Broken>; 12] = [
         Error::Io(Broken),
         Error::NotQcow,
         Error::Unsupported(Unsupported::Version(3)),
@@ -45,6 +39,7 @@ fn each_error_is_a_sentence_and_a_devices_is_the_source() {
         Error::MemoryTooSmall { needed: 1234 },
         Error::BackingRequired,
         Error::KeyRequired,
+        Error::CipherFailed,
         Error::Unsupported(Unsupported::DeviceSize(1 << 63)),
         Error::Push(PushReason::Full),
         Error::Push(PushReason::NotNamed),

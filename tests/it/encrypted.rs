@@ -1,7 +1,8 @@
 //! Encrypted clusters, against vectors made by `openssl` and images encrypted by the tests' own plain code.
 
 use crate::common::{ImageBuilder, TestDevice, pattern};
-use qcow1::{AesCipher, Chain, Error, Image, Key, SectorCipher};
+use qcow1::{AesCipher, Chain, CipherFailed, Error, Image, Key, SectorCipher};
+use std::cell::RefCell;
 
 const KEY: [u8; 16] = *b"0123456789abcdef";
 const SIZE: usize = 40_000;
@@ -27,7 +28,7 @@ fn a_sector_decrypts_as_openssl_encrypted_it() {
     // openssl enc -aes-128-cbc -nopad -K 6b657900000000000000000000000000 -iv 07000000000000000000000000000000
     let cipher = AesCipher::new(&Key::from_passphrase(b"key"));
     let mut sector = *include_bytes!("../data/openssl-sector-7.bin");
-    cipher.decrypt(7, &mut sector);
+    cipher.decrypt(7, &mut sector).unwrap();
     let plain: Vec<u8> = (0..512).map(|i| i as u8).collect();
     assert_eq!(sector[..], plain[..]);
 }
@@ -166,9 +167,9 @@ fn an_engine_of_the_boards_takes_the_ciphers_place() {
     struct Engine(AesCipher);
 
     impl SectorCipher for Engine {
-        fn decrypt(&self, first_sector: u64, sectors: &mut [u8]) {
+        fn decrypt(&self, first_sector: u64, sectors: &mut [u8]) -> Result<(), CipherFailed> {
             assert_eq!(sectors.len() % 512, 0);
-            self.0.decrypt(first_sector, sectors);
+            self.0.decrypt(first_sector, sectors)
         }
     }
 
@@ -180,4 +181,50 @@ fn an_engine_of_the_boards_takes_the_ciphers_place() {
     let mut bytes = vec![0; SIZE];
     image.read_at(0, &mut bytes).unwrap();
     assert!(bytes == guest);
+}
+
+#[test]
+fn an_engine_behind_a_ref_cell_may_fail_and_the_same_read_may_be_tried_again() {
+    /// A driver that has to be borrowed mutably.
+    struct Driver {
+        cipher: AesCipher,
+        /// The calls that it does before it fails.
+        calls: u32,
+    }
+
+    struct Engine(RefCell<Driver>);
+
+    impl SectorCipher for Engine {
+        fn decrypt(&self, first_sector: u64, sectors: &mut [u8]) -> Result<(), CipherFailed> {
+            let mut driver = self.0.borrow_mut();
+            driver.calls = driver.calls.checked_sub(1).ok_or(CipherFailed)?;
+            driver.cipher.decrypt(first_sector, sectors)
+        }
+    }
+
+    let engine = Engine(RefCell::new(Driver {
+        cipher: AesCipher::new(&Key::from_bytes(KEY)),
+        calls: 0,
+    }));
+    let (file, guest) = image();
+    // One slot of memory doubles as the bounce buffer, so what the engine left there must not be taken for a table.
+    for memory in [512, 65_536] {
+        let mut memory = vec![0; memory];
+        let mut image = Image::open(TestDevice::new(&file, 512), &mut memory).unwrap();
+        image.set_cipher(&engine);
+        for calls in 0.. {
+            engine.0.borrow_mut().calls = calls;
+            let mut bytes = vec![0xcc; 5000];
+            let read = image.read_at(2000, &mut bytes);
+            engine.0.borrow_mut().calls = u32::MAX;
+            if read.is_ok() {
+                assert!(calls > 1, "whole sectors and ragged ends are decrypted apart");
+                assert!(bytes == guest[2000..7000]);
+                break;
+            }
+            assert_eq!(read, Err(Error::CipherFailed));
+            image.read_at(2000, &mut bytes).unwrap();
+            assert!(bytes == guest[2000..7000]);
+        }
+    }
 }

@@ -193,7 +193,7 @@ pub struct Api {
 #[repr(C)]
 pub struct Rest {
     pub device_mut: fn(&mut Disk) -> &mut Device,
-    pub set_cipher: fn(&mut Disk, &'static (dyn SectorCipher + Sync)),
+    pub set_cipher: fn(&mut Disk, &'static dyn SectorCipher),
     pub image_size: fn(&Disk) -> u64,
     pub image_read: fn(&mut Disk, u64, &mut [u8]) -> Outcome<()>,
     pub image_cursor: for<'a> fn(&'a mut Disk) -> Cursor<'a, Disk>,

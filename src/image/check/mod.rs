@@ -6,18 +6,19 @@ pub(crate) mod state;
 pub(crate) mod usage;
 
 use crate::device::BlockRead;
-use crate::error::{Error, Fault};
+use crate::error::Error;
 use crate::image::Image;
 use crate::image::check::finding::{CheckSummary, Finding};
 use crate::image::check::options::CheckOptions;
 use crate::image::check::state::{Check, Question};
 use crate::image::check::usage::UsageMap;
+use crate::reader::stop::Stop;
 
 impl<D> Image<'_, D> {
     /// Returns the bytes that [`CheckOptions::bitmap`] needs: one for 2 KiB of the file.
     #[must_use]
     pub fn check_bitmap_len(&self) -> usize {
-        usage::map_len(self.map.device_end)
+        usage::map_len(self.state.device().end)
     }
 }
 
@@ -51,12 +52,12 @@ impl<D: BlockRead> Image<'_, D> {
         options: CheckOptions<'_, U>,
         found: impl FnMut(Finding),
     ) -> Result<CheckSummary, Error<D::Error>> {
-        let Some(header) = self.map.header() else {
+        let Some(header) = self.state.header() else {
             return Ok(CheckSummary::raw(self.size()));
         };
-        let file_end = self.map.device_end;
+        let file_end = self.state.device().end;
         let mut options = options;
-        options.clear_map(file_end).map_err(Fault::widen)?;
+        options.clear_map(file_end)?;
         let mut check = Check::new(header, file_end, options, found);
         // Bound: each turn goes on by a run, and a span is one turn or, for a table, at most two for each of its words.
         while let Some(question) = check.question() {
@@ -65,9 +66,9 @@ impl<D: BlockRead> Image<'_, D> {
                 Question::Stream => self.read_at(check.at.0, &mut [0]),
                 Question::Table | Question::Run => self.look_up(&mut check),
             };
-            check.answered(question, answered, &mut self.map)?;
+            check.answered(question, answered, &mut self.state)?;
         }
-        check.end(&mut self.map);
+        check.end(&mut self.state);
         Ok(check.summary())
     }
 
@@ -80,13 +81,18 @@ impl<D: BlockRead> Image<'_, D> {
         let mut walk = check.walk();
         // Bound: at most two misses for each table word that the walk looks at.
         loop {
-            let found = walk.look(&mut self.map);
-            if check.takes_table(&self.map) {
+            let found = walk.find(&mut self.state);
+            if check.takes_table(&self.state) {
                 return Ok(());
             }
-            if let Some(run) = self.settle(&mut walk, found)? {
-                check.run(&run);
-                return Ok(());
+            match found {
+                Ok(()) => {
+                    check.run(&walk.take());
+                    return Ok(());
+                }
+                Err(Stop::Miss) => self.fill()?,
+                // The check forgets the tables itself, once.
+                Err(stop) => return Err(walk.failure(stop, &self.state)),
             }
         }
     }

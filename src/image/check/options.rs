@@ -1,6 +1,6 @@
 //! How thorough a check is.
 
-use crate::error::{Error, Fault};
+use crate::error::Error;
 use crate::image::check::usage::{Usage, UsageMap, map_len};
 use crate::offset::HostOffset;
 
@@ -72,7 +72,7 @@ impl<U: UsageMap + ?Sized> CheckOptions<'_, U> {
     ///
     /// # Errors
     /// [`Error::MemoryTooSmall`] if it has no room for that.
-    pub(crate) fn clear_map(&mut self, file_end: HostOffset) -> Result<(), Fault> {
+    pub(crate) fn clear_map<E>(&mut self, file_end: HostOffset) -> Result<(), Error<E>> {
         let needed = map_len(file_end);
         if let Some(map) = &mut self.usage
             && (needed == usize::MAX || !map.clear(needed))

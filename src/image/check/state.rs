@@ -8,12 +8,13 @@ use crate::image::check::finding::{CheckSummary, Finding};
 use crate::image::check::options::CheckOptions;
 use crate::image::check::usage::UsageMap;
 use crate::offset::{GuestOffset, HostOffset};
-use crate::reader::walk::{Map, Walk};
+use crate::reader::extent_walk::ExtentWalk;
+use crate::reader::image_state::ImageState;
 
 /// What a check has to know to go on, about the guest bytes from one offset to another.
 #[derive(Clone, Copy, PartialEq)]
 pub(crate) enum Question {
-    /// Whether they have a table, which [`Map::recent_table`] knows then, or else the hole that they are.
+    /// Whether they have a table, which [`ImageState::recent_table`] knows then, or else the hole that they are.
     Table,
     /// How they are stored: the first run, by a table that has been claimed.
     Run,
@@ -83,17 +84,17 @@ impl<'b, U: UsageMap + ?Sized, F: FnMut(Finding)> Check<'b, U, F> {
     }
 
     /// A walk that answers a question about tables: for the table itself, one byte is enough.
-    pub(crate) fn walk(&self) -> Walk {
+    pub(crate) fn walk(&self) -> ExtentWalk {
         let end = match self.question {
             Question::Table => self.at.plus(1),
             Question::Run | Question::Stream => self.span_end,
         };
-        Walk::new(self.at.0, end.0, true, u32::MAX)
+        ExtentWalk::new(self.at, end)
     }
 
     /// Takes the answer that there is a table, if that was the question and there is. Whatever has been found in it is not
     /// to be believed before it is claimed.
-    pub(crate) fn takes_table(&mut self, map: &Map<'_>) -> bool {
+    pub(crate) fn takes_table(&mut self, map: &ImageState<'_>) -> bool {
         if self.question == Question::Table
             && let Some(table) = map.recent_table(self.at)
         {
@@ -117,7 +118,7 @@ impl<'b, U: UsageMap + ?Sized, F: FnMut(Finding)> Check<'b, U, F> {
         &mut self,
         question: Question,
         answered: Result<(), Error<E>>,
-        map: &mut Map<'_>,
+        map: &mut ImageState<'_>,
     ) -> Result<(), Error<E>> {
         let end = match question {
             Question::Table => self.span_end,
@@ -141,7 +142,7 @@ impl<'b, U: UsageMap + ?Sized, F: FnMut(Finding)> Check<'b, U, F> {
     /// Ends the check, with or without an error. If anything was found, a device may have given something else for once,
     /// and no table of that must stay.
     #[inline(never)]
-    pub(crate) fn end(&mut self, map: &mut Map<'_>) {
+    pub(crate) fn end(&mut self, map: &mut ImageState<'_>) {
         self.flush();
         if self.summary.findings != 0 {
             map.forget_tables();

@@ -5,29 +5,33 @@ use zerocopy::FromBytes;
 use crate::device::BlockSize;
 use crate::format::geometry::Geometry;
 use crate::format::header::Header;
-use crate::offset::HostOffset;
-use crate::reader::cache::{Cache, MAX_LINES_SHIFT, Tag};
 #[cfg(feature = "deflate")]
 use crate::reader::compressed::Compressed;
+use crate::reader::device_shape::DeviceShape;
+use crate::reader::table_cache::{TableCache, Tag};
 
-/// log2 of the least line: a disk's sector.
+/// log2 of the smallest slot: a disk's sector.
 const SECTOR_SHIFT: u32 = 9;
 
-/// The least number of slots; slots are made larger only where as many would remain.
+/// log2 of the largest slot, unless blocks are larger: a whole table of QEMU's plain images, and as much as one random
+/// look-up should cost.
+const MAX_SLOT_SHIFT: u32 = 12;
+
+/// Slots are made larger than a sector only where as many remain.
 const MIN_SLOTS: usize = 8;
 
 /// The lent memory, split.
-pub(crate) struct Memory<'m> {
-    pub(crate) cache: Cache<'m>,
-    /// One line for ragged ends. Empty where the cache's only slot serves as it.
+pub(crate) struct LentMemory<'m> {
+    pub(crate) cache: TableCache<'m>,
+    /// A sector or a block for ragged ends. Empty where the cache's only slot serves as it.
     bounce: &'m mut [u8],
     /// None where the memory is too small for it.
     #[cfg(feature = "deflate")]
     pub(crate) compressed: Option<Compressed<'m>>,
 }
 
-/// A line: the least that is read of a table, and the unit that bounces.
-fn line_shift(block_size: BlockSize) -> u32 {
+/// log2 of the least that is read of a table, which is also the unit that bounces.
+fn unit_shift(block_size: BlockSize) -> u32 {
     block_size.shift().max(SECTOR_SHIFT)
 }
 
@@ -37,7 +41,7 @@ fn bytes(shift: u32) -> usize {
 
 /// The least memory that opens an image: a sector or a block, whichever is larger.
 pub(crate) fn minimum(block_size: BlockSize) -> usize {
-    bytes(line_shift(block_size))
+    bytes(unit_shift(block_size))
 }
 
 /// The least memory of a raw disk: a block to bounce ragged ends, and none where there are none.
@@ -84,7 +88,7 @@ impl Header {
     pub fn memory_for(&self, block_size: BlockSize) -> MemoryNeeds {
         let geometry = self.geometry();
         // A table may begin and end inside a slot.
-        let slot = 1_u64.wrapping_shl(largest_slot_shift(line_shift(block_size), geometry));
+        let slot = 1_u64.wrapping_shl(largest_slot_shift(unit_shift(block_size), geometry));
         let tables = self
             .l1_entries()
             .saturating_mul(geometry.l2_size().saturating_add(slot))
@@ -104,59 +108,53 @@ impl Header {
     }
 }
 
-impl<'m> Memory<'m> {
-    /// Splits at least [`minimum`] bytes. Of less, some parts come out empty, and what needs them is an error.
-    pub(crate) fn split(
-        memory: &'m mut [u8],
-        block_size: BlockSize,
-        #[cfg_attr(
-            not(feature = "deflate"),
-            expect(unused_variables, reason = "streams alone end there")
-        )]
-        device_end: HostOffset,
-        geometry: Geometry,
-    ) -> Self {
-        let line_shift = line_shift(block_size);
-        let line = bytes(line_shift);
+impl<'m> LentMemory<'m> {
+    /// Splits at least [`minimum`] bytes, or [`minimum_raw`] bytes for a raw disk, which has no geometry. Of less, some parts
+    /// come out empty, and what needs them is an error.
+    pub(crate) fn split(memory: &'m mut [u8], device: DeviceShape, geometry: Option<Geometry>) -> Self {
+        let block_size = device.block_size;
+        let unit_shift = unit_shift(block_size);
+        let unit = geometry.map_or(minimum_raw(block_size), |_| bytes(unit_shift));
         #[cfg(feature = "deflate")]
-        let (compressed, memory) = Compressed::split(memory, geometry, block_size, device_end, line);
-        let (bounce, rest) = memory.split_at_mut_checked(line).unwrap_or_default();
-        let (cache, bounce) = if rest.len() < line {
-            let cache = Cache::new(bounce, &mut [], low_byte(line_shift), low_byte(line_shift));
-            (cache, [].as_mut_slice())
-        } else {
-            let slot_shift = slot_shift(rest.len(), line_shift, geometry);
-            let slot = bytes(slot_shift);
-            let count = rest.len().checked_div(slot.wrapping_add(size_of::<Tag>())).unwrap_or(0);
-            // Fewer than two slots have no tags in lent memory.
-            let tagged = if count < 2 { 0 } else { count };
-            let slots = count.max(1).wrapping_mul(slot);
-            let (slots, rest) = rest.split_at_mut_checked(slots).unwrap_or_default();
-            let tags = <[Tag]>::mut_from_prefix_with_elems(rest, tagged).map_or([].as_mut_slice(), |(tags, _)| tags);
-            (
-                Cache::new(slots, tags, low_byte(line_shift), low_byte(slot_shift)),
-                bounce,
-            )
+        let (compressed, memory) = match geometry {
+            Some(geometry) => Compressed::split(memory, geometry, block_size, unit),
+            None => (None, memory),
         };
+        let (mut bounce, rest) = memory.split_at_mut_checked(unit).unwrap_or_default();
+        let mut slots = [].as_mut_slice();
+        let mut tags = [].as_mut_slice();
+        let mut slot_shift = unit_shift;
+        match geometry {
+            None => {}
+            Some(_) if rest.len() < unit => core::mem::swap(&mut slots, &mut bounce),
+            Some(geometry) => {
+                slot_shift = largest_slots(rest.len(), unit_shift, geometry);
+                let slot = bytes(slot_shift);
+                // Each slot has a tag, and the tags care for alignment.
+                let room = rest.len().saturating_sub(align_of::<Tag>());
+                let count = room.checked_div(slot.wrapping_add(size_of::<Tag>())).unwrap_or(0);
+                let rest_of_slots;
+                (slots, rest_of_slots) = rest
+                    .split_at_mut_checked(count.max(1).wrapping_mul(slot))
+                    .unwrap_or_default();
+                // Fewer than two slots have no tags in lent memory.
+                if count >= 2 {
+                    let skip = rest_of_slots.as_ptr().align_offset(align_of::<Tag>());
+                    let rest = rest_of_slots.get_mut(skip..).unwrap_or_default();
+                    tags = <[Tag]>::mut_from_prefix_with_elems(rest, count).map_or(tags, |(tags, _)| tags);
+                }
+            }
+        }
         Self {
-            cache,
+            cache: TableCache::new(device, slots, tags, low_byte(slot_shift)),
             bounce,
             #[cfg(feature = "deflate")]
             compressed,
         }
     }
 
-    /// Takes [`minimum_raw`] bytes for a raw disk. Of less, it takes none, and ragged ends are errors.
-    pub(crate) fn raw(memory: &'m mut [u8], block_size: BlockSize) -> Self {
-        Self {
-            cache: Cache::new(&mut [], &mut [], 0, 0),
-            bounce: memory.get_mut(..minimum_raw(block_size)).unwrap_or_default(),
-            #[cfg(feature = "deflate")]
-            compressed: None,
-        }
-    }
-
-    /// The bounce block. Where it is the cache's only slot, the cache forgets it.
+    /// The bounce buffer. Where it is the cache's only slot, the cache forgets it.
+    #[inline(never)]
     pub(crate) fn bounce(&mut self) -> &mut [u8] {
         if self.bounce.is_empty() {
             self.cache.borrow_slot()
@@ -167,19 +165,19 @@ impl<'m> Memory<'m> {
 }
 
 /// Slots as large as a table, as long as enough of them remain.
-fn slot_shift(memory: usize, line_shift: u32, geometry: Geometry) -> u32 {
-    let mut shift = line_shift;
+fn largest_slots(memory: usize, unit_shift: u32, geometry: Geometry) -> u32 {
+    let mut shift = unit_shift;
     // At most MAX_LINES_SHIFT turns.
-    while shift < largest_slot_shift(line_shift, geometry) && memory.wrapping_shr(shift.wrapping_add(1)) >= MIN_SLOTS {
+    while shift < largest_slot_shift(unit_shift, geometry) && memory.wrapping_shr(shift.wrapping_add(1)) >= MIN_SLOTS {
         shift = shift.wrapping_add(1);
     }
     shift
 }
 
-/// log2 of a slot as large as a table, or as its lines can be counted.
-fn largest_slot_shift(line_shift: u32, geometry: Geometry) -> u32 {
+/// log2 of the largest slot: a table, if that is not too much for one look-up.
+fn largest_slot_shift(unit_shift: u32, geometry: Geometry) -> u32 {
     let table_shift = u32::from(geometry.l2_bits.get()).wrapping_add(3);
-    table_shift.clamp(line_shift, line_shift.wrapping_add(MAX_LINES_SHIFT))
+    table_shift.min(MAX_SLOT_SHIFT).max(unit_shift)
 }
 
 /// A shift count, which fits a byte.

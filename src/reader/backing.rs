@@ -1,0 +1,85 @@
+//! The backing file's name, and which image of a chain stores the guest's bytes.
+
+use crate::error::Error;
+use crate::format::extent::{Extent, ExtentKind};
+use crate::offset::{HostOffset, byte_count, saturating_usize};
+use crate::reader::extent_walk::ExtentWalk;
+use crate::reader::image_state::ImageState;
+use crate::reader::read::{Read, Transfer};
+
+impl ImageState<'_> {
+    /// Where the backing file's name lies, and its length in bytes.
+    fn backing_name(&self) -> Option<(HostOffset, u64)> {
+        let header = self.header().filter(|header| header.has_backing())?;
+        Some((header.backing_name(), header.backing_name_len().into()))
+    }
+
+    /// The part of `buf` that the backing file's name goes to; `None` where the image names none.
+    ///
+    /// # Errors
+    /// [`Error::MemoryTooSmall`].
+    pub(crate) fn backing_name_in<'b, E>(&self, buf: &'b mut [u8]) -> Result<Option<&'b mut [u8]>, Error<E>> {
+        let Some((_, len)) = self.backing_name() else {
+            return Ok(None);
+        };
+        let needed = saturating_usize(len);
+        buf.get_mut(..needed).ok_or(Error::MemoryTooSmall { needed }).map(Some)
+    }
+}
+
+impl<'b> Read<'b> {
+    /// A read of the backing file's name into `name`, which [`ImageState::backing_name_in`] has chosen.
+    pub(crate) fn backing_name(image: &ImageState<'_>, name: &'b mut [u8]) -> Self {
+        let (start, _) = image.backing_name().unwrap_or((image.device().end, 0));
+        // In salvage, what lies past the end of the file is zeros.
+        let stored = saturating_usize(image.device().end.since(start)).min(name.len());
+        let (name, past_end) = name.split_at_mut_checked(stored).unwrap_or_default();
+        past_end.fill(0);
+        let walk = ExtentWalk::of_file(start, byte_count(stored));
+        Self::through(walk, name, Transfer::None)
+    }
+}
+
+/// A search for the image of a chain that stores the guest's bytes from an offset on, from the top down.
+pub(crate) struct ExtentQuery {
+    offset: u64,
+    max_len: u64,
+    level: usize,
+    /// The lowest image reached, and how it stores them.
+    pub(crate) found: Option<(usize, Extent)>,
+}
+
+impl ExtentQuery {
+    pub(crate) const fn new(offset: u64, max_len: u64) -> Self {
+        Self {
+            offset,
+            max_len,
+            level: 0,
+            found: None,
+        }
+    }
+
+    /// How the next image down is asked, if it has to be.
+    pub(crate) fn walk<E>(&mut self, image: &ImageState<'_>) -> Result<Option<ExtentWalk>, Error<E>> {
+        match &mut self.found {
+            Some((level, extent)) if extent.kind == ExtentKind::Backing => {
+                *level = self.level;
+                if self.offset >= image.size().0 {
+                    // It ends before the one above.
+                    extent.kind = ExtentKind::Zero;
+                    return Ok(None);
+                }
+            }
+            Some(_) => return Ok(None),
+            None => {}
+        }
+        ExtentWalk::extent_at(image, self.offset, self.max_len).map(Some)
+    }
+
+    /// What that image answered.
+    pub(crate) fn take(&mut self, extent: Extent) {
+        self.found = Some((self.level, extent));
+        self.max_len = extent.len;
+        self.level = self.level.wrapping_add(1);
+    }
+}

@@ -1,0 +1,46 @@
+//! The commonest read in one step: whole blocks of one plain cluster whose table words are cached.
+
+use crate::error::Error;
+use crate::format::entry::L2Entry;
+use crate::offset::{GuestOffset, byte_count, saturating_u32, saturating_usize};
+use crate::reader::image_state::{ImageState, Storage};
+
+impl ImageState<'_> {
+    /// The guest offset of `len` bytes that are to be read from `offset` on.
+    ///
+    /// # Errors
+    /// [`Error::OutOfRange`] where they do not all lie inside the disk.
+    pub(crate) fn start_of<E>(&self, offset: u64, len: usize) -> Result<GuestOffset, Error<E>> {
+        match offset.checked_add(byte_count(len)) {
+            Some(end) if end <= self.size().0 => Ok(GuestOffset(offset)),
+            _ => Err(Error::OutOfRange),
+        }
+    }
+
+    /// The number of the block at which the `len` guest bytes from `start` on are stored, which lie inside the disk; `None`
+    /// where they are anything but whole blocks of one plain cluster, or where the tables in memory do not tell.
+    ///
+    /// It answers nothing that [`Read`](crate::reader::read::Read) would answer otherwise, only sooner.
+    pub(crate) fn direct(&mut self, start: GuestOffset, len: usize) -> Option<u64> {
+        let block_size = self.device().block_size;
+        let geometry = self.geometry()?;
+        let within = saturating_usize(geometry.within_cluster(start));
+        let is_one_cluster = len != 0 && len.checked_add(within)? <= geometry.cluster_bits.len();
+        if !is_one_cluster || block_size.round_down_len(len) != len || self.plain() != Storage::Data {
+            return None;
+        }
+        self.look_up_l1(start, geometry).ok()?;
+        let l1 = self.last_l1();
+        let index = saturating_u32(start.wrapping_sub(l1.start)).wrapping_shr(geometry.cluster_shift());
+        let place = l1.table()?.wrapping_add(index.wrapping_shl(3).into());
+        let mut word = 0;
+        self.l2_word(place, &mut word).ok()?;
+        let Ok(L2Entry::Data(cluster)) = L2Entry::decode(word, geometry.cluster_bits) else {
+            return None;
+        };
+        let host = cluster.wrapping_add(byte_count(within));
+        let is_in_file = self.device().has(cluster, geometry.cluster_size());
+        // Clusters start at sectors, which need not be blocks.
+        (is_in_file && block_size.within(host.0) == 0).then(|| block_size.lba(host.0))
+    }
+}
