@@ -67,7 +67,8 @@ impl BlockSize {
 
     /// log2 of the size in bytes, 0..=16.
     pub(crate) const fn shift(self) -> u32 {
-        u32::from_le_bytes([self.shift, 0, 0, 0])
+        // The mask changes nothing, but saves machines of 32 bits half of a shift.
+        u32::from_le_bytes([self.shift, 0, 0, 0]) & 31
     }
 
     /// The size in bytes, as the length of a buffer.
