@@ -10,6 +10,7 @@ use std::time::Instant;
 use aes::Aes128Dec;
 use aes::cipher::{Array, BlockModeDecrypt, InnerIvInit, KeyInit};
 use qcow1::{BlockRead, Extent, ExtentKind, Image};
+use zerocopy::FromBytes;
 
 use crate::Places;
 use crate::work::{Aligned, BLOCK, MIB, add, report};
@@ -126,7 +127,8 @@ pub(crate) fn inflate(path: &Path) -> Result<(), Failure> {
     let bytes = fs::read(path)?;
     let (extents, size) = extents(&bytes[..])?;
     let mut tables = vec![0; size_of::<inflate_alone::Tables>()];
-    let tables = zerocopy::FromBytes::mut_from_bytes(&mut tables).map_err(|error| format!("{error:?}"))?;
+    let tables = inflate_alone::Tables::mut_from_bytes(&mut tables).map_err(|error| format!("{error:?}"))?;
+    let mut workspace = inflate_alone::Workspace::Tables(tables);
     let mut buf = Aligned::new(MIB);
     let start = Instant::now();
     for extent in &extents {
@@ -146,7 +148,7 @@ pub(crate) fn inflate(path: &Path) -> Result<(), Failure> {
                 } => {
                     let stream = bytes[host_offset as usize..].iter().as_slice();
                     let stream = &stream[..stream.len().min(stored_len as usize)];
-                    inflate_alone::inflate(stream, buf, tables).map_err(|error| format!("{error:?}"))?;
+                    inflate_alone::inflate(stream, buf, &mut workspace).map_err(|error| format!("{error:?}"))?;
                 }
                 _ => buf.fill(0),
             }

@@ -12,7 +12,7 @@ use crate::reader::stop::Stop;
 /// Slots among which a piece has its place; a cache with fewer than twice as many has them all in one set.
 const WAYS: usize = 8;
 
-/// An offset in the file, below 2^63, or none, which is zeros.
+/// The offset of a table word, or none, which is zeros. A word is at less than 2^63 and the size of a table.
 ///
 /// Two words: what has it takes no alignment of 8 where registers have 32 bits.
 #[derive(Clone, Copy, PartialEq, Eq, FromBytes, Immutable, IntoBytes, KnownLayout)]
@@ -25,18 +25,18 @@ struct Offset {
 impl Offset {
     const NONE: Self = Self { low: 0, high: 0 };
 
-    /// With the highest bit flipped, so that 0 is not none.
+    /// With the highest two bits flipped, so that none is no word's.
     const fn new(offset: u64) -> Self {
-        let [a, b, c, d, e, f, g, h] = (offset ^ 1 << 63).to_le_bytes();
+        let [a, b, c, d, e, f, g, h] = (offset ^ 3 << 62).to_le_bytes();
         Self {
             low: u32::from_le_bytes([a, b, c, d]),
             high: u32::from_le_bytes([e, f, g, h]),
         }
     }
 
-    /// The offset; 2^63 for none, which is past the end of every file.
+    /// The offset; 3 * 2^62 for none, past every word of a table, in salvage too.
     fn get(self) -> u64 {
-        (u64::from(self.high).wrapping_shl(32) | u64::from(self.low)) ^ 1 << 63
+        (u64::from(self.high).wrapping_shl(32) | u64::from(self.low)) ^ 3 << 62
     }
 }
 
