@@ -144,13 +144,16 @@ mod aes_cipher {
     impl SectorCipher for AesCipher {
         fn decrypt(&self, first_sector: u64, sectors: &mut [u8]) -> Result<(), CipherFailed> {
             let (blocks, _) = Array::<u8, U16>::slice_as_chunks_mut(sectors);
+            let mut number = first_sector;
             // A sector is 2^9 bytes, and a block of AES 2^4.
-            for (sector, number) in blocks.chunks_mut(1 << (SECTOR_SHIFT - 4)).zip(first_sector..) {
+            for sector in blocks.chunks_mut(1 << (SECTOR_SHIFT - 4)) {
                 let mut iv = [0; 16];
                 for (to, from) in iv.iter_mut().zip(number.to_le_bytes()) {
                     *to = from;
                 }
                 cbc::Decryptor::inner_iv_init(&self.0, &Array(iv)).decrypt_blocks(sector);
+                // A range of numbers panics where it ends.
+                number = number.wrapping_add(1);
             }
             Ok(())
         }
