@@ -1,0 +1,473 @@
+/* qcow1: reads QCOW version 1 disk images, for bootloaders and unikernels.
+ *
+ * Made by cbindgen from the library's source: do not edit. README.md shows how to use it.
+ *
+ * Ownership. The caller owns all storage: a qcow1_disk, the memory lent to each image, and what `ctx` points to. The
+ * library allocates nothing, keeps nothing in statics, and keeps no pointer but these three.
+ *
+ * Lifetimes. Memory and `ctx` must stay valid from qcow1_open() or qcow1_push() until qcow1_close(), or until the disk is
+ * no more used: closing frees nothing, it only wipes keys. While lent, memory is not for the caller to read or write. What
+ * the device reads must not change, since tables are cached. Every other argument is used only during the call.
+ *
+ * Alignment. A qcow1_disk has QCOW1_DISK_ALIGN, which its type demands. Memory and buffers have any.
+ *
+ * Threads. One call at a time for each disk, qcow1_size() included; different disks are independent. A read callback must
+ * not call the library for the disk that it reads for. No call blocks but in the callback.
+ *
+ * Units. Sizes, lengths and offsets are in bytes; only `lba` is in blocks of the device.
+ *
+ * Errors. 0 is success, a negative number a qcow1_error, a positive number what the read callback has returned. */
+
+
+#ifndef QCOW1_H
+#define QCOW1_H
+
+#include <stddef.h>
+#include <stdint.h>
+#ifdef _MSC_VER
+#define QCOW1_ALIGNED(bytes) __declspec(align(bytes))
+#else
+#define QCOW1_ALIGNED(bytes) __attribute__((aligned(bytes)))
+#endif
+
+/**
+ * The size of a qcow1_disk in bytes, at most: on each target, whatever the library was built with.
+ */
+#define QCOW1_DISK_SIZE 2560
+
+/**
+ * The alignment of a qcow1_disk in bytes.
+ */
+#define QCOW1_DISK_ALIGN 16
+
+/**
+ * The most images that a disk can have: the top one and those below it.
+ */
+#define QCOW1_MAX_IMAGES 4
+
+/**
+ * The image is a raw disk, which is never probed: only where whoever gives the image says so. Stands alone.
+ */
+#define QCOW1_RAW 1
+
+/**
+ * What lies past the end of the file reads as zeros, tables included, as QEMU reads it. Without it that is an error.
+ */
+#define QCOW1_SALVAGE 2
+
+/**
+ * The L1 table is big-endian even if the extension that Xen's tapdisk writes says that it is not.
+ */
+#define QCOW1_XEN_L1_BIG_ENDIAN 4
+
+/**
+ * A disk without QCOW's magic number is opened as a raw disk. Its first bytes then choose its format: only for a machine
+ * whose disks are its own, and where no file is opened that an image names.
+ */
+#define QCOW1_OR_RAW 8
+
+/**
+ * An offset that an error does not have.
+ */
+#define QCOW1_UNKNOWN 18446744073709551615ull
+
+/**
+ * How the bytes of an extent are stored.
+ */
+typedef enum {
+  /**
+   * In the image file, byte for byte, or encrypted.
+   */
+  QCOW1_EXTENT_KIND_DATA,
+  /**
+   * In the image file, compressed.
+   */
+  QCOW1_EXTENT_KIND_COMPRESSED,
+  /**
+   * Nowhere: they read as zeros.
+   */
+  QCOW1_EXTENT_KIND_ZERO,
+  /**
+   * In the backing file that the lowest image names, which was not pushed.
+   */
+  QCOW1_EXTENT_KIND_BACKING,
+} qcow1_extent_kind;
+
+/**
+ * What a call returns where it fails; 0 is success. A positive number is none of these: it comes from the read callback.
+ *
+ * After an error a disk is as usable as before. Only qcow1_open() leaves it without images.
+ */
+typedef enum {
+  /**
+   * The file does not begin with QCOW's magic number.
+   */
+  QCOW1_ERROR_NOT_QCOW = -1,
+  /**
+   * The file is QCOW of a version other than 1. Versions 2 and 3 are what qemu-img calls qcow2.
+   */
+  QCOW1_ERROR_UNSUPPORTED_VERSION = -2,
+  /**
+   * The image is encrypted by a method other than AES.
+   */
+  QCOW1_ERROR_UNSUPPORTED_ENCRYPTION = -3,
+  /**
+   * The cluster is compressed, and the library was built without the feature deflate.
+   */
+  QCOW1_ERROR_UNSUPPORTED_COMPRESSION = -4,
+  /**
+   * The library was built without the feature aes.
+   */
+  QCOW1_ERROR_UNSUPPORTED_AES = -5,
+  /**
+   * The header contradicts the format.
+   */
+  QCOW1_ERROR_CORRUPT_HEADER = -6,
+  /**
+   * The backing file's name is too long, or reaches past the end of the file.
+   */
+  QCOW1_ERROR_CORRUPT_BACKING_NAME = -7,
+  /**
+   * The L1 table reaches past the end of the file, or a word in it is invalid.
+   */
+  QCOW1_ERROR_CORRUPT_L1_TABLE = -8,
+  /**
+   * An L2 table reaches past the end of the file.
+   */
+  QCOW1_ERROR_CORRUPT_L2_TABLE = -9,
+  /**
+   * A cluster reaches past the end of the file, or is not at a multiple of 512.
+   */
+  QCOW1_ERROR_CORRUPT_CLUSTER = -10,
+  /**
+   * A compressed cluster reaches past the end of the file, or cannot be inflated.
+   */
+  QCOW1_ERROR_CORRUPT_COMPRESSED_CLUSTER = -11,
+  /**
+   * The image is corrupt in a way that this API has no number for.
+   */
+  QCOW1_ERROR_CORRUPT_OTHERWISE = -12,
+  /**
+   * The bytes do not all lie inside the disk.
+   */
+  QCOW1_ERROR_OUT_OF_RANGE = -13,
+  /**
+   * The memory or the buffer is too small. qcow1_last_failure() returns the bytes needed.
+   */
+  QCOW1_ERROR_MEMORY_TOO_SMALL = -14,
+  /**
+   * The bytes lie in a hole of an image that names a backing file, which was not pushed.
+   */
+  QCOW1_ERROR_BACKING_REQUIRED = -15,
+  /**
+   * The bytes are encrypted, and the image has no passphrase.
+   */
+  QCOW1_ERROR_KEY_REQUIRED = -16,
+  /**
+   * The disk has QCOW1_MAX_IMAGES images.
+   */
+  QCOW1_ERROR_CHAIN_FULL = -17,
+  /**
+   * The image above is raw or names no backing file, so nothing would be read from this one.
+   */
+  QCOW1_ERROR_NO_BACKING_NAMED = -18,
+  /**
+   * The library failed in a way that this API has no number for.
+   */
+  QCOW1_ERROR_OTHERWISE = -19,
+  /**
+   * A pointer is null.
+   */
+  QCOW1_ERROR_NULL_POINTER = -20,
+  /**
+   * A pointer is not aligned as its type demands. A qcow1_disk demands QCOW1_DISK_ALIGN bytes.
+   */
+  QCOW1_ERROR_MISALIGNED = -21,
+  /**
+   * A length is 0.
+   */
+  QCOW1_ERROR_ZERO_LENGTH = -22,
+  /**
+   * A length is larger than the address space leaves room for.
+   */
+  QCOW1_ERROR_TOO_LONG = -23,
+  /**
+   * The disk was never opened, was closed, could not be opened, or is a copy of one that was.
+   */
+  QCOW1_ERROR_NOT_OPEN = -24,
+  /**
+   * The disk is in use by the call that the read callback runs in.
+   */
+  QCOW1_ERROR_BUSY = -25,
+  /**
+   * The memory or the buffer overlaps memory that the disk uses.
+   */
+  QCOW1_ERROR_OVERLAP = -26,
+  /**
+   * The device is larger than 2^63 bytes.
+   */
+  QCOW1_ERROR_DEVICE_SIZE = -27,
+  /**
+   * The block size is not a power of two from 1 to 65536.
+   */
+  QCOW1_ERROR_BLOCK_SIZE = -28,
+  /**
+   * The device has no read callback.
+   */
+  QCOW1_ERROR_NO_READ_CALLBACK = -29,
+  /**
+   * A flag is unknown, or QCOW1_RAW is not alone.
+   */
+  QCOW1_ERROR_INVALID_FLAGS = -30,
+  /**
+   * The disk has no image at that level.
+   */
+  QCOW1_ERROR_NO_SUCH_IMAGE = -31,
+  /**
+   * The read callback returned a negative number. It may return 0 or a positive error of its own.
+   */
+  QCOW1_ERROR_NEGATIVE_FROM_CALLBACK = -32,
+} qcow1_error;
+
+/**
+ * The storage of a disk. Its bytes are the library's.
+ *
+ * The caller owns it: a static, a local, or allocated, of this type for its size and alignment. Set it to zeros once, so
+ * that a call before qcow1_open() is noticed. It must not be copied or moved while it is open.
+ */
+typedef struct QCOW1_ALIGNED(16) {
+  uint8_t bytes[QCOW1_DISK_SIZE];
+} qcow1_disk;
+
+/**
+ * A device that holds an image: a callback, and what it reads from.
+ *
+ * It is copied, so it need not live longer than the call. `ctx` is passed to the callback and never looked at.
+ */
+typedef struct {
+  /**
+   * Passed to each call of `read`. May be null.
+   */
+  void *ctx;
+  /**
+   * The size of the image file in bytes, if it is known, else of the device: at most 2^63. It need not be a multiple of
+   * `block_size`: what the last block holds past it is ignored.
+   */
+  uint64_t size;
+  /**
+   * The size of a block in bytes: a power of two from 1 to 65536. 1 is a device that can read any byte.
+   */
+  uint32_t block_size;
+  /**
+   * Reads `len` bytes, a whole number of blocks and never 0, into `buf` from the block `lba` on (in blocks).
+   *
+   * Returns 0 if all of them were read. Anything else is an error: a positive number of the callback's own, which the
+   * call that needed the bytes then returns. The last block may reach past `size`; no block after it is read. `buf` has
+   * any alignment. It must not call this library for the same disk.
+   */
+  int (*read)(void *ctx, uint64_t lba, void *buf, size_t len);
+} qcow1_device;
+
+/**
+ * A run of bytes of the guest's disk that are stored alike.
+ */
+typedef struct {
+  /**
+   * The first byte of the run.
+   */
+  uint64_t start;
+  /**
+   * Its length in bytes, at least 1.
+   */
+  uint64_t len;
+  /**
+   * Where its first byte is in the image file; QCOW1_UNKNOWN where it is not in a file.
+   */
+  uint64_t host_offset;
+  /**
+   * The length of the compressed stream in bytes; 0 for any other kind.
+   */
+  uint32_t stored_len;
+  /**
+   * The image that the run is stored in: 0 is the top one.
+   */
+  uint32_t level;
+  /**
+   * How it is stored.
+   */
+  qcow1_extent_kind kind;
+} qcow1_extent_t;
+
+/**
+ * The memory to lend to an image, in bytes of any alignment.
+ */
+typedef struct {
+  /**
+   * Opens the image and reads every byte of it that is not compressed.
+   */
+  size_t minimum;
+  /**
+   * Reads compressed clusters too.
+   */
+  size_t compressed;
+  /**
+   * Has room for all tables of the image, so that more gains little.
+   */
+  size_t all_tables;
+} qcow1_memory_needs;
+
+/**
+ * The last call that failed: its error, and where the image or the call is wrong.
+ *
+ * An offset is QCOW1_UNKNOWN where the error has none.
+ */
+typedef struct {
+  /**
+   * What the call returned; 0 if none has failed since qcow1_open().
+   */
+  int error;
+  /**
+   * The bytes needed where the error is QCOW1_ERROR_MEMORY_TOO_SMALL, else 0. Calls that need less succeed.
+   */
+  size_t needed;
+  /**
+   * The first byte of the guest's disk that the error is about.
+   */
+  uint64_t guest_offset;
+  /**
+   * The byte of the image file that the error is about.
+   */
+  uint64_t host_offset;
+} qcow1_failure;
+
+#ifdef __cplusplus
+extern "C" {
+#endif // __cplusplus
+
+/**
+ * Opens an image as the top one of `disk`, whatever the storage held before.
+ *
+ * `memory` is lent until qcow1_close(), or until the disk is no more used: `memory_size` bytes of any alignment.
+ * max(512, block size) bytes open every image and read every byte of it that is not compressed; qcow1_memory_for()
+ * returns what more is of use. A raw disk takes one block; where its block size is 1, `memory` may be null and
+ * `memory_size` 0.
+ *
+ * `flags` is 0, QCOW1_RAW, or any of QCOW1_SALVAGE, QCOW1_XEN_L1_BIG_ENDIAN and QCOW1_OR_RAW. It reads the device once; `device` itself is
+ * copied.
+ *
+ * Returns 0, or an error; then the disk has no images and nothing is lent.
+ */
+int qcow1_open(qcow1_disk *disk,
+               const qcow1_device *device,
+               void *memory,
+               size_t memory_size,
+               uint32_t flags);
+
+/**
+ * Opens an image below those of `disk`: the backing image of the lowest one, from which its holes are read.
+ *
+ * The image above must name a backing file. QCOW1 does not store the format of a backing file: pass QCOW1_RAW where it
+ * is a raw disk. Never guess that from its first bytes: a guest that owns a raw disk can write a QCOW header into it,
+ * and so have any file read whose name the caller would follow.
+ *
+ * Returns 0, or an error; then the disk is as before and nothing is lent. Otherwise as qcow1_open().
+ */
+int qcow1_push(qcow1_disk *disk,
+               const qcow1_device *device,
+               void *memory,
+               size_t memory_size,
+               uint32_t flags);
+
+/**
+ * Closes all images of a disk, and wipes their keys. The memory is the caller's again.
+ *
+ * Returns 0, or QCOW1_ERROR_NOT_OPEN or another error of misuse.
+ */
+int qcow1_close(qcow1_disk *disk);
+
+/**
+ * Decrypts the encrypted clusters of an image with a passphrase from now on. `level` is 0 for the top image, 1 for
+ * the one below it.
+ *
+ * QCOW1 uses the first 16 bytes and stores no key check: a wrong passphrase yields garbage, not an error.
+ *
+ * Returns 0, or an error: QCOW1_ERROR_UNSUPPORTED_AES from a library that was built without the feature aes.
+ */
+int qcow1_set_passphrase(qcow1_disk *disk,
+                         uint32_t level,
+                         const void *passphrase,
+                         size_t passphrase_len);
+
+/**
+ * Returns the size of the guest's disk in bytes: any number, not only multiples of 512; 0 if the disk is not open.
+ */
+uint64_t qcow1_size(const qcow1_disk *disk);
+
+/**
+ * Fills `dst` with the `len` bytes of the guest's disk from `offset` on: any offset, any length but 0.
+ *
+ * Returns 0, or an error; then `dst` holds anything, and the call may be tried again.
+ */
+int qcow1_read(qcow1_disk *disk,
+               uint64_t offset,
+               void *dst,
+               size_t len);
+
+/**
+ * Finds how the bytes from `offset` on are stored: one run of at least 1 and at most `max_len` bytes.
+ *
+ * It reads tables, never data, and looks at no more than 4096 table words, so another run of the same kind may follow.
+ *
+ * Returns 0 and fills `extent`, or an error.
+ */
+int qcow1_extent(qcow1_disk *disk,
+                 uint64_t offset,
+                 uint64_t max_len,
+                 qcow1_extent_t *extent);
+
+/**
+ * Reads the name of the backing file that the lowest image of the disk names: what to open and push next.
+ *
+ * The name is bytes without a NUL, at most 1023, and untrusted: a path on the machine that wrote it, relative to the
+ * image that names it.
+ *
+ * Returns 0, and sets `*name_len` to the name's length, which is 0 if none is named; or an error:
+ * QCOW1_ERROR_MEMORY_TOO_SMALL where the name is longer than `len`.
+ */
+int qcow1_backing_name(qcow1_disk *disk,
+                       void *buf,
+                       size_t len,
+                       size_t *name_len);
+
+/**
+ * Computes the memory for an image from the first 48 bytes of its file and the block size of its device.
+ *
+ * Returns 0 and fills `needs`, or an error: what is wrong with the header, if it is.
+ */
+int qcow1_memory_for(const void *first_48_bytes,
+                     uint32_t block_size,
+                     qcow1_memory_needs *needs);
+
+/**
+ * Copies what the last call that failed has failed with, since qcow1_open().
+ *
+ * Returns 0 and fills `failure`, or an error of misuse.
+ */
+int qcow1_last_failure(const qcow1_disk *disk, qcow1_failure *failure);
+
+/**
+ * Returns a sentence for what a call returned: a static string. For a positive number, an error of the read
+ * callback's own, it says only that.
+ */
+const char *qcow1_message(int error);
+
+/**
+ * Returns the version of the library, such as "0.1.0": a static string.
+ */
+const char *qcow1_version(void);
+
+#ifdef __cplusplus
+}  // extern "C"
+#endif  // __cplusplus
+
+#endif  /* QCOW1_H */

@@ -1,0 +1,76 @@
+//! A device whose driver is in C.
+
+use core::ffi::{c_int, c_void};
+use core::ops::Range;
+
+use qcow1::{BlockRead, BlockSize};
+
+use crate::error::Code;
+
+/// A device that holds an image: a callback, and what it reads from.
+///
+/// It is copied, so it need not live longer than the call. `ctx` is passed to the callback and never looked at.
+#[repr(C)]
+pub struct DeviceDescription {
+    /// Passed to each call of `read`. May be null.
+    pub ctx: *mut c_void,
+    /// The size of the image file in bytes, if it is known, else of the device: at most 2^63. It need not be a multiple of
+    /// `block_size`: what the last block holds past it is ignored.
+    pub size: u64,
+    /// The size of a block in bytes: a power of two from 1 to 65536. 1 is a device that can read any byte.
+    pub block_size: u32,
+    /// Reads `len` bytes, a whole number of blocks and never 0, into `buf` from the block `lba` on (in blocks).
+    ///
+    /// Returns 0 if all of them were read. Anything else is an error: a positive number of the callback's own, which the
+    /// call that needed the bytes then returns. The last block may reach past `size`; no block after it is read. `buf` has
+    /// any alignment. It must not call this library for the same disk.
+    pub read: Option<extern "C" fn(ctx: *mut c_void, lba: u64, buf: *mut c_void, len: usize) -> c_int>,
+}
+
+/// A [`DeviceDescription`] that was found valid.
+pub(crate) struct Device {
+    ctx: *mut c_void,
+    size: u64,
+    block_size: BlockSize,
+    read: extern "C" fn(ctx: *mut c_void, lba: u64, buf: *mut c_void, len: usize) -> c_int,
+    /// The addresses of the memory that C has lent to the device's image.
+    pub(crate) memory: Range<usize>,
+}
+
+/// What the callback returned instead of 0.
+#[derive(Debug)]
+pub(crate) struct DeviceError(pub(crate) c_int);
+
+impl Device {
+    pub(crate) fn new(description: &DeviceDescription, memory: Range<usize>) -> Result<Self, Code> {
+        if description.size > 1 << 63 {
+            return Err(Code::DeviceSize);
+        }
+        Ok(Self {
+            ctx: description.ctx,
+            size: description.size,
+            block_size: BlockSize::new(description.block_size).ok_or(Code::BlockSize)?,
+            read: description.read.ok_or(Code::NoReadCallback)?,
+            memory,
+        })
+    }
+}
+
+impl BlockRead for Device {
+    type Error = DeviceError;
+
+    fn block_size(&self) -> BlockSize {
+        self.block_size
+    }
+
+    fn size(&mut self) -> Result<u64, DeviceError> {
+        Ok(self.size)
+    }
+
+    fn read_blocks(&mut self, lba: u64, buf: &mut [u8]) -> Result<(), DeviceError> {
+        match (self.read)(self.ctx, lba, buf.as_mut_ptr().cast(), buf.len()) {
+            0 => Ok(()),
+            error => Err(DeviceError(error)),
+        }
+    }
+}

@@ -1,0 +1,290 @@
+//! The C API of qcow1. `qcow1.h` is made from this source, so what is documented here is for a reader of C.
+#![no_std]
+
+mod device;
+mod disk;
+mod error;
+mod pointer;
+
+use core::ffi::{CStr, c_char, c_int, c_void};
+use core::panic::PanicInfo;
+
+use qcow1::{BlockSize, ExtentKind, Header, Image};
+
+use crate::device::{Device, DeviceDescription};
+use crate::disk::Storage;
+use crate::error::{Code, Failure, UNKNOWN};
+
+/// Opens an image as the top one of `disk`, whatever the storage held before.
+///
+/// `memory` is lent until qcow1_close(), or until the disk is no more used: `memory_size` bytes of any alignment.
+/// max(512, block size) bytes open every image and read every byte of it that is not compressed; qcow1_memory_for()
+/// returns what more is of use. A raw disk takes one block; where its block size is 1, `memory` may be null and
+/// `memory_size` 0.
+///
+/// `flags` is 0, QCOW1_RAW, or any of QCOW1_SALVAGE, QCOW1_XEN_L1_BIG_ENDIAN and QCOW1_OR_RAW. It reads the device once; `device` itself is
+/// copied.
+///
+/// Returns 0, or an error; then the disk has no images and nothing is lent.
+#[unsafe(no_mangle)]
+pub extern "C" fn qcow1_open(
+    disk: *mut Storage,
+    device: *const DeviceDescription,
+    memory: *mut c_void,
+    memory_size: usize,
+    flags: u32,
+) -> c_int {
+    match pointer::place(disk) {
+        Ok(()) => disk::call(disk, |images| {
+            disk::push(disk, images, device, memory, memory_size, flags)
+        }),
+        Err(code) => code.number(),
+    }
+}
+
+/// Opens an image below those of `disk`: the backing image of the lowest one, from which its holes are read.
+///
+/// The image above must name a backing file. QCOW1 does not store the format of a backing file: pass QCOW1_RAW where it
+/// is a raw disk. Never guess that from its first bytes: a guest that owns a raw disk can write a QCOW header into it,
+/// and so have any file read whose name the caller would follow.
+///
+/// Returns 0, or an error; then the disk is as before and nothing is lent. Otherwise as qcow1_open().
+#[unsafe(no_mangle)]
+pub extern "C" fn qcow1_push(
+    disk: *mut Storage,
+    device: *const DeviceDescription,
+    memory: *mut c_void,
+    memory_size: usize,
+    flags: u32,
+) -> c_int {
+    disk::read(disk, |images| {
+        disk::push(disk, images, device, memory, memory_size, flags)
+    })
+}
+
+/// Closes all images of a disk, and wipes their keys. The memory is the caller's again.
+///
+/// Returns 0, or QCOW1_ERROR_NOT_OPEN or another error of misuse.
+#[unsafe(no_mangle)]
+pub extern "C" fn qcow1_close(disk: *mut Storage) -> c_int {
+    disk::read(disk, |images| {
+        // One turn for each image.
+        while images.pop().is_some() {}
+        Ok(())
+    })
+}
+
+/// Decrypts the encrypted clusters of an image with a passphrase from now on. `level` is 0 for the top image, 1 for
+/// the one below it.
+///
+/// QCOW1 uses the first 16 bytes and stores no key check: a wrong passphrase yields garbage, not an error.
+///
+/// Returns 0, or an error: QCOW1_ERROR_UNSUPPORTED_AES from a library that was built without the feature aes.
+#[unsafe(no_mangle)]
+pub extern "C" fn qcow1_set_passphrase(
+    disk: *mut Storage,
+    level: u32,
+    passphrase: *const c_void,
+    passphrase_len: usize,
+) -> c_int {
+    disk::read(disk, |images| {
+        let level = usize::try_from(level).map_err(|_| Code::NoSuchImage)?;
+        let image = images.images_mut().get_mut(level).ok_or(Code::NoSuchImage)?;
+        set_passphrase(image, pointer::bytes(passphrase, passphrase_len)?)
+    })
+}
+
+/// Returns the size of the guest's disk in bytes: any number, not only multiples of 512; 0 if the disk is not open.
+#[unsafe(no_mangle)]
+pub extern "C" fn qcow1_size(disk: *const Storage) -> u64 {
+    disk::size(disk).unwrap_or(0)
+}
+
+/// Fills `dst` with the `len` bytes of the guest's disk from `offset` on: any offset, any length but 0.
+///
+/// Returns 0, or an error; then `dst` holds anything, and the call may be tried again.
+#[unsafe(no_mangle)]
+pub extern "C" fn qcow1_read(disk: *mut Storage, offset: u64, dst: *mut c_void, len: usize) -> c_int {
+    disk::read(disk, |images| {
+        let dst = pointer::bytes_mut(dst, len, |dst| disk::uses(disk, images, dst))?;
+        Ok(images.read_at(offset, dst)?)
+    })
+}
+
+/// How the bytes of an extent are stored.
+#[repr(C)]
+pub enum Kind {
+    /// In the image file, byte for byte, or encrypted.
+    Data,
+    /// In the image file, compressed.
+    Compressed,
+    /// Nowhere: they read as zeros.
+    Zero,
+    /// In the backing file that the lowest image names, which was not pushed.
+    Backing,
+}
+
+/// A run of bytes of the guest's disk that are stored alike.
+#[repr(C)]
+pub struct Extent {
+    /// The first byte of the run.
+    pub start: u64,
+    /// Its length in bytes, at least 1.
+    pub len: u64,
+    /// Where its first byte is in the image file; QCOW1_UNKNOWN where it is not in a file.
+    pub host_offset: u64,
+    /// The length of the compressed stream in bytes; 0 for any other kind.
+    pub stored_len: u32,
+    /// The image that the run is stored in: 0 is the top one.
+    pub level: u32,
+    /// How it is stored.
+    pub kind: Kind,
+}
+
+/// Finds how the bytes from `offset` on are stored: one run of at least 1 and at most `max_len` bytes.
+///
+/// It reads tables, never data, and looks at no more than 4096 table words, so another run of the same kind may follow.
+///
+/// Returns 0 and fills `extent`, or an error.
+#[unsafe(no_mangle)]
+pub extern "C" fn qcow1_extent(disk: *mut Storage, offset: u64, max_len: u64, extent: *mut Extent) -> c_int {
+    disk::read(disk, |images| {
+        let extent = pointer::value_mut(extent)?;
+        let (level, found) = images.extent_at(offset, max_len)?;
+        let (kind, host_offset, stored_len) = match found.kind {
+            ExtentKind::Data { host_offset } => (Kind::Data, host_offset, 0),
+            ExtentKind::Compressed {
+                host_offset,
+                stored_len,
+            } => (Kind::Compressed, host_offset, stored_len),
+            ExtentKind::Zero => (Kind::Zero, UNKNOWN, 0),
+            ExtentKind::Backing => (Kind::Backing, UNKNOWN, 0),
+            _ => return Err(Code::Otherwise.into()),
+        };
+        *extent = Extent {
+            start: found.start,
+            len: found.len,
+            host_offset,
+            stored_len,
+            level: u32::try_from(level).unwrap_or(u32::MAX),
+            kind,
+        };
+        Ok(())
+    })
+}
+
+/// Reads the name of the backing file that the lowest image of the disk names: what to open and push next.
+///
+/// The name is bytes without a NUL, at most 1023, and untrusted: a path on the machine that wrote it, relative to the
+/// image that names it.
+///
+/// Returns 0, and sets `*name_len` to the name's length, which is 0 if none is named; or an error:
+/// QCOW1_ERROR_MEMORY_TOO_SMALL where the name is longer than `len`.
+#[unsafe(no_mangle)]
+pub extern "C" fn qcow1_backing_name(disk: *mut Storage, buf: *mut c_void, len: usize, name_len: *mut usize) -> c_int {
+    disk::read(disk, |images| {
+        let buf = pointer::bytes_mut(buf, len, |buf| disk::uses(disk, images, buf))?;
+        let name_len = pointer::value_mut(name_len)?;
+        let lowest = images.images_mut().last_mut().ok_or(Code::NotOpen)?;
+        *name_len = lowest.backing_name(buf)?.map_or(0, <[u8]>::len);
+        Ok(())
+    })
+}
+
+/// The memory to lend to an image, in bytes of any alignment.
+#[repr(C)]
+pub struct MemoryNeeds {
+    /// Opens the image and reads every byte of it that is not compressed.
+    pub minimum: usize,
+    /// Reads compressed clusters too.
+    pub compressed: usize,
+    /// Has room for all tables of the image, so that more gains little.
+    pub all_tables: usize,
+}
+
+/// Computes the memory for an image from the first 48 bytes of its file and the block size of its device.
+///
+/// Returns 0 and fills `needs`, or an error: what is wrong with the header, if it is.
+#[unsafe(no_mangle)]
+pub extern "C" fn qcow1_memory_for(first_48_bytes: *const c_void, block_size: u32, needs: *mut MemoryNeeds) -> c_int {
+    match memory_for(first_48_bytes, block_size, needs) {
+        Ok(()) => 0,
+        Err(failure) => failure.error,
+    }
+}
+
+/// Copies what the last call that failed has failed with, since qcow1_open().
+///
+/// Returns 0 and fills `failure`, or an error of misuse.
+#[unsafe(no_mangle)]
+pub extern "C" fn qcow1_last_failure(disk: *const Storage, failure: *mut Failure) -> c_int {
+    let copied = pointer::state(disk).and_then(|state| {
+        *pointer::value_mut(failure)? = state.failure();
+        Ok(())
+    });
+    copied.map_or_else(Code::number, |()| 0)
+}
+
+/// Returns a sentence for what a call returned: a static string. For a positive number, an error of the read
+/// callback's own, it says only that.
+#[unsafe(no_mangle)]
+pub extern "C" fn qcow1_message(error: c_int) -> *const c_char {
+    error::message(error).as_ptr()
+}
+
+/// Returns the version of the library, such as "0.1.0": a static string.
+#[unsafe(no_mangle)]
+pub extern "C" fn qcow1_version() -> *const c_char {
+    VERSION.as_ptr()
+}
+
+const VERSION: &CStr = match CStr::from_bytes_with_nul(concat!(env!("CARGO_PKG_VERSION"), "\0").as_bytes()) {
+    Ok(version) => version,
+    Err(_) => c"",
+};
+
+fn memory_for(first_48_bytes: *const c_void, block_size: u32, needs: *mut MemoryNeeds) -> Result<(), Failure> {
+    let header = Header::parse(pointer::bytes(first_48_bytes, 48)?)?;
+    let block_size = BlockSize::new(block_size).ok_or(Code::BlockSize)?;
+    let needs = pointer::value_mut(needs)?;
+    let found = header.memory_for(block_size);
+    *needs = MemoryNeeds {
+        minimum: found.minimum,
+        compressed: found.compressed,
+        all_tables: found.all_tables,
+    };
+    Ok(())
+}
+
+#[cfg(feature = "aes")]
+fn set_passphrase(image: &mut Image<'_, Device>, passphrase: &[u8]) -> Result<(), Failure> {
+    image.set_key(&qcow1::Key::from_passphrase(passphrase));
+    Ok(())
+}
+
+#[cfg(not(feature = "aes"))]
+fn set_passphrase(_: &mut Image<'_, Device>, _: &[u8]) -> Result<(), Failure> {
+    Err(Code::UnsupportedAes.into())
+}
+
+/// The library has no panic, which `prove.sh` shows: this is what a debug build needs to link.
+#[panic_handler]
+fn panic(_: &PanicInfo<'_>) -> ! {
+    #[cfg(feature = "proof")]
+    {
+        unsafe extern "C" {
+            safe fn a_panic_path_is_left() -> !;
+        }
+        a_panic_path_is_left()
+    }
+    #[cfg(not(feature = "proof"))]
+    loop {}
+}
+
+/// What the proof must not let pass.
+#[cfg(feature = "unchecked-index")]
+#[allow(clippy::indexing_slicing, reason = "it is what must not link")]
+#[unsafe(no_mangle)]
+pub extern "C" fn unchecked_index(at: usize) -> u8 {
+    b"qcow1"[at]
+}

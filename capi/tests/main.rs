@@ -1,0 +1,7 @@
+//! The C API, called from C. It needs gcc and clang.
+
+mod header;
+mod links;
+mod misuse;
+mod programs;
+mod vectors;

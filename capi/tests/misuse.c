@@ -1,0 +1,389 @@
+/* Each misuse that C lets the library notice, and what it returns. Prints the name of each case that holds.
+ *
+ *     misuse FOLDER-OF-IMAGES */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "qcow1.h"
+
+#define CASE(name)                                                                                                     \
+    static void name(void);                                                                                            \
+    static struct test name##_test = {#name, name, NULL};                                                              \
+    __attribute__((constructor)) static void add_##name(void) { add(&name##_test); }                                   \
+    static void name(void)
+
+#define EXPECT(expression, value) expect(__LINE__, #expression, (long long)(expression), (long long)(value))
+
+struct test {
+    const char *name;
+    void (*run)(void);
+    struct test *next;
+};
+
+static struct test *tests, **last_test = &tests;
+
+static void add(struct test *test) {
+    *last_test = test;
+    last_test = &test->next;
+}
+
+static void expect(int line, const char *expression, long long found, long long expected) {
+    if (found == expected)
+        return;
+    fprintf(stderr, "misuse.c:%d: %s is %lld (%s), not %lld\n", line, expression, found, qcow1_message((int)found),
+            expected);
+    exit(1);
+}
+
+/* An image that the cases may spoil, and what the next read of it returns. */
+static unsigned char file[1 << 20];
+static size_t file_size;
+static int answer;
+
+static int read_file(void *ctx, uint64_t lba, void *buf, size_t len) {
+    (void)ctx;
+    if (answer != 0)
+        return answer;
+    memcpy(buf, file + lba, len);
+    return 0;
+}
+
+static const char *folder;
+static qcow1_disk disk;
+static qcow1_device device;
+static unsigned char memory[QCOW1_MAX_IMAGES + 1][1 << 16];
+static unsigned char buf[4096];
+static qcow1_failure failure;
+static qcow1_extent_t extent;
+static qcow1_memory_needs needs;
+static size_t name_len;
+
+/* Loads an image that is 512 bytes or more, and opens it. */
+static void open_image(void) {
+    EXPECT(qcow1_open(&disk, &device, memory[0], sizeof memory[0], 0), 0);
+}
+
+/* Makes the image name a backing file: four bytes of its own header. */
+static void name_backing(void) {
+    memcpy(file + 8, "\0\0\0\0\0\0\0\4\0\0\0\4", 12);
+}
+
+static int last(void) {
+    EXPECT(qcow1_last_failure(&disk, &failure), 0);
+    return failure.error;
+}
+
+/* Each call that takes a disk. */
+static void each_call(qcow1_disk *bad, int error) {
+    EXPECT(qcow1_push(bad, &device, memory[1], sizeof memory[1], 0), error);
+    EXPECT(qcow1_close(bad), error);
+    EXPECT(qcow1_set_passphrase(bad, 0, "secret", 6), error);
+    EXPECT(qcow1_size(bad), 0);
+    EXPECT(qcow1_read(bad, 0, buf, sizeof buf), error);
+    EXPECT(qcow1_extent(bad, 0, 1, &extent), error);
+    EXPECT(qcow1_backing_name(bad, buf, sizeof buf, &name_len), error);
+}
+
+CASE(a_null_disk) {
+    EXPECT(qcow1_open(NULL, &device, memory[0], sizeof memory[0], 0), QCOW1_ERROR_NULL_POINTER);
+    EXPECT(qcow1_last_failure(NULL, &failure), QCOW1_ERROR_NULL_POINTER);
+    each_call(NULL, QCOW1_ERROR_NULL_POINTER);
+}
+
+CASE(a_misaligned_disk) {
+    static unsigned char bytes[2 * sizeof(qcow1_disk)];
+    unsigned char *aligned = bytes;
+    while ((uintptr_t)aligned % QCOW1_DISK_ALIGN != 0)
+        aligned++;
+    for (size_t by = 1; by < QCOW1_DISK_ALIGN; by++) {
+        qcow1_disk *bad = (qcow1_disk *)(void *)(aligned + by);
+        EXPECT(qcow1_open(bad, &device, memory[0], sizeof memory[0], 0), QCOW1_ERROR_MISALIGNED);
+        EXPECT(qcow1_last_failure(bad, &failure), QCOW1_ERROR_MISALIGNED);
+        each_call(bad, QCOW1_ERROR_MISALIGNED);
+    }
+}
+
+CASE(a_disk_that_was_never_opened) {
+    EXPECT(qcow1_last_failure(&disk, &failure), QCOW1_ERROR_NOT_OPEN);
+    each_call(&disk, QCOW1_ERROR_NOT_OPEN);
+}
+
+CASE(a_disk_that_was_closed) {
+    open_image();
+    EXPECT(qcow1_close(&disk), 0);
+    each_call(&disk, QCOW1_ERROR_NOT_OPEN);
+    EXPECT(last(), QCOW1_ERROR_NOT_OPEN);
+}
+
+CASE(a_disk_that_could_not_be_opened) {
+    file[0] = 'X';
+    EXPECT(qcow1_open(&disk, &device, memory[0], sizeof memory[0], 0), QCOW1_ERROR_NOT_QCOW);
+    EXPECT(last(), QCOW1_ERROR_NOT_QCOW);
+    each_call(&disk, QCOW1_ERROR_NOT_OPEN);
+}
+
+CASE(a_copy_of_an_open_disk) {
+    static qcow1_disk copy;
+    open_image();
+    memcpy(&copy, &disk, sizeof copy);
+    each_call(&copy, QCOW1_ERROR_NOT_OPEN);
+    EXPECT(qcow1_read(&disk, 0, buf, sizeof buf), 0);
+}
+
+CASE(a_disk_opened_again_reads_the_new_image) {
+    open_image();
+    memcpy(file + 24, "\0\0\0\0\0\0\3\1", 8); /* the disk's size */
+    open_image();
+    EXPECT(qcow1_size(&disk), 769);
+}
+
+CASE(a_null_device) {
+    EXPECT(qcow1_open(&disk, NULL, memory[0], sizeof memory[0], 0), QCOW1_ERROR_NULL_POINTER);
+}
+
+CASE(a_device_without_a_callback) {
+    device.read = NULL;
+    EXPECT(qcow1_open(&disk, &device, memory[0], sizeof memory[0], 0), QCOW1_ERROR_NO_READ_CALLBACK);
+}
+
+CASE(a_block_size_out_of_range) {
+    const uint32_t sizes[] = {0, 3, 511, 513, 131072, UINT32_MAX};
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        device.block_size = sizes[i];
+        EXPECT(qcow1_open(&disk, &device, memory[0], sizeof memory[0], 0), QCOW1_ERROR_BLOCK_SIZE);
+        EXPECT(qcow1_memory_for(file, sizes[i], &needs), QCOW1_ERROR_BLOCK_SIZE);
+    }
+}
+
+CASE(a_device_larger_than_2_to_the_63) {
+    device.size = ((uint64_t)1 << 63) + 1;
+    EXPECT(qcow1_open(&disk, &device, memory[0], sizeof memory[0], 0), QCOW1_ERROR_DEVICE_SIZE);
+    EXPECT(qcow1_open(&disk, &device, memory[0], sizeof memory[0], QCOW1_RAW), QCOW1_ERROR_DEVICE_SIZE);
+    device.size -= 1;
+    EXPECT(qcow1_open(&disk, &device, memory[0], sizeof memory[0], 0), 0);
+}
+
+CASE(null_memory) {
+    EXPECT(qcow1_open(&disk, &device, NULL, 512, 0), QCOW1_ERROR_NULL_POINTER);
+}
+
+CASE(too_little_memory) {
+    EXPECT(qcow1_open(&disk, &device, memory[0], 511, 0), QCOW1_ERROR_MEMORY_TOO_SMALL);
+    EXPECT(last(), QCOW1_ERROR_MEMORY_TOO_SMALL);
+    EXPECT(failure.needed, 512);
+    EXPECT(qcow1_open(&disk, &device, memory[0], failure.needed, 0), 0);
+}
+
+CASE(memory_of_length_0) {
+    EXPECT(qcow1_open(&disk, &device, memory[0], 0, 0), QCOW1_ERROR_MEMORY_TOO_SMALL);
+    EXPECT(qcow1_open(&disk, &device, NULL, 0, 0), QCOW1_ERROR_MEMORY_TOO_SMALL);
+    /* A raw disk whose blocks are bytes needs none. */
+    EXPECT(qcow1_open(&disk, &device, NULL, 0, QCOW1_RAW), 0);
+    EXPECT(qcow1_read(&disk, 0, buf, sizeof buf), 0);
+    device.block_size = 512;
+    EXPECT(qcow1_open(&disk, &device, NULL, 0, QCOW1_RAW), QCOW1_ERROR_MEMORY_TOO_SMALL);
+}
+
+CASE(memory_longer_than_the_address_space) {
+    EXPECT(qcow1_open(&disk, &device, memory[0], SIZE_MAX, 0), QCOW1_ERROR_TOO_LONG);
+    EXPECT(qcow1_open(&disk, &device, memory[0], (size_t)PTRDIFF_MAX + 1, 0), QCOW1_ERROR_TOO_LONG);
+}
+
+CASE(memory_that_is_lent_to_another_image) {
+    name_backing();
+    open_image();
+    EXPECT(qcow1_push(&disk, &device, memory[0], 512, QCOW1_RAW), QCOW1_ERROR_OVERLAP);
+    EXPECT(qcow1_push(&disk, &device, memory[0] + sizeof memory[0] - 1, 512, QCOW1_RAW), QCOW1_ERROR_OVERLAP);
+    EXPECT(qcow1_push(&disk, &device, memory[0] + sizeof memory[0], 512, QCOW1_RAW), 0);
+}
+
+CASE(memory_in_the_disk_itself) {
+    EXPECT(qcow1_open(&disk, &device, (unsigned char *)&disk + 16, 512, 0), QCOW1_ERROR_OVERLAP);
+}
+
+CASE(unknown_flags) {
+    const uint32_t flags[] = {16, 1u << 31, QCOW1_RAW | QCOW1_SALVAGE, QCOW1_RAW | QCOW1_XEN_L1_BIG_ENDIAN,
+                              QCOW1_RAW | QCOW1_OR_RAW};
+    name_backing();
+    for (size_t i = 0; i < sizeof flags / sizeof *flags; i++) {
+        open_image();
+        EXPECT(qcow1_push(&disk, &device, memory[1], sizeof memory[1], flags[i]), QCOW1_ERROR_INVALID_FLAGS);
+        EXPECT(qcow1_open(&disk, &device, memory[0], sizeof memory[0], flags[i]), QCOW1_ERROR_INVALID_FLAGS);
+    }
+}
+
+CASE(a_raw_disk_only_where_that_is_said) {
+    file[0] = 'X';
+    EXPECT(qcow1_open(&disk, &device, memory[0], sizeof memory[0], 0), QCOW1_ERROR_NOT_QCOW);
+    EXPECT(qcow1_open(&disk, &device, memory[0], sizeof memory[0], QCOW1_OR_RAW), 0);
+    EXPECT(qcow1_size(&disk), file_size);
+    EXPECT(qcow1_open(&disk, &device, memory[0], sizeof memory[0], QCOW1_RAW), 0);
+    EXPECT(qcow1_size(&disk), file_size);
+}
+
+CASE(an_image_below_one_that_names_none) {
+    open_image();
+    EXPECT(qcow1_push(&disk, &device, memory[1], sizeof memory[1], 0), QCOW1_ERROR_NO_BACKING_NAMED);
+    EXPECT(qcow1_read(&disk, 0, buf, sizeof buf), 0);
+}
+
+CASE(more_images_than_a_disk_holds) {
+    name_backing();
+    open_image();
+    for (int i = 1; i < QCOW1_MAX_IMAGES; i++)
+        EXPECT(qcow1_push(&disk, &device, memory[i], sizeof memory[i], 0), 0);
+    EXPECT(qcow1_push(&disk, &device, memory[QCOW1_MAX_IMAGES], 512, QCOW1_RAW), QCOW1_ERROR_CHAIN_FULL);
+}
+
+CASE(a_passphrase_for_an_image_that_is_not_there) {
+    open_image();
+    EXPECT(qcow1_set_passphrase(&disk, 1, "secret", 6), QCOW1_ERROR_NO_SUCH_IMAGE);
+    EXPECT(qcow1_set_passphrase(&disk, UINT32_MAX, "secret", 6), QCOW1_ERROR_NO_SUCH_IMAGE);
+    EXPECT(qcow1_set_passphrase(&disk, 0, "secret", 6), 0);
+}
+
+CASE(a_passphrase_that_is_null_empty_or_endless) {
+    open_image();
+    EXPECT(qcow1_set_passphrase(&disk, 0, NULL, 6), QCOW1_ERROR_NULL_POINTER);
+    EXPECT(qcow1_set_passphrase(&disk, 0, "", 0), QCOW1_ERROR_ZERO_LENGTH);
+    EXPECT(qcow1_set_passphrase(&disk, 0, "secret", SIZE_MAX), QCOW1_ERROR_TOO_LONG);
+}
+
+CASE(a_read_into_null) {
+    open_image();
+    EXPECT(qcow1_read(&disk, 0, NULL, 512), QCOW1_ERROR_NULL_POINTER);
+}
+
+CASE(a_read_of_no_bytes) {
+    open_image();
+    EXPECT(qcow1_read(&disk, 0, buf, 0), QCOW1_ERROR_ZERO_LENGTH);
+}
+
+CASE(a_read_longer_than_the_address_space) {
+    open_image();
+    EXPECT(qcow1_read(&disk, 0, buf, SIZE_MAX), QCOW1_ERROR_TOO_LONG);
+}
+
+CASE(a_read_into_what_the_disk_uses) {
+    open_image();
+    EXPECT(qcow1_read(&disk, 0, memory[0], 512), QCOW1_ERROR_OVERLAP);
+    EXPECT(qcow1_read(&disk, 0, &disk, 512), QCOW1_ERROR_OVERLAP);
+    EXPECT(qcow1_backing_name(&disk, memory[0], 512, &name_len), QCOW1_ERROR_OVERLAP);
+}
+
+CASE(a_read_past_the_end) {
+    open_image();
+    uint64_t size = qcow1_size(&disk);
+    EXPECT(qcow1_read(&disk, size, buf, 1), QCOW1_ERROR_OUT_OF_RANGE);
+    EXPECT(qcow1_read(&disk, size - 1, buf, 2), QCOW1_ERROR_OUT_OF_RANGE);
+    EXPECT(qcow1_read(&disk, UINT64_MAX, buf, 2), QCOW1_ERROR_OUT_OF_RANGE);
+    EXPECT(qcow1_read(&disk, size - 1, buf, 1), 0);
+}
+
+CASE(an_extent_of_no_bytes_past_the_end_or_into_null) {
+    open_image();
+    EXPECT(qcow1_extent(&disk, 0, 0, &extent), QCOW1_ERROR_OUT_OF_RANGE);
+    EXPECT(qcow1_extent(&disk, qcow1_size(&disk), 1, &extent), QCOW1_ERROR_OUT_OF_RANGE);
+    EXPECT(qcow1_extent(&disk, 0, 1, NULL), QCOW1_ERROR_NULL_POINTER);
+    EXPECT(qcow1_extent(&disk, 0, 1, (qcow1_extent_t *)(void *)(buf + (1 - (uintptr_t)buf % 2))),
+           QCOW1_ERROR_MISALIGNED);
+    EXPECT(qcow1_extent(&disk, 0, 1, &extent), 0);
+    EXPECT(extent.len, 1);
+}
+
+CASE(a_name_into_null_or_too_little) {
+    name_backing();
+    open_image();
+    EXPECT(qcow1_backing_name(&disk, NULL, 4, &name_len), QCOW1_ERROR_NULL_POINTER);
+    EXPECT(qcow1_backing_name(&disk, buf, 4, NULL), QCOW1_ERROR_NULL_POINTER);
+    EXPECT(qcow1_backing_name(&disk, buf, 0, &name_len), QCOW1_ERROR_ZERO_LENGTH);
+    EXPECT(qcow1_backing_name(&disk, buf, 3, &name_len), QCOW1_ERROR_MEMORY_TOO_SMALL);
+    EXPECT(last(), QCOW1_ERROR_MEMORY_TOO_SMALL);
+    EXPECT(failure.needed, 4);
+    EXPECT(qcow1_backing_name(&disk, buf, 4, &name_len), 0);
+    EXPECT(name_len, 4);
+    EXPECT(memcmp(buf, file + 4, 4), 0);
+}
+
+CASE(memory_for_null) {
+    EXPECT(qcow1_memory_for(NULL, 1, &needs), QCOW1_ERROR_NULL_POINTER);
+    EXPECT(qcow1_memory_for(file, 1, NULL), QCOW1_ERROR_NULL_POINTER);
+    EXPECT(qcow1_memory_for(file, 1, &needs), 0);
+    EXPECT(needs.minimum, 512);
+}
+
+CASE(the_last_failure_into_null) {
+    open_image();
+    EXPECT(qcow1_last_failure(&disk, NULL), QCOW1_ERROR_NULL_POINTER);
+    EXPECT(last(), 0);
+}
+
+CASE(a_positive_error_of_the_callback_comes_back) {
+    answer = 5;
+    EXPECT(qcow1_open(&disk, &device, memory[0], sizeof memory[0], 0), 5);
+    EXPECT(last(), 5);
+    answer = 0;
+    open_image();
+    answer = INT32_MAX;
+    EXPECT(qcow1_read(&disk, 0, buf, sizeof buf), INT32_MAX);
+    EXPECT(last(), INT32_MAX);
+    answer = 0;
+    EXPECT(qcow1_read(&disk, 0, buf, sizeof buf), 0);
+}
+
+CASE(a_negative_error_of_the_callback_is_not_taken_for_the_librarys) {
+    open_image();
+    answer = -5;
+    EXPECT(qcow1_read(&disk, 0, buf, sizeof buf), QCOW1_ERROR_NEGATIVE_FROM_CALLBACK);
+    answer = INT32_MIN;
+    EXPECT(qcow1_read(&disk, 0, buf, sizeof buf), QCOW1_ERROR_NEGATIVE_FROM_CALLBACK);
+}
+
+static int read_within(void *ctx, uint64_t lba, void *dst, size_t len) {
+    (void)ctx, (void)lba, (void)dst, (void)len;
+    each_call(&disk, QCOW1_ERROR_BUSY);
+    return 7;
+}
+
+CASE(a_call_from_the_read_callback) {
+    EXPECT(qcow1_open(&disk, &device, memory[0], sizeof memory[0], 0), 0);
+    device.read = read_within;
+    EXPECT(qcow1_open(&disk, &device, memory[0], sizeof memory[0], 0), 7);
+    EXPECT(last(), 7);
+}
+
+CASE(a_corrupt_image_names_the_place) {
+    memset(file + 40, 0x7f, 8); /* the L1 table's offset */
+    EXPECT(qcow1_open(&disk, &device, memory[0], sizeof memory[0], 0), QCOW1_ERROR_CORRUPT_L1_TABLE);
+    EXPECT(last(), QCOW1_ERROR_CORRUPT_L1_TABLE);
+    EXPECT(failure.host_offset, 0x7f7f7f7f7f7f7f7f);
+    EXPECT(failure.guest_offset, QCOW1_UNKNOWN);
+}
+
+static void prepare(void) {
+    char path[4096];
+    snprintf(path, sizeof path, "%s/plain.qcow", folder);
+    FILE *image = fopen(path, "rb");
+    if (image == NULL) {
+        perror(path);
+        exit(1);
+    }
+    file_size = fread(file, 1, sizeof file, image);
+    fclose(image);
+    answer = 0;
+    memset(&disk, 0, sizeof disk);
+    device = (qcow1_device){NULL, file_size, 1, read_file};
+}
+
+int main(int argc, char **argv) {
+    if (argc != 2)
+        return 2;
+    folder = argv[1];
+    for (struct test *test = tests; test != NULL; test = test->next) {
+        prepare();
+        test->run();
+        puts(test->name);
+    }
+    return 0;
+}

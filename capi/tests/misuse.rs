@@ -1,0 +1,35 @@
+//! Each misuse that C lets the library notice is an error with a message of its own.
+
+use crate::programs::{Program, RELEASE, SANITIZED, capi, run};
+
+#[test]
+fn each_misuse_is_an_error_of_its_own() {
+    let program = Program::new(&capi().join("tests/misuse.c"), &RELEASE, SANITIZED);
+    let output = run(program.command().arg(capi().join("../tests/data")));
+    let output = String::from_utf8(output.stdout).unwrap();
+    // A line for each of them, so that none is forgotten.
+    let source = std::fs::read_to_string(capi().join("tests/misuse.c")).unwrap();
+    let cases = source.lines().filter(|line| line.starts_with("CASE(")).count();
+    assert_eq!(output.lines().count(), cases, "{output}");
+}
+
+#[test]
+fn each_error_in_the_header_has_a_message_of_its_own() {
+    let header = std::fs::read_to_string(capi().join("qcow1.h")).unwrap();
+    let names = header
+        .lines()
+        .filter_map(|line| line.trim().split_once(" = -"))
+        .filter(|(name, _)| name.starts_with("QCOW1_ERROR_"));
+    let numbers: Vec<i32> = names
+        .map(|(_, number)| -number.trim_end_matches(',').parse::<i32>().unwrap())
+        .collect();
+    assert!(numbers.len() > 30, "{numbers:?}");
+    let program = Program::new(&capi().join("tests/messages.c"), &RELEASE, SANITIZED);
+    let output = run(program.command().args(numbers.iter().map(i32::to_string)));
+    let output = String::from_utf8(output.stdout).unwrap();
+    let mut messages: Vec<&str> = output.lines().collect();
+    assert_eq!(messages.len(), numbers.len() + 3);
+    messages.sort_unstable();
+    messages.dedup();
+    assert_eq!(messages.len(), numbers.len() + 3, "{output}");
+}
