@@ -35,6 +35,33 @@ bare_cargo() {
     fi
 }
 
+# link_roots TARGET LIBRARY OUTPUT SYMBOL...: links what those symbols of a static library lead to, and nothing else.
+link_roots() {
+    case $1 in
+    x86_64-*) emulation=elf_x86_64 ;;
+    thumbv7em-*) emulation=armelf_linux_eabi ;;
+    riscv64*) emulation=elf64lriscv ;;
+    aarch64-*) emulation=aarch64linux ;;
+    esac
+    library=$2
+    output=$3
+    shift 3
+    roots=
+    for symbol in "$@"; do
+        roots="$roots -u $symbol"
+    done
+    linker=ld.lld
+    command -v ld.lld >/dev/null ||
+        linker="$(rustc --print sysroot)/lib/rustlib/$(rustc --print host-tuple)/bin/rust-lld -flavor gnu"
+    # shellcheck disable=SC2086
+    $linker -m $emulation --gc-sections -z nognustack $roots -e "$1" -o "$output" "$library"
+}
+
+# code_size ELF: the code and constants of a linked program in bytes.
+code_size() {
+    llvm-size -A "$1" | awk '$1 ~ /^\.(text|rodata|data)/ { sum += $2 } END { print sum }'
+}
+
 # boot CONSOLE STATUS QEMU...: runs a machine for BOOT_SECONDS at most, a minute by default, its console in a file, and its
 # keyboard the file that KEYBOARD names, if any. Unless it ends with that status, the console is shown.
 boot() {
