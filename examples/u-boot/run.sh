@@ -1,0 +1,156 @@
+#!/bin/sh
+# Gets files out of QCOW1 images in U-Boot: builds its sandbox with the driver, boots it, and compares what it lists,
+# loads and hashes with the host's.
+#
+#     run.sh [U-BOOT-SOURCE]
+#
+# Without a source tree, Debian's is downloaded, the one that the machine's own list of sources signs. It is kept, with
+# what is built, below the target folder, so that a second run takes seconds.
+. "$(dirname "$0")/../firmware.sh"
+cd "$(dirname "$0")"
+here=$PWD
+target_dir=${CARGO_TARGET_DIR:-$(cd ../.. && pwd)/target}
+work=$target_dir/u-boot
+mkdir -p "$work"
+for tool in gcc make bison flex swig dtc python3; do
+    need "$tool" "what U-Boot is built with (Debian: gcc make bison flex swig device-tree-compiler python3-dev python3-setuptools libssl-dev)"
+done
+need qemu-img "QEMU's disk tools (Debian: qemu-utils)"
+need qemu-io "QEMU's disk tools (Debian: qemu-utils)"
+
+# download: unpacks Debian's source into the work folder.
+download() {
+    mkdir -p "$work/lists/partial"
+    sed 's/^Types: .*/Types: deb-src/' /etc/apt/sources.list.d/debian.sources >"$work/debian.sources"
+    set -- -q -o "Dir::Etc::sourcelist=$work/debian.sources" -o Dir::Etc::sourceparts=/dev/null \
+        -o "Dir::State::lists=$work/lists"
+    apt-get "$@" update
+    (cd "$work" && apt-get "$@" source --download-only u-boot)
+    rm -rf "$work/source.new"
+    mkdir "$work/source.new"
+    tar -C "$work/source.new" --strip-components=1 -xf "$work"/u-boot_*.orig.tar.*
+    mv "$work/source.new" "$work/source"
+}
+
+source=${1:-$work/source}
+[ -d "$source" ] || download
+# In its folder, for the options there.
+(cd ../../capi && cargo build --release --locked --target-dir "$target_dir/capi")
+./add.sh "$source" "$target_dir/capi/release/libqcow1.a"
+{
+    [ -f "$source/.config" ] || make -C "$source" sandbox_defconfig
+    make -C "$source" -j "$(nproc)" NO_SDL=1
+} >"$work/build.log" 2>&1 || {
+    tail -n 40 "$work/build.log" >&2
+    fail "U-Boot was not built; the end of $work/build.log is above."
+}
+
+disks=$work/disks
+rm -rf "$disks"
+mkdir "$disks"
+cd "$disks"
+
+# sandbox NAME COMMAND...: U-Boot with these commands, its console in NAME.log.
+sandbox() {
+    log=$1.log
+    shift
+    commands=
+    for command in "$@"; do
+        commands="$commands$command; "
+    done
+    timeout --kill-after=5 60 "$source/u-boot" -D -c "$commands" >"$log" 2>&1 </dev/null || {
+        cat "$log" >&2
+        fail "U-Boot failed; its console is above."
+    }
+}
+
+# expect LINE: the console has that line, or one that contains it.
+expect() {
+    grep -qF -- "$1" "$log" || {
+        cat "$log" >&2
+        fail "The console in $log does not have '$1'."
+    }
+}
+
+# file_of RAW NAME: a file inside a raw disk.
+file_of() {
+    mcopy -n -i "$1@@1M" "::$2" - >"$2"
+}
+
+# machine NAME RAW BIND FILE...: U-Boot binds the images as BIND says, lists the volume, and loads and hashes its files,
+# which must be the raw disk's.
+machine() {
+    name=$1
+    raw=$2
+    bind=$3
+    shift 3
+    set -- "$@"
+    binds=
+    number=0
+    for image in "$@"; do
+        binds="${binds}host bind $number $image; "
+        number=$((number + 1))
+    done
+    sandbox "$name" "$binds" "qcow1 bind $bind" "part list qcow1 0" "ls qcow1 0:1 /" \
+        "load qcow1 0:1 1000000 HELLO.TXT" "md.b 1000000 20" "hash sha256 1000000 \$filesize" \
+        "load qcow1 0:1 1000000 NUMBERS.TXT" "hash sha256 1000000 \$filesize" "qcow1 unbind 0"
+    for file in HELLO.TXT NUMBERS.TXT; do
+        file_of "$raw" "$file"
+        expect " $(stat -c %s "$file")   $file"
+        expect "$(stat -c %s "$file") bytes read"
+        expect "$(sha256sum "$file" | cut -d ' ' -f 1)"
+    done
+    echo "u-boot: $name: HELLO.TXT and NUMBERS.TXT have the host's sha256"
+}
+
+echo "Hello from a FAT volume in a QCOW1 image. This line comes from the base." >hello.txt
+seq 1 20000 >numbers.txt
+fat_disk base.raw
+mcopy -i base.raw@@1M hello.txt ::HELLO.TXT
+mcopy -i base.raw@@1M numbers.txt ::NUMBERS.TXT
+
+qemu-img convert -f raw -O qcow base.raw plain.qcow
+machine plain base.raw "host 0" plain.qcow
+
+# Its exit status is 1 even where it has succeeded: the digest tells.
+qemu-img convert -f raw -O qcow -c base.raw compressed.qcow 2>/dev/null || true
+[ $(($(stat -c %s compressed.qcow) % 512)) -ne 0 ] || fail "The compressed image happens to be whole sectors long."
+machine compressed base.raw "host 0" compressed.qcow
+
+qemu-img create -q -f qcow --object secret,id=s0,data=passphrase \
+    -o encrypt.format=aes,encrypt.key-secret=s0 encrypted.qcow 16M
+qemu-img convert -n --object secret,id=s0,data=passphrase -f raw base.raw \
+    --target-image-opts driver=qcow,encrypt.key-secret=s0,file.filename=encrypted.qcow
+machine encrypted base.raw "-p passphrase host 0" encrypted.qcow
+
+# The overlay has another word where the file's text lies.
+offset=$(grep -abo 'from the base' base.raw | head -n 1 | cut -d : -f 1)
+printf 'from the top!' >word
+for base in plain.qcow:qcow:"host 0 host 1" base.raw:raw:"host 0 raw host 1"; do
+    file=${base%%:*}
+    bind=${base##*:}
+    format=${base#*:}
+    format=${format%%:*}
+    rm -f top.qcow
+    qemu-img create -q -f qcow -b "$file" -F "$format" top.qcow
+    qemu-io -f qcow -c "write -s word $offset 13" top.qcow >/dev/null
+    qemu-img convert -f qcow -O raw top.qcow top.raw
+    machine "overlay-on-$format" top.raw "$bind" top.qcow "$file"
+    grep -q 'from the top!' HELLO.TXT || fail "The overlay's own text is not in the file."
+done
+
+# An image on a block device of a class of its own: one image inside another. Its last sector is padded with zeros.
+cp plain.qcow inner.raw
+truncate -s %512 inner.raw
+qemu-img convert -f raw -O qcow inner.raw outer.qcow
+sandbox nested "host bind 0 outer.qcow" "qcow1 bind host 0" "qcow1 bind qcow1 0" "load qcow1 1:1 1000000 NUMBERS.TXT" \
+    "hash sha256 1000000 \$filesize"
+expect "$(sha256sum NUMBERS.TXT | cut -d ' ' -f 1)"
+echo "u-boot: nested: NUMBERS.TXT has the host's sha256"
+
+# What is wrong is said in a sentence.
+sandbox refused "host bind 0 base.raw" "qcow1 bind host 0 || host bind 0 top.qcow" "qcow1 bind host 0" \
+    "load qcow1 0:1 1000000 NUMBERS.TXT || true"
+expect "not a QCOW image: the magic number is missing"
+expect "the image has a hole there and names a backing file, which was not pushed"
+echo "u-boot: a raw disk and an overlay without its base are refused"
