@@ -4,4 +4,5 @@ mod header;
 mod links;
 mod misuse;
 mod programs;
+mod readme;
 mod vectors;
