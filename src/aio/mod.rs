@@ -384,8 +384,8 @@ impl<D: AsyncBlockRead> Extents<'_, Image<'_, D>> {
 }
 
 impl<D: AsyncBlockRead, const DEPTH: usize> Chain<Image<'_, D>, DEPTH> {
-    /// Fills `dst` with the guest's bytes from `offset` on; see [`crate::Image::read_at`]. In each image it makes at most
-    /// twice as many device reads as that.
+    /// Fills `dst` with the guest's bytes from `offset` on; see [`Chain::read_at`](crate::Chain#method.read_at), which has
+    /// the bounds on device reads.
     ///
     /// # Errors
     /// As [`crate::Image::read_at`]; [`Error::BackingRequired`] where the lowest image names a backing file.

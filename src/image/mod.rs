@@ -72,6 +72,8 @@ impl<'m, D> Image<'m, D> {
     }
 
     /// Decrypts the image's encrypted clusters with `cipher` from now on, say with an engine of the board's.
+    ///
+    /// `cipher` need not be `Sync`, so an engine behind a `RefCell` will do, and an image is neither `Send` nor `Sync`.
     pub fn set_cipher(&mut self, cipher: &'m dyn SectorCipher) {
         self.state.cipher = Cipher::Lent(cipher);
     }

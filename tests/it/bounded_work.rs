@@ -257,41 +257,112 @@ fn a_name_costs_three_reads_at_most() {
     }
 }
 
-#[test]
-fn in_a_chain_each_image_costs_twice_that_at_most() {
-    // Every other cluster is a hole, in each image others: so the descent goes down and up as often as it can.
-    let file = |parity: u64| {
-        let mut image = ImageBuilder::new(64 << 15)
-            .bits(9, 6)
-            .backing_at(700, b"below")
-            .l1_at(61);
-        image.table_at(0, 4093);
-        for cluster in (0..64).filter(|cluster| !(cluster + parity).is_multiple_of(3)) {
-            image.l2_word(cluster * 512, 8192 + cluster % 2 * 512);
-        }
-        let mut file = image.build();
-        file.resize(16_384, 7);
-        (0..64).for_each(|index| file[61 + index * 8..][..8].copy_from_slice(&4093_u64.to_be_bytes()));
-        file
-    };
-    let files = [file(0), file(1), file(2)];
+/// An image of a chain, each of whose spans has one table: with holes at every third cluster, and words across blocks.
+fn layer(size: u64, cluster_bits: u8, l2_bits: u8, first_hole: u64) -> Vec<u8> {
+    let span = 1_u64 << (cluster_bits + l2_bits);
+    let mut image = ImageBuilder::new(size)
+        .bits(cluster_bits, l2_bits)
+        .backing_at(700, b"below")
+        .l1_at(61);
+    image.table_at(0, 4093);
+    for cluster in (0..1 << l2_bits).filter(|cluster| !(cluster + first_hole).is_multiple_of(3)) {
+        image.l2_word(cluster << cluster_bits, 8192 + cluster % 2 * 512);
+    }
+    let mut file = image.build();
+    file.resize(8704 + (1 << cluster_bits), 7);
+    (0..size.div_ceil(span)).for_each(|index| {
+        file[61 + index as usize * 8..][..8].copy_from_slice(&4093_u64.to_be_bytes());
+    });
+    file
+}
+
+/// Opens a chain of these files, top first, the last of which is raw if its bits are `None`, and checks what reads cost each.
+fn assert_chain_is_bounded(files: &[(Vec<u8>, Option<(u32, u32)>)]) {
     for (block, lent) in LENT {
-        let mut memories = [vec![0; lent], vec![0; lent], vec![0; lent]];
-        let mut chain: Chain<_, 3> = Chain::new();
+        let mut memories = vec![vec![0; lent]; files.len()];
+        let mut chain: Chain<_, 4> = Chain::new();
         let mut logs = Vec::new();
-        for (file, memory) in files.iter().zip(&mut memories) {
+        for ((file, bits), memory) in files.iter().zip(&mut memories) {
             let device = TestDevice::new(file, block);
             logs.push(device.log.clone());
-            chain.push(Image::open(device, memory).unwrap()).unwrap();
+            let image = match bits {
+                Some(_) => Image::open(device, memory).unwrap(),
+                None => Image::open_raw(device, memory).unwrap(),
+            };
+            chain.push(image).unwrap();
         }
-        for (offset, len) in [(0, 1), (511, 2), (1000, 30_000), (0, 1 << 20), (1 << 20, 1 << 20)] {
+        for (offset, len) in [
+            (0, 1),
+            (511, 2),
+            (1000, 30_000),
+            (0, 65_536),
+            (0, 1 << 20),
+            (700_001, 900_000),
+        ] {
             let before: Vec<_> = logs.iter().map(Log::requests).collect();
             chain.read_at(offset, &mut vec![0; len as usize]).unwrap();
-            let touched = |bits| touched(offset, len, bits);
-            for (log, before) in logs.iter().zip(before) {
+            let mut smallest = u32::MAX;
+            for (level, ((log, before), (_, bits))) in logs.iter().zip(before).zip(files).enumerate() {
                 let cost = log.requests() - before;
-                assert!(cost <= 2 * (5 * touched(9) + 2 * touched(15)), "{cost} reads");
+                let most = match *bits {
+                    Some((cluster_bits, l2_bits)) => {
+                        smallest = smallest.min(cluster_bits);
+                        5 * touched(offset, len, smallest) + 2 * touched(offset, len, cluster_bits + l2_bits)
+                    }
+                    None => 3 * touched(offset, len, smallest),
+                };
+                assert!(
+                    cost <= most,
+                    "level {level}: {cost} reads for {len} bytes at {offset}, where {most} are allowed"
+                );
             }
         }
     }
+}
+
+#[test]
+fn in_a_chain_each_image_costs_what_the_smallest_clusters_down_to_it_allow() {
+    const SIZE: u64 = 2 << 20;
+    // In each image other clusters are holes, so the descent goes down and up as often as it can.
+    let equal = [0, 1, 2].map(|first_hole| (layer(SIZE, 9, 6, first_hole), Some((9, 6))));
+    assert_chain_is_bounded(&equal);
+
+    // Small clusters above large ones ask for the same large cluster again and again, and so do they of a raw base.
+    let raw = (pattern(5, SIZE as usize - 777), None);
+    let unequal = [
+        (layer(SIZE, 9, 6, 0), Some((9, 6))),
+        (layer(SIZE, 16, 6, 0), Some((16, 6))),
+        (layer(SIZE, 11, 7, 1), Some((11, 7))),
+        raw,
+    ];
+    assert_chain_is_bounded(&unequal);
+    let upside_down = [
+        (layer(SIZE, 16, 6, 0), Some((16, 6))),
+        (layer(SIZE - 3000, 12, 9, 0), Some((12, 9))),
+        (layer(SIZE - 70_000, 9, 6, 0), Some((9, 6))),
+        (pattern(5, 1_000_001), None),
+    ];
+    assert_chain_is_bounded(&upside_down);
+}
+
+#[test]
+fn a_large_cluster_below_small_holes_costs_a_read_for_each_of_them() {
+    // The case that bounds by each image's own clusters would deny: 64 holes of 512 bytes over one cluster of 64 KiB.
+    let mut top = ImageBuilder::new(65_536).bits(9, 7).backing_at(700, b"below");
+    for cluster in (0..128).step_by(2) {
+        top.data(cluster * 512, &pattern(1, 512));
+    }
+    let mut base = ImageBuilder::new(65_536).bits(16, 6);
+    base.data(0, &pattern(2, 65_536));
+    let files = [top.build(), base.build()];
+    let [mut first, mut second] = [vec![0; 8192], vec![0; 8192]];
+    let device = TestDevice::new(&files[1], 512);
+    let log = device.log.clone();
+    let mut chain: Chain<_, 2> = Chain::new();
+    let device_above = TestDevice::new(&files[0], 512);
+    chain.push(Image::open(device_above, &mut first).unwrap()).unwrap();
+    chain.push(Image::open(device, &mut second).unwrap()).unwrap();
+    let opened = log.requests();
+    chain.read_at(0, &mut [0; 65_536]).unwrap();
+    assert_eq!(log.requests() - opened, 64 + 2);
 }
