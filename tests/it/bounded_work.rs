@@ -276,8 +276,11 @@ fn layer(size: u64, cluster_bits: u8, l2_bits: u8, first_hole: u64) -> Vec<u8> {
     file
 }
 
+/// The bytes of an image, and its cluster bits and L2 bits; none for a raw disk.
+type Layer = (Vec<u8>, Option<(u32, u32)>);
+
 /// Opens a chain of these files, top first, the last of which is raw if its bits are `None`, and checks what reads cost each.
-fn assert_chain_is_bounded(files: &[(Vec<u8>, Option<(u32, u32)>)]) {
+fn assert_chain_is_bounded(files: &[Layer]) {
     for (block, lent) in LENT {
         let mut memories = vec![vec![0; lent]; files.len()];
         let mut chain: Chain<_, 4> = Chain::new();

@@ -7,7 +7,7 @@ use crate::offset::HostOffset;
 /// How thorough a check is.
 ///
 /// ```
-/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # fn main() -> Result<(), qcow1::Error<core::convert::Infallible>> {
 /// # let file: &[u8] = include_bytes!("../../../tests/data/compressed.qcow");
 /// let mut memory = [0; 65_536];
 /// let mut image = qcow1::Image::open(file, &mut memory)?;

@@ -30,7 +30,7 @@ use crate::offset::HostOffset;
 ///     }
 /// }
 ///
-/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # fn main() -> Result<(), qcow1::Error<core::convert::Infallible>> {
 /// # let file: &[u8] = include_bytes!("../../../tests/data/plain.qcow");
 /// # let mut memory = [0; 4096];
 /// # let mut image = qcow1::Image::open(file, &mut memory)?;
