@@ -1,5 +1,7 @@
 //! A check that is as plain as can be, and shares nothing with the crate: each part is compared with all before it.
 
+use qcow1::{CheckSummary, Corrupt, Finding};
+
 use super::oracle;
 
 /// What is wrong, as the sentences of the crate tell it.
@@ -292,6 +294,44 @@ impl Checker<'_> {
             });
         }
     }
+}
+
+/// One finding after the other, as the plain check tells them.
+pub fn told(finding: &Finding) -> Found {
+    let corrupt: Corrupt = finding.corrupt;
+    Found {
+        wrong: wrong(&finding.to_string()),
+        guest: corrupt.guest_offset().unwrap_or(0),
+        host: corrupt.host_offset().unwrap(),
+        len: finding.guest_len,
+        count: finding.count,
+    }
+}
+
+/// Streams may be wrong in several ways, which are one to the plain check.
+pub fn streams_joined(found: &[Found]) -> Vec<Found> {
+    let mut joined: Vec<Found> = Vec::new();
+    for one in found {
+        match joined.last_mut() {
+            Some(last)
+                if last.wrong == Wrong::NoStream && one.wrong == last.wrong && last.guest + last.len == one.guest =>
+            {
+                last.len += one.len;
+                last.count += one.count;
+            }
+            _ => joined.push(*one),
+        }
+    }
+    joined
+}
+
+pub fn agrees(summary: CheckSummary, found: &[Found], report: &Report) -> bool {
+    streams_joined(found) == report.found
+        && summary.findings == found.len() as u64
+        && summary.data_bytes == report.data
+        && summary.compressed_bytes == report.compressed
+        && summary.hole_bytes == report.holes
+        && summary.unreachable_bytes == report.unreachable
 }
 
 /// What the crate's sentence says.

@@ -2,6 +2,10 @@
 //!
 //! It takes whole files in memory, looks up each cluster anew, and never panics, whatever the file holds.
 
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
 /// Why the oracle gives no bytes: the classes of the crate's errors.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Refusal {
@@ -42,7 +46,12 @@ pub struct Oracle<'a> {
     pub names_backing: bool,
     pub encrypted: bool,
     pub key: Option<[u8; 16]>,
+    /// The streams that have been inflated, by offset and length. The file is the same for good, and so are they.
+    inflated: RefCell<Inflated>,
 }
+
+/// `None` is what a corrupt stream gives.
+type Inflated = BTreeMap<(u64, u64), Option<Rc<[u8]>>>;
 
 /// What a table says of a cluster.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -50,6 +59,28 @@ pub enum Cluster {
     Hole,
     Data(u64),
     Compressed(u64, u64),
+}
+
+/// How a guest's byte is stored, as a reader reports it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Stored {
+    Zero,
+    Backing,
+    /// At this offset of the file.
+    Data(u64),
+    /// In the stream at this offset and of this length.
+    Compressed(u64, u64),
+}
+
+impl Stored {
+    /// Whether `next` goes on, `len` bytes later.
+    fn goes_on(self, len: u64, next: Self) -> bool {
+        match (self, next) {
+            (Self::Data(host), Self::Data(next)) => host + len == next,
+            (Self::Zero, Self::Zero) | (Self::Backing, Self::Backing) => true,
+            _ => false,
+        }
+    }
 }
 
 impl<'a> Oracle<'a> {
@@ -104,6 +135,7 @@ impl<'a> Oracle<'a> {
             names_backing,
             encrypted: u32_at(36) == 1,
             key: None,
+            inflated: RefCell::default(),
         })
     }
 
@@ -111,16 +143,18 @@ impl<'a> Oracle<'a> {
         1 << self.cluster_bits
     }
 
-    /// The byte at `offset` of the file; past its end, zero.
-    fn byte(&self, offset: u64) -> u8 {
-        usize::try_from(offset)
-            .ok()
-            .and_then(|at| self.file.get(at).copied())
-            .unwrap_or(0)
+    /// `N` bytes of the file from `offset` on.
+    fn array<const N: usize>(&self, offset: u64) -> [u8; N] {
+        let mut array = [0; N];
+        copy(self.file, offset, &mut array);
+        array
     }
 
-    fn word(&self, offset: u64) -> [u8; 8] {
-        std::array::from_fn(|i| self.byte(offset.saturating_add(i as u64)))
+    /// `len` bytes of the file from `offset` on.
+    fn bytes(&self, offset: u64, len: u64) -> Vec<u8> {
+        let mut bytes = vec![0; len as usize];
+        copy(self.file, offset, &mut bytes);
+        bytes
     }
 
     fn inside(&self, offset: u64, len: u64) -> bool {
@@ -130,7 +164,7 @@ impl<'a> Oracle<'a> {
     /// How the cluster that holds the guest's byte at `offset` is stored.
     pub fn cluster(&self, offset: u64) -> Result<Cluster, Refusal> {
         let number = offset >> self.cluster_bits;
-        let l1 = self.word(self.l1_offset.saturating_add((number >> self.l2_bits) * 8));
+        let l1 = self.array(self.l1_offset.saturating_add((number >> self.l2_bits) * 8));
         let table = if self.l1_is_little_endian {
             u64::from_le_bytes(l1)
         } else {
@@ -142,7 +176,7 @@ impl<'a> Oracle<'a> {
         if table >> 63 != 0 || !self.inside(table, 8 << self.l2_bits) {
             return Err(Refusal::Corrupt);
         }
-        let word = u64::from_be_bytes(self.word(table + (number & ((1 << self.l2_bits) - 1)) * 8));
+        let word = u64::from_be_bytes(self.array(table + (number & ((1 << self.l2_bits) - 1)) * 8));
         if word == 0 {
             return Ok(Cluster::Hole);
         }
@@ -164,34 +198,98 @@ impl<'a> Oracle<'a> {
         Ok(Cluster::Data(word))
     }
 
-    /// The bytes of a cluster that is stored in the file, right in the sector of `offset`; `None` for a hole.
-    fn contents(&self, offset: u64) -> Result<Option<Vec<u8>>, Refusal> {
-        let size = self.cluster_size();
+    /// The bytes of the sector that holds the guest's byte at `offset`, where the file has its cluster; `None` for a hole.
+    fn contents(&self, offset: u64) -> Result<Option<[u8; 512]>, Refusal> {
+        let start = offset % self.cluster_size() / 512 * 512;
         match self.cluster(offset)? {
             Cluster::Hole => Ok(None),
             Cluster::Compressed(host, len) => {
-                let stream: Vec<u8> = (host..host + len).map(|at| self.byte(at)).collect();
-                let mut cluster = vec![0; size as usize];
-                inflate(&stream, &mut cluster)
-                    .then_some(Some(cluster))
-                    .ok_or(Refusal::Corrupt)
+                let cluster = self.inflated(host, len).ok_or(Refusal::Corrupt)?;
+                Ok(cluster[start as usize..][..512].try_into().ok())
             }
             Cluster::Data(host) => {
-                let mut cluster: Vec<u8> = (host..host + size).map(|at| self.byte(at)).collect();
+                let mut sector = self.array(host + start);
                 if self.encrypted {
-                    // The one sector that is asked for. Of one that the file has only a part of, nothing is left.
-                    let start = (offset % size / 512 * 512) as usize;
-                    let sector = &mut cluster[start..start + 512];
-                    if host + start as u64 + 512 > self.file.len() as u64 {
+                    // Of a sector that the file has only a part of, nothing is left.
+                    if host + start + 512 > self.file.len() as u64 {
                         sector.fill(0);
                     } else {
                         let key = self.key.ok_or(Refusal::KeyRequired)?;
-                        decrypt(&key, offset / 512, sector);
+                        decrypt(&key, offset / 512, &mut sector);
                     }
                 }
-                Ok(Some(cluster))
+                Ok(Some(sector))
             }
         }
+    }
+
+    /// How the guest's byte at `offset` is stored, and where in its cluster that ends.
+    fn piece(&self, offset: u64) -> Result<(Stored, u64), Refusal> {
+        let inside = offset % self.cluster_size();
+        let end = (offset - inside).saturating_add(self.cluster_size()).min(self.size);
+        Ok(match self.cluster(offset)? {
+            Cluster::Hole if self.names_backing => (Stored::Backing, end),
+            Cluster::Hole => (Stored::Zero, end),
+            Cluster::Compressed(host, len) => (Stored::Compressed(host, len), end),
+            Cluster::Data(host) => {
+                // What the file has of the cluster; of an encrypted one, whole sectors.
+                let mut stored = (self.file.len() as u64).saturating_sub(host);
+                if self.encrypted {
+                    stored = stored / 512 * 512;
+                }
+                if inside < stored {
+                    (Stored::Data(host + inside), end.min(offset - inside + stored))
+                } else {
+                    (Stored::Zero, end)
+                }
+            }
+        })
+    }
+
+    /// The run of bytes that are stored alike, from `offset` to `end` at most: how, and where it ends. It ends before what
+    /// is corrupt, and after `most` clusters it may not be the whole run.
+    pub fn run(&self, offset: u64, end: u64, most: usize) -> Result<(Stored, u64), Refusal> {
+        let (stored, mut run_end) = self.piece(offset)?;
+        for _ in 0..most {
+            if run_end >= end.min(self.size) {
+                break;
+            }
+            match self.piece(run_end) {
+                Ok((next, next_end)) if stored.goes_on(run_end - offset, next) => run_end = next_end,
+                _ => break,
+            }
+        }
+        Ok((stored, run_end.min(end)))
+    }
+
+    /// The bytes of the backing file's name; past the end of the file, zeros.
+    pub fn backing_name(&self) -> Option<Vec<u8>> {
+        let at = u64::from_be_bytes(self.file[8..16].try_into().unwrap());
+        let len = u64::from(u32::from_be_bytes(self.file[16..20].try_into().unwrap()));
+        self.names_backing.then(|| self.bytes(at, len))
+    }
+
+    /// The number of its L1 words that lie in the file.
+    pub fn l1_words(&self) -> u64 {
+        let span = 1_u64 << (self.cluster_bits + self.l2_bits);
+        let inside = (self.file.len() as u64).saturating_sub(self.l1_offset).div_ceil(8);
+        self.size.div_ceil(span).min(inside)
+    }
+
+    /// log2 of the bytes of a cluster and of what an L1 entry spans.
+    pub fn bits(&self) -> (u32, u32) {
+        (self.cluster_bits, self.cluster_bits + self.l2_bits)
+    }
+
+    /// The cluster that a stream gives.
+    fn inflated(&self, host: u64, len: u64) -> Option<Rc<[u8]>> {
+        let mut inflated = self.inflated.borrow_mut();
+        let cluster = inflated.entry((host, len)).or_insert_with(|| {
+            let stream = self.bytes(host, len);
+            let mut cluster = vec![0; self.cluster_size() as usize];
+            inflate(&stream, &mut cluster).then(|| cluster.into())
+        });
+        cluster.clone()
     }
 }
 
@@ -215,44 +313,40 @@ pub fn read(layers: &[Layer<'_>], offset: u64, len: usize) -> Result<Vec<u8>, Re
     Ok(bytes)
 }
 
+/// Fills `to` with the bytes of `from` at `offset`; past its end, with zeros.
+fn copy(from: &[u8], offset: u64, to: &mut [u8]) {
+    let from = usize::try_from(offset)
+        .ok()
+        .and_then(|at| from.get(at..))
+        .unwrap_or(&[]);
+    let len = from.len().min(to.len());
+    to[..len].copy_from_slice(&from[..len]);
+    to[len..].fill(0);
+}
+
 /// A part of one sector.
 fn sector(layers: &[Layer<'_>], at: u64, len: usize) -> Result<Vec<u8>, Refusal> {
-    let byte = |bytes: &[u8], at: u64| {
-        usize::try_from(at)
-            .ok()
-            .and_then(|at| bytes.get(at).copied())
-            .unwrap_or(0)
-    };
-    let range = at..at + len as u64;
+    let mut bytes = vec![0; len];
     match layers.split_first() {
-        None => Err(Refusal::BackingRequired),
-        Some((Layer::Raw(raw), _)) => Ok(range.map(|at| byte(raw, at)).collect()),
+        None => return Err(Refusal::BackingRequired),
+        Some((Layer::Raw(raw), _)) => copy(raw, at, &mut bytes),
         Some((Layer::Qcow(image), below)) => {
-            if at >= image.size {
-                return Ok(vec![0; len]);
+            // From its end on there are zeros, whatever its last cluster or the image below has there.
+            let inside = usize::try_from(image.size.saturating_sub(at))
+                .unwrap_or(usize::MAX)
+                .min(len);
+            if inside == 0 {
+                return Ok(bytes);
             }
-            let size = image.cluster_size();
-            match image.contents(at)? {
-                Some(cluster) => Ok(range
-                    .map(|at| {
-                        if at < image.size {
-                            byte(&cluster, at & (size - 1))
-                        } else {
-                            0
-                        }
-                    })
-                    .collect()),
-                None if image.names_backing => {
-                    let mut bytes = sector(below, at, len)?;
-                    // What the layer above has of the sector beyond this one's end is zeros.
-                    let inside = usize::try_from(image.size - at).unwrap_or(usize::MAX).min(len);
-                    bytes[inside..].fill(0);
-                    Ok(bytes)
-                }
-                None => Ok(vec![0; len]),
-            }
+            let found = match image.contents(at)? {
+                Some(sector) => sector[at as usize % 512..][..len].to_vec(),
+                None if image.names_backing => sector(below, at, len)?,
+                None => return Ok(bytes),
+            };
+            bytes[..inside].copy_from_slice(&found[..inside]);
         }
     }
+    Ok(bytes)
 }
 
 /// Inflates into the whole of `cluster`; what the stream holds beyond that is of no account.

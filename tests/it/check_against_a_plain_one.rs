@@ -1,9 +1,9 @@
 //! The crate's check beside a plain one, on images whose words lead to each other at random.
 
-use crate::common::checker::{self, Found, Report, Rules, Wrong};
+use crate::common::checker::{self, Rules, agrees, streams_joined, told};
 use crate::common::futures::{Slow, finish};
 use crate::common::{Log, Random, TestDevice};
-use qcow1::{CheckOptions, CheckSummary, Corrupt, Finding, OpenOptions, aio};
+use qcow1::{CheckOptions, OpenOptions, aio};
 use std::collections::BTreeMap;
 
 /// A usage map that is not one slice.
@@ -123,44 +123,6 @@ fn hostile(random: &mut Random) -> Vec<u8> {
         file.truncate(64 + random.below(len - 64) as usize);
     }
     file
-}
-
-/// One finding after the other, as the plain check tells them.
-fn told(finding: &Finding) -> Found {
-    let corrupt: Corrupt = finding.corrupt;
-    Found {
-        wrong: checker::wrong(&finding.to_string()),
-        guest: corrupt.guest_offset().unwrap_or(0),
-        host: corrupt.host_offset().unwrap(),
-        len: finding.guest_len,
-        count: finding.count,
-    }
-}
-
-/// Streams may be wrong in several ways, which are one to the plain check.
-fn streams_joined(found: &[Found]) -> Vec<Found> {
-    let mut joined: Vec<Found> = Vec::new();
-    for one in found {
-        match joined.last_mut() {
-            Some(last)
-                if last.wrong == Wrong::NoStream && one.wrong == last.wrong && last.guest + last.len == one.guest =>
-            {
-                last.len += one.len;
-                last.count += one.count;
-            }
-            _ => joined.push(*one),
-        }
-    }
-    joined
-}
-
-fn agrees(summary: CheckSummary, found: &[Found], report: &Report) -> bool {
-    streams_joined(found) == report.found
-        && summary.findings == found.len() as u64
-        && summary.data_bytes == report.data
-        && summary.compressed_bytes == report.compressed
-        && summary.hole_bytes == report.holes
-        && summary.unreachable_bytes == report.unreachable
 }
 
 const ROUNDS: u64 = 4000;
