@@ -1,0 +1,11 @@
+#![no_main]
+
+use libfuzzer_sys::{Corpus, fuzz_target};
+
+fuzz_target!(|bytes: &[u8]| -> Corpus {
+    if qcow1_fuzz::session(bytes) {
+        Corpus::Keep
+    } else {
+        Corpus::Reject
+    }
+});

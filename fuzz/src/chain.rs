@@ -1,0 +1,57 @@
+//! Three files, byte by byte the fuzzer's, on top of each other, beside the plain reader of the tests.
+
+use arbitrary::Unstructured;
+use qcow1::{BlockSize, Header};
+
+use super::compare;
+use super::levels::{Lent, Level, Opened};
+
+/// The most that is lent to an image.
+const LENT: usize = 24_000;
+
+pub fn chain(bytes: &[u8]) -> bool {
+    run(&mut Unstructured::new(bytes)).unwrap_or(false)
+}
+
+fn run(u: &mut Unstructured<'_>) -> arbitrary::Result<bool> {
+    let flags: u8 = u.arbitrary()?;
+    let cuts: [u16; 2] = u.arbitrary()?;
+    let reads: [(u16, u8); 5] = u.arbitrary()?;
+    let depth = 3 - usize::from(flags >> 1 & 1);
+    let rest = u.len();
+    let mut levels = Vec::with_capacity(depth);
+    for level in 0..depth {
+        let len = cuts.get(level).map_or(rest, |&len| usize::from(len % 2048));
+        let file = u.bytes(len.min(u.len()))?.to_vec();
+        let is_raw = level > 0 && level + 1 == depth && flags & 4 != 0;
+        let block_size = if flags & 8 == 0 {
+            BlockSize::BYTE
+        } else {
+            BlockSize::B512
+        };
+        let needed = Header::parse(&file).map_or(512, |header| header.memory_for(block_size).compressed);
+        levels.push(Level {
+            file,
+            block_size,
+            lend: needed.min(LENT),
+            is_raw,
+        });
+    }
+    let mut lent = Lent::new(&levels);
+    let mut opened = Opened::new(&levels, &mut lent, flags & 1 != 0);
+    let size = opened.chain.size();
+    if opened.layers.is_empty() || size == 0 {
+        return Ok(false);
+    }
+    for (start, len) in reads {
+        let offset = compare::place(start, size);
+        let mut bytes = vec![0xcc; (u64::from(len) * 8 + 1).min(size - offset) as usize];
+        let read = opened.chain.read_at(offset, &mut bytes);
+        if !read.as_ref().is_err_and(|error| opened.is_too_small(error)) {
+            compare::read(&opened.layers, offset, &bytes, &read);
+        }
+        let extent = opened.chain.extent_at(offset, u64::from(len) << 8 | 1);
+        compare::chain_extent(&opened.layers, offset, u64::from(len) << 8 | 1, &extent);
+    }
+    Ok(true)
+}

@@ -1,0 +1,171 @@
+//! Compares what the crate gives with what the plain reader of the tests gives.
+
+use std::fmt::Debug;
+
+use qcow1::{Error, Extent, ExtentKind};
+
+use super::class::class;
+use super::oracle::{self, Layer, Oracle, Refusal, Stored};
+
+/// The clusters that the plain reader follows a run through. A longer one only has to be as long.
+const FOLLOWED: usize = 200;
+
+/// The bytes or the error of a read that no device and no lack of memory had a part in.
+pub fn read<E: Debug>(layers: &[Layer<'_>], offset: u64, bytes: &[u8], read: &Result<(), Error<E>>) {
+    match (read, oracle::read(layers, offset, bytes.len())) {
+        (Ok(()), Ok(right)) => assert!(bytes == right, "other bytes at {offset:#x}"),
+        (Err(error), Err(refusal)) => assert_eq!(class(error), Some(refusal), "{error}"),
+        (read, right) => panic!("{read:?} at {offset:#x}, the oracle {:?}", right.err()),
+    }
+}
+
+/// The extent or the error of an image by itself.
+pub fn extent<E: Debug>(layer: &Layer<'_>, offset: u64, max_len: u64, found: &Result<Extent, Error<E>>) {
+    let whole = run(layer, offset, max_len);
+    match (found, &whole) {
+        (Ok(extent), Ok(run)) => agree(extent, offset, run),
+        (Err(error), Err(refusal)) => assert_eq!(class(error), Some(*refusal), "{error}"),
+        _ => panic!("{found:?} at {offset:#x}, the oracle {whole:?}"),
+    }
+}
+
+/// The extent or the error of a chain.
+pub fn chain_extent<E: Debug>(
+    layers: &[Layer<'_>],
+    offset: u64,
+    max_len: u64,
+    found: &Result<(usize, Extent), Error<E>>,
+) {
+    let right = descend(layers, offset, max_len);
+    match (found, &right) {
+        (Ok((level, extent)), Ok((right_level, run))) => {
+            assert_eq!(level, right_level, "{extent:?}");
+            agree(extent, offset, run);
+        }
+        (Err(error), Err(refusal)) => assert_eq!(class(error), Some(*refusal), "{error}"),
+        _ => panic!("{found:?} at {offset:#x}, the oracle {right:?}"),
+    }
+}
+
+/// A run of the plain reader's.
+#[derive(Debug)]
+struct Run {
+    stored: Stored,
+    end: u64,
+    /// Whether it is the whole run.
+    is_whole: bool,
+}
+
+fn agree(extent: &Extent, offset: u64, run: &Run) {
+    let stored = match extent.kind {
+        ExtentKind::Zero => Stored::Zero,
+        ExtentKind::Backing => Stored::Backing,
+        ExtentKind::Data { host_offset } => Stored::Data(host_offset),
+        ExtentKind::Compressed {
+            host_offset,
+            stored_len,
+        } => Stored::Compressed(host_offset, stored_len.into()),
+        _ => panic!("a new kind of extent"),
+    };
+    let is_as_long = if run.is_whole {
+        extent.end() == run.end
+    } else {
+        extent.end() >= run.end
+    };
+    assert!(
+        extent.start == offset && stored == run.stored && is_as_long,
+        "{extent:?}, the oracle {run:?}"
+    );
+}
+
+fn size(layer: &Layer<'_>) -> u64 {
+    match layer {
+        Layer::Qcow(image) => image.size,
+        Layer::Raw(bytes) => bytes.len() as u64,
+    }
+}
+
+fn run(layer: &Layer<'_>, offset: u64, max_len: u64) -> Result<Run, Refusal> {
+    let end = size(layer).min(offset.saturating_add(max_len));
+    if offset >= end {
+        return Err(Refusal::OutOfRange);
+    }
+    let Layer::Qcow(image) = layer else {
+        return Ok(Run {
+            stored: Stored::Data(offset),
+            end,
+            is_whole: true,
+        });
+    };
+    let (stored, run_end) = image.run(offset, end, FOLLOWED)?;
+    Ok(Run {
+        stored,
+        end: run_end,
+        is_whole: run_end - offset < FOLLOWED as u64 * image.cluster_size(),
+    })
+}
+
+fn descend(layers: &[Layer<'_>], offset: u64, max_len: u64) -> Result<(usize, Run), Refusal> {
+    let mut found: Option<(usize, Run)> = None;
+    for (level, layer) in layers.iter().enumerate() {
+        match &mut found {
+            None => found = Some((level, run(layer, offset, max_len)?)),
+            Some((reached, above)) if above.stored == Stored::Backing => {
+                *reached = level;
+                if offset >= size(layer) {
+                    above.stored = Stored::Zero;
+                    break;
+                }
+                let below = run(layer, offset, above.end - offset)?;
+                // Where the run above is cut short, so is this one.
+                above.is_whole &= below.is_whole || below.end < above.end;
+                (above.stored, above.end) = (below.stored, below.end);
+            }
+            Some(_) => break,
+        }
+    }
+    found.ok_or(Refusal::OutOfRange)
+}
+
+/// The guest bytes of an image that are stored as they are, deflated, and nowhere; and whether any of its words is corrupt.
+/// `None` for an image of too many clusters.
+pub fn totals(image: &Oracle<'_>) -> Option<([u64; 3], bool)> {
+    if image.size.div_ceil(image.cluster_size()) > 1000 {
+        return None;
+    }
+    let mut totals = [0; 3];
+    let mut at = 0;
+    let mut is_corrupt = false;
+    while at < image.size {
+        let cluster_end = (at - at % image.cluster_size() + image.cluster_size()).min(image.size);
+        match image.run(at, cluster_end, 1) {
+            Ok((stored, end)) => {
+                let kind = match stored {
+                    Stored::Data(_) => 0,
+                    Stored::Compressed(..) => 1,
+                    Stored::Zero | Stored::Backing => 2,
+                };
+                totals[kind] += end - at;
+                at = end;
+            }
+            Err(_) => {
+                is_corrupt = true;
+                at = cluster_end;
+            }
+        }
+    }
+    Some((totals, is_corrupt))
+}
+
+/// A place on a disk of `size` bytes: near its start, near its end, or anywhere.
+pub fn place(value: u16, size: u64) -> u64 {
+    let low = u64::from(value & 0x3fff);
+    let scaled = ((u128::from(low) * u128::from(size)) >> 14) as u64;
+    match value >> 14 {
+        0 => low % size,
+        1 => size - 1 - low % size,
+        // A multiple of a sector.
+        2 => scaled & !511,
+        _ => scaled,
+    }
+}

@@ -1,0 +1,39 @@
+//! The first bytes of a file: parsed, and opened as an image, with and without salvage.
+
+use qcow1::{BlockSize, Header, Image, OpenOptions, Probe, XenL1, probe};
+
+use super::oracle::{Oracle, Rules};
+
+pub fn header(bytes: &[u8]) -> bool {
+    let parsed = Header::parse(bytes);
+    assert!(parsed.is_err() || probe(bytes) == Probe::Qcow1);
+    for salvage in [false, true] {
+        for no_xen in [false, true] {
+            let mut memory = [0; 4096];
+            let xen = if no_xen { XenL1::BigEndian } else { XenL1::Detect };
+            let options = OpenOptions::new().salvage(salvage).xen_l1(xen);
+            let opened = options.open(bytes, &mut memory);
+            let oracle = Oracle::open(bytes, Rules { salvage, no_xen });
+            assert_eq!(opened.is_ok(), oracle.is_ok(), "{:?}", opened.err());
+            let (Ok(mut image), Ok(oracle), Ok(header)) = (opened, oracle, &parsed) else {
+                continue;
+            };
+            assert_eq!(image.size(), header.virtual_size());
+            let mut name = [0; 1023];
+            let name = image.backing_name(&mut name).unwrap();
+            assert_eq!(name, oracle.backing_name().as_deref());
+            for shift in 0..=16 {
+                let needs = header.memory_for(BlockSize::new(1 << shift).unwrap());
+                assert!(needs.minimum <= needs.compressed && needs.compressed <= needs.all_tables);
+            }
+        }
+    }
+    // The minimum of memory is enough, and less is refused.
+    let mut memory = [0; 512];
+    assert_eq!(
+        Image::open(bytes, &mut memory).is_ok(),
+        Oracle::open(bytes, Rules::default()).is_ok()
+    );
+    assert!(Image::open(bytes, &mut memory[..511]).is_err());
+    true
+}

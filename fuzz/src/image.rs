@@ -1,0 +1,65 @@
+//! A file, byte by byte the fuzzer's: opened, read at many places, and gone through, beside the plain reader of the tests.
+
+use qcow1::{BlockSize, Header};
+
+use super::compare;
+use super::levels::{Lent, Level, Opened};
+use super::oracle::Layer;
+
+/// The bytes that are read at each place.
+const READ: u64 = 1200;
+
+/// The most that is lent.
+const LENT: usize = 24_000;
+
+pub fn image(bytes: &[u8]) -> bool {
+    // The last two bytes say how to read the rest.
+    let Some((file, &[mode, place])) = bytes.split_last_chunk::<2>() else {
+        return false;
+    };
+    let block_size = BlockSize::new(1 << (mode >> 1 & 15)).unwrap();
+    let needed = Header::parse(file).map_or(512, |header| header.memory_for(block_size).compressed);
+    let minimum = 512.max(block_size.bytes() as usize);
+    let levels = [Level {
+        file: file.to_vec(),
+        block_size,
+        lend: needed.min(LENT).max(minimum),
+        is_raw: false,
+    }];
+    let mut lent = Lent::new(&levels);
+    let mut opened = Opened::new(&levels, &mut lent, mode & 1 != 0);
+    if opened.layers.is_empty() {
+        return false;
+    }
+    if mode & 0x20 != 0 {
+        opened.set_key(0);
+    }
+    let size = opened.chain.size();
+    let middle = compare::place(u16::from(place) << 8 | 0xc000, size);
+    for start in [0, middle, size.saturating_sub(READ), 511] {
+        let start = start.min(size);
+        let mut bytes = vec![0xcc; READ.min(size - start) as usize];
+        let read = opened.chain.read_at(start, &mut bytes);
+        if !read.as_ref().is_err_and(|error| opened.is_too_small(error)) {
+            compare::read(&opened.layers, start, &bytes, &read);
+        }
+    }
+    extents(&mut opened);
+    true
+}
+
+/// Extents follow each other without a gap.
+fn extents(opened: &mut Opened<'_>) {
+    let image = &mut opened.chain.images_mut()[0];
+    let layer: &Layer<'_> = &opened.layers[0];
+    let size = image.size();
+    let mut end = 0;
+    for extent in image.extents().take(24) {
+        compare::extent(layer, end, u64::MAX, &extent);
+        let Ok(extent) = extent else {
+            break;
+        };
+        end = extent.end();
+    }
+    assert!(end <= size);
+}

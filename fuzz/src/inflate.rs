@@ -1,0 +1,50 @@
+//! A stream, decoded with both kinds of memory, which must agree on the bytes or on the error, and beside miniz_oxide:
+//! the same bytes, or both refuse.
+//!
+//! Two differences from miniz_oxide are meant. The crate stops where the output is full, and what miniz_oxide says of the bits after that
+//! does not matter, as long as it filled the output too. And the crate refuses a block that has no code for its own end,
+//! as zlib does, and so QEMU; miniz_oxide takes it.
+
+// The crate shows its decoder to nobody, so the target takes the source.
+#[path = "../../src/inflate/mod.rs"]
+#[allow(dead_code, unreachable_pub)]
+#[allow(clippy::module_inception)]
+mod inflate;
+
+use inflate::{InflateError, SmallTables, Tables, Workspace, inflate as ours_into};
+use miniz_oxide::inflate::core::{DecompressorOxide, decompress, inflate_flags};
+use zerocopy::FromBytes;
+
+pub fn inflate(bytes: &[u8]) -> bool {
+    // The last two bytes are the output's length, which nothing keeps at a cluster's.
+    let Some((stream, &len)) = bytes.split_last_chunk::<2>() else {
+        return false;
+    };
+    let len = usize::from(u16::from_le_bytes(len));
+    let mut tables = Tables::read_from_bytes(&[0xa7; size_of::<Tables>()]).unwrap();
+    let mut small = SmallTables::read_from_bytes(&[0xa7; size_of::<SmallTables>()]).unwrap();
+    let [(result, ours), (small_result, small_ours)] = [Workspace::Tables(&mut tables), Workspace::Small(&mut small)]
+        .map(|mut workspace| {
+            let mut output = vec![0xcc; len];
+            let result = ours_into(stream, &mut output, &mut workspace);
+            (result, output)
+        });
+    assert_eq!(result, small_result);
+    assert!(result.is_err() || ours == small_ours);
+
+    if result == Err(InflateError::NoEndOfBlock) {
+        return true;
+    }
+    let mut theirs = vec![0; len];
+    let flags = inflate_flags::TINFL_FLAG_USING_NON_WRAPPING_OUTPUT_BUF;
+    let (_, _, written) = decompress(&mut DecompressorOxide::new(), stream, &mut theirs, 0, flags);
+    assert_eq!(
+        result.is_ok(),
+        written == len,
+        "{result:?}, miniz_oxide wrote {written} of {len}"
+    );
+    if result.is_ok() {
+        assert!(ours == theirs);
+    }
+    true
+}
