@@ -1,6 +1,10 @@
 //! The integration tests: one binary, so that linking does not dominate.
 //!
 //! A module whose subject needs a feature is there with the feature; `cargo test --all-features` runs them all.
+#![allow(
+    clippy::duplicate_mod,
+    reason = "the fuzz targets bring the modules that they share with these tests"
+)]
 
 #[path = "../common/mod.rs"]
 mod common;
@@ -44,6 +48,7 @@ mod extents;
 mod faults;
 #[cfg(all(feature = "gpt_disk_io", feature = "embedded-sdmmc-types"))]
 mod file_systems;
+#[cfg(all(feature = "aes", feature = "embedded-io-async", feature = "std"))]
 mod fuzz_seeds;
 mod header;
 mod inflate;
