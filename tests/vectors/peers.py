@@ -3,6 +3,7 @@
 
     ./peers.py                      every reader that is installed: qemu-img, libqcow, 7z, and this crate's host tool
     ./peers.py --verbose            with a line for each image that a reader gets wrong
+    ./peers.py --publish            writes the tables into README.md
     ./peers.py --reader NAME 'COMMAND {image}'
                                     another one too: a command that writes the guest's disk to standard output. It is
                                     shown to know neither keys nor backing files, unless {key} and {backing} (names
@@ -43,6 +44,9 @@ VERDICTS = {
     "crashed": "crashed or hung",
     "not judged": "not judged",
 }
+
+# Where the tables go.
+BEGIN, END = "<!-- table: peers.py -->", "<!-- end -->"
 
 AS_SALVAGE = "zeros past the end of the file, as in salvage, but without being asked"
 
@@ -220,7 +224,7 @@ class HostTool:
         if not built:
             raise FileNotFoundError("the host tool is not built: cargo build --package qcow1-tool")
         self.program, self.folder = built[0], folder
-        self.version = run([self.program, "--version"])[1].decode().split()[-1]
+        self.version = run([self.program, "--version"])[1].decode().split()[1]
 
     def options(self, entry):
         words = []
@@ -352,8 +356,8 @@ def verdict(reader, entry, folder):
     return max(verdicts, key=lambda found: list(VERDICTS).index(found[0]))
 
 
-def tables(readers, entries, found):
-    """Who gets what right: in all, and by group."""
+def summary(readers, entries, found):
+    """Who gets what right in all."""
     lines = ["| reader | " + " | ".join(VERDICTS.values()) + " |", "|---" * (len(VERDICTS) + 1) + "|"]
     for reader in readers:
         counts = collections.Counter(found[reader.name, entry["file"]][0] for entry in entries)
@@ -361,8 +365,14 @@ def tables(readers, entries, found):
         zeros = sum(found[reader.name, entry["file"]][1] == AS_SALVAGE for entry in entries)
         if zeros:
             cells[list(VERDICTS).index("wrong")] += f" ({zeros} of them: zeros past the end of the file)"
-        lines.append(f"| {reader.name} {reader.version} | " + " | ".join(cells) + " |")
-    lines += ["", "Right (as it should be, bytes or refusal), of how many; then what is wrong with the others:", ""]
+        name = f"{reader.name} {reader.version}".strip()
+        lines.append(f"| {name} | " + " | ".join(cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def groups(readers, entries, found):
+    """Who gets what right, by group."""
+    lines = ["Right (as it should be, bytes or refusal), of how many; then what is wrong with the others:", ""]
     lines.append("| group | images | " + " | ".join(reader.name for reader in readers) + " |")
     lines.append("|---" * (len(readers) + 2) + "|")
     for group in dict.fromkeys(entry["group"] for entry in entries):
@@ -377,11 +387,19 @@ def tables(readers, entries, found):
     return "\n".join(lines) + "\n"
 
 
+def publish(path, text):
+    """Puts a text between the marks of a file."""
+    before, rest = path.read_text().split(BEGIN)
+    _, after = rest.split(END, 1)
+    path.write_text(f"{before}{BEGIN}\n{text}{END}{after}")
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--verbose", action="store_true", help="name each image that a reader gets wrong")
     parser.add_argument("--group", help="only the images of this group")
     parser.add_argument("--output", type=pathlib.Path, help="write the tables to this file too")
+    parser.add_argument("--publish", action="store_true", help="write the tables into README.md")
     parser.add_argument("--reader", nargs=2, action="append", default=[], metavar=("NAME", "COMMAND"))
     arguments = parser.parse_args()
     manifest = json.loads((FOLDER / "manifest.json").read_text())
@@ -402,10 +420,15 @@ def main():
                 result = found[reader.name, entry["file"]] = verdict(reader, entry, folder)
                 if arguments.verbose and result[0] not in ("right", "refused rightly"):
                     print(f"{reader.name}: {entry['file']}: {result[0]}: {result[1]}")
-    text = tables(readers, entries, found)
+    version = f"Version {manifest['version']} of the suite, {len(entries)} images.\n"
+    text = "\n".join([version, summary(readers, entries, found), groups(readers, entries, found)])
     print(text, end="")
     if arguments.output:
         arguments.output.write_text(text)
+    if arguments.publish:
+        if arguments.group:
+            parser.error("one group is not the table that is published")
+        publish(FOLDER / "README.md", f"\n{text}\n")
 
 
 if __name__ == "__main__":

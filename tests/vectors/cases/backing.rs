@@ -53,9 +53,113 @@ pub fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
     lengths(&mut cases);
     kinds(&mut cases);
+    precedence(&mut cases);
     names(&mut cases);
     missing(&mut cases);
     cases
+}
+
+/// An image of a chain: which it is from the top, log2 of its clusters and of its tables' entries, and the clusters that it has.
+struct Layer {
+    name: &'static str,
+    number: usize,
+    size: usize,
+    bits: (u8, u8),
+    has: fn(usize) -> bool,
+}
+
+impl Layer {
+    /// The image on what the guest sees below it; and what the guest sees through both.
+    fn on(&self, below: &[u8], name: &[u8]) -> Disk {
+        let shape = |image: ImageBuilder| named(name)(image.bits(self.bits.0, self.bits.1));
+        let mut disk = Disk::new(self.size, shape).over(below);
+        let cluster = 1 << self.bits.0;
+        for at in (0..self.size).step_by(cluster).filter(|at| (self.has)(at / cluster)) {
+            let bytes = self.text(at, cluster);
+            disk.image.data(at as u64, &bytes);
+            disk.sees(at, &bytes);
+        }
+        disk
+    }
+
+    /// Lines that are unlike those of any other layer.
+    fn text(&self, at: usize, len: usize) -> Vec<u8> {
+        let lines = (at / 16..).flat_map(|line| format!("LAYER{} {:08x}\n", self.number, line * 16).into_bytes());
+        lines.take(len).collect()
+    }
+}
+
+/// A chain of these, top first, on a raw disk: the top's disk, and the files below.
+fn stack(layers: &[Layer], raw_base: &Backing) -> (Disk, Vec<Backing>) {
+    let (top, lower) = layers.split_first().unwrap();
+    let mut files = vec![raw_base.clone()];
+    let mut below = raw_base.bytes.clone();
+    for layer in lower.iter().rev() {
+        let disk = layer.on(&below, files[0].name.as_bytes());
+        let file = Backing {
+            name: layer.name,
+            is_qcow: true,
+            bytes: disk.image.build(),
+        };
+        files.insert(0, file);
+        below = disk.guest;
+    }
+    (top.on(&below, files[0].name.as_bytes()), files)
+}
+
+/// The upper of two images that both have a cluster is right, however long a read is and whatever the clusters' sizes.
+fn precedence(cases: &mut Vec<Case>) {
+    let mut add = |name, source, shows, layers: &[Layer], raw_base: &Backing| {
+        let (disk, files) = stack(layers, raw_base);
+        let guest = &disk.guest;
+        // All of it at once; then pieces that begin and end inside sectors.
+        let mut reads = vec![Read::gives(0, guest)];
+        for start in [1, 511, guest.len() / 3 + 7, guest.len() - 5000] {
+            reads.push(Read::gives(start as u64, &guest[start..start + 4999]));
+        }
+        let case = Case::reads(name, source, shows, &disk);
+        cases.push(case.over(&files.iter().collect::<Vec<_>>()).then(reads));
+    };
+    let base = raw("base-40448.raw", base_text(40_448));
+    let layer = |name, number, has| Layer {
+        name,
+        number,
+        size: 40_448,
+        bits: (9, 6),
+        has,
+    };
+    // The second span is a hole in some L1 tables.
+    let layers = [
+        layer("", 0, |cluster| cluster % 5 == 0),
+        layer("first-below.qcow", 1, |cluster| cluster % 5 < 2 && cluster < 64),
+        layer("second-below.qcow", 2, |cluster| cluster % 5 < 3 || cluster >= 70),
+    ];
+    let shows =
+        "One read that takes some clusters of each of four levels, each of which has clusters that one above it hides.";
+    add("precedence-in-a-long-read", FORMAT, shows, &layers, &base);
+
+    let base = raw("base-25088.raw", base_text(25_088));
+    let layer = |name, number, bits, has| Layer {
+        name,
+        number,
+        size: 29_696 - number * 1024,
+        bits,
+        has,
+    };
+    let layers = [
+        layer("", 0, (9, 6), |cluster| cluster % 3 == 0),
+        layer("clusters-of-16384-below.qcow", 1, (14, 6), |cluster| cluster == 1),
+        layer("clusters-of-4096-below.qcow", 2, (12, 9), |cluster| cluster % 2 == 0),
+    ];
+    let shows = "Clusters of 512 bytes over clusters of 16 KiB over clusters of 4 KiB, each disk shorter than the one above it.";
+    add("unequal-clusters", FORMAT, shows, &layers, &base);
+    let layers = [
+        layer("", 0, (14, 6), |cluster| cluster == 1),
+        layer("clusters-of-512-below.qcow", 1, (9, 7), |cluster| cluster % 3 == 0),
+        layer("clusters-of-8192-below.qcow", 2, (13, 6), |cluster| cluster % 2 == 0),
+    ];
+    let shows = "Clusters of 16 KiB over clusters of 512 bytes over clusters of 8 KiB, each disk shorter than the one above it.";
+    add("unequal-clusters-large-first", FORMAT, shows, &layers, &base);
 }
 
 fn lengths(cases: &mut Vec<Case>) {

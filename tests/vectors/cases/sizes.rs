@@ -32,6 +32,20 @@ pub fn cases() -> Vec<Case> {
     let disk = Disk::small(3 * SPAN + 1024).data(0, 512).data(3 * SPAN, 1024);
     cases.push(Case::reads("last-span", "defect: kvmtool", shows, &disk));
 
+    let shows = "A disk that is smaller than what one L1 entry spans has one entry, not none.";
+    let disk = Disk::small(1024).data(0, 1024);
+    cases.push(Case::reads("less-than-a-span", "defect: kvmtool", shows, &disk));
+    let shows = "A read that begins in the last whole L1 span and ends in the partial one behind it.";
+    let disk = Disk::small(2 * SPAN + 1024)
+        .data(2 * SPAN - 1024, 1024)
+        .compressed(2 * SPAN)
+        .data(2 * SPAN + 512, 512);
+    let reads = vec![
+        Read::gives(2 * SPAN as u64 - 700, &disk.guest[2 * SPAN - 700..]),
+        Read::gives(2 * SPAN as u64 + 100, &disk.guest[2 * SPAN + 100..]),
+    ];
+    cases.push(Case::reads("into-the-last-span", "defect: kvmtool", shows, &disk).then(reads));
+
     let shows = "An image of nothing as QEMU makes it: a file of 560 bytes, shorter than one cluster.";
     let mut file = ImageBuilder::new(64 << 20).build();
     file.resize(560, 0);

@@ -62,6 +62,21 @@ fn legal(cases: &mut Vec<Case>) {
     disk.sees(SPAN + 512, &text(512, 512));
     cases.push(Case::reads("a-table-twice", FORMAT, shows, &disk));
 
+    for host in [2049, 2559] {
+        let shows = format!("Two entries of the L1 name the same table, which starts at {host}: at an odd byte.");
+        let mut disk = Disk::small(2 * SPAN);
+        disk.image.table_at(0, host).l1_word(1, host);
+        let mut disk = disk.data_at(512, 1024).data_at(SPAN - 512, 4096);
+        disk.sees(SPAN + 512, &text(512, 512));
+        disk.sees(2 * SPAN - 512, &text(SPAN as u64 - 512, 512));
+        cases.push(Case::reads(
+            &format!("an-odd-table-twice-at-{host}"),
+            FORMAT,
+            &shows,
+            &disk,
+        ));
+    }
+
     let shows = "Words behind the last cluster of the disk are of no account, however wrong.";
     let disk = Disk::small(1024)
         .data(0, 1024)
@@ -150,6 +165,36 @@ fn wrong(cases: &mut Vec<Case>) {
         let source = "defect: Xen, Mac-on-Linux, tcmu-runner, QEMU before 2.11";
         cases.push(Case::cut(name, source, shows, disk.image.build(), &disk.guest));
     }
+    // Where the first cluster of a read fails, so does the read: not one that succeeds with a buffer that nobody filled.
+    let source = "defect: kvmtool";
+    let mut disk = Disk::small(2 * SPAN).data(512, 1024).data(SPAN, 512);
+    let reads = |disk: &Disk| {
+        vec![
+            Read::fails(0, 1536, Refusal::Corrupt),
+            Read::fails(0, 1, Refusal::Corrupt),
+            Read::gives(512, &disk.guest[512..1536]),
+            Read::fails(511, 2, Refusal::Corrupt),
+        ]
+    };
+    let misaligned = disk.clone().word(0, 513);
+    let shows = "A read whose first cluster is misaligned, and the others are good.";
+    let case = Case::corrupt("first-cluster-misaligned", source, shows, misaligned.image.build());
+    cases.push(case.then(reads(&disk)));
+    let shows = "A read whose first cluster is compressed and has no size, and the others are good.";
+    let empty = disk.clone().word(0, 1 << 63 | 1024);
+    let case = Case::corrupt("first-cluster-empty", source, shows, empty.image.build());
+    cases.push(case.then(reads(&disk)));
+    let shows = "A read whose first span has bit 63 in its L1 word, and the next is good.";
+    disk.image.l1_word(0, 1 << 63 | 512);
+    let (start, span) = (SPAN as u64 - 512, SPAN as u64);
+    let reads = vec![
+        Read::fails(start, 1024, Refusal::Corrupt),
+        Read::gives(span, &disk.guest[SPAN..SPAN + 512]),
+        Read::fails(start, 512, Refusal::Corrupt),
+    ];
+    let case = Case::corrupt("first-table-wrong", source, shows, disk.image.build());
+    cases.push(case.then(reads));
+
     let shows = "An L1 in the byte order of another machine, without Xen's mark: corrupt, not empty.";
     let mut disk = Disk::small(SPAN);
     disk.image.table_at(0, 512).l1_word(0, 512_u64.swap_bytes());
