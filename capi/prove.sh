@@ -41,8 +41,8 @@ echo "|---|---|--:|--:|--:|--:|--:|--:|--:|--:|"
 for target in ${TARGETS:-thumbv7em-none-eabi riscv64gc-unknown-none-elf aarch64-unknown-none x86_64-unknown-none}; do
     for level in s 3; do
         row="| $target | $([ $level = s ] && echo size || echo speed) |"
-        for features in "" deflate, aes, deflate,aes,; do
-            build "$target" "$level" "${features}proof"
+        for features in "" deflate aes "deflate aes"; do
+            build "$target" "$level" "proof $features"
             for roots in "qcow1_open qcow1_read" "$functions"; do
                 # shellcheck disable=SC2086
                 if ! link "$target" "$work/linked" $roots; then
@@ -57,7 +57,7 @@ for target in ${TARGETS:-thumbv7em-none-eabi riscv64gc-unknown-none-elf aarch64-
         done
         echo "$row"
     done
-    build "$target" 3 proof,unchecked-index
+    build "$target" 3 "proof unchecked-index"
     if link "$target" "$work/linked" unchecked_index; then
         fail "The negative control linked for $target: the proof proves nothing."
     fi

@@ -35,8 +35,7 @@ added() {
 }
 
 row() {
-    set -- "$1" $(added "$2")
-    echo "| $1 | $2 | $3 |"
+    echo "| $1 | $(added "$2" | sed 's/ / | /') |"
 }
 
 table() {

@@ -43,9 +43,6 @@ pub(crate) struct DeviceError(pub(crate) c_int);
 
 impl Device {
     pub(crate) fn new(description: &DeviceDescription, memory: Range<usize>) -> Result<Self, Code> {
-        if description.size > 1 << 63 {
-            return Err(Code::DeviceSize);
-        }
         Ok(Self {
             ctx: description.ctx,
             size: description.size,

@@ -242,6 +242,7 @@ impl<E: Number> From<qcow1::Error<E>> for Failure {
             Error::Unsupported(Unsupported::Version(_)) => Code::UnsupportedVersion.into(),
             Error::Unsupported(Unsupported::CryptMethod(_)) => Code::UnsupportedEncryption.into(),
             Error::Unsupported(Unsupported::Compression) => Code::UnsupportedCompression.into(),
+            Error::Unsupported(Unsupported::DeviceSize(_)) => Code::DeviceSize.into(),
             Error::Corrupt(corrupt) => {
                 let code = match corrupt.kind() {
                     CorruptKind::Header => Code::CorruptHeader,

@@ -332,7 +332,7 @@ CASE(a_positive_error_of_the_callback_comes_back) {
     EXPECT(qcow1_read(&disk, 0, buf, sizeof buf), 0);
 }
 
-CASE(a_negative_error_of_the_callback_is_not_taken_for_the_libraries) {
+CASE(a_negative_error_of_the_callback_is_not_taken_for_ours) {
     open_image();
     answer = -5;
     EXPECT(qcow1_read(&disk, 0, buf, sizeof buf), QCOW1_ERROR_NEGATIVE_FROM_CALLBACK);

@@ -8,7 +8,6 @@
 # what is built, below the target folder, so that a second run takes seconds.
 . "$(dirname "$0")/../firmware.sh"
 cd "$(dirname "$0")"
-here=$PWD
 target_dir=${CARGO_TARGET_DIR:-$(cd ../.. && pwd)/target}
 work=$target_dir/u-boot
 mkdir -p "$work"
@@ -39,7 +38,8 @@ source=${1:-$work/source}
 ./add.sh "$source" "$target_dir/capi/release/libqcow1.a"
 {
     [ -f "$source/.config" ] || make -C "$source" sandbox_defconfig
-    make -C "$source" -j "$(nproc)" NO_SDL=1
+    # Without LTO, which takes longer than all else.
+    make -C "$source" -j "$(nproc)" NO_SDL=1 NO_LTO=1
 } >"$work/build.log" 2>&1 || {
     tail -n 40 "$work/build.log" >&2
     fail "U-Boot was not built; the end of $work/build.log is above."
@@ -84,7 +84,6 @@ machine() {
     raw=$2
     bind=$3
     shift 3
-    set -- "$@"
     binds=
     number=0
     for image in "$@"; do

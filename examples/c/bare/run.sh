@@ -3,7 +3,6 @@
 # compares what they read with the host's.
 . "$(dirname "$0")/../../firmware.sh"
 cd "$(dirname "$0")"
-here=$PWD
 root=$(cd ../../.. && pwd)
 target_dir=${CARGO_TARGET_DIR:-$root/target}/firmware
 work=$target_dir/bare-c
