@@ -90,8 +90,8 @@ impl<'m, D> Image<'m, D> {
     }
 
     /// The image, or all that was lent for it.
-    // Inlined, since the image is large to hand over.
-    #[inline(always)]
+    // Inlined, because the image is large to hand over. In a debug build that would only make the stack deeper.
+    #[cfg_attr(not(debug_assertions), inline(always))]
     pub(crate) fn opened<E>(
         device: D,
         memory: &'m mut [u8],

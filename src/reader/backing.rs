@@ -8,16 +8,16 @@ use crate::reader::image_state::ImageState;
 use crate::reader::read::{Read, Transfer};
 
 impl ImageState<'_> {
-    /// Where the backing file's name lies, and its length in bytes.
+    /// Returns where the backing file's name is, and its length in bytes.
     fn backing_name(&self) -> Option<(HostOffset, u64)> {
         let header = self.header().filter(|header| header.has_backing())?;
         Some((header.backing_name(), header.backing_name_len().into()))
     }
 
-    /// The part of `buf` that the backing file's name goes to; `None` where the image names none.
+    /// Returns the part of `buf` for the backing file's name, or `None` where the image names none.
     ///
     /// # Errors
-    /// [`Error::MemoryTooSmall`].
+    /// [`Error::MemoryTooSmall`] where `buf` is shorter than the name.
     pub(crate) fn backing_name_in<'b, E>(&self, buf: &'b mut [u8]) -> Result<Option<&'b mut [u8]>, Error<E>> {
         let Some((_, len)) = self.backing_name() else {
             return Ok(None);
@@ -28,10 +28,10 @@ impl ImageState<'_> {
 }
 
 impl<'b> Read<'b> {
-    /// A read of the backing file's name into `name`, which [`ImageState::backing_name_in`] has chosen.
+    /// Creates a read of the backing file's name into `name`, which [`ImageState::backing_name_in`] returned.
     pub(crate) fn backing_name(image: &ImageState<'_>, name: &'b mut [u8]) -> Self {
         let (start, _) = image.backing_name().unwrap_or((image.device().end, 0));
-        // In salvage, what lies past the end of the file is zeros.
+        // Only salvage opens an image whose name reaches past the end of the file. The rest of it is zeros.
         let stored = saturating_usize(image.device().end.since(start)).min(name.len());
         let (name, past_end) = name.split_at_mut_checked(stored).unwrap_or_default();
         past_end.fill(0);
@@ -59,13 +59,16 @@ impl ExtentQuery {
         }
     }
 
-    /// How the next image down is asked, if it has to be.
+    /// Returns the walk that asks the next image down, or `None` where the answer is known.
+    ///
+    /// # Errors
+    /// [`Error::OutOfRange`] for an offset past the end of the top image or a `max_len` of 0.
     pub(crate) fn walk<E>(&mut self, image: &ImageState<'_>) -> Result<Option<ExtentWalk>, Error<E>> {
         match &mut self.found {
             Some((level, extent)) if extent.kind == ExtentKind::Backing => {
                 *level = self.level;
                 if self.offset >= image.size().0 {
-                    // It ends before the one above.
+                    // This image ends before the one above it.
                     extent.kind = ExtentKind::Zero;
                     return Ok(None);
                 }
@@ -76,7 +79,7 @@ impl ExtentQuery {
         ExtentWalk::extent_at(image, self.offset, self.max_len).map(Some)
     }
 
-    /// What that image answered.
+    /// Takes the answer of that image.
     pub(crate) fn take(&mut self, extent: Extent) {
         self.found = Some((self.level, extent));
         self.max_len = extent.len;

@@ -80,7 +80,11 @@ mod aes_cipher {
 
     use super::{CipherFailed, SECTOR_SHIFT, SectorCipher};
 
-    /// The key of an encrypted image. It is wiped when it is dropped.
+    /// The key of an encrypted image.
+    ///
+    /// Dropping it wipes it. What is not wiped: the passphrase, which is the caller's; copies of the key or of the schedule
+    /// that a move leaves on the stack, as [`Image::set_key`](crate::Image::set_key) and moving an image with a key do; and
+    /// decrypted bytes of the disk in the lent memory, where ragged ends of reads bounce.
     ///
     /// ```
     /// # let file: &[u8] = include_bytes!("../../tests/data/encrypted.qcow");
@@ -130,14 +134,15 @@ mod aes_cipher {
 
     /// The format's cipher in software, or by the processor's AES instructions where the build or the host has them.
     ///
-    /// What [`Image::set_key`](crate::Image::set_key) puts to work. Its key schedule is wiped when it is dropped.
+    /// [`Image::set_key`](crate::Image::set_key) uses it. Dropping it wipes its key schedule; see [`Key`] for what is not wiped.
     pub struct AesCipher(Aes128Dec);
 
     impl AesCipher {
         /// The cipher with this key.
         #[must_use]
         pub fn new(key: &Key) -> Self {
-            Self(Aes128Dec::new(&Array(key.0)))
+            // By reference: a copy of the key would stay on the stack.
+            Self(Aes128Dec::new((&key.0).into()))
         }
     }
 

@@ -16,13 +16,15 @@ pub(crate) struct Stream {
     pub(crate) len: u32,
 }
 
+/// The memory for compressed clusters, and what it holds.
 pub(crate) struct Compressed<'m> {
-    /// Bytes as they lie in the file, from `input_start` on, a block's start.
+    /// A part of the file as it is, from `input_start` on, where a block starts.
     input: &'m mut [u8],
     input_start: HostOffset,
-    /// The bytes that `input` is to hold, and does hold: 0 from the moment that it is to hold others until it does.
-    wanted: usize,
+    /// The number of bytes that `input` holds: 0 from the moment that others are chosen until those have been read.
     held_input: usize,
+    /// The number of bytes that it holds then.
+    wanted: usize,
     /// One inflated cluster.
     output: &'m mut [u8],
     /// What `output` holds. None from the moment that it is written to until that has succeeded.
@@ -93,10 +95,13 @@ impl<'m> Compressed<'m> {
         (this, memory)
     }
 
-    /// Fills `to` with the bytes of the inflated cluster from `within` on, if it can: else what [`Compressed::missing`] names
-    /// has to be read first.
+    /// Fills `to` with the bytes of the inflated cluster from `within` on, and returns `true`; or returns `false` if what
+    /// [`Compressed::missing`] names has to be read first.
     ///
-    /// Up to `ahead` guest bytes are going to be read from here on.
+    /// `ahead` is the number of guest bytes that the caller reads from here on.
+    ///
+    /// # Errors
+    /// Returns why the stream does not inflate to a cluster.
     pub(crate) fn read(
         &mut self,
         stream: Stream,
@@ -133,7 +138,7 @@ impl<'m> Compressed<'m> {
         Ok(true)
     }
 
-    /// What has to be read: the number of the first block, and where the blocks are to be put.
+    /// Returns what to read: the number of the first block, and the buffer for the blocks.
     pub(crate) fn missing(&mut self, device: &DeviceShape) -> (u64, &mut [u8]) {
         let len = device.readable(self.input_start, self.wanted);
         (
@@ -142,14 +147,14 @@ impl<'m> Compressed<'m> {
         )
     }
 
-    /// Makes known what has been read. What of it lies past the end of the file is zeros.
+    /// Takes in what [`Compressed::missing`] named, once it has been read. Bytes past the end of the file become zeros.
     pub(crate) fn publish(&mut self, device: &DeviceShape) {
         let stored = saturating_usize(device.end.since(self.input_start));
         self.input.get_mut(stored..).unwrap_or_default().fill(0);
         self.held_input = self.wanted;
     }
 
-    /// Chooses what to read for `stream`; what was read before is forgotten.
+    /// Chooses what to read for `stream`, and forgets what was read before.
     ///
     /// Streams that follow each other in the file are read together.
     fn choose(&mut self, stream: Stream, ahead: u64, device: &DeviceShape) {
@@ -167,7 +172,7 @@ impl<'m> Compressed<'m> {
         self.held_input = 0;
     }
 
-    /// Where the bytes that `input` holds end in the file.
+    /// Returns where the bytes that `input` holds end in the file.
     fn input_end(&self) -> HostOffset {
         self.input_start.plus(byte_count(self.held_input))
     }

@@ -6,10 +6,10 @@ use crate::offset::{GuestOffset, byte_count, saturating_u32, saturating_usize};
 use crate::reader::image_state::{ImageState, Storage};
 
 impl ImageState<'_> {
-    /// The guest offset of `len` bytes that are to be read from `offset` on.
+    /// Returns `offset` as a guest offset with `len` bytes from there on inside the disk.
     ///
     /// # Errors
-    /// [`Error::OutOfRange`] where they do not all lie inside the disk.
+    /// [`Error::OutOfRange`] where they do not all lie inside it.
     pub(crate) fn start_of<E>(&self, offset: u64, len: usize) -> Result<GuestOffset, Error<E>> {
         match offset.checked_add(byte_count(len)) {
             Some(end) if end <= self.size().0 => Ok(GuestOffset(offset)),
@@ -17,10 +17,9 @@ impl ImageState<'_> {
         }
     }
 
-    /// The number of the block at which the `len` guest bytes from `start` on are stored, which lie inside the disk; `None`
-    /// where they are anything but whole blocks of one plain cluster, or where the tables in memory do not tell.
-    ///
-    /// It answers nothing that [`Read`](crate::reader::read::Read) would answer otherwise, only sooner.
+    /// Returns the number of the first block of the `len` guest bytes from `start` on, inside the disk, if they are whole
+    /// blocks of one plain cluster whose table words are cached. Otherwise, `None`: a [`Read`](crate::reader::read::Read) finds
+    /// out how they are stored.
     pub(crate) fn direct(&mut self, start: GuestOffset, len: usize) -> Option<u64> {
         let block_size = self.device().block_size;
         let geometry = self.geometry()?;

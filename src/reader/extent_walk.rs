@@ -1,4 +1,4 @@
-//! Which guest bytes are stored alike, and where: goes through the tables a run at a time.
+//! Which guest bytes are stored alike, and where: a walk through the L2 tables, a run at a time.
 
 use crate::error::{Error, Flaw};
 use crate::format::entry::L2Entry;
@@ -9,28 +9,28 @@ use crate::reader::image_state::{ImageState, Run, Storage};
 use crate::reader::stop::Stop;
 use crate::reader::table_cache::Table;
 
-/// The table words that one extent may cost its caller.
+/// The number of table words that one extent may cost its caller.
 const EXTENT_QUOTA: u32 = 4096;
 
-/// Goes through guest bytes from one offset to another, a run at a time.
+/// A walk through guest bytes from one offset to another, a run at a time.
 ///
-/// [`ExtentWalk::find`] finds a run, [`ExtentWalk::take`] and [`ExtentWalk::advance`] go on past it. What it has found
-/// survives a miss.
+/// [`ExtentWalk::find`] finds the next run; [`ExtentWalk::take`] and [`ExtentWalk::advance`] go on past it. What has been
+/// found survives a miss.
 pub(crate) struct ExtentWalk {
     start: GuestOffset,
-    /// The first guest byte past the run that has been found so far, from `start` on.
+    /// The end of the run that has been found so far, which begins at `start`.
     at: GuestOffset,
     end: GuestOffset,
     run: Run,
-    /// The L2 word for the byte at `at`, if `has_word`: so none is looked up twice.
+    /// If `has_word`, the L2 word for the byte at `at`, so that no word is looked up twice.
     word: u64,
     has_word: bool,
-    /// The table words that the run may still take.
+    /// The number of table words that the run may still take.
     budget: u32,
 }
 
 impl ExtentWalk {
-    /// From `start` to `end`, which lies inside the disk, by runs of any length.
+    /// Creates a walk from `start` to `end`, inside the disk, by runs of any length.
     pub(crate) fn new(start: GuestOffset, end: GuestOffset) -> Self {
         Self {
             start,
@@ -43,17 +43,17 @@ impl ExtentWalk {
         }
     }
 
-    /// The runs of the whole disk, as extents.
+    /// Creates a walk through the extents of the whole disk.
     pub(crate) fn extents(image: &ImageState<'_>) -> Self {
         let mut walk = Self::new(GuestOffset(0), image.size());
         walk.budget = EXTENT_QUOTA;
         walk
     }
 
-    /// The extent at `offset`, of at most `max_len` bytes.
+    /// Creates a walk whose first run is the extent at `offset`, at most `max_len` bytes long.
     ///
     /// # Errors
-    /// [`Error::OutOfRange`] where it is empty.
+    /// [`Error::OutOfRange`] for an offset past the end of the disk or a `max_len` of 0.
     pub(crate) fn extent_at<E>(image: &ImageState<'_>, offset: u64, max_len: u64) -> Result<Self, Error<E>> {
         let end = image.size().min(GuestOffset(offset).plus(max_len));
         if offset >= end.0 {
@@ -64,7 +64,7 @@ impl ExtentWalk {
         Ok(walk)
     }
 
-    /// A run of `len` bytes of the file itself, as if they were the guest's from 0 on.
+    /// Creates a walk of one run, found already: `len` bytes of the file itself, as if they were the guest's from 0 on.
     pub(crate) fn of_file(host: HostOffset, len: u64) -> Self {
         let mut walk = Self::new(GuestOffset(0), GuestOffset(len));
         walk.at = walk.end;
@@ -93,7 +93,7 @@ impl ExtentWalk {
         self.run.stored_len
     }
 
-    /// Where the run starts in the file, if it is stored there.
+    /// Returns where the run starts in the file, if it is stored there.
     pub(crate) fn host(&self) -> HostOffset {
         self.host_of(self.start)
     }
@@ -102,27 +102,27 @@ impl ExtentWalk {
         HostOffset(guest.0.wrapping_add(self.run.delta))
     }
 
-    /// The bytes of the run that have been found so far.
+    /// Returns the number of bytes of the run that have been found so far.
     pub(crate) fn len(&self) -> u64 {
         self.at.wrapping_sub(self.start)
     }
 
-    /// Whether all has been gone through.
+    /// Returns whether the walk is at its end.
     pub(crate) fn is_done(&self) -> bool {
         self.start >= self.end
     }
 
-    /// Drops the first `bytes` bytes of the run, which has as many.
+    /// Goes on past the first `bytes` bytes of the run, which has as many.
     pub(crate) fn advance(&mut self, bytes: u64) {
         self.start = self.start.wrapping_add(bytes);
     }
 
-    /// Ends where the run does.
+    /// Lets the walk end with the run.
     pub(crate) fn end_with_run(&mut self) {
         self.end = self.at;
     }
 
-    /// Goes on from where it is to `end`, in another image.
+    /// Lets the walk go on from where it is to `end`, in another image.
     pub(crate) fn turn(&mut self, end: GuestOffset) {
         self.at = self.start;
         self.end = end;
@@ -130,7 +130,7 @@ impl ExtentWalk {
         self.budget = u32::MAX;
     }
 
-    /// Takes the run as an extent. The next may cost as much as an extent may.
+    /// Returns the run as an extent, and goes on past it.
     pub(crate) fn take(&mut self) -> Extent {
         let host_offset = self.host().0;
         let extent = Extent {
@@ -151,17 +151,17 @@ impl ExtentWalk {
         extent
     }
 
-    /// Finds the run, as long as it goes; not to be asked once [`ExtentWalk::is_done`].
+    /// Finds the next run, extended as far as possible. Must not be called once [`ExtentWalk::is_done`].
     ///
     /// # Errors
-    /// [`Stop::Miss`], after which it goes on where it was, and [`Stop::Corrupt`] where the run is empty.
+    /// [`Stop::Miss`], after which the next call goes on; [`Stop::Corrupt`] for a flaw at the start of the run.
     pub(crate) fn find(&mut self, image: &mut ImageState<'_>) -> Result<(), Stop> {
         // Bound: each turn takes a table word or more, or it is the last.
         while self.at < self.end && (self.budget != 0 || self.at == self.start) {
             match self.extend(image) {
                 Ok(true) => {}
                 Ok(false) => break,
-                // What was found before the flaw is good. The flaw is met again by who goes on.
+                // The run ends before the flaw, and the next call meets it.
                 Err(Stop::Corrupt(_)) if self.at != self.start => break,
                 Err(stop) => return Err(stop),
             }
@@ -169,8 +169,8 @@ impl ExtentWalk {
         Ok(())
     }
 
-    /// Extends the run by what the next table word, and those after it that are alike, stand for. Returns whether it may go
-    /// on beyond them.
+    /// Extends the run by the next table word, and by those after it that go on alike. Returns whether the run may go on
+    /// after them.
     fn extend(&mut self, image: &mut ImageState<'_>) -> Result<bool, Stop> {
         let Some(geometry) = image.geometry() else {
             self.run = Run::in_file(Storage::Data, 0);
@@ -211,8 +211,8 @@ impl ExtentWalk {
         Ok(run.storage != Storage::Compressed)
     }
 
-    /// What the next L2 word says of the bytes at `at`, in the cluster that starts at `cluster`.
-    // Inlined, since what it returns is large.
+    /// Returns what the next L2 word says of the bytes at `at`, in the cluster that starts at `cluster`.
+    // Inlined, because what it returns is large to hand over.
     #[inline(always)]
     fn stored(&self, image: &ImageState<'_>, geometry: Geometry, cluster: GuestOffset) -> Result<Stored, Stop> {
         let device = image.device();
@@ -255,7 +255,8 @@ impl ExtentWalk {
         Ok(Stored { run, len, following })
     }
 
-    /// Extends the run up to `end`, if what is stored like `next` belongs to it. Returns whether it does.
+    /// Extends the run by bytes up to `end` that are stored as `next` says, if they belong to it. Returns whether they do.
+    // Not inlined: two calls would double it.
     #[inline(never)]
     fn join(&mut self, next: Run, end: GuestOffset) -> bool {
         let joins = self.at == self.start || (self.run.storage == next.storage && self.run.delta == next.delta);
@@ -266,8 +267,8 @@ impl ExtentWalk {
         joins
     }
 
-    /// The number of words from `place` on, of at most `wanted`, with which the run goes on, as far as they are cached beside
-    /// the last.
+    /// Returns the number of words from `place` on, at most `wanted`, with which the run goes on; it looks at those that are
+    /// cached beside the last.
     fn alike(&self, image: &ImageState<'_>, geometry: Geometry, place: HostOffset, wanted: u32) -> u32 {
         let (mut next, step) = match self.run.storage {
             Storage::Data | Storage::Encrypted => (self.host_of(self.at).0, geometry.cluster_size()),
@@ -286,8 +287,8 @@ impl ExtentWalk {
 /// What an L2 word says of its cluster.
 struct Stored {
     run: Run,
-    /// The bytes of the cluster, from its start on, that it says it of.
+    /// The number of bytes of the cluster, from its start on, that are part of the run.
     len: u32,
-    /// The clusters after this one that may belong to the run without being looked at by themselves.
+    /// The number of clusters after this one that may be part of the run if their words go on alike.
     following: u32,
 }

@@ -8,9 +8,10 @@ use crate::reader::read::Read;
 use crate::reader::stop::Stop;
 
 impl ExtentWalk {
-    /// The public error for what stopped this walk, or the read of its run, in `image`. After a flaw the image forgets its
-    /// tables: it may be corrupt, and then they are read again as they were; or the device has returned something else for
-    /// once, and nothing of that must stay.
+    /// Returns the public error for what stopped this walk, or the read of its run, in `image`.
+    ///
+    /// After a flaw, the image forgets its tables. If it is corrupt they are read again as they were. If the device returned
+    /// something else for once, nothing of that stays.
     #[cold]
     pub(crate) fn error<E>(&self, stop: Stop, image: &mut ImageState<'_>) -> Error<E> {
         let error = self.failure(stop, image);
@@ -20,11 +21,11 @@ impl ExtentWalk {
         error
     }
 
-    /// The same, without forgetting.
+    /// Returns the same error, and leaves it to the caller to forget the tables after a flaw.
     pub(crate) fn failure<E>(&self, stop: Stop, image: &ImageState<'_>) -> Error<E> {
         match stop {
             Stop::Corrupt(flaw) => Error::Corrupt(self.corrupt(flaw, image)),
-            // A driver reads what is missing; it never asks for an error.
+            // A driver never asks for the error of a miss: it reads what is missing.
             Stop::Miss | Stop::OutOfRange => Error::OutOfRange,
             Stop::KeyRequired => Error::KeyRequired,
             Stop::CipherFailed => Error::CipherFailed,
@@ -37,7 +38,7 @@ impl ExtentWalk {
         }
     }
 
-    /// The place of a flaw: that of the word which is next, or of the stream that the run is stored in.
+    /// Returns a flaw with its offsets: those of the L1 entry, of the next L2 word, or of the run's stream.
     fn corrupt(&self, flaw: Flaw, image: &ImageState<'_>) -> Corrupt {
         let l1 = image.last_l1();
         let (guest, host) = match (flaw, image.geometry()) {
@@ -57,7 +58,7 @@ impl ExtentWalk {
 }
 
 impl Read<'_> {
-    /// The public error for what stopped this read in `image`.
+    /// Returns the public error for what stopped this read in `image`; see [`ExtentWalk::error`].
     #[cold]
     pub(crate) fn error<E>(&self, stop: Stop, image: &mut ImageState<'_>) -> Error<E> {
         self.walk().error(stop, image)

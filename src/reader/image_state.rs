@@ -1,4 +1,4 @@
-//! An open image without its device: what is known of it, and what its table words mean.
+//! An open image without its device: its header, its lent memory, and its L1 entries.
 
 use crate::device::BlockSize;
 use crate::error::Flaw;
@@ -20,21 +20,21 @@ pub(crate) struct ImageState<'m> {
     /// None: raw.
     header: Option<Header>,
     size: GuestOffset,
+    /// The L1 entry looked up last: its neighbours need only their L2 words.
     last_l1: L1Range,
-    /// The end of what a chain reads through this image.
+    /// The end of the guest bytes that a read of a chain asks of this image.
     pub(crate) read_end: GuestOffset,
     pub(crate) memory: LentMemory<'m>,
     pub(crate) cipher: Cipher<'m>,
 }
 
-/// What an L1 entry says: kept for the one looked up last, so that its neighbours need only their L2 words.
+/// The guest bytes of one L1 entry, and the L2 table that it leads to.
 #[derive(Clone, Copy)]
 pub(crate) struct L1Range {
-    /// The first guest byte below the entry.
     pub(crate) start: GuestOffset,
-    /// The guest bytes below it, at most 2^29 with a table; 0 for an entry that is wrong, and for none.
+    /// In bytes, at most 2^29 with a table; 0 for a corrupt entry, and for none.
     pub(crate) len: u64,
-    /// Where it leads; 0 for a hole.
+    /// Where the entry leads; 0 for a hole.
     pub(crate) host: HostOffset,
 }
 
@@ -49,7 +49,7 @@ impl L1Range {
         at.wrapping_sub(self.start) < self.len
     }
 
-    /// The L2 table; `None` for a hole.
+    /// Returns where the L2 table starts, or `None` for a hole.
     pub(crate) fn table(&self) -> Option<HostOffset> {
         Some(self.host).filter(|host| host.0 != 0)
     }
@@ -66,7 +66,7 @@ pub(crate) enum Storage {
 }
 
 impl Storage {
-    /// What it has to be read in: bytes, or sectors that are decrypted as a whole.
+    /// Returns the unit that it is read in: a byte, or a sector, which is decrypted as a whole.
     pub(crate) fn crypto_unit(self) -> BlockSize {
         if self == Self::Encrypted {
             BlockSize::B512
@@ -76,18 +76,18 @@ impl Storage {
     }
 }
 
-/// How and where guest bytes that are one run are stored.
-#[derive(Clone, Copy, PartialEq, Eq)]
+/// How and where the guest bytes of one run are stored.
+#[derive(Clone, Copy)]
 pub(crate) struct Run {
     pub(crate) storage: Storage,
-    /// What is to be added to a guest offset for its host offset; 0 where nothing is stored.
+    /// The host offset less the guest offset, modulo 2^64; 0 where nothing is stored.
     pub(crate) delta: u64,
-    /// The length of the stream in bytes, if compressed; else 0.
+    /// The length of a compressed stream in bytes, else 0.
     pub(crate) stored_len: u32,
 }
 
 impl Run {
-    /// Bytes in the file, `delta` bytes further from its start than from the disk's.
+    /// Creates a run of bytes that lie in the file as they are.
     pub(crate) const fn in_file(storage: Storage, delta: u64) -> Self {
         Self {
             storage,
@@ -96,6 +96,7 @@ impl Run {
         }
     }
 
+    /// Creates a run of bytes that this image does not store.
     pub(crate) const fn nowhere(storage: Storage) -> Self {
         Self {
             storage,
@@ -106,8 +107,9 @@ impl Run {
 }
 
 impl<'m> ImageState<'m> {
-    /// The image in lent memory of the length that it was judged with, or more.
-    #[inline(always)]
+    /// Creates the image in lent memory of the length that it was judged with, or more.
+    // Inlined, because the image is large to hand over. In a debug build that would only make the stack deeper.
+    #[cfg_attr(not(debug_assertions), inline(always))]
     pub(crate) fn new(opening: Opening, memory: &'m mut [u8]) -> Self {
         let Opening { header, device } = opening;
         Self {
@@ -124,7 +126,7 @@ impl<'m> ImageState<'m> {
         self.header.as_ref()
     }
 
-    /// None: raw.
+    /// Returns the geometry, or `None` for a raw disk.
     pub(crate) fn geometry(&self) -> Option<Geometry> {
         self.header.as_ref().map(Header::geometry)
     }
@@ -137,7 +139,7 @@ impl<'m> ImageState<'m> {
         self.size
     }
 
-    /// How a hole reads.
+    /// Returns how a hole reads.
     pub(crate) fn hole(&self) -> Storage {
         match &self.header {
             Some(header) if header.has_backing() => Storage::Backing,
@@ -145,7 +147,7 @@ impl<'m> ImageState<'m> {
         }
     }
 
-    /// How a plain cluster is stored.
+    /// Returns how a plain cluster is stored.
     pub(crate) fn plain(&self) -> Storage {
         match &self.header {
             Some(header) if header.is_encrypted() => Storage::Encrypted,
@@ -153,24 +155,24 @@ impl<'m> ImageState<'m> {
         }
     }
 
-    /// Where the L1 word for `at` lies; `None` where that is past the end of the file. Only in salvage is any.
-    pub(crate) fn l1_word_place(&self, at: GuestOffset) -> Option<HostOffset> {
+    /// Returns where the L1 word for `at` is, or `None` past the end of the file, where only salvage allows words.
+    fn l1_word_place(&self, at: GuestOffset) -> Option<HostOffset> {
         let header = self.header.as_ref()?;
         let index = header.geometry().l1_index(at);
         Some(header.l1().plus(index.wrapping_shl(3))).filter(|&word| word < self.device().end)
     }
 
-    /// Has [`ImageState::last_l1`] be what the L1 says of `at`.
+    /// Looks up the L1 entry for `at`, unless it is [`ImageState::last_l1`] already, which it is afterwards.
     ///
     /// # Errors
-    /// [`Stop::Miss`] and [`Stop::Corrupt`].
+    /// [`Stop::Miss`]; [`Stop::Corrupt`], and then `last_l1` has the range and the offset that the entry is about.
     pub(crate) fn look_up_l1(&mut self, at: GuestOffset, geometry: Geometry) -> Result<(), Stop> {
         if self.last_l1.holds(at) {
             return Ok(());
         }
         let start = geometry.span_start(at);
         let Some(place) = self.l1_word_place(at) else {
-            // All the rest of the L1 is past the end of the file too.
+            // The rest of the L1 is past the end of the file too.
             self.last_l1 = L1Range {
                 start,
                 len: self.size.wrapping_sub(start),
@@ -195,12 +197,12 @@ impl<'m> ImageState<'m> {
         Ok(())
     }
 
-    /// The L1 entry looked up last.
+    /// Returns the L1 entry looked up last.
     pub(crate) fn last_l1(&self) -> &L1Range {
         &self.last_l1
     }
 
-    /// Puts the L2 word at `place` into `word`.
+    /// Reads the L2 word at `place` into `word`, from the cache.
     ///
     /// # Errors
     /// [`Stop::Miss`].
@@ -208,16 +210,16 @@ impl<'m> ImageState<'m> {
         self.memory.cache.word(place, Table::L2, word)
     }
 
-    /// The table for `at`, if that is what was looked up last and there is one.
+    /// Returns the L2 table for `at`, if the L1 entry looked up last has one.
     pub(crate) fn recent_table(&self, at: GuestOffset) -> Option<HostOffset> {
         self.last_l1.table().filter(|_| self.last_l1.holds(at))
     }
 
-    /// The bytes that can be read of the plain cluster that starts at `cluster`, of which the file has the first `in_file` and
-    /// no more.
+    /// Returns the number of bytes that can be read of the plain cluster at `cluster`, if the file ends `in_file` bytes after
+    /// the start of the cluster.
     ///
     /// # Errors
-    /// [`Stop::Corrupt`] where the guest has more of it, except in salvage.
+    /// [`Stop::Corrupt`] where bytes inside the disk are missing, except in salvage.
     pub(crate) fn readable_of_cut(&self, cluster: GuestOffset, geometry: Geometry, in_file: u32) -> Result<u32, Stop> {
         let unit = self.plain().crypto_unit();
         // A last cluster may lack what lies past the end of the disk.
@@ -233,29 +235,29 @@ impl<'m> ImageState<'m> {
         }
     }
 
-    /// Forgets all tables, since a word of them is wrong.
+    /// Forgets all tables.
     pub(crate) fn forget_tables(&mut self) {
         self.memory.cache.forget();
         self.last_l1 = L1Range::NONE;
     }
 
-    /// What [`Stop::Miss`] is about: the number of the first block to be read, and where the blocks are to be put.
+    /// Returns what to read after [`Stop::Miss`]: the number of the first block, and the buffer for the blocks.
     pub(crate) fn missing(&mut self) -> (u64, &mut [u8]) {
         self.memory.cache.missing()
     }
 
-    /// Makes known what [`ImageState::missing`] named: it has been read.
+    /// Takes what [`ImageState::missing`] named into the cache, once it has been read.
     pub(crate) fn publish(&mut self) {
         self.memory.cache.publish();
     }
 
-    /// The bytes from the start of its cluster to `at`.
+    /// Returns the number of bytes from the start of its cluster to `at`.
     #[cfg(feature = "deflate")]
     pub(crate) fn within_cluster(&self, at: GuestOffset) -> u64 {
         self.geometry().map_or(0, |geometry| geometry.within_cluster(at))
     }
 
-    /// The memory that reads every cluster.
+    /// Returns the number of bytes to lend for reading compressed clusters.
     #[cfg(feature = "deflate")]
     pub(crate) fn needed_for_compressed(&self) -> usize {
         let block_size = self.device().block_size;

@@ -13,11 +13,11 @@ use crate::reader::table_cache::{TableCache, Tag};
 /// log2 of the smallest slot: a disk's sector.
 const SECTOR_SHIFT: u32 = 9;
 
-/// log2 of the largest slot, unless blocks are larger: a whole table of QEMU's plain images, and as much as one random
-/// look-up should cost.
+/// log2 of the largest slot, unless blocks are larger: a whole table of QEMU's plain images. A larger slot would make each
+/// random look-up read more.
 const MAX_SLOT_SHIFT: u32 = 12;
 
-/// Slots are made larger than a sector only where as many remain.
+/// The minimum number of slots larger than the minimum.
 const MIN_SLOTS: usize = 8;
 
 /// The lent memory, split.
@@ -30,7 +30,7 @@ pub(crate) struct LentMemory<'m> {
     pub(crate) compressed: Option<Compressed<'m>>,
 }
 
-/// log2 of the least that is read of a table, which is also the unit that bounces.
+/// Returns log2 of the minimum slot, which is also the size of the bounce buffer.
 fn unit_shift(block_size: BlockSize) -> u32 {
     block_size.shift().max(SECTOR_SHIFT)
 }
@@ -39,12 +39,12 @@ fn bytes(shift: u32) -> usize {
     1_usize.wrapping_shl(shift)
 }
 
-/// The least memory that opens an image: a sector or a block, whichever is larger.
+/// Returns the minimum memory that opens an image: a sector or a block, whichever is larger.
 pub(crate) fn minimum(block_size: BlockSize) -> usize {
     bytes(unit_shift(block_size))
 }
 
-/// The least memory of a raw disk: a block to bounce ragged ends, and none where there are none.
+/// Returns the minimum memory of a raw disk: a block to bounce ragged ends, or none where a block is a byte.
 pub(crate) fn minimum_raw(block_size: BlockSize) -> usize {
     if block_size == BlockSize::BYTE {
         0
@@ -53,7 +53,7 @@ pub(crate) fn minimum_raw(block_size: BlockSize) -> usize {
     }
 }
 
-/// The least memory that reads compressed clusters too.
+/// Returns the minimum memory that also reads compressed clusters.
 pub(crate) fn compressed(
     #[cfg_attr(
         not(feature = "deflate"),
@@ -121,30 +121,16 @@ impl<'m> LentMemory<'m> {
             None => (None, memory),
         };
         let (mut bounce, rest) = memory.split_at_mut_checked(unit).unwrap_or_default();
-        let mut slots = [].as_mut_slice();
-        let mut tags = [].as_mut_slice();
-        let mut slot_shift = unit_shift;
-        match geometry {
-            None => {}
-            Some(_) if rest.len() < unit => core::mem::swap(&mut slots, &mut bounce),
+        let none: (&mut [u8], &mut [Tag]) = (&mut [], &mut []);
+        let (slot_shift, (slots, tags)) = match geometry {
+            // A raw disk has no tables.
+            None => (unit_shift, none),
+            Some(_) if rest.len() < unit => (unit_shift, (core::mem::take(&mut bounce), none.1)),
             Some(geometry) => {
-                slot_shift = largest_slots(rest.len(), unit_shift, geometry);
-                let slot = bytes(slot_shift);
-                // Each slot has a tag, and the tags care for alignment.
-                let room = rest.len().saturating_sub(align_of::<Tag>());
-                let count = room.checked_div(slot.wrapping_add(size_of::<Tag>())).unwrap_or(0);
-                let rest_of_slots;
-                (slots, rest_of_slots) = rest
-                    .split_at_mut_checked(count.max(1).wrapping_mul(slot))
-                    .unwrap_or_default();
-                // Fewer than two slots have no tags in lent memory.
-                if count >= 2 {
-                    let skip = rest_of_slots.as_ptr().align_offset(align_of::<Tag>());
-                    let rest = rest_of_slots.get_mut(skip..).unwrap_or_default();
-                    tags = <[Tag]>::mut_from_prefix_with_elems(rest, count).map_or(tags, |(tags, _)| tags);
-                }
+                let slot_shift = slot_shift(rest.len(), unit_shift, geometry);
+                (slot_shift, slots(rest, slot_shift))
             }
-        }
+        };
         Self {
             cache: TableCache::new(device, slots, tags, low_byte(slot_shift)),
             bounce,
@@ -153,7 +139,8 @@ impl<'m> LentMemory<'m> {
         }
     }
 
-    /// The bounce buffer. Where it is the cache's only slot, the cache forgets it.
+    /// Returns the bounce buffer. Where it is the cache's only slot, the cache forgets the slot.
+    // Not inlined: two calls would double it.
     #[inline(never)]
     pub(crate) fn bounce(&mut self) -> &mut [u8] {
         if self.bounce.is_empty() {
@@ -164,17 +151,35 @@ impl<'m> LentMemory<'m> {
     }
 }
 
-/// Slots as large as a table, as long as enough of them remain.
-fn largest_slots(memory: usize, unit_shift: u32, geometry: Geometry) -> u32 {
+/// Splits memory into slots, at least one, and their tags, which only two slots or more have.
+fn slots(memory: &mut [u8], slot_shift: u32) -> (&mut [u8], &mut [Tag]) {
+    let slot = bytes(slot_shift);
+    let room_for_all = memory.len().saturating_sub(align_of::<Tag>());
+    let count = room_for_all
+        .checked_div(slot.wrapping_add(size_of::<Tag>()))
+        .unwrap_or(0);
+    let (slots, tags) = memory
+        .split_at_mut_checked(count.max(1).wrapping_mul(slot))
+        .unwrap_or_default();
+    if count < 2 {
+        return (slots, &mut []);
+    }
+    let skip = tags.as_ptr().align_offset(align_of::<Tag>());
+    let tags = <[Tag]>::mut_from_prefix_with_elems(tags.get_mut(skip..).unwrap_or_default(), count);
+    (slots, tags.map_or(&mut [], |(tags, _)| tags))
+}
+
+/// Returns log2 of a slot as large as a table, as long as enough of them remain.
+fn slot_shift(memory: usize, unit_shift: u32, geometry: Geometry) -> u32 {
     let mut shift = unit_shift;
-    // At most MAX_LINES_SHIFT turns.
+    // At most 7 turns: from a sector to the largest slot.
     while shift < largest_slot_shift(unit_shift, geometry) && memory.wrapping_shr(shift.wrapping_add(1)) >= MIN_SLOTS {
         shift = shift.wrapping_add(1);
     }
     shift
 }
 
-/// log2 of the largest slot: a table, if that is not too much for one look-up.
+/// Returns log2 of the largest slot: a table, or the largest part of one that a look-up should read.
 fn largest_slot_shift(unit_shift: u32, geometry: Geometry) -> u32 {
     let table_shift = u32::from(geometry.l2_bits.get()).wrapping_add(3);
     table_shift.min(MAX_SLOT_SHIFT).max(unit_shift)

@@ -1,6 +1,6 @@
-//! How guest bytes get into the caller's buffer: through an image and those below it, a device request at a time.
+//! How guest bytes get into the caller's buffer: through an image and those below it, one device request at a time.
 //!
-//! The synchronous and the asynchronous driver are one loop: ask for the next step, perform it, ask again.
+//! A driver asks for the next step, performs it, and asks again.
 
 use crate::device::BlockSize;
 use crate::offset::{GuestOffset, HostOffset, byte_count, saturating_usize};
@@ -8,50 +8,50 @@ use crate::reader::extent_walk::ExtentWalk;
 use crate::reader::image_state::{ImageState, Storage};
 use crate::reader::stop::Stop;
 
-/// A read of guest bytes, without recursion: it goes through one image at a time.
+/// A read of guest bytes through a chain of images. It goes through one image at a time, so it needs no recursion.
 pub(crate) struct Read<'b> {
-    /// What is still to be filled of the caller's buffer.
+    /// The part of the caller's buffer that is not filled yet.
     dst: &'b mut [u8],
-    /// The guest bytes that belong there, as far as this image has them.
+    /// The guest bytes for it, as far as the current image is asked for them.
     walk: ExtentWalk,
-    /// The image; 0 is the top.
+    /// The current image; 0 is the top.
     level: usize,
     transfer: Transfer,
 }
 
-/// What the driver was asked for, and has done by the next step.
+/// What the driver does between two steps.
 #[derive(Clone, Copy)]
 pub(super) enum Transfer {
     None,
-    /// To read a piece of a table.
+    /// Reads a piece of a table into the cache.
     Table,
-    /// To read so many bytes straight into the caller's buffer.
+    /// Reads this many bytes straight into the caller's buffer.
     Caller(usize),
-    /// To read blocks into the bounce buffer, whose bytes from `skip` on the caller gets.
+    /// Reads blocks into the bounce buffer. Its `len` bytes from `skip` on are the caller's.
     Bounce {
         skip: usize,
         len: usize,
     },
-    /// To read what a compressed cluster is inflated from.
+    /// Reads what a compressed cluster is inflated from.
     #[cfg(feature = "deflate")]
     Stream,
-    /// To turn to another image: to the one below for the guest bytes of the walk, or to the one above.
+    /// Turns to another image: the one below for the guest bytes of the walk, or the one above.
     Turn {
         down: bool,
     },
 }
 
-/// What a driver is to do.
+/// What a driver does next.
 pub(crate) enum Step<'a> {
-    /// Read the blocks from this one on.
+    /// Read the blocks from this one on into the buffer.
     Request(u64, &'a mut [u8]),
-    /// Go on with the image that [`Read::level`] names by now.
+    /// Go on with the image that [`Read::level`] returns by now.
     Turn,
     Done,
 }
 
 impl<'b> Read<'b> {
-    /// A read of the guest bytes from `start` on, which the topmost image has.
+    /// Creates a read of the guest bytes from `start` on, all inside the disk of the top image.
     pub(crate) fn new(start: GuestOffset, dst: &'b mut [u8]) -> Self {
         let end = start.wrapping_add(byte_count(dst.len()));
         Self::through(ExtentWalk::new(start, end), dst, Transfer::Turn { down: true })
@@ -70,12 +70,15 @@ impl<'b> Read<'b> {
         &self.walk
     }
 
-    /// The image that the next step is about; 0 is the top.
+    /// Returns which image the next step takes; 0 is the top.
     pub(crate) fn level(&self) -> usize {
         self.level
     }
 
-    /// Finishes the last step, which the driver has performed, and says what is next.
+    /// Finishes the last step, which the driver has performed, and returns the next.
+    ///
+    /// # Errors
+    /// All of [`Stop`] but [`Stop::Miss`].
     pub(crate) fn step<'a>(&'a mut self, image: &'a mut ImageState<'_>) -> Result<Step<'a>, Stop> {
         let missed = matches!(self.transfer, Transfer::Table);
         self.finish(image)?;
@@ -115,7 +118,7 @@ impl<'b> Read<'b> {
         }
     }
 
-    /// Asks for the next bytes of a plain run: all the whole blocks at once, straight to where they belong, and ragged ends
+    /// Requests the next bytes of a plain run: all whole blocks at once, straight into the caller's buffer, or a ragged end
     /// by way of the bounce buffer.
     fn request<'a>(&'a mut self, image: &'a mut ImageState<'_>) -> Result<Step<'a>, Stop> {
         let storage = self.walk.storage();
@@ -142,7 +145,7 @@ impl<'b> Read<'b> {
         Ok(Step::Request(lba, buffer.ok_or(Stop::OutOfRange)?))
     }
 
-    /// Puts what the driver has read to where it belongs.
+    /// Puts what the driver has read where it belongs.
     fn finish(&mut self, image: &mut ImageState<'_>) -> Result<(), Stop> {
         let start = self.walk.start();
         let is_encrypted = self.walk.storage() == Storage::Encrypted;
@@ -183,8 +186,10 @@ impl<'b> Read<'b> {
         Ok(())
     }
 
-    /// Inflates the run, which is a cluster or a part of one. Returns whether it could: else its stream has to be read first.
+    /// Inflates the run, a cluster or a part of one. Returns `false` if the stream has to be read first.
+    // Not inlined, so that reads of plain clusters have no part in its registers and stack.
     #[cfg(feature = "deflate")]
+    #[inline(never)]
     fn inflate(&mut self, image: &mut ImageState<'_>) -> Result<bool, Stop> {
         use crate::error::Flaw;
         use crate::reader::compressed::Stream;
@@ -210,7 +215,8 @@ impl<'b> Read<'b> {
         Ok(is_read)
     }
 
-    /// Takes the next `len` bytes of the buffer, for as many of the walk.
+    /// Takes the next `len` bytes of the caller's buffer, for as many of the walk.
+    // Not inlined: four calls would add a hundred bytes.
     #[inline(never)]
     fn take(&mut self, len: u64) -> &'b mut [u8] {
         self.walk.advance(len);
@@ -221,7 +227,7 @@ impl<'b> Read<'b> {
         taken
     }
 
-    /// Goes on with the run in the image below.
+    /// Goes on in the image below, for the run.
     fn go_down(&mut self) -> Step<'static> {
         self.level = self.level.saturating_add(1);
         self.walk.end_with_run();

@@ -2,10 +2,10 @@
 
 use crate::error::Flaw;
 
-/// Why the core stops. The offsets that the public error names are in the walk by then.
+/// Why the core stops. The offsets that the public error names are in the walk and in the image's last L1 entry.
 #[derive(Clone, Copy)]
 pub(crate) enum Stop {
-    /// A piece of a table has to be read before the same is asked again: [`ImageState::missing`] names it.
+    /// A piece of a table is not cached. `ImageState::missing` returns what to read before the next attempt.
     Miss,
     Corrupt(Flaw),
     OutOfRange,

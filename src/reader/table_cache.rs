@@ -1,7 +1,7 @@
 //! The table cache: the fixed-capacity buffer that L1 and L2 words are read through.
 //!
-//! The file is seen as aligned pieces of 2^n bytes, each of which has room in a *slot*. A slot has no piece from the
-//! moment that it is chosen for one until that has been read, so a failed read leaves nothing that could be believed.
+//! A *piece* is an aligned part of the file of 2^n bytes, and fills a *slot* of the cache. A slot is empty from the moment that
+//! it is chosen for a piece until the piece has been read, so a failed read leaves nothing that could be believed.
 
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
@@ -9,12 +9,12 @@ use crate::offset::{HostOffset, saturating_usize};
 use crate::reader::device_shape::DeviceShape;
 use crate::reader::stop::Stop;
 
-/// Slots among which a piece has its place; a cache with fewer than twice as many has them all in one set.
+/// The number of slots in a set. A cache with fewer than twice as many slots is one set.
 const WAYS: usize = 8;
 
-/// The offset of a table word, or none, which is zeros. A word is at less than 2^63 and the size of a table.
+/// The offset of a table word or of a piece, or none. A word is at less than 2^63 plus the size of a table.
 ///
-/// Two words: what has it takes no alignment of 8 where registers have 32 bits.
+/// It is two words, because an alignment of 8 would cost padding where registers have 32 bits. None is zeros.
 #[derive(Clone, Copy, PartialEq, Eq, FromBytes, Immutable, IntoBytes, KnownLayout)]
 #[repr(C)]
 struct Offset {
@@ -25,7 +25,7 @@ struct Offset {
 impl Offset {
     const NONE: Self = Self { low: 0, high: 0 };
 
-    /// With the highest two bits flipped, so that none is no word's.
+    /// Creates an offset. The highest two bits are stored flipped, so that none is no word's.
     const fn new(offset: u64) -> Self {
         let [a, b, c, d, e, f, g, h] = (offset ^ 3 << 62).to_le_bytes();
         Self {
@@ -34,19 +34,19 @@ impl Offset {
         }
     }
 
-    /// The offset; 3 * 2^62 for none, past every word of a table, in salvage too.
+    /// Returns the offset, or 3 * 2^62 for none: past every table word, in salvage too.
     fn get(self) -> u64 {
         (u64::from(self.high).wrapping_shl(32) | u64::from(self.low)) ^ 3 << 62
     }
 }
 
-/// Which piece of the file a slot holds. Lies in lent memory.
+/// The tag of a slot: which piece of the file it holds. It lies in lent memory.
 #[derive(Clone, Copy, FromBytes, Immutable, IntoBytes, KnownLayout)]
 #[repr(C)]
 pub(crate) struct Tag {
-    /// Where the piece starts in the file, if there is one.
+    /// Where the piece starts in the file; none for an empty slot.
     start: Offset,
-    /// Where the slot starts in the memory for slots.
+    /// Where the slot starts in the memory of all slots.
     slot: usize,
 }
 
@@ -59,7 +59,7 @@ impl Tag {
     }
 }
 
-/// The table that a word is looked up in. Work of any kind goes back and forth between the two.
+/// The kind of table that a word is looked up in.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Table {
     L1,
@@ -69,20 +69,20 @@ pub(crate) enum Table {
 pub(crate) struct TableCache<'m> {
     pub(crate) device: DeviceShape,
     slots: &'m mut [u8],
-    /// In sets; in each, the tag used last comes first. Empty where there is one slot, whose tag is `single`, so that the
-    /// minimum of memory holds nothing but a block.
+    /// In sets. The tag used last is the first of its set. Where there is one slot, its tag is `single` and this is empty, so
+    /// that the minimum of memory holds nothing but a block.
     tags: &'m mut [Tag],
     single: Tag,
-    /// The pieces looked up last in the L1, and in any L2 table: most words are found here.
+    /// The pieces looked up last, for each kind of table: most words are found in them.
     recent_l1: Tag,
     recent_l2: Tag,
-    /// The piece that is to be read next, and the slot chosen for it.
+    /// The piece that is read next, and the slot chosen for it.
     filling: Tag,
     split_word: SplitWord,
     slot_shift: u8,
 }
 
-/// A word that lies across two pieces, as far as it has been read: with one slot, they are never there together.
+/// The bytes that have been read of a word that lies across two pieces. A cache of one slot never holds both pieces.
 struct SplitWord {
     at: Offset,
     bytes: [u8; 8],
@@ -100,7 +100,7 @@ impl SplitWord {
 }
 
 impl<'m> TableCache<'m> {
-    /// A cache of `tags.len()` slots, or of one where `tags` is empty, each of 2^`slot_shift` bytes in `slots`.
+    /// Creates a cache of `tags.len()` slots, or of one where `tags` is empty, each of 2^`slot_shift` bytes in `slots`.
     pub(crate) fn new(device: DeviceShape, slots: &'m mut [u8], tags: &'m mut [Tag], slot_shift: u8) -> Self {
         let slot_size = 1_usize.wrapping_shl(slot_shift.into());
         let mut slot = 0_usize;
@@ -121,10 +121,10 @@ impl<'m> TableCache<'m> {
         }
     }
 
-    /// Puts the big-endian word of the file at `at` into `word`. Past its end are zeros.
+    /// Reads the big-endian word of the file at `at` into `word`. Bytes past the end of the file are zeros.
     ///
     /// # Errors
-    /// [`Stop::Miss`]: the piece that [`TableCache::missing`] names has to be read before it is asked again.
+    /// [`Stop::Miss`]: read the piece that [`TableCache::missing`] names, publish it, and call again.
     pub(crate) fn word(&mut self, at: HostOffset, table: Table, word: &mut u64) -> Result<(), Stop> {
         if let Some(bytes) = self.recent(at, table).first_chunk() {
             *word = u64::from_be_bytes(*bytes);
@@ -133,12 +133,16 @@ impl<'m> TableCache<'m> {
         self.find_word(at, table, word)
     }
 
-    /// The same for a word that is not in the piece looked up last.
+    /// Does the same for a word that is not in the piece looked up last.
+    // Not inlined, so that the usual case saves no registers.
     #[inline(never)]
     fn find_word(&mut self, at: HostOffset, table: Table, word: &mut u64) -> Result<(), Stop> {
         let within = at.0 & self.slot_size().wrapping_sub(1);
         let bytes = if at >= self.device.end || within > self.slot_size().wrapping_sub(8) {
-            self.split_word(at, table)?;
+            // Bound: a word lies in two pieces at most.
+            while !self.complete_split_word(at, table) {
+                self.look_up(at.plus(self.split_word.len.into()), table)?;
+            }
             self.split_word.bytes
         } else {
             self.look_up(at, table)?;
@@ -148,7 +152,8 @@ impl<'m> TableCache<'m> {
         Ok(())
     }
 
-    /// The bytes of the file from `at` to the end of the piece looked up last in this table; none where `at` is outside it.
+    /// Returns the bytes of the file from `at` to the end of the piece looked up last in this kind of table; none where `at` is
+    /// outside that piece.
     pub(crate) fn recent(&self, at: HostOffset, table: Table) -> &[u8] {
         let tag = match table {
             Table::L1 => &self.recent_l1,
@@ -164,33 +169,36 @@ impl<'m> TableCache<'m> {
         self.slots.get(start..end).unwrap_or_default()
     }
 
-    /// Reads a word that lies across two pieces, or past the end of the file. What has been read of it survives a miss.
+    /// Adds what the recent piece has to `split_word`, a word that lies across two pieces or past the end of the file. Returns
+    /// whether the word is complete. Its first bytes survive a miss of the second piece.
     #[cold]
-    fn split_word(&mut self, at: HostOffset, table: Table) -> Result<(), Stop> {
+    fn complete_split_word(&mut self, at: HostOffset, table: Table) -> bool {
         if self.split_word.at.get() != at.0 {
             self.split_word = SplitWord::new(Offset::new(at.0));
         }
-        // Bound: 8 bytes, and two pieces that are looked up.
+        // Bound: each turn takes a byte of 8.
         while self.split_word.len < 8 {
-            let from = at.plus(self.split_word.len.into());
-            if from >= self.device.end {
-                // The rest is zeros, as the word was before.
-                break;
-            }
-            let Some(&byte) = self.recent(from, table).first() else {
-                self.look_up(from, table)?;
-                continue;
+            let len = self.split_word.len;
+            let from = at.plus(len.into());
+            let byte = if from >= self.device.end {
+                0
+            } else if let Some(&byte) = self.recent(from, table).first() {
+                byte
+            } else {
+                return false;
             };
-            let len = usize::from(self.split_word.len);
-            if let Some(next) = self.split_word.bytes.get_mut(len) {
+            if let Some(next) = self.split_word.bytes.get_mut(usize::from(len)) {
                 *next = byte;
             }
-            self.split_word.len = self.split_word.len.wrapping_add(1);
+            self.split_word.len = len.wrapping_add(1);
         }
-        Ok(())
+        true
     }
 
-    /// Finds the piece that holds `at`, for [`TableCache::recent`].
+    /// Makes the piece that holds `at` the recent one.
+    ///
+    /// # Errors
+    /// [`Stop::Miss`].
     fn look_up(&mut self, at: HostOffset, table: Table) -> Result<(), Stop> {
         let start = at.0 & !self.slot_size().wrapping_sub(1);
         let Some(found) = self.promote(start) else {
@@ -204,24 +212,22 @@ impl<'m> TableCache<'m> {
         Ok(())
     }
 
-    /// Finds the tag of the piece that starts at `start`, and moves it before all others of its set.
-    #[inline(never)]
+    /// Moves the tag of the piece that starts at `start` to the front of its set and returns it; `None` if no slot holds it.
     fn promote(&mut self, start: u64) -> Option<Tag> {
         let set = self.set(start);
         let wanted = Offset::new(start);
         let way = set.iter().position(|tag| tag.start == wanted)?;
-        let mut moved = Tag::empty(0);
-        for tag in set.iter_mut().take(way.wrapping_add(1)) {
-            core::mem::swap(tag, &mut moved);
+        let (before, found) = set.split_at_mut_checked(way)?;
+        let found = found.first_mut()?;
+        for tag in before {
+            core::mem::swap(tag, found);
         }
-        let first = set.first_mut()?;
-        *first = moved;
-        Some(moved)
+        set.first().copied()
     }
 
-    /// Chooses the slot of `start`'s set that was not used for longest, for the piece there.
+    /// Chooses the slot that was not used for the longest time, in the set of `start`, for the piece there.
     fn evict(&mut self, start: u64) {
-        // Most L1 words are found in the recent piece. That is use too, which the order of the tags does not show.
+        // Words found in the recent piece of the L1 do not move its tag, and yet all look-ups begin there.
         self.promote(self.recent_l1.start.get());
         let Some(oldest) = self.set(start).last_mut() else {
             return;
@@ -239,35 +245,35 @@ impl<'m> TableCache<'m> {
         }
     }
 
-    /// The number of the first block of the piece that is to be read next, and the slot for what of it is there.
+    /// Returns the number of the first block of the piece that is read next, and the buffer for its blocks.
     pub(crate) fn missing(&mut self) -> (u64, &mut [u8]) {
         let start = HostOffset(self.filling.start.get());
         let len = self.device.readable(start, saturating_usize(self.slot_size()));
         (self.device.lba(start), self.filled().get_mut(..len).unwrap_or_default())
     }
 
-    /// Makes known what [`TableCache::missing`] named: it has been read. What of it lies past the end of the file is zeros.
+    /// Takes in what [`TableCache::missing`] named, once it has been read. Bytes past the end of the file become zeros.
     pub(crate) fn publish(&mut self) {
         let filling = self.filling;
         let start = filling.start.get();
         let stored = saturating_usize(self.device.end.since(HostOffset(start)));
         self.filled().get_mut(stored..).unwrap_or_default().fill(0);
-        // The last of its set since it was chosen: no look-up finds an empty slot, and so none moves it.
+        // The slot is the last of its set, as when it was chosen: no look-up finds and moves an empty one.
         if let Some(tag) = self.set(start).last_mut() {
             *tag = filling;
         }
         self.promote(start);
     }
 
-    /// The slot that is being filled.
-    #[inline(never)]
+    /// Returns the slot that is being filled.
     fn filled(&mut self) -> &mut [u8] {
         let len = saturating_usize(self.slot_size());
         let rest = self.slots.get_mut(self.filling.slot..).unwrap_or_default();
         rest.get_mut(..len).unwrap_or_default()
     }
 
-    /// Forgets all that it holds.
+    /// Forgets everything.
+    // Not inlined: two calls would double it.
     #[inline(never)]
     pub(crate) fn forget(&mut self) {
         for tag in self.tags_mut() {
@@ -278,13 +284,13 @@ impl<'m> TableCache<'m> {
         self.split_word = SplitWord::new(Offset::NONE);
     }
 
-    /// The bytes of a cache with one slot, for another use; what it held is forgotten.
+    /// Returns the slot of a cache of one, for another use, and forgets what it held.
     pub(crate) fn borrow_slot(&mut self) -> &mut [u8] {
         self.forget();
         self.slots
     }
 
-    /// The tags among which the piece that starts at `start` has its place.
+    /// Returns the set of tags for the piece that starts at `start`.
     fn set(&mut self, start: u64) -> &mut [Tag] {
         // At most 16: the mask changes nothing, but saves machines of 32 bits half of a shift.
         let number = start.wrapping_shr(u32::from(self.slot_shift) & 31);
@@ -294,7 +300,7 @@ impl<'m> TableCache<'m> {
             return tags;
         }
         // Tables lie at regular distances, so the number is hashed (by 2^32 over the golden ratio) before it is scaled to the
-        // number of sets; no division, which small machines lack.
+        // number of sets. There is no division, which small machines lack.
         let hash = (number & 0xffff_ffff).wrapping_mul(0x9e37_79b9) & 0xffff_ffff;
         let sets = u64::try_from(sets).unwrap_or(u64::MAX);
         let set = saturating_usize(hash.wrapping_mul(sets).wrapping_shr(32));
@@ -310,7 +316,7 @@ impl<'m> TableCache<'m> {
         }
     }
 
-    /// The bytes of a slot: at most 2^16.
+    /// Returns the size of a slot in bytes, at most 2^16.
     fn slot_size(&self) -> u64 {
         1_u32.wrapping_shl(self.slot_shift.into()).into()
     }
