@@ -3,7 +3,7 @@
 use super::InflateError;
 use super::bits::{Bits, ones};
 use super::entry::{DISTANCE, Entry, LITLEN};
-use super::lengths::{CodeLengths, PRECODE_SIZE};
+use super::lengths::{CodeLengths, PRECODE_SIZE, Sizes};
 use super::order::sort;
 use super::symbols::Codes;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
@@ -22,9 +22,16 @@ pub(crate) struct SmallTables {
 const _: () = assert!(size_of::<SmallTables>() == 1032 && PRECODE_SIZE <= 144, "as documented");
 
 impl SmallTables {
-    /// Reads the code lengths of a dynamic block and sorts its symbols.
-    pub(super) fn build(&mut self, bits: &mut Bits<'_>) -> Result<(), InflateError> {
-        let (litlen, distance) = self.lengths.read(bits, &mut self.litlen, &mut self.distance)?;
+    /// Returns the memory for code lengths, and the scratch space to read them in.
+    pub(super) fn lengths(&mut self) -> (&mut CodeLengths, &mut [Entry], &mut [u16]) {
+        (&mut self.lengths, &mut self.litlen, &mut self.distance)
+    }
+
+    /// Sorts the symbols of a dynamic block by its code lengths.
+    // Not inlined, so that its registers are not kept while the code lengths are read.
+    #[inline(never)]
+    pub(super) fn build(&mut self, sizes: Sizes) -> Result<(), InflateError> {
+        let (litlen, distance) = self.lengths.codes(sizes);
         let symbols: &mut [u16; 288] = zerocopy::transmute_mut!(&mut self.litlen);
         sort(&LITLEN, &litlen, symbols)?;
         sort(&DISTANCE, &distance, &mut self.distance)?;

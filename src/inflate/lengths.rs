@@ -20,6 +20,13 @@ pub(super) struct Code<'l> {
     pub(super) counts: &'l [u16; 16],
 }
 
+/// The number of symbols of the code of literals and lengths, and that of both codes.
+#[derive(Clone, Copy)]
+pub(super) struct Sizes {
+    litlens: usize,
+    all: usize,
+}
+
 /// Memory for the code lengths of a block.
 #[derive(FromBytes, IntoBytes, KnownLayout, Immutable)]
 #[repr(C)]
@@ -31,7 +38,7 @@ pub(super) struct CodeLengths {
 }
 
 impl CodeLengths {
-    /// Reads the lengths of a dynamic block's two codes: that of literals and lengths, and that of distances.
+    /// Reads the lengths of a dynamic block's two codes, which [`CodeLengths::codes`] returns then.
     ///
     /// `table` and `sorted` are scratch space for the code that they are written in: [`PRECODE_SIZE`] entries and 19
     /// symbols.
@@ -40,7 +47,7 @@ impl CodeLengths {
         bits: &mut Bits<'_>,
         table: &mut [Entry],
         sorted: &mut [u16],
-    ) -> Result<(Code<'_>, Code<'_>), InflateError> {
+    ) -> Result<Sizes, InflateError> {
         bits.refill();
         let litlens = bits.take(5).wrapping_add(257);
         let distances = bits.take(5).wrapping_add(1);
@@ -56,11 +63,9 @@ impl CodeLengths {
             return Err(NoEndOfBlock);
         }
 
-        let lengths = self.lengths.get(..all).unwrap_or_default();
-        let (litlen, distance) = lengths.split_at_checked(litlens).unwrap_or_default();
         self.distance_counts = [0; 16];
         // Bound: 30 turns.
-        for &length in distance {
+        for &length in self.lengths.get(litlens..all).unwrap_or_default() {
             let length = usize::from(length & 15);
             if let (Some(both), Some(own)) = (self.litlen_counts.get_mut(length), self.distance_counts.get_mut(length))
             {
@@ -68,6 +73,13 @@ impl CodeLengths {
                 *own = own.wrapping_add(1);
             }
         }
+        Ok(Sizes { litlens, all })
+    }
+
+    /// Returns the code of literals and lengths, and that of distances.
+    pub(super) fn codes(&self, sizes: Sizes) -> (Code<'_>, Code<'_>) {
+        let lengths = self.lengths.get(..sizes.all).unwrap_or_default();
+        let (litlen, distance) = lengths.split_at_checked(sizes.litlens).unwrap_or_default();
         let litlen = Code {
             lengths: litlen,
             counts: &self.litlen_counts,
@@ -76,7 +88,7 @@ impl CodeLengths {
             lengths: distance,
             counts: &self.distance_counts,
         };
-        Ok((litlen, distance))
+        (litlen, distance)
     }
 
     /// Reads `number` lengths of the code for code lengths and builds its table.

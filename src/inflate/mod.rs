@@ -54,7 +54,6 @@ pub(crate) const STEPS_PER_SET: usize = 316 + 2 * 335 + 2086;
 pub(crate) enum Workspace<'t> {
     Tables(&'t mut Tables),
     /// An eighth of the memory, three to five times the instructions.
-    #[allow(dead_code)]
     Small(&'t mut SmallTables),
 }
 
@@ -86,16 +85,23 @@ fn blocks(bits: &mut Bits<'_>, output: &mut [u8], workspace: &mut Workspace<'_>)
         at = match bits.take(2) {
             0 => stored(bits, output, at)?,
             1 => symbols::decode(bits, output, at, &Compact::Fixed)?.0,
-            2 => match workspace {
-                Workspace::Tables(tables) => {
-                    tables.build(bits)?;
-                    tables.decode(bits, output, at)?
+            2 => {
+                let (lengths, table, sorted) = match workspace {
+                    Workspace::Tables(tables) => tables.lengths(),
+                    Workspace::Small(tables) => tables.lengths(),
+                };
+                let sizes = lengths.read(bits, table, sorted)?;
+                match workspace {
+                    Workspace::Tables(tables) => {
+                        tables.build(sizes)?;
+                        tables.decode(bits, output, at)?
+                    }
+                    Workspace::Small(tables) => {
+                        tables.build(sizes)?;
+                        symbols::decode(bits, output, at, &Compact::Dynamic(tables))?.0
+                    }
                 }
-                Workspace::Small(tables) => {
-                    tables.build(bits)?;
-                    symbols::decode(bits, output, at, &Compact::Dynamic(tables))?.0
-                }
-            },
+            }
             _ => return Err(BadBlockType),
         };
         if bits.overrun() {

@@ -4,7 +4,7 @@ use super::InflateError;
 use super::bits::{Bits, REFILLED, ones, word};
 use super::copy::STEP;
 use super::entry::{Alphabet, DISTANCE, DISTANCE_BITS, Entry, LITLEN, LITLEN_BITS};
-use super::lengths::CodeLengths;
+use super::lengths::{CodeLengths, Sizes};
 use super::order::sort;
 use super::symbols::{Codes, decode};
 use super::work;
@@ -28,9 +28,14 @@ const _: () = assert!(size_of::<Tables>() == 7912, "as documented");
 const WIDE: bool = REFILLED >= 3 * LITLEN_BITS + 20;
 
 impl Tables {
-    /// Reads the code lengths of a dynamic block and builds its tables.
-    pub(super) fn build(&mut self, bits: &mut Bits<'_>) -> Result<(), InflateError> {
-        let (litlen, distance) = self.lengths.read(bits, &mut self.distance, &mut self.sorted)?;
+    /// Returns the memory for code lengths, and the scratch space to read them in.
+    pub(super) fn lengths(&mut self) -> (&mut CodeLengths, &mut [Entry], &mut [u16]) {
+        (&mut self.lengths, &mut self.distance, &mut self.sorted)
+    }
+
+    /// Builds the tables of a dynamic block from its code lengths.
+    pub(super) fn build(&mut self, sizes: Sizes) -> Result<(), InflateError> {
+        let (litlen, distance) = self.lengths.codes(sizes);
         let longest = sort(&LITLEN, &litlen, &mut self.sorted)?;
         build(&LITLEN, litlen.counts, longest, &self.sorted, &mut self.litlen);
         let longest = sort(&DISTANCE, &distance, &mut self.sorted)?;

@@ -1,10 +1,10 @@
 //! Compressed clusters: the lent memory that they are read and inflated in, and what it holds.
 
-use zerocopy::FromBytes;
+use zerocopy::{FromBytes, IntoBytes, KnownLayout};
 
 use crate::device::BlockSize;
 use crate::format::geometry::Geometry;
-use crate::inflate::{InflateError, Tables, Workspace, inflate};
+use crate::inflate::{InflateError, SmallTables, Tables, Workspace, inflate};
 use crate::offset::{HostOffset, byte_count, saturating_usize};
 use crate::reader::device_shape::DeviceShape;
 
@@ -29,68 +29,85 @@ pub(crate) struct Compressed<'m> {
     output: &'m mut [u8],
     /// What `output` holds. None from the moment that it is written to until that has succeeded.
     held: Option<Stream>,
-    tables: &'m mut Tables,
+    workspace: Workspace<'m>,
 }
 
-/// The least input: a stream is shorter than a cluster, and begins and ends anywhere in a block.
+/// Returns the minimum length of the input: a stream is shorter than a cluster, and begins and ends anywhere in a block.
 fn input_size(geometry: Geometry, block_size: BlockSize) -> usize {
-    let blocks = if block_size == BlockSize::BYTE {
+    let partial_block = if block_size == BlockSize::BYTE {
         0
     } else {
-        block_size.bytes()
+        block_size.len()
     };
-    let least = block_size
-        .round_up(geometry.cluster_size())
-        .saturating_add(blocks.into());
-    usize::try_from(least).unwrap_or(usize::MAX)
+    block_size
+        .round_up_len(geometry.cluster_bits.len())
+        .saturating_add(partial_block)
 }
 
-fn tables_size() -> usize {
-    size_of::<Tables>().saturating_add(align_of::<Tables>().saturating_sub(1))
+/// Returns the number of bytes that hold a `T`, whatever the alignment of the memory.
+const fn room_for<T>() -> usize {
+    size_of::<T>().saturating_add(align_of::<T>().saturating_sub(1))
+}
+
+/// Finds the `T` in memory that has room for it.
+fn find<T: FromBytes + IntoBytes + KnownLayout>(memory: &mut [u8]) -> Option<&mut T> {
+    let skip = memory.as_ptr().align_offset(align_of::<T>());
+    T::mut_from_prefix(memory.get_mut(skip..)?).ok().map(|(found, _)| found)
 }
 
 impl<'m> Compressed<'m> {
-    /// The most that is read ahead of a stream.
-    pub(crate) const MAX_INPUT: u64 = 64 << 10;
+    /// The maximum read-ahead in bytes.
+    pub(crate) const MAX_READ_AHEAD: usize = 64 << 10;
 
-    /// The bytes that reading compressed clusters takes, whatever the alignment of the memory.
+    /// The number of bytes by which [`Tables`] are larger than [`SmallTables`].
+    pub(crate) const LARGE_TABLES: usize = size_of::<Tables>() - size_of::<SmallTables>();
+
+    /// Returns the number of bytes that reading compressed clusters takes, whatever the alignment of the memory.
     pub(crate) fn needs(geometry: Geometry, block_size: BlockSize) -> usize {
         input_size(geometry, block_size)
-            .saturating_add(usize::try_from(geometry.cluster_size()).unwrap_or(usize::MAX))
-            .saturating_add(tables_size())
+            .saturating_add(geometry.cluster_bits.len())
+            .saturating_add(room_for::<SmallTables>())
     }
 
-    /// Takes its part off `memory` and gives the rest back, which is `least` bytes or more. Of what is plentiful a part
-    /// goes into reading ahead. Where there is too little, it takes nothing.
+    /// Takes its part of `memory` and returns the rest, which is `minimum` bytes or more. Where there is too little memory, it
+    /// takes nothing. The decoder gets its large tables where there is room for them, and an eighth of what is left is
+    /// read-ahead.
     pub(crate) fn split(
         memory: &'m mut [u8],
         geometry: Geometry,
         block_size: BlockSize,
-        least: usize,
+        minimum: usize,
     ) -> (Option<Self>, &'m mut [u8]) {
-        let needs = Self::needs(geometry, block_size).saturating_add(least);
+        let needs = Self::needs(geometry, block_size).saturating_add(minimum);
         let Some(spare) = memory.len().checked_sub(needs) else {
             return (None, memory);
         };
-        let ahead = u64::try_from(spare.wrapping_shr(3)).unwrap_or(0).min(Self::MAX_INPUT);
-        let ahead = usize::try_from(block_size.round_down(ahead)).unwrap_or(0);
-        let input = input_size(geometry, block_size).saturating_add(ahead);
-        let cluster = usize::try_from(geometry.cluster_size()).unwrap_or(usize::MAX);
-        // The tables stand last: they alone care for alignment, and so the rest keeps that of the memory.
-        let tables_at = memory.len().saturating_sub(tables_size());
+        let (tables, spare) = match spare.checked_sub(Self::LARGE_TABLES) {
+            Some(spare) => (room_for::<Tables>(), spare),
+            None => (room_for::<SmallTables>(), 0),
+        };
+        let read_ahead = block_size.round_down_len(spare.wrapping_shr(3).min(Self::MAX_READ_AHEAD));
+        let input = input_size(geometry, block_size).saturating_add(read_ahead);
+        // The tables are last: they need alignment, and so the other parts keep that of the memory.
+        let tables_at = memory.len().saturating_sub(tables);
         let (memory, tables) = memory.split_at_mut_checked(tables_at).unwrap_or_default();
         let (input, memory) = memory.split_at_mut_checked(input).unwrap_or_default();
-        let (output, memory) = memory.split_at_mut_checked(cluster).unwrap_or_default();
-        let skip = tables.as_ptr().align_offset(align_of::<Tables>());
-        let tables = tables.get_mut(skip..).unwrap_or_default();
-        let this = Tables::mut_from_prefix(tables).ok().map(|(tables, _)| Self {
+        let (output, memory) = memory
+            .split_at_mut_checked(geometry.cluster_bits.len())
+            .unwrap_or_default();
+        let workspace = if tables.len() < size_of::<Tables>() {
+            find(tables).map(Workspace::Small)
+        } else {
+            find(tables).map(Workspace::Tables)
+        };
+        let this = workspace.map(|workspace| Self {
             input,
             input_start: HostOffset(0),
             wanted: 0,
             held_input: 0,
             output,
             held: None,
-            tables,
+            workspace,
         });
         (this, memory)
     }
@@ -187,7 +204,7 @@ impl<'m> Compressed<'m> {
         let skip = saturating_usize(stream.host.since(self.input_start));
         let input = self.input.get(skip..).unwrap_or_default();
         let input = input.get(..saturating_usize(stream.len.into())).unwrap_or_default();
-        let result = inflate(input, cluster, &mut Workspace::Tables(self.tables));
+        let result = inflate(input, cluster, &mut self.workspace);
         if result.is_err() {
             self.held_input = 0;
         }

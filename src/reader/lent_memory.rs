@@ -5,6 +5,7 @@ use zerocopy::FromBytes;
 use crate::device::BlockSize;
 use crate::format::geometry::Geometry;
 use crate::format::header::Header;
+use crate::offset::saturating_usize;
 #[cfg(feature = "deflate")]
 use crate::reader::compressed::Compressed;
 use crate::reader::device_shape::DeviceShape;
@@ -77,6 +78,8 @@ pub struct MemoryNeeds {
     pub minimum: usize,
     /// Reads compressed clusters too. The same as `minimum` in a build without the feature `deflate`.
     pub compressed: usize,
+    /// Reads compressed clusters three to five times as fast. The same as `minimum` in a build without the feature `deflate`.
+    pub compressed_fast: usize,
     /// Has room for all the tables of a full disk as well, so that lending more gains little. It saturates where the
     /// address space is smaller.
     pub all_tables: usize,
@@ -96,14 +99,21 @@ impl Header {
             .saturating_add(slot.saturating_mul(2));
         // Slots have tags; some sets of slots are full before others; and a part goes into reading ahead of streams.
         let tables = tables.saturating_add(tables.wrapping_shr(1));
-        #[cfg(feature = "deflate")]
-        let tables = tables.saturating_add(Compressed::MAX_INPUT);
-        let tables = usize::try_from(tables).unwrap_or(usize::MAX);
         let compressed = compressed(geometry, block_size);
+        #[cfg(feature = "deflate")]
+        let (compressed_fast, read_ahead) = (
+            compressed.saturating_add(Compressed::LARGE_TABLES),
+            Compressed::MAX_READ_AHEAD,
+        );
+        #[cfg(not(feature = "deflate"))]
+        let (compressed_fast, read_ahead) = (compressed, 0);
         MemoryNeeds {
             minimum: minimum(block_size),
             compressed,
-            all_tables: compressed.saturating_add(tables),
+            compressed_fast,
+            all_tables: compressed_fast
+                .saturating_add(saturating_usize(tables))
+                .saturating_add(read_ahead),
         }
     }
 }

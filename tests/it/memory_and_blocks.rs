@@ -131,3 +131,58 @@ fn a_raw_disk_needs_one_block_or_nothing() {
         assert_eq!(refused.into_error(), Error::MemoryTooSmall { needed: block });
     }
 }
+
+/// The README's table of memory to lend by cluster size, as it should stand there.
+fn table() -> String {
+    let needs: Vec<_> = [9, 12, 14, 16]
+        .map(|cluster_bits| {
+            let file = ImageBuilder::new(1 << 20).bits(cluster_bits, 9).build();
+            Header::parse(&file).unwrap().memory_for(BlockSize::BYTE)
+        })
+        .to_vec();
+    let row = |what: &str, of: fn(&qcow1::MemoryNeeds) -> usize| {
+        let figures: String = needs.iter().map(|needs| format!(" {} |", of(needs))).collect();
+        format!("| {what} |{figures}\n")
+    };
+    [
+        "| memory lent in bytes, by cluster size | 512 B | 4 KiB | 16 KiB | 64 KiB |\n|---|---:|---:|---:|---:|\n",
+        &row("all that is not compressed", |needs| needs.minimum),
+        &row("compressed clusters too", |needs| needs.compressed),
+        &row("the same, three to five times as fast", |needs| needs.compressed_fast),
+    ]
+    .concat()
+}
+
+#[test]
+fn the_readme_says_how_much_to_lend_for_each_cluster_size() {
+    let table = table();
+    assert!(
+        include_str!("../../README.md").contains(&table),
+        "the README's table should be:\n{table}"
+    );
+}
+
+#[test]
+fn an_image_of_qemu_img_reads_compressed_clusters_in_less_than_12_kib() {
+    let bytes = pattern(3, 4096);
+    let mut builder = ImageBuilder::new(1 << 20);
+    builder.compressed(4096, &bytes);
+    let file = builder.build();
+    let mut memory = vec![0xdd; 12 << 10];
+    for block in [1, 512] {
+        let mut image = Image::open(TestDevice::new(&file, block), &mut memory).unwrap();
+        let mut read = vec![0xcc; 4000];
+        image.read_at(4096 + 96, &mut read).unwrap();
+        assert!(read == bytes[96..], "blocks of {block}");
+    }
+}
+
+#[test]
+fn blocks_of_512_bytes_take_512_bytes_more_for_compressed_clusters() {
+    let file = ImageBuilder::new(1 << 20).build();
+    let header = Header::parse(&file).unwrap();
+    let (bytes, blocks) = (header.memory_for(BlockSize::BYTE), header.memory_for(BlockSize::B512));
+    assert_eq!(blocks.minimum, bytes.minimum);
+    assert_eq!(blocks.compressed, bytes.compressed + 512);
+    assert_eq!(blocks.compressed_fast, bytes.compressed_fast + 512);
+}
