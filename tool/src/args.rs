@@ -107,9 +107,9 @@ pub(crate) enum Command {
     ///
     /// Reads every table word of IMAGE, inflates each compressed cluster, and finds tables and
     /// clusters that overlap. Flaws of one kind that follow each other are one finding. Needs
-    /// memory for the parts of the file that are used: at most one byte for each 1.5 KiB.
-    /// Exits with 0 if nothing is wrong, with 2 if the image is corrupt, and with 3 if nothing is
-    /// corrupt but part of the file is unused.
+    /// memory for the parts of the file that are used: at most one byte for each 1.5 KiB of the
+    /// file's length. Exits with 0 if nothing is wrong, with 2 if the image is corrupt, and with 3
+    /// if nothing is corrupt but part of the file is unused.
     #[command(verbatim_doc_comment)]
     Check {
         /// The QCOW1 image

@@ -161,8 +161,8 @@ impl Disk {
                     break;
                 }
                 let mut memory = [0; MINIMUM];
-                // A raw file names none, and neither does one that is damaged.
-                if let Ok(mut image) = Image::open(file, &mut memory) {
+                // A raw file names none. One that is cut off still names what `--salvage` would read.
+                if let Ok(mut image) = OpenOptions::new().salvage(true).open(file, &mut memory) {
                     named = named_by(&mut image, &path).ok().flatten();
                 }
                 needed.push(Source { path, identity });

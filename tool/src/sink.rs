@@ -199,19 +199,19 @@ impl Replacement {
         let folder = if folder == "" { Path::new(".") } else { folder };
         let mut builder = tempfile::Builder::new();
         builder.prefix(".qcow1-dump-");
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create_new(true);
         #[cfg(unix)]
-        let permissions: Permissions = std::os::unix::fs::PermissionsExt::from_mode(0o666);
-        #[cfg(unix)]
-        if old.is_none() {
+        {
             // Less what the user's mask takes away, as for every new file. One that replaces another is private until
             // it is complete.
-            builder.permissions(permissions);
+            let mode = if old.is_none() { 0o666 } else { 0o600 };
+            std::os::unix::fs::OpenOptionsExt::mode(&mut options, mode);
         }
-        let file = removed_if_interrupted(|| builder.tempfile_in(folder)).map_err(|error| {
-            // Without the path of the new file, which the user does not know.
-            let cause = error.get_ref().and_then(|inner| inner.source()).unwrap_or(&error);
+        // Opened here, since the library's own errors name the new file, which the user does not know.
+        let file = removed_if_interrupted(|| builder.make_in(folder, |path| options.open(path))).map_err(|error| {
             let folder = folder.display();
-            let message = format_args!("cannot be written: no new file can be made in the folder '{folder}': {cause}");
+            let message = format_args!("cannot be written: no new file can be made in the folder '{folder}': {error}");
             Failure::of(out, message)
         })?;
         file.as_file()
@@ -256,7 +256,7 @@ fn removed_if_interrupted(make: impl FnOnce() -> io::Result<NamedTempFile>) -> i
     // Held until there is a path, so that no signal comes between the file and its removal.
     let mut made = path.lock().unwrap_or_else(PoisonError::into_inner);
     // Without a handler the file is left, and nothing worse happens.
-    let _ = ctrlc::set_handler(move || {
+    when_interrupted(move || {
         if let Some(path) = &*removed.lock().unwrap_or_else(PoisonError::into_inner) {
             let _ = fs::remove_file(path);
         }
@@ -265,6 +265,34 @@ fn removed_if_interrupted(make: impl FnOnce() -> io::Result<NamedTempFile>) -> i
     let file = make()?;
     *made = Some(file.path().to_owned());
     Ok(file)
+}
+
+/// Calls `end` once a signal asks the process to end.
+#[cfg(unix)]
+fn when_interrupted(end: impl FnOnce() + Send + 'static) {
+    use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+
+    // A handler would undo what `nohup` and a shell's `&` do: they start a process with signals ignored.
+    let ignored = ignored_signals().unwrap_or(0);
+    let heeded = [SIGHUP, SIGINT, SIGTERM]
+        .into_iter()
+        .filter(|signal| ignored >> (signal - 1) & 1 == 0);
+    if let Ok(mut signals) = signal_hook::iterator::Signals::new(heeded) {
+        std::thread::spawn(move || signals.forever().next().map(|_| end()));
+    }
+}
+
+/// Returns the signals that are ignored, with a bit for each from 1 on, as far as the system says.
+#[cfg(unix)]
+fn ignored_signals() -> Option<u64> {
+    let status = fs::read_to_string("/proc/self/status").ok()?;
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"))?;
+    u64::from_str_radix(mask.trim(), 16).ok()
+}
+
+#[cfg(not(unix))]
+fn when_interrupted(end: impl Fn() + Send + 'static) {
+    let _ = ctrlc::set_handler(end);
 }
 
 /// Returns how to open a file or a device to write it.

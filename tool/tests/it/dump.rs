@@ -187,6 +187,20 @@ fn dump_never_writes_over_a_file_that_an_image_of_the_chain_names() {
 }
 
 #[test]
+fn dump_never_writes_over_a_file_that_a_truncated_image_names() {
+    let place = Place::new();
+    place.write("top.qcow", Qcow::new(CLUSTER).backing("middle.qcow").data(0, 1).build());
+    // Most of the L1 table is past the end of the file, and the name is not.
+    let middle = Qcow::new(CLUSTER).backing("base.raw");
+    let middle = middle.field(24, &(1_u64 << 40).to_be_bytes());
+    place.write("middle.qcow", middle.build());
+    place.write("base.raw", [5; 4096]);
+    let error = place.error(&["dump", "top.qcow", "base.raw"]);
+    assert!(error.starts_with("base.raw: is the same file as 'base.raw'"), "{error}");
+    assert_eq!(place.read("base.raw"), [5; 4096]);
+}
+
+#[test]
 fn dump_never_writes_over_a_password() {
     let place = Place::new();
     place.write("password", "passphrase\n");
@@ -316,6 +330,8 @@ fn out_must_be_the_name_of_a_file() {
             error.starts_with(&format!("{out}: ")) && error.contains(says),
             "{error}"
         );
+        // The name of the file that replaces OUT says nothing to the user.
+        assert!(!error.contains(".qcow1-dump-"), "{error}");
     }
     // The longest name that there is.
     let name = "n".repeat(255);
@@ -368,7 +384,7 @@ fn a_file_that_cannot_be_written_is_not_replaced() {
     assert_eq!(place.read("folder/writable"), b"old");
 }
 
-#[cfg(unix)]
+#[cfg(target_os = "linux")]
 #[test]
 fn an_interrupted_dump_leaves_out_as_it_was() {
     let place = Place::new();
@@ -380,7 +396,10 @@ fn an_interrupted_dump_leaves_out_as_it_was() {
     place.write("out.raw", "what was there");
     let before = place.names();
     for signal in ["INT", "TERM", "HUP"] {
-        let mut tool = Command::new(tool_path())
+        // A shell's `&` starts what it runs, such as these tests, with a signal ignored.
+        let mut tool = Command::new("env")
+            .arg("--default-signal=HUP,INT,TERM")
+            .arg(tool_path())
             .args(["dump", "image.qcow", "out.raw", "--follow"])
             .current_dir(place.path(""))
             .spawn()
@@ -396,6 +415,42 @@ fn an_interrupted_dump_leaves_out_as_it_was() {
         assert_eq!(place.names(), before);
         assert_eq!(place.read("out.raw"), b"what was there");
     }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_signal_that_is_ignored_does_not_end_a_dump() {
+    let place = Place::new();
+    let size = 1 << 40;
+    place.write("image.qcow", Qcow::new(size).backing("base.raw").build());
+    let base = fs::File::create(place.path("base.raw")).unwrap();
+    base.set_len(size).unwrap();
+    let before = place.names();
+    // As `nohup` does.
+    let mut tool = Command::new("env")
+        .args(["--ignore-signal=HUP", "--default-signal=TERM"])
+        .arg(tool_path())
+        .args(["dump", "image.qcow", "out.raw", "--follow"])
+        .current_dir(place.path(""))
+        .spawn()
+        .unwrap();
+    while place.names().len() == before.len() {
+        assert!(tool.try_wait().unwrap().is_none());
+        std::thread::yield_now();
+    }
+    let send = |signal: &str| {
+        let mut kill = Command::new("kill");
+        kill.args([signal, &tool.id().to_string()]);
+        assert!(kill.status().unwrap().success());
+    };
+    send("-HUP");
+    // It is still there for this one, which ends it.
+    let status = fs::read_to_string(format!("/proc/{}/status", tool.id())).unwrap();
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:")).unwrap();
+    assert_eq!(u64::from_str_radix(ignored.trim(), 16).unwrap() & 1, 1, "{status}");
+    send("-TERM");
+    assert_eq!(tool.wait().unwrap().code(), Some(130));
+    assert_eq!(place.names(), before);
 }
 
 #[test]
