@@ -4,7 +4,7 @@ use crate::aio::{AsyncBlockRead, Image};
 use crate::error::Error;
 use crate::image::check::finding::{CheckSummary, Finding};
 use crate::image::check::options::CheckOptions;
-use crate::image::check::state::{Check, Question};
+use crate::image::check::state::{Check, Checking, Question};
 use crate::image::check::usage::UsageMap;
 use crate::reader::stop::Stop;
 
@@ -40,17 +40,18 @@ impl<D: AsyncBlockRead> Image<'_, D> {
         let file_end = self.0.state.device().end;
         let mut options = options;
         options.clear_map(file_end)?;
-        let mut check = Check::new(header, file_end, options, found);
+        let check = Check::new(header, file_end, options, found);
+        let mut checking = Checking { image: self, check };
         // Bound: as in its blocking twin.
-        while let Some(question) = check.question() {
+        while let Some(question) = checking.check.question() {
+            let Checking { image, check } = &mut checking;
             let answered = match question {
-                Question::Stream => self.read_at(check.at.0, &mut [0]).await,
-                Question::Table | Question::Run => self.look_up(&mut check).await,
+                Question::Stream => image.read_at(check.at.0, &mut [0]).await,
+                Question::Table | Question::Run => image.look_up(check).await,
             };
-            check.answered(question, answered, &mut self.0.state)?;
+            check.answered(question, answered)?;
         }
-        check.end(&mut self.0.state);
-        Ok(check.summary())
+        Ok(checking.check.summary())
     }
 
     /// Answers a question about tables.

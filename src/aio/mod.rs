@@ -366,6 +366,10 @@ impl<D> sealed::Layer for Image<'_, D> {
     fn size(&self) -> u64 {
         self.size()
     }
+
+    fn forget_tables(&mut self) {
+        self.0.forget_tables();
+    }
 }
 
 impl<D: AsyncBlockRead> Extents<'_, Image<'_, D>> {

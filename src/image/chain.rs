@@ -25,6 +25,8 @@ pub(crate) mod sealed {
         fn header(&self) -> Option<&Header>;
 
         fn size(&self) -> u64;
+
+        fn forget_tables(&mut self);
     }
 }
 
@@ -37,6 +39,10 @@ impl<D> sealed::Layer for Image<'_, D> {
 
     fn size(&self) -> u64 {
         self.size()
+    }
+
+    fn forget_tables(&mut self) {
+        self.state.forget_tables();
     }
 }
 

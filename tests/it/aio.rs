@@ -3,7 +3,7 @@
 use crate::common::futures::{Slow, finish, poll};
 use crate::common::{ImageBuilder, Log, TestDevice, pattern};
 use qcow1::aio;
-use qcow1::{CheckOptions, Error, Image, Key};
+use qcow1::{BlockSize, CheckOptions, Error, Image, Key};
 
 const KEY: [u8; 16] = *b"asynchronous key";
 const SIZE: usize = 100_000;
@@ -115,6 +115,63 @@ fn a_check_dropped_after_any_poll_leaves_the_image_usable_and_right() {
             break;
         }
     }
+}
+
+/// A device that garbles one request, and does not finish another. The rest are right.
+struct Glitching<'a> {
+    file: &'a [u8],
+    requests: u32,
+    garbles: u32,
+    hangs: u32,
+}
+
+impl aio::AsyncBlockRead for Glitching<'_> {
+    type Error = std::convert::Infallible;
+
+    fn block_size(&self) -> BlockSize {
+        BlockSize::B512
+    }
+
+    async fn size(&mut self) -> Result<u64, Self::Error> {
+        Ok(self.file.len() as u64)
+    }
+
+    async fn read_blocks(&mut self, lba: u64, buf: &mut [u8]) -> Result<(), Self::Error> {
+        self.requests += 1;
+        if self.requests == self.hangs {
+            std::future::pending::<()>().await;
+        }
+        let start = lba as usize * 512;
+        buf.copy_from_slice(&self.file[start..][..buf.len()]);
+        if self.requests == self.garbles {
+            // A wrong word, and others that lead to each other's clusters.
+            buf[..8].copy_from_slice(&513_u64.to_be_bytes());
+            buf[8..].rotate_left(64);
+        }
+        Ok(())
+    }
+}
+
+#[test]
+fn a_dropped_check_leaves_no_table_in_which_it_had_found_something() {
+    // The first request opens the image; then come the L1, and the tables of two spans.
+    let guest = pattern(9, 65_536);
+    let mut builder = ImageBuilder::new(65_536).bits(9, 6);
+    builder.data(0, &guest);
+    let file = builder.build();
+    let mut memory = vec![0; 8000];
+    let device = Glitching {
+        file: &file,
+        requests: 0,
+        garbles: 3,
+        hangs: 4,
+    };
+    let mut image = finish(aio::Image::open(device, &mut memory)).unwrap();
+    assert!(poll(image.check(|_| ()), 10).is_none());
+    assert_eq!(image.device_mut().requests, 4);
+    let mut bytes = [0; 512];
+    finish(image.read_at(1024, &mut bytes)).unwrap();
+    assert!(bytes == guest[1024..1536]);
 }
 
 fn memories_like(len: usize) -> Memories {

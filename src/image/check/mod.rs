@@ -10,7 +10,7 @@ use crate::error::Error;
 use crate::image::Image;
 use crate::image::check::finding::{CheckSummary, Finding};
 use crate::image::check::options::CheckOptions;
-use crate::image::check::state::{Check, Question};
+use crate::image::check::state::{Check, Checking, Question};
 use crate::image::check::usage::UsageMap;
 use crate::reader::stop::Stop;
 
@@ -58,18 +58,19 @@ impl<D: BlockRead> Image<'_, D> {
         let file_end = self.state.device().end;
         let mut options = options;
         options.clear_map(file_end)?;
-        let mut check = Check::new(header, file_end, options, found);
+        let check = Check::new(header, file_end, options, found);
+        let mut checking = Checking { image: self, check };
         // Bound: each turn goes on by a run, and a span is one turn or, for a table, at most two for each of its words.
-        while let Some(question) = check.question() {
+        while let Some(question) = checking.check.question() {
+            let Checking { image, check } = &mut checking;
             let answered = match question {
                 // A byte of the cluster has all of it inflated.
-                Question::Stream => self.read_at(check.at.0, &mut [0]),
-                Question::Table | Question::Run => self.look_up(&mut check),
+                Question::Stream => image.read_at(check.at.0, &mut [0]),
+                Question::Table | Question::Run => image.look_up(check),
             };
-            check.answered(question, answered, &mut self.state)?;
+            check.answered(question, answered)?;
         }
-        check.end(&mut self.state);
-        Ok(check.summary())
+        Ok(checking.check.summary())
     }
 
     /// Answers a question about tables. Apart from its caller, so that a walk is not on the stack below a read.

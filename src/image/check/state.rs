@@ -4,6 +4,7 @@ use crate::error::{Corrupt, Error, Flaw, Part};
 use crate::format::extent::{Extent, ExtentKind};
 use crate::format::geometry::Geometry;
 use crate::format::header::Header;
+use crate::image::chain::Layer;
 use crate::image::check::finding::{CheckSummary, Finding};
 use crate::image::check::options::CheckOptions;
 use crate::image::check::usage::UsageMap;
@@ -42,6 +43,21 @@ pub(crate) struct Check<'b, U: ?Sized, F> {
     pub(crate) at: GuestOffset,
     /// The end of its span.
     span_end: GuestOffset,
+}
+
+/// A check and its image, which forgets its tables when the check ends, also by a future that is dropped, and has found
+/// anything: a device may have given something else for once, and no table of that must stay.
+pub(crate) struct Checking<'i, 'b, I: Layer, U: ?Sized, F> {
+    pub(crate) image: &'i mut I,
+    pub(crate) check: Check<'b, U, F>,
+}
+
+impl<I: Layer, U: ?Sized, F> Drop for Checking<'_, '_, I, U, F> {
+    fn drop(&mut self) {
+        if self.check.summary.findings != 0 || self.check.pending.is_some() {
+            self.image.forget_tables();
+        }
+    }
 }
 
 impl<'b, U: UsageMap + ?Sized, F: FnMut(Finding)> Check<'b, U, F> {
@@ -114,12 +130,7 @@ impl<'b, U: UsageMap + ?Sized, F: FnMut(Finding)> Check<'b, U, F> {
     ///
     /// # Errors
     /// All but a flaw: the check has ended.
-    pub(crate) fn answered<E>(
-        &mut self,
-        question: Question,
-        answered: Result<(), Error<E>>,
-        map: &mut ImageState<'_>,
-    ) -> Result<(), Error<E>> {
+    pub(crate) fn answered<E>(&mut self, question: Question, answered: Result<(), Error<E>>) -> Result<(), Error<E>> {
         let end = match question {
             Question::Table => self.span_end,
             Question::Run | Question::Stream => self.cluster_end(self.at),
@@ -132,26 +143,17 @@ impl<'b, U: UsageMap + ?Sized, F: FnMut(Finding)> Check<'b, U, F> {
                 self.go_to(end);
             }
             Err(error) => {
-                self.end(map);
+                self.flush();
                 return Err(error);
             }
         }
         Ok(())
     }
 
-    /// Ends the check, with or without an error. If anything was found, a device may have given something else for once,
-    /// and no table of that must stay.
-    #[inline(never)]
-    pub(crate) fn end(&mut self, map: &mut ImageState<'_>) {
-        self.flush();
-        if self.summary.findings != 0 {
-            map.forget_tables();
-        }
-    }
-
-    /// What all of it comes to.
+    /// What all of it comes to, at the end of the disk.
     #[inline(never)]
     pub(crate) fn summary(&mut self) -> CheckSummary {
+        self.flush();
         if let Some(mut usage) = self.options.map(self.file_end) {
             // QEMU writes the L1 in sectors of its own. What they have behind it, unless it is claimed, is padding.
             usage.share(self.l1_end, self.l1.0.wrapping_sub(self.l1_end.0) & 511);
