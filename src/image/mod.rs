@@ -139,7 +139,8 @@ impl<'m, D: BlockRead> Image<'m, D> {
     /// Fills `dst` with the guest's bytes from `offset` on: any offset and length in bytes.
     ///
     /// Clusters that lie side by side are read by one device request, straight into `dst`; only ragged ends of blocks
-    /// are copied. It makes at most 5 device reads for each cluster, and 2 for each L1 entry, that the bytes touch.
+    /// are copied. It makes at most 5 device reads for each cluster, and 2 for each L1 entry, that the bytes touch; of a raw
+    /// disk at most 3 in all.
     ///
     /// # Errors
     /// [`Error::OutOfRange`] where they do not all lie inside the disk; [`Error::Corrupt`], naming the place;
@@ -151,7 +152,7 @@ impl<'m, D: BlockRead> Image<'m, D> {
 
     /// How the guest's bytes from `offset` on are stored: one run, at most `max_len` bytes long, at least 1.
     ///
-    /// Neighbours that are stored alike are one run, but a call looks at no more than 4,096 table words, so another
+    /// Neighbours that are stored alike are one run, but a call stops after 4,096 table words, or up to 3 more, so another
     /// run of the same kind may follow; [`Extent::join`] joins the two. It reads tables, never data, and at most twice for
     /// each word.
     ///

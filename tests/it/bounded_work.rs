@@ -140,6 +140,49 @@ fn extents_cost_two_reads_for_each_word_and_4096_words_at_most() {
 }
 
 #[test]
+fn a_call_looks_at_4099_words_at_most_however_alike_they_are() {
+    // Blocks that hold a whole table, all of whose words are cached at once.
+    let mut builder = ImageBuilder::new(4 << 22).bits(9, 13);
+    (0..4).for_each(|table| _ = builder.table_at(table << 22, (table + 1) << 16));
+    let file = builder.build();
+    let mut memory = vec![0; 1 << 20];
+    let mut image = Image::open(TestDevice::new(&file, 65_536), &mut memory).unwrap();
+    // An L1 word for each table, and one L2 word for each cluster.
+    let words = |start, len| touched(start, len, 9) + touched(start, len, 22);
+    for offset in (0..8192).map(|cluster| cluster * 512) {
+        let extent = image.extent_at(offset, u64::MAX).unwrap();
+        assert!(words(offset, extent.len) <= 4099, "{extent:?}");
+    }
+    for extent in image.extents() {
+        let extent = extent.unwrap();
+        assert!(words(extent.start, extent.len) <= 4099, "{extent:?}");
+    }
+}
+
+#[test]
+fn a_raw_disk_alone_costs_three_reads_at_most() {
+    let file = pattern(3, 300_001);
+    for block in [1, 512, 4096, 65_536] {
+        let mut memory = vec![0; block as usize];
+        let device = TestDevice::new(&file, block);
+        let log = device.log.clone();
+        let mut image = Image::open_raw(device, &mut memory).unwrap();
+        for (offset, len) in [
+            (0, 300_001),
+            (1, 300_000),
+            (511, 2),
+            (1, 200_000),
+            (65_535, 2),
+            (300_000, 1),
+        ] {
+            let before = log.requests();
+            image.read_at(offset, &mut vec![0; len]).unwrap();
+            assert!(log.requests() - before <= 3, "{len} bytes at {offset}");
+        }
+    }
+}
+
+#[test]
 fn a_check_costs_four_reads_for_each_word_in_the_file_at_most_however_often_words_lead_to_it() {
     for hostile in hostile() {
         for (block, memory) in LENT {

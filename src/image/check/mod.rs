@@ -31,8 +31,8 @@ impl<D: BlockRead> Image<'_, D> {
     /// Guest bytes that a wrong word leaves unknown are in none of the summary's counts.
     ///
     /// It reads each table of a good image once, in as few requests as the memory allows. Of any image it looks at the L1
-    /// words in the file, and at the words of no more L2 tables than the file has room for; it makes at most 4 device
-    /// reads for each of these words.
+    /// words in the file, and at the words of at most one L2 table more than the file has room for; it makes at most 4
+    /// device reads for each of these words.
     ///
     /// # Errors
     /// [`Error::Io`]: what could not be read was not checked. What was found before it has been reported.
