@@ -126,7 +126,8 @@ impl<D: BlockRead, const DEPTH: usize> Chain<Image<'_, D>, DEPTH> {
     ///
     /// An image is asked for the holes of the image above it, one after the other. So it makes at most 5 device reads for
     /// each cluster that the bytes touch, counted in the smallest clusters of this image and of those above it, and 2 for
-    /// each L1 entry of its own. A raw disk makes at most 3 for each of the smallest clusters above it, or in all if it is alone.
+    /// each L1 entry of its own. A raw disk makes at most 3 for each of the smallest clusters above it, or 3 in all if it is
+    /// alone.
     ///
     /// # Errors
     /// As [`Image::read_at`]; [`Error::BackingRequired`] where the lowest image names a backing file.

@@ -139,8 +139,8 @@ impl<'m, D: BlockRead> Image<'m, D> {
     /// Fills `dst` with the guest's bytes from `offset` on: any offset and length in bytes.
     ///
     /// Clusters that lie side by side are read by one device request, straight into `dst`; only ragged ends of blocks
-    /// are copied. It makes at most 5 device reads for each cluster, and 2 for each L1 entry, that the bytes touch; of a raw
-    /// disk at most 3 in all.
+    /// are copied. It makes at most 5 device reads for each cluster, and 2 for each L1 entry, that the bytes touch; of a
+    /// raw disk at most 3 in all.
     ///
     /// # Errors
     /// [`Error::OutOfRange`] where they do not all lie inside the disk; [`Error::Corrupt`], naming the place;
