@@ -54,7 +54,7 @@ pub(crate) struct Checking<'i, 'b, I: Layer, U: ?Sized, F> {
 
 impl<I: Layer, U: ?Sized, F> Drop for Checking<'_, '_, I, U, F> {
     fn drop(&mut self) {
-        if self.check.summary.findings != 0 || self.check.pending.is_some() {
+        if self.check.summary.findings != 0 {
             self.image.forget_tables();
         }
     }
@@ -281,6 +281,7 @@ impl<'b, U: UsageMap + ?Sized, F: FnMut(Finding)> Check<'b, U, F> {
             return;
         }
         self.flush();
+        self.summary.findings = self.summary.findings.wrapping_add(1);
         self.pending = Some(Finding::new(corrupt, end));
     }
 
@@ -288,7 +289,6 @@ impl<'b, U: UsageMap + ?Sized, F: FnMut(Finding)> Check<'b, U, F> {
     #[inline(never)]
     fn flush(&mut self) {
         if let Some(last) = self.pending.take() {
-            self.summary.findings = self.summary.findings.wrapping_add(1);
             (self.report)(last);
         }
     }
