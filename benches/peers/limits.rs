@@ -4,16 +4,16 @@ use std::error::Error;
 use std::fs::{self, File};
 use std::hint::black_box;
 use std::os::unix::fs::FileExt;
-use std::path::Path;
 use std::time::Instant;
 
 use aes::Aes128Dec;
 use aes::cipher::{Array, BlockModeDecrypt, InnerIvInit, KeyInit};
-use qcow1::{BlockRead, Extent, ExtentKind, Image};
+use qcow1::{Extent, ExtentKind};
 use zerocopy::FromBytes;
 
-use crate::Places;
+use crate::readers::chain;
 use crate::work::{Aligned, BLOCK, MIB, add, report};
+use crate::{Disk, Places};
 
 // The decoder as it stands, compiled into this program, since the crate does not export it.
 #[allow(dead_code, unused_imports, unreachable_pub, reason = "the crate uses all of it")]
@@ -22,96 +22,96 @@ mod inflate_alone;
 
 type Failure = Box<dyn Error>;
 
-pub(crate) fn pread(file: &Path, bytes: u64) -> Result<(), Failure> {
-    let file = File::open(file)?;
-    let mut buf = Aligned::new(MIB);
-    let start = Instant::now();
-    for offset in (0..bytes).step_by(MIB) {
-        let len = usize::try_from(bytes - offset).map_or(MIB, |rest| rest.min(MIB));
-        let buf = &mut buf.get()[..len];
-        file.read_exact_at(buf, offset)?;
-        black_box(buf);
+/// An extent of a disk, and the file that it lies in.
+type Found = (usize, Extent);
+
+/// The extents of a disk, and its size.
+fn extents(disk: &Disk) -> Result<(Vec<Found>, u64), Failure> {
+    let mut memory = vec![vec![0; 32 * MIB]; disk.files.len()];
+    let mut chain = chain(disk, &mut memory)?;
+    let mut extents = Vec::new();
+    let mut at = 0;
+    while at < chain.size() {
+        let found = chain.extent_at(at, u64::MAX).map_err(|error| error.to_string())?;
+        at = found.1.end();
+        extents.push(found);
     }
-    report(start.elapsed(), &[("bytes", bytes)]);
-    Ok(())
+    Ok((extents, at))
 }
 
-/// The extents of an image, and its size.
-fn extents(device: impl BlockRead) -> Result<(Vec<Extent>, u64), Failure> {
-    let mut memory = vec![0; 4 * MIB];
-    let mut image = Image::open(device, &mut memory).map_err(|error| error.to_string())?;
-    let extents = image
-        .extents()
-        .collect::<Result<_, _>>()
-        .map_err(|e| format!("{e:?}"))?;
-    Ok((extents, image.size()))
+fn files(disk: &Disk) -> Result<Vec<File>, Failure> {
+    Ok(disk.files.iter().map(File::open).collect::<Result<_, _>>()?)
 }
 
-/// A piece of a 1 MiB buffer, and where in the file its bytes are.
+/// A part of an extent that fits a buffer of 1 MiB: where in the buffer, and where in which file.
 struct Piece {
     start: usize,
     len: usize,
+    file: usize,
     host_offset: u64,
 }
 
-pub(crate) fn clusters(path: &Path) -> Result<(), Failure> {
-    let file = File::open(path)?;
+pub(crate) fn pread(disk: &Disk) -> Result<(), Failure> {
+    let files = files(disk)?;
     let mut pieces = Vec::new();
-    let (extents, size) = extents(File::open(path)?)?;
-    for extent in extents {
-        if let ExtentKind::Data { host_offset } = extent.kind {
-            let mut at = extent.start;
-            while at < extent.end() {
-                let start = at as usize % MIB;
-                let len = (MIB - start).min((extent.end() - at) as usize);
-                let host_offset = host_offset + (at - extent.start);
-                pieces.push(Piece {
-                    start,
-                    len,
-                    host_offset,
-                });
-                at += len as u64;
-            }
+    let (extents, size) = extents(disk)?;
+    for (file, extent) in extents {
+        let ExtentKind::Data { host_offset } = extent.kind else {
+            return Err("only data can be read from a file".into());
+        };
+        let mut at = extent.start;
+        while at < extent.end() {
+            let start = at as usize % MIB;
+            let len = (MIB - start).min((extent.end() - at) as usize);
+            let host_offset = host_offset + (at - extent.start);
+            pieces.push(Piece {
+                start,
+                len,
+                file,
+                host_offset,
+            });
+            at += len as u64;
         }
     }
     let mut buf = Aligned::new(MIB);
     let start = Instant::now();
     for piece in &pieces {
         let buf = &mut buf.get()[piece.start..piece.start + piece.len];
-        file.read_exact_at(buf, piece.host_offset)?;
+        files[piece.file].read_exact_at(buf, piece.host_offset)?;
         black_box(buf);
     }
     report(start.elapsed(), &[("bytes", size), ("requests", pieces.len() as u64)]);
     Ok(())
 }
 
-pub(crate) fn random(path: &Path, places: &Places, in_memory: bool) -> Result<(), Failure> {
-    let file = File::open(path)?;
-    let offsets = if path.extension().is_some_and(|extension| extension == "raw") {
-        places.offsets(file.metadata()?.len())
-    } else {
-        let (extents, size) = extents(File::open(path)?)?;
-        let host = |offset: u64| {
-            let extent = &extents[extents.partition_point(|extent| extent.end() <= offset)];
-            match extent.kind {
-                ExtentKind::Data { host_offset } => Ok(host_offset + (offset - extent.start)),
-                _ => Err("only data can be read at random"),
+pub(crate) fn random(disk: &Disk, places: &Places, in_memory: bool) -> Result<(), Failure> {
+    let files = files(disk)?;
+    let (extents, size) = extents(disk)?;
+    let place = |offset: u64| {
+        let (file, extent) = &extents[extents.partition_point(|(_, extent)| extent.end() <= offset)];
+        match extent.kind {
+            ExtentKind::Data { host_offset } if offset + BLOCK as u64 <= extent.end() => {
+                Ok((*file, host_offset + (offset - extent.start)))
             }
-        };
-        let offsets = places.offsets(size).into_iter().map(host);
-        offsets.collect::<Result<_, _>>()?
+            _ => Err("only data of one extent can be read at random"),
+        }
     };
-    let (warm_up, timed) = offsets.split_at(places.warm_up);
+    let places_in_files: Vec<_> = places
+        .offsets(size)
+        .into_iter()
+        .map(place)
+        .collect::<Result<_, _>>()?;
+    let (warm_up, timed) = places_in_files.split_at(places.warm_up);
     let mut buf = Aligned::new(BLOCK);
     let mut check = 0;
-    let bytes = if in_memory { fs::read(path)? } else { Vec::new() };
-    let mut copy = |offset: &u64| {
+    let bytes = if in_memory { fs::read(&disk.files[0])? } else { Vec::new() };
+    let mut copy = |&(file, offset): &(usize, u64)| {
         let buf = buf.get();
         if in_memory {
-            let start = *offset as usize;
+            let start = offset as usize;
             buf.copy_from_slice(&bytes[start..start + BLOCK]);
         } else {
-            file.read_exact_at(buf, *offset)?;
+            files[file].read_exact_at(buf, offset)?;
         }
         add(&mut check, buf);
         Ok::<(), std::io::Error>(())
@@ -123,15 +123,15 @@ pub(crate) fn random(path: &Path, places: &Places, in_memory: bool) -> Result<()
     Ok(())
 }
 
-pub(crate) fn inflate(path: &Path) -> Result<(), Failure> {
-    let bytes = fs::read(path)?;
-    let (extents, size) = extents(&bytes[..])?;
+pub(crate) fn inflate(disk: &Disk) -> Result<(), Failure> {
+    let bytes = fs::read(&disk.files[0])?;
+    let (extents, size) = extents(disk)?;
     let mut tables = vec![0; size_of::<inflate_alone::Tables>()];
     let tables = inflate_alone::Tables::mut_from_bytes(&mut tables).map_err(|error| format!("{error:?}"))?;
     let mut workspace = inflate_alone::Workspace::Tables(tables);
     let mut buf = Aligned::new(MIB);
     let start = Instant::now();
-    for extent in &extents {
+    for (_, extent) in &extents {
         let mut at = extent.start;
         while at < extent.end() {
             let start = at as usize % MIB;

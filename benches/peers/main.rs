@@ -49,13 +49,15 @@ enum Work {
         #[command(flatten)]
         disk: Disk,
     },
-    /// The limit of `read`: pread of as many bytes of the file, 1 MiB a read.
-    Pread { file: PathBuf, bytes: u64 },
-    /// The limit of `read` where clusters are scattered: one pread for each run of clusters, in the guest's order.
-    Clusters { file: PathBuf },
-    /// The limit of `random`: pread of the same clusters in the same order.
+    /// The limit of `read`: pread of the same bytes of the same files, in the guest's order, 1 MiB or an extent at a time.
+    Pread {
+        #[command(flatten)]
+        disk: Disk,
+    },
+    /// The limit of `random`: pread of the same bytes of the same files, in the same order.
     RandomPread {
-        file: PathBuf,
+        #[command(flatten)]
+        disk: Disk,
         #[command(flatten)]
         places: Places,
         /// Load the file into memory first: memcpy.
@@ -63,7 +65,10 @@ enum Work {
         in_memory: bool,
     },
     /// The limit of a compressed disk: its clusters inflated from memory into the same buffer, the others copied.
-    Inflate { file: PathBuf },
+    Inflate {
+        #[command(flatten)]
+        disk: Disk,
+    },
     /// A limit of an encrypted disk: as many bytes decrypted in the same buffer.
     Aes { bytes: u64 },
     /// Time and device reads against the size of the disk and the memory lent.
@@ -107,11 +112,6 @@ struct Places {
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
-    // `cargo bench` runs every bench with this argument alone.
-    if std::env::args().skip(1).all(|arg| arg == "--bench") {
-        eprintln!("benches/peers/run.py runs this; --help says what it can do");
-        return Ok(());
-    }
     match Cli::parse().work {
         Work::Read { disk, dump: true } => readers::dump(&disk),
         Work::Read { disk, dump: false } => readers::read(&disk),
@@ -122,14 +122,13 @@ fn main() -> Result<(), Box<dyn Error>> {
         } => readers::random(&disk, &places, in_memory),
         Work::Open { disk } => readers::open(&disk),
         Work::Extents { disk } => readers::extents(&disk),
-        Work::Pread { file, bytes } => limits::pread(&file, bytes),
-        Work::Clusters { file } => limits::clusters(&file),
+        Work::Pread { disk } => limits::pread(&disk),
         Work::RandomPread {
-            file,
+            disk,
             places,
             in_memory,
-        } => limits::random(&file, &places, in_memory),
-        Work::Inflate { file } => limits::inflate(&file),
+        } => limits::random(&disk, &places, in_memory),
+        Work::Inflate { disk } => limits::inflate(&disk),
         Work::Aes { bytes } => limits::aes(bytes),
         Work::Growth { dir, file } => growth::growth(&dir, &file),
     }

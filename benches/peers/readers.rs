@@ -43,7 +43,7 @@ fn memory(disk: &Disk) -> Vec<Vec<u8>> {
 }
 
 /// Opens the chain of the disk's files. A disk of one file is a chain of one, which costs what an image does.
-fn chain<'m>(disk: &Disk, memory: &'m mut [Vec<u8>]) -> Result<Chain<Image<'m, File>, DEPTH>, Failure> {
+pub(crate) fn chain<'m>(disk: &Disk, memory: &'m mut [Vec<u8>]) -> Result<Chain<Image<'m, File>, DEPTH>, Failure> {
     let mut chain = Chain::new();
     for (path, memory) in disk.files.iter().zip(memory) {
         let image = level(path, File::open(path)?, memory, disk.password.as_deref())?;

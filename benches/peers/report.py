@@ -14,11 +14,10 @@ READERS = [
 PEERS = {"limit": "the limit", "qemu": "QEMU's faster one", "libqcow": "libqcow", "7z": "7z"}
 
 LIMITS = """\
-The limit is `pread` of as many bytes of the same file in 1 MiB reads; for scattered clusters, one `pread` for each, in
-the guest's order; for random reads, `pread` of the same clusters in the same order; for compressed disks, our inflate
-alone, from memory; for encrypted ones, the time of `pread` and the time of AES alone, added up; for chains, `pread` of
-a flat file with the same bytes; for a slice, memcpy of the same clusters. For `open` it is the same work on the full
-disk. "-" is a reader that cannot do it, or that has nothing for it.
+The limit is `pread` of the same bytes of the same files in the guest's order, the whole chain's: 1 MiB or an extent at a
+time, or the same 4 KiB; for compressed disks, our inflate alone, from memory; for encrypted ones, the time of `pread` and
+the time of AES alone, added up; for a slice, memcpy of the same clusters. For `open` it is the same work on the full disk.
+"-" is a reader that cannot do it, or that has nothing for it.
 """
 
 
