@@ -100,10 +100,9 @@ mod aes_cipher {
     pub struct Key([u8; 16]);
 
     impl Key {
-        /// The key that QEMU makes of a passphrase: its first 16 bytes, padded with zero bytes.
+        /// Makes the key that QEMU makes of a passphrase: its first 16 bytes, padded with zero bytes.
         ///
-        /// There is no derivation and no salt in the format, and nothing in an image tells a wrong passphrase: it reads
-        /// as garbage.
+        /// QCOW1 has no key derivation, no salt and no key check: a wrong passphrase yields garbage, not an error.
         #[must_use]
         pub fn from_passphrase(passphrase: &[u8]) -> Self {
             let mut key = Self([0; 16]);
@@ -113,7 +112,7 @@ mod aes_cipher {
             key
         }
 
-        /// The 16 bytes themselves.
+        /// Makes a key of its 16 bytes.
         #[must_use]
         pub const fn from_bytes(bytes: [u8; 16]) -> Self {
             Self(bytes)
@@ -138,7 +137,7 @@ mod aes_cipher {
     pub struct AesCipher(Aes128Dec);
 
     impl AesCipher {
-        /// The cipher with this key.
+        /// Creates the cipher with this key.
         #[must_use]
         pub fn new(key: &Key) -> Self {
             // By reference: a copy of the key would stay on the stack.

@@ -5,17 +5,18 @@
 //! | file | |
 //! |---|---|
 //! | `open` | whether a device's first bytes are an image that can be read |
-//! | `image_state` | what is known of an open image, and what a table word of it means |
+//! | `image_state` | an open image without its device: its header, its memory, its L1 entries |
 //! | `extent_walk` | which guest bytes are stored alike, and where |
-//! | `read` | how the bytes of a run get into the caller's buffer |
+//! | `read` | how bytes get into the caller's buffer, run by run and image by image |
 //! | `direct` | the same for the commonest read, in one step |
-//! | `backing` | when a read or a query goes on in another image of a chain; the backing file's name |
+//! | `backing` | when a query of extents goes on in another image of a chain; the backing file's name |
 //! | `table_cache` | which pieces of the tables stay in memory |
 //! | `lent_memory` | how the lent memory is split |
 //! | `compressed` | how compressed clusters are read ahead and inflated |
 //! | `cipher` | how sectors are decrypted |
 //! | `device_shape` | which blocks of the device hold some bytes of the file |
-//! | `stop` | why the core stops, and the public error for it |
+//! | `stop` | why the core stops |
+//! | `failure` | the public error for it, with its offsets |
 
 pub(crate) mod backing;
 pub(crate) mod cipher;

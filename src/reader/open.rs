@@ -1,4 +1,4 @@
-//! Opening: what a device's size and first bytes say, decided before the lent memory is split.
+//! Opening: decides from a device's size and first bytes what is on it, before the lent memory is split.
 
 use crate::error::{Corrupt, Error, Flaw};
 use crate::format::header::{Header, PREFIX};
@@ -16,11 +16,11 @@ pub(crate) struct Opening {
 }
 
 impl DeviceShape {
-    /// The part of the lent memory that the device's first blocks are read into before [`DeviceShape::image`]; empty
-    /// for an empty device.
+    /// Returns the part of the lent memory to read the device's first blocks into before [`DeviceShape::image`] is called;
+    /// empty for an empty device.
     ///
     /// # Errors
-    /// [`Error::MemoryTooSmall`] below what opens an image.
+    /// [`Error::MemoryTooSmall`] for less memory than opens an image.
     pub(crate) fn prefix<E>(self, memory: &mut [u8]) -> Result<&mut [u8], Error<E>> {
         let needed = lent_memory::minimum(self.block_size);
         let memory = memory.get_mut(..needed).ok_or(Error::MemoryTooSmall { needed })?;
@@ -28,10 +28,11 @@ impl DeviceShape {
         memory.get_mut(..prefix).ok_or(Error::MemoryTooSmall { needed })
     }
 
-    /// The image whose first bytes are where [`DeviceShape::prefix`] said.
+    /// Checks the image whose first bytes are in the part of `memory` that [`DeviceShape::prefix`] returned.
     ///
     /// # Errors
-    /// A header that is wrong, and [`Error::Corrupt`] where the L1 or the backing name reach past the end of the file.
+    /// Those of [`Header::parse`], except that with `or_raw` a device without the magic is a raw disk; and
+    /// [`Error::Corrupt`] where the L1 table or the backing file's name ends past the end of the file, except in salvage.
     pub(crate) fn image<E>(
         self,
         memory: &[u8],
@@ -60,10 +61,10 @@ impl DeviceShape {
         Ok(self.opening(Some(header), salvage))
     }
 
-    /// The device as a raw disk.
+    /// Returns the device as a raw disk.
     ///
     /// # Errors
-    /// [`Error::MemoryTooSmall`] below a block, where the device has blocks of more than a byte.
+    /// [`Error::MemoryTooSmall`] for less memory than a block, unless blocks are bytes.
     pub(crate) fn raw<E>(self, memory: &[u8]) -> Result<Opening, Error<E>> {
         let needed = lent_memory::minimum_raw(self.block_size);
         if memory.len() < needed {
