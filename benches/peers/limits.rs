@@ -96,15 +96,15 @@ pub(crate) fn random(disk: &Disk, places: &Places, in_memory: bool) -> Result<()
             _ => Err("only data of one extent can be read at random"),
         }
     };
-    let places_in_files: Vec<_> = places
-        .offsets(size)
-        .into_iter()
-        .map(place)
-        .collect::<Result<_, _>>()?;
+    let places_in_files: Vec<_> = places.offsets(size).into_iter().map(place).collect::<Result<_, _>>()?;
     let (warm_up, timed) = places_in_files.split_at(places.warm_up);
     let mut buf = Aligned::new(BLOCK);
     let mut check = 0;
-    let bytes = if in_memory { fs::read(&disk.files[0])? } else { Vec::new() };
+    let bytes = if in_memory {
+        fs::read(&disk.files[0])?
+    } else {
+        Vec::new()
+    };
     let mut copy = |&(file, offset): &(usize, u64)| {
         let buf = buf.get();
         if in_memory {

@@ -68,12 +68,12 @@ impl<D: AsyncBlockRead> Image<'_, D> {
             }
             match found {
                 Ok(()) => {
-                    check.run(&walk.take());
+                    check.run(&walk.take_extent());
                     return Ok(());
                 }
                 Err(Stop::Miss) => self.fill().await?,
                 // The check forgets the tables itself, once.
-                Err(stop) => return Err(walk.failure(stop, &self.0.state)),
+                Err(stop) => return Err(walk.public_error(stop, &self.0.state)),
             }
         }
     }

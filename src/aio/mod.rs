@@ -289,7 +289,7 @@ impl<'m, D: AsyncBlockRead> Image<'m, D> {
         // Bound: two misses for each table word that the walk looks at.
         loop {
             match walk.find(&mut self.0.state) {
-                Ok(()) => return Ok(walk.take()),
+                Ok(()) => return Ok(walk.take_extent()),
                 Err(Stop::Miss) => self.fill().await?,
                 Err(stop) => return Err(walk.error(stop, &mut self.0.state)),
             }
@@ -331,7 +331,7 @@ async fn read_at<D: AsyncBlockRead>(
 ) -> Result<(), Error<D::Error>> {
     let Image(top) = images.first_mut().ok_or(Error::OutOfRange)?;
     let start = top.state.start_of(offset, dst.len())?;
-    if let Some(lba) = top.state.direct(start, dst.len()) {
+    if let Some(lba) = top.state.direct_lba(start, dst.len()) {
         return top.device.read_blocks(lba, dst).await.map_err(Error::Io);
     }
     perform(images, Read::new(start, dst)).await
@@ -343,7 +343,7 @@ async fn perform<D: AsyncBlockRead>(images: &mut [Image<'_, D>], mut read: Read<
         let Image(image) = images.get_mut(read.level()).ok_or(Error::BackingRequired)?;
         match read.step(&mut image.state) {
             Ok(Step::Request(lba, buffer)) => image.device.read_blocks(lba, buffer).await.map_err(Error::Io)?,
-            Ok(Step::Turn) => {}
+            Ok(Step::ChangeImage) => {}
             Ok(Step::Done) => return Ok(()),
             Err(stop) => return Err(read.error(stop, &mut image.state)),
         }
@@ -407,7 +407,7 @@ impl<D: AsyncBlockRead, const DEPTH: usize> Chain<Image<'_, D>, DEPTH> {
         // One turn for each image.
         for image in self.images_mut() {
             if let Some(mut walk) = query.walk(&image.0.state)? {
-                query.take(image.advance(&mut walk).await?);
+                query.answer(image.advance(&mut walk).await?);
             }
         }
         query.found.ok_or(Error::OutOfRange)

@@ -147,7 +147,7 @@ impl<D: BlockRead, const DEPTH: usize> Chain<Image<'_, D>, DEPTH> {
         // One turn for each image.
         for image in &mut self.images {
             if let Some(mut walk) = query.walk(&image.state)? {
-                query.take(image.advance(&mut walk)?);
+                query.answer(image.advance(&mut walk)?);
             }
         }
         query.found.ok_or(Error::OutOfRange)

@@ -202,7 +202,7 @@ impl<'m, D: BlockRead> Image<'m, D> {
         // Bound: two misses for each table word that the walk looks at.
         loop {
             match walk.find(&mut self.state) {
-                Ok(()) => return Ok(walk.take()),
+                Ok(()) => return Ok(walk.take_extent()),
                 Err(Stop::Miss) => self.fill()?,
                 Err(stop) => return Err(walk.error(stop, &mut self.state)),
             }
@@ -270,7 +270,7 @@ pub(crate) fn read_at<D: BlockRead>(
 ) -> Result<(), Error<D::Error>> {
     let top = images.first_mut().ok_or(Error::OutOfRange)?;
     let start = top.state.start_of(offset, dst.len())?;
-    if let Some(lba) = top.state.direct(start, dst.len()) {
+    if let Some(lba) = top.state.direct_lba(start, dst.len()) {
         return top.device.read_blocks(lba, dst).map_err(Error::Io);
     }
     perform(images, Read::new(start, dst))
@@ -283,7 +283,7 @@ fn perform<D: BlockRead>(images: &mut [Image<'_, D>], mut read: Read<'_>) -> Res
         let image = images.get_mut(read.level()).ok_or(Error::BackingRequired)?;
         match read.step(&mut image.state) {
             Ok(Step::Request(lba, buffer)) => image.device.read_blocks(lba, buffer).map_err(Error::Io)?,
-            Ok(Step::Turn) => {}
+            Ok(Step::ChangeImage) => {}
             Ok(Step::Done) => return Ok(()),
             Err(stop) => return Err(read.error(stop, &mut image.state)),
         }

@@ -5,7 +5,7 @@ use crate::format::extent::{Extent, ExtentKind};
 use crate::offset::{HostOffset, byte_count, saturating_usize};
 use crate::reader::extent_walk::ExtentWalk;
 use crate::reader::image_state::ImageState;
-use crate::reader::read::{Read, Transfer};
+use crate::reader::read::{Pending, Read};
 
 impl ImageState<'_> {
     /// Returns where the backing file's name is, and its length in bytes.
@@ -36,7 +36,7 @@ impl<'b> Read<'b> {
         let (name, past_end) = name.split_at_mut_checked(stored).unwrap_or_default();
         past_end.fill(0);
         let walk = ExtentWalk::of_file(start, byte_count(stored));
-        Self::through(walk, name, Transfer::None)
+        Self::through(walk, name, Pending::None)
     }
 }
 
@@ -80,7 +80,7 @@ impl ExtentQuery {
     }
 
     /// Takes the answer of that image.
-    pub(crate) fn take(&mut self, extent: Extent) {
+    pub(crate) fn answer(&mut self, extent: Extent) {
         self.found = Some((self.level, extent));
         self.max_len = extent.len;
         self.level = self.level.wrapping_add(1);

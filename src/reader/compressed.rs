@@ -21,14 +21,14 @@ pub(crate) struct Compressed<'m> {
     /// A part of the file as it is, from `input_start` on, where a block starts.
     input: &'m mut [u8],
     input_start: HostOffset,
-    /// The number of bytes that `input` holds: 0 from the moment that others are chosen until those have been read.
-    held_input: usize,
-    /// The number of bytes that it holds then.
-    wanted: usize,
+    /// The number of valid bytes in `input`: 0 while others are being read into it.
+    input_len: usize,
+    /// The number of valid bytes once those have been read.
+    pending_len: usize,
     /// One inflated cluster.
     output: &'m mut [u8],
-    /// What `output` holds. None from the moment that it is written to until that has succeeded.
-    held: Option<Stream>,
+    /// Which stream `output` was inflated from. None while it is being written to.
+    inflated: Option<Stream>,
     workspace: Workspace<'m>,
 }
 
@@ -103,10 +103,10 @@ impl<'m> Compressed<'m> {
         let this = workspace.map(|workspace| Self {
             input,
             input_start: HostOffset(0),
-            wanted: 0,
-            held_input: 0,
+            pending_len: 0,
+            input_len: 0,
             output,
-            held: None,
+            inflated: None,
             workspace,
         });
         (this, memory)
@@ -127,7 +127,7 @@ impl<'m> Compressed<'m> {
         ahead: u64,
         device: &DeviceShape,
     ) -> Result<bool, InflateError> {
-        if self.held != Some(stream) {
+        if self.inflated != Some(stream) {
             if !self.has(stream) {
                 self.choose(stream, ahead, device);
                 if self.input_start < device.end {
@@ -141,11 +141,11 @@ impl<'m> Compressed<'m> {
             }
             // Taken out and put back, since it is lent to a method of the whole.
             let output = core::mem::take(&mut self.output);
-            self.held = None;
+            self.inflated = None;
             let result = self.inflate(stream, output);
             self.output = output;
             result?;
-            self.held = Some(stream);
+            self.inflated = Some(stream);
         }
         let from = self.output.get(saturating_usize(within)..);
         // `to` is a part of the cluster.
@@ -157,7 +157,7 @@ impl<'m> Compressed<'m> {
 
     /// Returns what to read: the number of the first block, and the buffer for the blocks.
     pub(crate) fn missing(&mut self, device: &DeviceShape) -> (u64, &mut [u8]) {
-        let len = device.readable(self.input_start, self.wanted);
+        let len = device.readable(self.input_start, self.pending_len);
         (
             device.lba(self.input_start),
             self.input.get_mut(..len).unwrap_or_default(),
@@ -168,7 +168,7 @@ impl<'m> Compressed<'m> {
     pub(crate) fn publish(&mut self, device: &DeviceShape) {
         let stored = saturating_usize(device.end.since(self.input_start));
         self.input.get_mut(stored..).unwrap_or_default().fill(0);
-        self.held_input = self.wanted;
+        self.input_len = self.pending_len;
     }
 
     /// Chooses what to read for `stream`, and forgets what was read before.
@@ -176,7 +176,7 @@ impl<'m> Compressed<'m> {
     /// Streams that follow each other in the file are read together.
     fn choose(&mut self, stream: Stream, ahead: u64, device: &DeviceShape) {
         let (before, before_end) = (self.input_start, self.input_end());
-        let follows = self.held_input != 0 && stream.host >= before && stream.host <= before_end;
+        let follows = self.input_len != 0 && stream.host >= before && stream.host <= before_end;
         let stream_end = stream.host.plus(stream.len.into());
         let end = if follows {
             stream_end.max(stream.host.plus(ahead))
@@ -184,14 +184,14 @@ impl<'m> Compressed<'m> {
             stream_end
         };
         self.input_start = HostOffset(device.block_size.round_down(stream.host.0));
-        let wanted = device.block_size.round_up(end.since(self.input_start));
-        self.wanted = saturating_usize(wanted).min(self.input.len());
-        self.held_input = 0;
+        let pending_len = device.block_size.round_up(end.since(self.input_start));
+        self.pending_len = saturating_usize(pending_len).min(self.input.len());
+        self.input_len = 0;
     }
 
     /// Returns where the bytes that `input` holds end in the file.
     fn input_end(&self) -> HostOffset {
-        self.input_start.plus(byte_count(self.held_input))
+        self.input_start.plus(byte_count(self.input_len))
     }
 
     fn has(&self, stream: Stream) -> bool {
@@ -206,7 +206,7 @@ impl<'m> Compressed<'m> {
         let input = input.get(..saturating_usize(stream.len.into())).unwrap_or_default();
         let result = inflate(input, cluster, &mut self.workspace);
         if result.is_err() {
-            self.held_input = 0;
+            self.input_len = 0;
         }
         result
     }

@@ -20,7 +20,7 @@ impl ImageState<'_> {
     /// Returns the number of the first block of the `len` guest bytes from `start` on, inside the disk, if they are whole
     /// blocks of one plain cluster whose table words are cached. Otherwise, `None`: a [`Read`](crate::reader::read::Read) finds
     /// out how they are stored.
-    pub(crate) fn direct(&mut self, start: GuestOffset, len: usize) -> Option<u64> {
+    pub(crate) fn direct_lba(&mut self, start: GuestOffset, len: usize) -> Option<u64> {
         let block_size = self.device().block_size;
         let geometry = self.geometry()?;
         let within = saturating_usize(geometry.within_cluster(start));
@@ -28,8 +28,9 @@ impl ImageState<'_> {
         if !is_one_cluster || block_size.round_down_len(len) != len || self.plain() != Storage::Data {
             return None;
         }
+        // A miss is met again by the `Read` that follows.
         self.look_up_l1(start, geometry).ok()?;
-        let l1 = self.last_l1();
+        let l1 = self.last_l1_entry();
         let index = saturating_u32(start.wrapping_sub(l1.start)).wrapping_shr(geometry.cluster_shift());
         let place = l1.table()?.wrapping_add(index.wrapping_shl(3).into());
         let mut word = 0;

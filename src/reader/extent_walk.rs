@@ -14,15 +14,18 @@ const EXTENT_QUOTA: u32 = 4096;
 
 /// A walk through guest bytes from one offset to another, a run at a time.
 ///
-/// [`ExtentWalk::find`] finds the next run; [`ExtentWalk::take`] and [`ExtentWalk::advance`] go on past it. What has been
+/// [`ExtentWalk::find`] finds the next run; [`ExtentWalk::take_extent`] and [`ExtentWalk::advance`] go on past it. What has been
 /// found survives a miss.
 pub(crate) struct ExtentWalk {
+    /// Where the run begins.
     start: GuestOffset,
-    /// The end of the run that has been found so far, which begins at `start`.
-    at: GuestOffset,
+    /// The end of the run as far as it has been found.
+    run_end: GuestOffset,
+    /// The end of the walk.
     end: GuestOffset,
+    /// How the bytes from `start` to `run_end` are stored.
     run: Run,
-    /// If `has_word`, the L2 word for the byte at `at`, so that no word is looked up twice.
+    /// If `has_word`, the L2 word for the byte at `run_end`, so that no word is looked up twice.
     word: u64,
     has_word: bool,
     /// The number of table words that the run may still take.
@@ -34,7 +37,7 @@ impl ExtentWalk {
     pub(crate) fn new(start: GuestOffset, end: GuestOffset) -> Self {
         Self {
             start,
-            at: start,
+            run_end: start,
             end,
             run: Run::nowhere(Storage::Zero),
             word: 0,
@@ -67,7 +70,7 @@ impl ExtentWalk {
     /// Creates a walk of one run, found already: `len` bytes of the file itself, as if they were the guest's from 0 on.
     pub(crate) fn of_file(host: HostOffset, len: u64) -> Self {
         let mut walk = Self::new(GuestOffset(0), GuestOffset(len));
-        walk.at = walk.end;
+        walk.run_end = walk.end;
         walk.run = Run::in_file(Storage::Data, host.0);
         walk
     }
@@ -104,7 +107,7 @@ impl ExtentWalk {
 
     /// Returns the number of bytes of the run that have been found so far.
     pub(crate) fn len(&self) -> u64 {
-        self.at.wrapping_sub(self.start)
+        self.run_end.wrapping_sub(self.start)
     }
 
     /// Returns whether the walk is at its end.
@@ -119,19 +122,19 @@ impl ExtentWalk {
 
     /// Lets the walk end with the run.
     pub(crate) fn end_with_run(&mut self) {
-        self.end = self.at;
+        self.end = self.run_end;
     }
 
     /// Lets the walk go on from where it is to `end`, in another image.
-    pub(crate) fn turn(&mut self, end: GuestOffset) {
-        self.at = self.start;
+    pub(crate) fn go_on_in_other_image(&mut self, end: GuestOffset) {
+        self.run_end = self.start;
         self.end = end;
         self.has_word = false;
         self.budget = u32::MAX;
     }
 
     /// Returns the run as an extent, and goes on past it.
-    pub(crate) fn take(&mut self) -> Extent {
+    pub(crate) fn take_extent(&mut self) -> Extent {
         let host_offset = self.host().0;
         let extent = Extent {
             start: self.start.0,
@@ -146,7 +149,7 @@ impl ExtentWalk {
                 },
             },
         };
-        self.start = self.at;
+        self.start = self.run_end;
         self.budget = EXTENT_QUOTA;
         extent
     }
@@ -156,13 +159,13 @@ impl ExtentWalk {
     /// # Errors
     /// [`Stop::Miss`], after which the next call goes on; [`Stop::Corrupt`] for a flaw at the start of the run.
     pub(crate) fn find(&mut self, image: &mut ImageState<'_>) -> Result<(), Stop> {
-        // Bound: each turn takes a table word or more, or it is the last.
-        while self.at < self.end && (self.budget != 0 || self.at == self.start) {
+        // Bound: each turn takes a table word or more, or it is the last. A run is never empty, whatever the budget.
+        while self.run_end < self.end && (self.budget != 0 || self.run_end == self.start) {
             match self.extend(image) {
                 Ok(true) => {}
                 Ok(false) => break,
                 // The run ends before the flaw, and the next call meets it.
-                Err(Stop::Corrupt(_)) if self.at != self.start => break,
+                Err(Stop::Corrupt(_)) if self.run_end != self.start => break,
                 Err(stop) => return Err(stop),
             }
         }
@@ -174,20 +177,20 @@ impl ExtentWalk {
     fn extend(&mut self, image: &mut ImageState<'_>) -> Result<bool, Stop> {
         let Some(geometry) = image.geometry() else {
             self.run = Run::in_file(Storage::Data, 0);
-            self.at = self.end;
+            self.run_end = self.end;
             return Ok(true);
         };
-        image.look_up_l1(self.at, geometry)?;
-        let l1 = *image.last_l1();
-        // The L1 word counts too.
-        let l1_words = u32::from(self.at == l1.start);
+        image.look_up_l1(self.run_end, geometry)?;
+        let l1 = *image.last_l1_entry();
+        // The L1 word counts too, where the run enters its span.
+        let l1_words = u32::from(self.run_end == l1.start);
         let Some(table) = l1.table() else {
             self.budget = self.budget.saturating_sub(l1_words);
             return Ok(self.join(Run::nowhere(image.hole()), l1.start.wrapping_add(l1.len)));
         };
         // From here on, guest offsets count from the start of the table's span, which is 2^29 bytes at most.
         let shift = geometry.cluster_shift();
-        let at = saturating_u32(self.at.wrapping_sub(l1.start));
+        let at = saturating_u32(self.run_end.wrapping_sub(l1.start));
         let wanted_end = saturating_u32(self.end.wrapping_sub(l1.start)).min(geometry.span_u32());
         let index = at.wrapping_shr(shift);
         let place = table.wrapping_add(index.wrapping_shl(3).into());
@@ -196,9 +199,14 @@ impl ExtentWalk {
             self.has_word = true;
         }
         let cluster = index.wrapping_shl(shift);
-        let Stored { run, len, following } = self.stored(image, geometry, l1.start.wrapping_add(cluster.into()))?;
-        let whole = len == geometry.cluster_bits.cluster_size();
-        if !self.join(run, l1.start.wrapping_add(cluster.wrapping_add(len).into())) || !whole {
+        let Stored {
+            run,
+            end_in_cluster,
+            following,
+        } = self.stored(image, geometry, l1.start.wrapping_add(cluster.into()))?;
+        let whole = end_in_cluster == geometry.cluster_bits.cluster_size();
+        if !self.join(run, l1.start.wrapping_add(cluster.wrapping_add(end_in_cluster).into())) || !whole {
+            // The word stays, for the next run or for the rest of a cluster that the file's end cuts.
             return Ok(false);
         }
         self.has_word = false;
@@ -207,62 +215,70 @@ impl ExtentWalk {
         let alike = self.alike(image, geometry, place.wrapping_add(8), following);
         self.budget = self.budget.saturating_sub(alike.wrapping_add(1).wrapping_add(l1_words));
         let end = cluster.wrapping_add(alike.wrapping_add(1).wrapping_shl(shift));
-        self.at = l1.start.wrapping_add(end.min(wanted_end).into());
+        self.run_end = l1.start.wrapping_add(end.min(wanted_end).into());
+        // A compressed cluster is a run of its own.
         Ok(run.storage != Storage::Compressed)
     }
 
-    /// Returns what the next L2 word says of the bytes at `at`, in the cluster that starts at `cluster`.
+    /// Returns what the next L2 word says of the bytes at `run_end`, in the cluster that starts at `cluster`.
     // Inlined, because what it returns is large to hand over.
     #[inline(always)]
     fn stored(&self, image: &ImageState<'_>, geometry: Geometry, cluster: GuestOffset) -> Result<Stored, Stop> {
         let device = image.device();
         let whole = geometry.cluster_bits.cluster_size();
-        let (run, len, following) = match L2Entry::decode(self.word, geometry.cluster_bits).map_err(Stop::Corrupt)? {
-            L2Entry::Hole => (Run::nowhere(image.hole()), whole, u32::MAX),
-            L2Entry::Compressed(host, stored_len) => {
-                if !device.has(host, stored_len.into()) && !device.salvage {
-                    return Err(Stop::Corrupt(Flaw::CompressedPastEnd));
-                }
-                let delta = host.0.wrapping_sub(self.at.0);
-                let storage = Storage::Compressed;
-                (
-                    Run {
-                        storage,
-                        delta,
-                        stored_len,
-                    },
-                    whole,
-                    0,
-                )
-            }
-            L2Entry::Data(host) => {
-                let in_file = saturating_u32(device.end.since(host));
-                let (len, following) = match in_file.wrapping_shr(geometry.cluster_shift()) {
-                    0 => (image.readable_of_cut(cluster, geometry, in_file)?, 0),
-                    clusters => (whole, clusters.wrapping_sub(1)),
-                };
-                if self.at.wrapping_sub(cluster) < len.into() {
+        let (run, end_in_cluster, following) =
+            match L2Entry::decode(self.word, geometry.cluster_bits).map_err(Stop::Corrupt)? {
+                L2Entry::Hole => (Run::nowhere(image.hole()), whole, u32::MAX),
+                L2Entry::Compressed(host, stored_len) => {
+                    if !device.has(host, stored_len.into()) && !device.salvage {
+                        return Err(Stop::Corrupt(Flaw::CompressedPastEnd));
+                    }
+                    // The stream is where the run's first byte is, wherever in the cluster that may be.
+                    let delta = host.0.wrapping_sub(self.run_end.0);
+                    let storage = Storage::Compressed;
                     (
-                        Run::in_file(image.plain(), host.0.wrapping_sub(cluster.0)),
-                        len,
-                        following,
+                        Run {
+                            storage,
+                            delta,
+                            stored_len,
+                        },
+                        whole,
+                        0,
                     )
-                } else {
-                    (Run::nowhere(Storage::Zero), whole, 0)
                 }
-            }
-        };
-        Ok(Stored { run, len, following })
+                L2Entry::Data(host) => {
+                    let in_file = saturating_u32(device.end.since(host));
+                    let (len, following) = match in_file.wrapping_shr(geometry.cluster_shift()) {
+                        0 => (image.readable_of_cut(cluster, geometry, in_file)?, 0),
+                        clusters => (whole, clusters.wrapping_sub(1)),
+                    };
+                    if self.run_end.wrapping_sub(cluster) < len.into() {
+                        (
+                            Run::in_file(image.plain(), host.0.wrapping_sub(cluster.0)),
+                            len,
+                            following,
+                        )
+                    } else {
+                        (Run::nowhere(Storage::Zero), whole, 0)
+                    }
+                }
+            };
+        Ok(Stored {
+            run,
+            end_in_cluster,
+            following,
+        })
     }
 
     /// Extends the run by bytes up to `end` that are stored as `next` says, if they belong to it. Returns whether they do.
     // Not inlined: two calls would double it.
     #[inline(never)]
     fn join(&mut self, next: Run, end: GuestOffset) -> bool {
-        let joins = self.at == self.start || (self.run.storage == next.storage && self.run.delta == next.delta);
+        // Equal deltas: side by side in the guest and in the file.
+        let joins = self.run_end == self.start || (self.run.storage == next.storage && self.run.delta == next.delta);
         if joins {
             self.run = next;
-            self.at = end.min(self.end);
+            self.run_end = end.min(self.end);
         }
         joins
     }
@@ -271,7 +287,7 @@ impl ExtentWalk {
     /// cached beside the last.
     fn alike(&self, image: &ImageState<'_>, geometry: Geometry, place: HostOffset, wanted: u32) -> u32 {
         let (mut next, step) = match self.run.storage {
-            Storage::Data | Storage::Encrypted => (self.host_of(self.at).0, geometry.cluster_size()),
+            Storage::Data | Storage::Encrypted => (self.host_of(self.run_end).0, geometry.cluster_size()),
             _ => (0, 0),
         };
         let (words, _) = image.memory.cache.recent(place, Table::L2).as_chunks();
@@ -287,8 +303,8 @@ impl ExtentWalk {
 /// What an L2 word says of its cluster.
 struct Stored {
     run: Run,
-    /// The number of bytes of the cluster, from its start on, that are part of the run.
-    len: u32,
+    /// How far into the cluster it goes, in bytes.
+    end_in_cluster: u32,
     /// The number of clusters after this one that may be part of the run if their words go on alike.
     following: u32,
 }

@@ -14,7 +14,7 @@ impl ExtentWalk {
     /// something else for once, nothing of that stays.
     #[cold]
     pub(crate) fn error<E>(&self, stop: Stop, image: &mut ImageState<'_>) -> Error<E> {
-        let error = self.failure(stop, image);
+        let error = self.public_error(stop, image);
         if let Error::Corrupt(_) = error {
             image.forget_tables();
         }
@@ -22,7 +22,7 @@ impl ExtentWalk {
     }
 
     /// Returns the same error, and leaves it to the caller to forget the tables after a flaw.
-    pub(crate) fn failure<E>(&self, stop: Stop, image: &ImageState<'_>) -> Error<E> {
+    pub(crate) fn public_error<E>(&self, stop: Stop, image: &ImageState<'_>) -> Error<E> {
         match stop {
             Stop::Corrupt(flaw) => Error::Corrupt(self.corrupt(flaw, image)),
             // A driver never asks for the error of a miss: it reads what is missing.
@@ -40,10 +40,11 @@ impl ExtentWalk {
 
     /// Returns a flaw with its offsets: those of the L1 entry, of the next L2 word, or of the run's stream.
     fn corrupt(&self, flaw: Flaw, image: &ImageState<'_>) -> Corrupt {
-        let l1 = image.last_l1();
+        let l1 = image.last_l1_entry();
         let (guest, host) = match (flaw, image.geometry()) {
-            // In a raw disk there are none.
+            // A raw disk has no tables, and so no flaws.
             (Flaw::L1Flag | Flaw::L2PastEnd, _) | (_, None) => (l1.start, l1.host),
+            // A flaw is met at the start of a run alone, so that is in its cluster.
             (_, Some(geometry)) => {
                 let host = match flaw {
                     #[cfg(feature = "deflate")]

@@ -21,7 +21,7 @@ pub(crate) struct ImageState<'m> {
     header: Option<Header>,
     size: GuestOffset,
     /// The L1 entry looked up last: its neighbours need only their L2 words.
-    last_l1: L1Range,
+    last_l1_entry: L1Range,
     /// The end of the guest bytes that a read of a chain asks of this image.
     pub(crate) read_end: GuestOffset,
     pub(crate) memory: LentMemory<'m>,
@@ -115,7 +115,7 @@ impl<'m> ImageState<'m> {
         Self {
             header,
             size: GuestOffset(header.map_or(device.end.0, |header| header.virtual_size())),
-            last_l1: L1Range::NONE,
+            last_l1_entry: L1Range::NONE,
             read_end: GuestOffset(0),
             memory: LentMemory::split(memory, device, header.as_ref().map(Header::geometry)),
             cipher: Cipher::None,
@@ -162,18 +162,18 @@ impl<'m> ImageState<'m> {
         Some(header.l1().plus(index.wrapping_shl(3))).filter(|&word| word < self.device().end)
     }
 
-    /// Looks up the L1 entry for `at`, unless it is [`ImageState::last_l1`] already, which it is afterwards.
+    /// Looks up the L1 entry for `at`, unless it is [`ImageState::last_l1_entry`] already, which it is afterwards.
     ///
     /// # Errors
-    /// [`Stop::Miss`]; [`Stop::Corrupt`], and then `last_l1` has the range and the offset that the entry is about.
+    /// [`Stop::Miss`]; [`Stop::Corrupt`], and then `last_l1_entry` has the range and the offset that the entry is about.
     pub(crate) fn look_up_l1(&mut self, at: GuestOffset, geometry: Geometry) -> Result<(), Stop> {
-        if self.last_l1.holds(at) {
+        if self.last_l1_entry.holds(at) {
             return Ok(());
         }
         let start = geometry.span_start(at);
         let Some(place) = self.l1_word_place(at) else {
             // The rest of the L1 is past the end of the file too.
-            self.last_l1 = L1Range {
+            self.last_l1_entry = L1Range {
                 start,
                 len: self.size.wrapping_sub(start),
                 host: HostOffset(0),
@@ -186,20 +186,21 @@ impl<'m> ImageState<'m> {
             word = word.swap_bytes();
         }
         let host = L1Entry::host(word);
-        self.last_l1 = L1Range { start, len: 0, host };
+        // Of length 0 until it is checked: no offset is in it, but an error names it.
+        self.last_l1_entry = L1Range { start, len: 0, host };
         if let L1Entry::Table(table) = L1Entry::decode(word).map_err(Stop::Corrupt)?
             && !self.device().has(table, geometry.l2_size())
             && !self.device().salvage
         {
             return Err(Stop::Corrupt(Flaw::L2PastEnd));
         }
-        self.last_l1.len = geometry.span();
+        self.last_l1_entry.len = geometry.span();
         Ok(())
     }
 
     /// Returns the L1 entry looked up last.
-    pub(crate) fn last_l1(&self) -> &L1Range {
-        &self.last_l1
+    pub(crate) fn last_l1_entry(&self) -> &L1Range {
+        &self.last_l1_entry
     }
 
     /// Reads the L2 word at `place` into `word`, from the cache.
@@ -211,8 +212,8 @@ impl<'m> ImageState<'m> {
     }
 
     /// Returns the L2 table for `at`, if the L1 entry looked up last has one.
-    pub(crate) fn recent_table(&self, at: GuestOffset) -> Option<HostOffset> {
-        self.last_l1.table().filter(|_| self.last_l1.holds(at))
+    pub(crate) fn last_table(&self, at: GuestOffset) -> Option<HostOffset> {
+        self.last_l1_entry.table().filter(|_| self.last_l1_entry.holds(at))
     }
 
     /// Returns the number of bytes that can be read of the plain cluster at `cluster`, if the file ends `in_file` bytes after
@@ -227,6 +228,7 @@ impl<'m> ImageState<'m> {
         let needed = saturating_u32(self.size.wrapping_sub(cluster)).min(size);
         let readable = unit.round_down(in_file.into());
         if readable >= unit.round_up(needed.into()) {
+            // All that the disk has of it is there, and no walk goes beyond.
             Ok(size)
         } else if self.device().salvage {
             Ok(saturating_u32(readable))
@@ -238,7 +240,7 @@ impl<'m> ImageState<'m> {
     /// Forgets all tables.
     pub(crate) fn forget_tables(&mut self) {
         self.memory.cache.forget();
-        self.last_l1 = L1Range::NONE;
+        self.last_l1_entry = L1Range::NONE;
     }
 
     /// Returns what to read after [`Stop::Miss`]: the number of the first block, and the buffer for the blocks.

@@ -16,12 +16,12 @@ pub(crate) struct Read<'b> {
     walk: ExtentWalk,
     /// The current image; 0 is the top.
     level: usize,
-    transfer: Transfer,
+    pending: Pending,
 }
 
-/// What the driver does between two steps.
+/// What the driver has been asked for, and the next step has to finish.
 #[derive(Clone, Copy)]
-pub(super) enum Transfer {
+pub(super) enum Pending {
     None,
     /// Reads a piece of a table into the cache.
     Table,
@@ -35,8 +35,8 @@ pub(super) enum Transfer {
     /// Reads what a compressed cluster is inflated from.
     #[cfg(feature = "deflate")]
     Stream,
-    /// Turns to another image: the one below for the guest bytes of the walk, or the one above.
-    Turn {
+    /// Goes on in another image: the one below for the guest bytes of the walk, or the one above.
+    ChangeImage {
         down: bool,
     },
 }
@@ -46,7 +46,7 @@ pub(crate) enum Step<'a> {
     /// Read the blocks from this one on into the buffer.
     Request(u64, &'a mut [u8]),
     /// Go on with the image that [`Read::level`] returns by now.
-    Turn,
+    ChangeImage,
     Done,
 }
 
@@ -54,15 +54,16 @@ impl<'b> Read<'b> {
     /// Creates a read of the guest bytes from `start` on, all inside the disk of the top image.
     pub(crate) fn new(start: GuestOffset, dst: &'b mut [u8]) -> Self {
         let end = start.wrapping_add(byte_count(dst.len()));
-        Self::through(ExtentWalk::new(start, end), dst, Transfer::Turn { down: true })
+        // The first step enters the top image as it would one below.
+        Self::through(ExtentWalk::new(start, end), dst, Pending::ChangeImage { down: true })
     }
 
-    pub(super) fn through(walk: ExtentWalk, dst: &'b mut [u8], transfer: Transfer) -> Self {
+    pub(super) fn through(walk: ExtentWalk, dst: &'b mut [u8], pending: Pending) -> Self {
         Self {
             dst,
             walk,
             level: 0,
-            transfer,
+            pending,
         }
     }
 
@@ -80,7 +81,8 @@ impl<'b> Read<'b> {
     /// # Errors
     /// All of [`Stop`] but [`Stop::Miss`].
     pub(crate) fn step<'a>(&'a mut self, image: &'a mut ImageState<'_>) -> Result<Step<'a>, Stop> {
-        let missed = matches!(self.transfer, Transfer::Table);
+        // After a miss the run may be found in part.
+        let missed = matches!(self.pending, Pending::Table);
         self.finish(image)?;
         let mut is_found = self.walk.len() != 0 && !missed;
         // Bound: each turn but the last fills a byte or more of `dst`.
@@ -92,7 +94,7 @@ impl<'b> Read<'b> {
                 match self.walk.find(image) {
                     Ok(()) => {}
                     Err(Stop::Miss) => {
-                        self.transfer = Transfer::Table;
+                        self.pending = Pending::Table;
                         let (lba, buffer) = image.missing();
                         return Ok(Step::Request(lba, buffer));
                     }
@@ -100,7 +102,7 @@ impl<'b> Read<'b> {
                 }
             }
             match self.walk.storage() {
-                Storage::Zero => self.take(self.walk.len()).fill(0),
+                Storage::Zero => self.claim(self.walk.len()).fill(0),
                 Storage::Backing => return Ok(self.go_down()),
                 #[cfg(feature = "deflate")]
                 Storage::Compressed => {
@@ -133,11 +135,11 @@ impl<'b> Read<'b> {
         let start = HostOffset(unit.round_down(host.0));
         let lba = image.device().lba(start);
         let buffer = if skip == 0 && whole != 0 {
-            self.transfer = Transfer::Caller(whole);
+            self.pending = Pending::Caller(whole);
             self.dst.get_mut(..whole)
         } else {
             let len = len.min(unit.len().wrapping_sub(skip));
-            self.transfer = Transfer::Bounce { skip, len };
+            self.pending = Pending::Bounce { skip, len };
             let readable = image.device().readable(start, unit.len());
             image.memory.bounce().get_mut(..readable)
         };
@@ -149,16 +151,16 @@ impl<'b> Read<'b> {
     fn finish(&mut self, image: &mut ImageState<'_>) -> Result<(), Stop> {
         let start = self.walk.start();
         let is_encrypted = self.walk.storage() == Storage::Encrypted;
-        match core::mem::replace(&mut self.transfer, Transfer::None) {
-            Transfer::None => {}
-            Transfer::Table => image.publish(),
-            Transfer::Caller(len) => {
-                let sectors = self.take(byte_count(len));
+        match core::mem::replace(&mut self.pending, Pending::None) {
+            Pending::None => {}
+            Pending::Table => image.publish(),
+            Pending::Caller(len) => {
+                let sectors = self.claim(byte_count(len));
                 if is_encrypted {
                     image.cipher.decrypt(start, sectors)?;
                 }
             }
-            Transfer::Bounce { skip, len } => {
+            Pending::Bounce { skip, len } => {
                 let bounce = image.memory.bounce();
                 let end = skip.wrapping_add(len);
                 if is_encrypted {
@@ -166,21 +168,22 @@ impl<'b> Read<'b> {
                     let sectors = bounce.get_mut(skip & !511..BlockSize::B512.round_up_len(end));
                     image.cipher.decrypt(start, sectors.ok_or(Stop::OutOfRange)?)?;
                 }
-                let to = self.take(byte_count(len));
+                let to = self.claim(byte_count(len));
                 let from = bounce.get(skip..end).filter(|from| from.len() == to.len());
                 to.copy_from_slice(from.ok_or(Stop::OutOfRange)?);
             }
             #[cfg(feature = "deflate")]
-            Transfer::Stream => {
+            Pending::Stream => {
                 if let Some(compressed) = &mut image.memory.compressed {
                     compressed.publish(&image.memory.cache.device);
                 }
             }
-            Transfer::Turn { down } => {
+            Pending::ChangeImage { down } => {
+                // On the way up, the image has its own from when it was entered.
                 if down {
                     image.read_end = self.walk.end();
                 }
-                self.walk.turn(image.read_end.min(image.size()));
+                self.walk.go_on_in_other_image(image.read_end.min(image.size()));
             }
         }
         Ok(())
@@ -208,17 +211,17 @@ impl<'b> Read<'b> {
             .read(stream, within, to, ahead, &image.memory.cache.device)
             .map_err(|reason| Stop::Corrupt(Flaw::Stream(reason)))?;
         if is_read {
-            self.take(len);
+            self.claim(len);
         } else {
-            self.transfer = Transfer::Stream;
+            self.pending = Pending::Stream;
         }
         Ok(is_read)
     }
 
-    /// Takes the next `len` bytes of the caller's buffer, for as many of the walk.
+    /// Returns the next `len` bytes of the caller's buffer, and goes on past them.
     // Not inlined: four calls would add a hundred bytes.
     #[inline(never)]
-    fn take(&mut self, len: u64) -> &'b mut [u8] {
+    fn claim(&mut self, len: u64) -> &'b mut [u8] {
         self.walk.advance(len);
         let dst = core::mem::take(&mut self.dst);
         let len = saturating_usize(len).min(dst.len());
@@ -231,8 +234,8 @@ impl<'b> Read<'b> {
     fn go_down(&mut self) -> Step<'static> {
         self.level = self.level.saturating_add(1);
         self.walk.end_with_run();
-        self.transfer = Transfer::Turn { down: true };
-        Step::Turn
+        self.pending = Pending::ChangeImage { down: true };
+        Step::ChangeImage
     }
 
     /// Goes on in the image above, if there is one.
@@ -245,10 +248,10 @@ impl<'b> Read<'b> {
                 Err(Stop::OutOfRange)
             };
         };
-        // An image that is shorter than the one above it reads as zeros from its end on.
-        self.take(image.read_end.wrapping_sub(self.walk.start())).fill(0);
+        // An image that is shorter than the one above it reads as zeros from its end on. Others have 0 bytes left.
+        self.claim(image.read_end.wrapping_sub(self.walk.start())).fill(0);
         self.level = above;
-        self.transfer = Transfer::Turn { down: false };
-        Ok(Step::Turn)
+        self.pending = Pending::ChangeImage { down: false };
+        Ok(Step::ChangeImage)
     }
 }

@@ -12,9 +12,10 @@ use crate::reader::stop::Stop;
 /// The number of slots in a set. A cache with fewer than twice as many slots is one set.
 const WAYS: usize = 8;
 
-/// The offset of a table word or of a piece, or none. A word is at less than 2^63 plus the size of a table.
+/// The offset of a table word or of a piece, or none.
 ///
-/// It is two words, because an alignment of 8 would cost padding where registers have 32 bits. None is zeros.
+/// None is all zeros, and reads as 3 * 2^62, so that it is near no table word: those are below 2^63 plus the size of a
+/// table, in salvage too. It is two words, because an alignment of 8 would cost padding where registers have 32 bits.
 #[derive(Clone, Copy, PartialEq, Eq, FromBytes, Immutable, IntoBytes, KnownLayout)]
 #[repr(C)]
 struct Offset {
@@ -25,7 +26,7 @@ struct Offset {
 impl Offset {
     const NONE: Self = Self { low: 0, high: 0 };
 
-    /// Creates an offset. The highest two bits are stored flipped, so that none is no word's.
+    /// Creates an offset. The highest two bits are stored flipped.
     const fn new(offset: u64) -> Self {
         let [a, b, c, d, e, f, g, h] = (offset ^ 3 << 62).to_le_bytes();
         Self {
@@ -34,7 +35,7 @@ impl Offset {
         }
     }
 
-    /// Returns the offset, or 3 * 2^62 for none: past every table word, in salvage too.
+    /// Returns the offset, or 3 * 2^62 for none.
     fn get(self) -> u64 {
         (u64::from(self.high).wrapping_shl(32) | u64::from(self.low)) ^ 3 << 62
     }
@@ -74,9 +75,9 @@ pub(crate) struct TableCache<'m> {
     tags: &'m mut [Tag],
     single: Tag,
     /// The pieces looked up last, for each kind of table: most words are found in them.
-    recent_l1: Tag,
-    recent_l2: Tag,
-    /// The piece that is read next, and the slot chosen for it.
+    recent_l1_piece: Tag,
+    recent_l2_piece: Tag,
+    /// The piece that is read next, and the slot chosen for it. It means nothing but between a miss and its publishing.
     filling: Tag,
     split_word: SplitWord,
     slot_shift: u8,
@@ -113,8 +114,8 @@ impl<'m> TableCache<'m> {
             slots,
             tags,
             single: Tag::empty(0),
-            recent_l1: Tag::empty(0),
-            recent_l2: Tag::empty(0),
+            recent_l1_piece: Tag::empty(0),
+            recent_l2_piece: Tag::empty(0),
             filling: Tag::empty(0),
             split_word: SplitWord::new(Offset::NONE),
             slot_shift,
@@ -134,7 +135,7 @@ impl<'m> TableCache<'m> {
     }
 
     /// Does the same for a word that is not in the piece looked up last.
-    // Not inlined, so that the usual case saves no registers.
+    // Not inlined, so that the usual case has no registers to push.
     #[inline(never)]
     fn find_word(&mut self, at: HostOffset, table: Table, word: &mut u64) -> Result<(), Stop> {
         let within = at.0 & self.slot_size().wrapping_sub(1);
@@ -156,8 +157,8 @@ impl<'m> TableCache<'m> {
     /// outside that piece.
     pub(crate) fn recent(&self, at: HostOffset, table: Table) -> &[u8] {
         let tag = match table {
-            Table::L1 => &self.recent_l1,
-            Table::L2 => &self.recent_l2,
+            Table::L1 => &self.recent_l1_piece,
+            Table::L2 => &self.recent_l2_piece,
         };
         let within = at.0.wrapping_sub(tag.start.get());
         if within >= self.slot_size() {
@@ -198,7 +199,7 @@ impl<'m> TableCache<'m> {
     /// Makes the piece that holds `at` the recent one.
     ///
     /// # Errors
-    /// [`Stop::Miss`].
+    /// [`Stop::Miss`], and then a slot has been chosen for the piece.
     fn look_up(&mut self, at: HostOffset, table: Table) -> Result<(), Stop> {
         let start = at.0 & !self.slot_size().wrapping_sub(1);
         let Some(found) = self.promote(start) else {
@@ -206,8 +207,8 @@ impl<'m> TableCache<'m> {
             return Err(Stop::Miss);
         };
         match table {
-            Table::L1 => self.recent_l1 = found,
-            Table::L2 => self.recent_l2 = found,
+            Table::L1 => self.recent_l1_piece = found,
+            Table::L2 => self.recent_l2_piece = found,
         }
         Ok(())
     }
@@ -228,7 +229,9 @@ impl<'m> TableCache<'m> {
     /// Chooses the slot that was not used for the longest time, in the set of `start`, for the piece there.
     fn evict(&mut self, start: u64) {
         // Words found in the recent piece of the L1 do not move its tag, and yet all look-ups begin there.
-        self.promote(self.recent_l1.start.get());
+        if self.recent_l1_piece.start != Offset::NONE {
+            self.promote(self.recent_l1_piece.start.get());
+        }
         let Some(oldest) = self.set(start).last_mut() else {
             return;
         };
@@ -238,7 +241,7 @@ impl<'m> TableCache<'m> {
             start: Offset::new(start),
             slot,
         };
-        for recent in [&mut self.recent_l1, &mut self.recent_l2] {
+        for recent in [&mut self.recent_l1_piece, &mut self.recent_l2_piece] {
             if recent.slot == slot {
                 recent.start = Offset::NONE;
             }
@@ -279,8 +282,8 @@ impl<'m> TableCache<'m> {
         for tag in self.tags_mut() {
             tag.start = Offset::NONE;
         }
-        self.recent_l1.start = Offset::NONE;
-        self.recent_l2.start = Offset::NONE;
+        self.recent_l1_piece.start = Offset::NONE;
+        self.recent_l2_piece.start = Offset::NONE;
         self.split_word = SplitWord::new(Offset::NONE);
     }
 

@@ -88,12 +88,12 @@ impl<D: BlockRead> Image<'_, D> {
             }
             match found {
                 Ok(()) => {
-                    check.run(&walk.take());
+                    check.run(&walk.take_extent());
                     return Ok(());
                 }
                 Err(Stop::Miss) => self.fill()?,
                 // The check forgets the tables itself, once.
-                Err(stop) => return Err(walk.failure(stop, &self.state)),
+                Err(stop) => return Err(walk.public_error(stop, &self.state)),
             }
         }
     }

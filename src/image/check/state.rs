@@ -15,7 +15,7 @@ use crate::reader::image_state::ImageState;
 /// What a check has to know to go on, about the guest bytes from one offset to another.
 #[derive(Clone, Copy, PartialEq)]
 pub(crate) enum Question {
-    /// Whether they have a table, which [`ImageState::recent_table`] knows then, or else the hole that they are.
+    /// Whether they have a table, which [`ImageState::last_table`] knows then, or else the hole that they are.
     Table,
     /// How they are stored: the first run, by a table that has been claimed.
     Run,
@@ -112,7 +112,7 @@ impl<'b, U: UsageMap + ?Sized, F: FnMut(Finding)> Check<'b, U, F> {
     /// to be believed before it is claimed.
     pub(crate) fn takes_table(&mut self, map: &ImageState<'_>) -> bool {
         if self.question == Question::Table
-            && let Some(table) = map.recent_table(self.at)
+            && let Some(table) = map.last_table(self.at)
         {
             if table < self.file_end {
                 self.table(table);
