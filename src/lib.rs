@@ -1,12 +1,12 @@
 //! Reads QCOW version 1 disk images without allocation, `unsafe` code or panics.
 //!
-//! This crate is for bootloaders, unikernels and hypervisors' tools that need a guest's bytes from an image that they
-//! do not trust. It reads what QEMU, Xen's tapdisk and kvmtool call "qcow" (not qcow2): plain, compressed and encrypted
-//! clusters, holes, chains of backing files, truncated images.
+//! This crate is for bootloaders, unikernels and host tools that read a guest's disk from an untrusted image. It reads the
+//! format that QEMU, Xen's tapdisk and kvmtool call "qcow" (not qcow2): plain, compressed and encrypted clusters, holes,
+//! chains of backing files, and truncated images.
 //!
 //! # Reading
 //!
-//! An [`Image`] is a device and the memory that you lend it. [`Image::read_at`] takes any offset and any length.
+//! An [`Image`] consists of a device and of memory that you lend. [`Image::read_at`] reads any range of the guest's disk.
 //!
 //! ```
 //! # let file: &[u8] = include_bytes!("../tests/data/plain.qcow");
@@ -19,34 +19,77 @@
 //! # Ok::<(), qcow1::Error<core::convert::Infallible>>(())
 //! ```
 //!
-//! - A device is anything that implements [`BlockRead`]: one trait of three methods. It is implemented for byte slices and
-//!   arrays and, with the feature `std`, for [`std::fs::File`] and `Box<D>`; [`FromIo`] and its like adapt the traits of other
-//!   crates. [`Blocks`] and [`Aligned`] fit a device to its driver, [`Tracer`] and [`FaultInjector`] help to find faults.
+//! - A device is a type that implements [`BlockRead`], a trait with three methods. It is implemented for byte slices and arrays
+//!   and, with the feature `std`, for [`std::fs::File`] and `Box<D>`. [`FromIo`] and similar types adapt other crates' traits.
+//!   [`Blocks`] sets a block size, [`Aligned`] serves drivers that require aligned buffers, and [`Tracer`] and
+//!   [`FaultInjector`] help to debug and test.
 //! - [`OpenOptions`] opens truncated images, and disks that may be raw.
-//! - A [`Chain`] reads an image with its backing images. This crate opens no file that an image names:
+//! - A [`Chain`] reads an image with its backing images. This crate never opens a file that an image names;
 //!   [`Image::backing_name`] returns the name.
 //! - [`Image::set_key`] and [`Image::set_cipher`] decrypt encrypted images.
-//! - A [`Cursor`] is a position in a guest's disk: `embedded_io::{Read, Seek}`, and with `std` the standard library's.
-//!   [`ReadOnly`] adds a `Write` that refuses. [`GuestRead`] is implemented by images and chains, and is what the adapters
-//!   to other crates' traits and [`Partition`] take.
-//! - [`Image::extents`] returns how the disk is stored, and [`Image::check`] what is wrong with the image.
-//! - [`aio`] is the same on devices whose reads are futures.
+//! - A [`Cursor`] reads a guest's disk as a stream: it implements `embedded_io::{Read, Seek}` and, with `std`, the standard
+//!   library's traits. [`ReadOnly`] adds a `Write` that returns an error.
+//! - [`GuestRead`] is implemented for images and chains. [`Partition`] and the adapters to other crates' traits take any type
+//!   that implements it.
+//! - [`Image::extents`] returns how the disk is stored. [`Image::check`] finds flaws of the image.
+//! - [`aio`] has the same API for devices whose reads are futures.
 //!
 //! # Memory
 //!
-//! The lent memory is a cache of the image's tables, a bounce buffer, and what it takes to inflate a cluster. max(512, block
-//! size) bytes open every legal image and read every byte of it that is not compressed; more memory makes fewer device
-//! requests. [`Header::memory_for`] returns the figures for an image before it is opened. `memory` may have any alignment.
+//! The lent memory holds a cache of the image's tables, a bounce buffer, and the buffers for inflating a cluster. max(512, block
+//! size) bytes are enough to open every legal image and to read every uncompressed byte of it; more memory saves device
+//! requests. [`Header::memory_for`] returns the figures for an image before it is opened. The memory may have any alignment.
+//!
+//! On a host, allocate it:
+//!
+//! ```
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # #[cfg(feature = "std")] {
+//! # let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/compressed.qcow");
+//! use std::fs::File;
+//! use qcow1::Image;
+//!
+//! let mut memory = vec![0; 4 << 20];
+//! let mut image = Image::open(File::open(path)?, &mut memory)?;
+//! let mut sector = [0; 512];
+//! image.read_at(0, &mut sector)?;
+//! # }
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! In firmware, use a static, for example with the crate `static_cell`. It needs no stack, because its initial value is a
+//! constant:
+//!
+//! ```
+//! # static DISK: &[u8] = include_bytes!("../tests/data/plain.qcow");
+//! use qcow1::Image;
+//! use static_cell::ConstStaticCell;
+//!
+//! static MEMORY: ConstStaticCell<[u8; 16_384]> = ConstStaticCell::new([0; 16_384]);
+//!
+//! // `take` panics if it is called a second time; `try_take` returns `None`.
+//! let mut image: Image<'static, _> = Image::open(DISK, MEMORY.take())?;
+//! let mut sector = [0; 512];
+//! image.read_at(0, &mut sector)?;
+//! # Ok::<(), qcow1::Error<core::convert::Infallible>>(())
+//! ```
+//!
+//! # Further examples
+//!
+//! - An image with its backing images, the last of them raw: [`Chain`].
+//! - An encrypted image: [`Key`].
+//! - A disk that is either a QCOW1 image or raw: [`OpenError`], [`OpenOptions::or_raw`].
 //!
 //! # Errors
 //!
-//! An [`Error`] names its cause, and [`Corrupt`] also the place, as guest and host offsets. After any error, the image is as
-//! usable as before, and no later call returns anything else than it would have returned without the error.
+//! An [`Error`] states its cause; [`Corrupt`] also contains the place, as guest and host offsets. After any error the image stays
+//! usable, and later calls return what they would have returned without the error.
 //!
 //! # Bounds
 //!
-//! Each call states the largest number of device reads that it makes, whatever the image's bytes are. No call recurses, and the
-//! stack that a call needs does not depend on the image.
+//! The documentation of each call states the maximum number of device reads that it makes; the maximum holds for every image.
+//! No call recurses, and the stack that a call needs does not depend on the image.
 //!
 //! # Features
 //!
@@ -56,18 +99,18 @@
 //! |---|---|
 //! | `deflate` | compressed clusters |
 //! | `aes` | [`Key`] and [`Image::set_key`], with RustCrypto's AES |
-//! | `std` | `File` and `Box<D>` as devices; `std::io::{Read, Seek}` for [`Cursor`]; `std::io::Error` and boxed errors from this crate's |
+//! | `std` | `File` and `Box<D>` as devices; `std::io::{Read, Seek}` for [`Cursor`]; conversions of errors to `std::io::Error` and boxed errors |
 //! | `async` | [`aio`] |
 //! | `defmt` | `defmt::Format` for errors, extents and findings |
-//! | a crate's name | adapters to its traits: `embedded-io-async` 0.7, `embedded-storage` 0.3, `embedded-storage-async` 0.4, `gpt_disk_io` 0.17, `embedded-sdmmc-types` 0.1 (embedded-sdmmc 0.10) |
+//! | the name of a crate | adapters to its traits: `embedded-io-async` 0.7, `embedded-storage` 0.3, `embedded-storage-async` 0.4, `gpt_disk_io` 0.17, `embedded-sdmmc-types` 0.1 (embedded-sdmmc 0.10) |
 //!
-//! On bare-metal x86-64 targets, which are built without SSE, RustCrypto's software AES runs unless the kernel enables SSE and
-//! the build has `-C target-feature=+aes,+sse2,-soft-float`. A board with an AES engine implements [`SectorCipher`].
+//! Bare-metal x86-64 targets are built without SSE, so RustCrypto uses its software AES there, unless the kernel enables SSE
+//! and the build has `-C target-feature=+aes,+sse2,-soft-float`. For a board with an AES engine, implement [`SectorCipher`].
 #![no_std]
 #![forbid(unsafe_code)]
 #![warn(unreachable_pub)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
-// What could panic, wrap or lose bits has no place here. Tests may: a panic is how a test fails.
+// Nothing here may panic, wrap or lose bits. Tests may: a test fails by a panic.
 #![cfg_attr(
     not(test),
     deny(
@@ -83,28 +126,28 @@
 #[cfg(any(feature = "std", test))]
 extern crate std;
 
-// The rooms of this house. Each imports only from those above it, which tests/it/layers.rs keeps true.
+// The modules, in layers: each imports only from those above it, which tests/it/layers.rs checks.
 
-// Byte offsets in the guest's disk and in the image file.
+// Byte offsets in the guest's disk and in the image file, and conversions of byte counts.
 mod offset;
 
 // Raw DEFLATE, whole input to whole output.
 #[cfg(feature = "deflate")]
 mod inflate;
 
-// What can go wrong, and where an image contradicts its format.
+// Errors, and where an image contradicts its format.
 mod error;
 
-// Bytes of the file to checked types: the header, the geometry, table words, extents.
+// Parses bytes of the file into checked types: the header, the geometry, table words, extents.
 mod format;
 
-// `BlockRead`, what implements it, and what wraps it.
+// `BlockRead`, its implementations, and its wrappers.
 mod device;
 
-// The core, which does no I/O: what to read next, and what it means.
+// The core, which does no I/O: it decides what to read next, and decodes what was read.
 mod reader;
 
-// `GuestRead`, and the traits of other crates that a guest's disk is shown as.
+// `GuestRead`, `Cursor`, and adapters from a guest's disk to other crates' traits.
 mod guest;
 
 // Images, chains and checks on synchronous devices.
@@ -156,7 +199,7 @@ pub use reader::cipher::{AesCipher, Key};
 pub use reader::cipher::{CipherFailed, SectorCipher};
 pub use reader::lent_memory::MemoryNeeds;
 
-/// Runs the README's code as tests, where the features are there that it uses.
+/// Runs the README's code as tests, if the features that it uses are on.
 #[cfg(all(doctest, feature = "aes", feature = "std"))]
 #[doc = include_str!("../README.md")]
 struct Readme;

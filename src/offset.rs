@@ -1,4 +1,4 @@
-//! Byte offsets: in the guest's disk, and in the image file; and the conversions that numbers of bytes go through.
+//! Byte offsets in the guest's disk and in the image file, and conversions of byte counts.
 
 use core::fmt;
 
@@ -13,50 +13,52 @@ pub(crate) struct GuestOffset(pub(crate) u64);
 pub(crate) struct HostOffset(pub(crate) u64);
 
 impl GuestOffset {
-    /// Saturates: for offsets that nothing has been proved of.
+    /// Adds `bytes`, saturating: for offsets that are not known to lie inside the disk or the file.
     pub(crate) const fn plus(self, bytes: u64) -> Self {
         Self(self.0.saturating_add(bytes))
     }
 
-    /// The bytes from `start` up to here; 0 where `start` is not below.
+    /// Returns the number of bytes from `start` to `self`, or 0 if `start` is after `self`.
     pub(crate) const fn since(self, start: Self) -> u64 {
         self.0.saturating_sub(start.0)
     }
 
-    /// For sums inside a disk or a file, which do not wrap: saturating is four times the code where registers have 32 bits.
+    /// Adds `bytes`: for sums that lie inside a disk or a file, so they do not wrap. Saturating takes four times the code on
+    /// 32-bit machines.
     pub(crate) const fn wrapping_add(self, bytes: u64) -> Self {
         Self(self.0.wrapping_add(bytes))
     }
 
-    /// The bytes from `start`, which is not above, up to here.
+    /// Returns the number of bytes from `start`, which is not after `self`, to `self`.
     pub(crate) const fn wrapping_sub(self, start: Self) -> u64 {
         self.0.wrapping_sub(start.0)
     }
 }
 
 impl HostOffset {
-    /// Saturates: for offsets that nothing has been proved of.
+    /// Adds `bytes`, saturating: for offsets that are not known to lie inside the disk or the file.
     pub(crate) const fn plus(self, bytes: u64) -> Self {
         Self(self.0.saturating_add(bytes))
     }
 
-    /// The bytes from `start` up to here; 0 where `start` is not below.
+    /// Returns the number of bytes from `start` to `self`, or 0 if `start` is after `self`.
     pub(crate) const fn since(self, start: Self) -> u64 {
         self.0.saturating_sub(start.0)
     }
 
-    /// For sums inside a disk or a file, which do not wrap: saturating is four times the code where registers have 32 bits.
+    /// Adds `bytes`: for sums that lie inside a disk or a file, so they do not wrap. Saturating takes four times the code on
+    /// 32-bit machines.
     pub(crate) const fn wrapping_add(self, bytes: u64) -> Self {
         Self(self.0.wrapping_add(bytes))
     }
 }
 
-/// Returns `number` as a `usize`, or `usize::MAX` where that is smaller.
+/// Returns `number` as a `usize`, or `usize::MAX` if it is larger.
 pub(crate) fn saturating_usize(number: u64) -> usize {
     usize::try_from(number).unwrap_or(usize::MAX)
 }
 
-/// Returns `number` as a `u32`, or `u32::MAX` where that is smaller.
+/// Returns `number` as a `u32`, or `u32::MAX` if it is larger.
 pub(crate) fn saturating_u32(number: u64) -> u32 {
     u32::try_from(number).unwrap_or(u32::MAX)
 }

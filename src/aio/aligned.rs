@@ -1,4 +1,4 @@
-//! Asynchronous drivers that demand aligned buffers.
+//! Asynchronous drivers that require aligned buffers.
 
 use core::fmt;
 
@@ -7,8 +7,7 @@ use crate::device::BlockSize;
 use crate::device::aligned::blocks;
 use crate::error::OpenError;
 
-/// An asynchronous device whose driver takes only buffers that start at a multiple of some number of bytes: the
-/// counterpart of [`crate::Aligned`].
+/// An asynchronous device whose driver requires buffers at aligned addresses: the counterpart of [`crate::Aligned`].
 ///
 /// ```
 /// # use qcow1::{BlockRead, BlockSize, aio::AsyncBlockRead};
@@ -23,7 +22,7 @@ use crate::error::OpenError;
 /// use qcow1::aio::{Aligned, Image};
 ///
 /// # pollster::block_on(async {
-/// // The driver demands addresses that are multiples of 64.
+/// // The driver requires addresses that are multiples of 64.
 /// let mut bounce = [0; 63 + 512];
 /// let device = Aligned::new(driver, 64, &mut bounce)?;
 /// let mut memory = [0; 4096];
@@ -36,7 +35,7 @@ use crate::error::OpenError;
 pub struct Aligned<'b, D>(crate::Aligned<'b, D>);
 
 impl<'b, D: AsyncBlockRead> Aligned<'b, D> {
-    /// Wraps `device`, whose driver takes buffers that start at a multiple of `align` bytes; see [`crate::Aligned::new`].
+    /// Wraps `device`, whose driver requires buffers that start at a multiple of `align` bytes; see [`crate::Aligned::new`].
     ///
     /// # Errors
     /// As [`crate::Aligned::new`].
@@ -45,7 +44,7 @@ impl<'b, D: AsyncBlockRead> Aligned<'b, D> {
         crate::Aligned::in_blocks(device, block_size, align, bounce).map(Self)
     }
 
-    /// Gives the device back.
+    /// Returns the wrapped device.
     #[must_use]
     pub fn into_inner(self) -> D {
         self.0.into_inner()
@@ -66,9 +65,9 @@ impl<D: AsyncBlockRead> AsyncBlockRead for Aligned<'_, D> {
     async fn read_blocks(&mut self, mut lba: u64, buf: &mut [u8]) -> Result<(), D::Error> {
         let block_size = self.0.device.block_size();
         let (bounced, direct) = self.0.split(block_size, buf);
-        // Each turn reads a block or more.
+        // Bound: each turn reads at least one block.
         for part in bounced.chunks_mut(self.0.bounce.len().max(1)) {
-            // It is as long as the longest part.
+            // Always present: no part is longer than `bounce`.
             let Some(bounce) = self.0.bounce.get_mut(..part.len()) else {
                 break;
             };

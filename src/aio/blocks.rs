@@ -1,4 +1,4 @@
-//! An asynchronous device with larger blocks than its own.
+//! An asynchronous device with a larger block size than its own.
 
 use crate::aio::AsyncBlockRead;
 use crate::device::BlockSize;

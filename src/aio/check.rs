@@ -9,7 +9,7 @@ use crate::image::check::usage::UsageMap;
 use crate::reader::stop::Stop;
 
 impl<D> Image<'_, D> {
-    /// Returns the bytes that [`CheckOptions::bitmap`] needs: one for 2 KiB of the file.
+    /// Returns the number of bytes that [`CheckOptions::bitmap`] needs: one for each 2 KiB of the file.
     #[must_use]
     pub fn check_bitmap_len(&self) -> usize {
         self.0.check_bitmap_len()
@@ -25,7 +25,7 @@ impl<D: AsyncBlockRead> Image<'_, D> {
         self.check_with(CheckOptions::new(), found).await
     }
 
-    /// Checks the same, as thoroughly as `options` say; see [`crate::Image::check_with`].
+    /// Checks what [`Image::check`] checks, and what `options` add to it; see [`crate::Image::check_with`].
     ///
     /// # Errors
     /// As [`crate::Image::check_with`].
@@ -42,7 +42,7 @@ impl<D: AsyncBlockRead> Image<'_, D> {
         options.clear_map(file_end)?;
         let check = Check::new(header, file_end, options, found);
         let mut checking = Checking { image: self, check };
-        // Bound: as in its blocking twin.
+        // Bound: as in `crate::Image::check_with`.
         while let Some(question) = checking.check.question() {
             let Checking { image, check } = &mut checking;
             let answered = match question {
@@ -72,7 +72,7 @@ impl<D: AsyncBlockRead> Image<'_, D> {
                     return Ok(());
                 }
                 Err(Stop::Miss) => self.fill().await?,
-                // The check forgets the tables itself, once.
+                // Dropping `Checking` makes the cache forget the tables, once.
                 Err(stop) => return Err(walk.public_error(stop, &self.0.state)),
             }
         }

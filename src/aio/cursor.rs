@@ -1,4 +1,4 @@
-//! A position in a guest's disk, for asynchronous code that reads streams.
+//! The asynchronous cursor: a position in a guest's disk.
 
 use embedded_io_async::{ErrorType, Read, Seek, SeekFrom};
 
@@ -6,9 +6,10 @@ use crate::aio::AsyncGuestRead;
 use crate::error::Error;
 use crate::guest::{after, stored, target};
 
-/// A position in a guest's disk: [`embedded_io_async::Read`] and [`embedded_io_async::Seek`].
+/// A position in a guest's disk, which reads the disk as a stream.
 ///
-/// A future of its `read` that is dropped leaves the position where it was.
+/// It implements [`embedded_io_async::Read`] and [`embedded_io_async::Seek`]. Dropping the future of a `read` leaves the
+/// position unchanged.
 ///
 /// ```
 /// # use qcow1::{BlockRead, BlockSize, aio::AsyncBlockRead};
@@ -47,7 +48,7 @@ impl<'a, G: AsyncGuestRead + ?Sized> Cursor<'a, G> {
         Self { guest, position: 0 }
     }
 
-    /// Returns the guest offset of the next byte. It may lie past the end, where reads return 0 bytes.
+    /// Returns the guest offset of the next byte. It may be past the end of the disk, where reads return 0 bytes.
     #[must_use]
     pub fn position(&self) -> u64 {
         self.position

@@ -1,4 +1,4 @@
-//! embedded-io-async: streams as devices, and streams that are never written.
+//! Adapters to embedded-io-async: streams as devices, and read-only streams.
 
 use embedded_io_async::{ErrorType, Read, Seek, SeekFrom, Write};
 
@@ -7,8 +7,7 @@ use crate::device::BlockSize;
 use crate::device::embedded_io::{FromIo, FromIoError};
 use crate::guest::read_only::{ReadOnly, ReadOnlyError, refuse};
 
-/// The first call of a read sets the position, so it makes no difference where a read whose future was dropped has left
-/// it.
+/// Each read seeks first, so a read whose future was dropped does not affect the next one.
 impl<T: Read + Seek> AsyncBlockRead for FromIo<T> {
     type Error = FromIoError<T::Error>;
 
@@ -23,7 +22,7 @@ impl<T: Read + Seek> AsyncBlockRead for FromIo<T> {
     async fn read_blocks(&mut self, lba: u64, buf: &mut [u8]) -> Result<(), Self::Error> {
         self.0.seek(SeekFrom::Start(lba)).await.map_err(FromIoError::Reader)?;
         let mut rest = buf;
-        // Each turn reads a byte or more.
+        // Bound: each turn reads at least one byte.
         while !rest.is_empty() {
             let read = self.0.read(rest).await.map_err(FromIoError::Reader)?;
             rest = FromIoError::rest(rest, read)?;
@@ -45,7 +44,10 @@ impl<C: Seek> Seek for ReadOnly<C> {
 }
 
 impl<C: ErrorType> Write for ReadOnly<C> {
-    /// [`ReadOnlyError::ReadOnly`] for a byte or more.
+    /// Refuses to write.
+    ///
+    /// # Errors
+    /// [`ReadOnlyError::ReadOnly`] unless `buf` is empty.
     async fn write(&mut self, buf: &[u8]) -> Result<usize, Self::Error> {
         refuse(buf)
     }

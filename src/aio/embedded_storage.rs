@@ -1,4 +1,4 @@
-//! embedded-storage-async: storages as devices, and a disk as a storage.
+//! Adapters to embedded-storage-async: storages as devices, and a disk as a storage.
 
 use core::fmt;
 
@@ -23,6 +23,9 @@ where
         BlockSize::BYTE
     }
 
+    /// Returns the capacity in bytes.
+    ///
+    /// # Errors
     /// [`StorageError::TooLarge`] for a storage of more than 4 GiB.
     async fn size(&mut self) -> Result<u64, Self::Error> {
         StorageError::size(self.0.capacity())
@@ -41,7 +44,10 @@ impl<F: ReadNorFlash> AsyncBlockRead for FromNorFlash<F> {
         nor_flash::block_size(F::READ_SIZE)
     }
 
-    /// [`StorageError::TooLarge`] for a flash of more than 4 GiB, [`StorageError::ReadSize`] for a `READ_SIZE` that is no
+    /// Returns the capacity in bytes, rounded down to whole blocks.
+    ///
+    /// # Errors
+    /// [`StorageError::TooLarge`] for a flash of more than 4 GiB; [`StorageError::ReadSize`] for a `READ_SIZE` that is not a
     /// block size.
     async fn size(&mut self) -> Result<u64, Self::Error> {
         nor_flash::size(F::READ_SIZE, self.0.capacity())
@@ -53,8 +59,7 @@ impl<F: ReadNorFlash> AsyncBlockRead for FromNorFlash<F> {
     }
 }
 
-/// A guest's disk as embedded-storage-async's [`ReadStorage`] and [`ReadNorFlash`]: the counterpart of
-/// [`crate::ToStorage`].
+/// A guest's disk as embedded-storage-async's [`ReadStorage`] and [`ReadNorFlash`]: the counterpart of [`crate::ToStorage`].
 ///
 /// ```
 /// # use qcow1::{BlockRead, BlockSize, aio::AsyncBlockRead};
@@ -85,10 +90,10 @@ pub struct ToStorage<G> {
 }
 
 impl<G: AsyncGuestRead> ToStorage<G> {
-    /// Shows `guest` as a storage. `&mut` of a disk is a disk too.
+    /// Wraps `guest`, which may be a `&mut` reference to a disk.
     ///
     /// # Errors
-    /// [`TooLarge`] for a disk of more than 4 GiB, and on machines of 32 bits for one of 4 GiB.
+    /// [`TooLarge`] for a disk of more than 4 GiB, and on 32-bit machines for one of exactly 4 GiB.
     pub fn new(guest: G) -> Result<Self, TooLarge<G>> {
         match capacity(guest.size()) {
             Some(capacity) => Ok(Self { guest, capacity }),
@@ -96,7 +101,7 @@ impl<G: AsyncGuestRead> ToStorage<G> {
         }
     }
 
-    /// Gives the disk back.
+    /// Returns the wrapped disk.
     #[must_use]
     pub fn into_inner(self) -> G {
         self.guest
@@ -106,7 +111,10 @@ impl<G: AsyncGuestRead> ToStorage<G> {
 impl<G: AsyncGuestRead> ReadStorage for ToStorage<G> {
     type Error = Error<G::Error>;
 
-    /// [`Error::OutOfRange`] where the bytes do not all lie inside the disk.
+    /// Fills `bytes` with the guest's bytes from `offset` on.
+    ///
+    /// # Errors
+    /// As [`AsyncGuestRead::read_at`].
     async fn read(&mut self, offset: u32, bytes: &mut [u8]) -> Result<(), Self::Error> {
         self.guest.read_at(offset.into(), bytes).await
     }
@@ -123,7 +131,10 @@ impl<G: AsyncGuestRead> ErrorType for ToStorage<G> {
 impl<G: AsyncGuestRead> ReadNorFlash for ToStorage<G> {
     const READ_SIZE: usize = 1;
 
-    /// [`Error::OutOfRange`] where the bytes do not all lie inside the disk.
+    /// Fills `bytes` with the guest's bytes from `offset` on.
+    ///
+    /// # Errors
+    /// As [`AsyncGuestRead::read_at`].
     async fn read(&mut self, offset: u32, bytes: &mut [u8]) -> Result<(), Self::Error> {
         self.guest.read_at(offset.into(), bytes).await
     }

@@ -1,8 +1,8 @@
-//! The asynchronous counterpart of the crate: the same images on devices whose reads are futures.
+//! Asynchronous images: the same API on devices whose reads are futures.
 //!
-//! [`Image`] does what [`crate::Image`] does, over an [`AsyncBlockRead`]. Both drive one core, which decides everything
-//! and does no I/O: they return the same bytes and the same errors, and perform the same requests in the same sequence.
-//! Any executor will do.
+//! [`Image`] does what [`crate::Image`] does, over an [`AsyncBlockRead`]. Both drive the same core, which makes all decisions
+//! and does no I/O. So they return the same bytes and the same errors, and make the same device requests in the same sequence.
+//! They work with any executor.
 //!
 //! ```
 //! use qcow1::BlockSize;
@@ -45,36 +45,35 @@
 //! # }).unwrap();
 //! ```
 //!
-//! # What is shared
+//! # Types shared with the crate's root
 //!
-//! [`Chain`], [`Extents`], [`Blocks`] and [`Partition`] are the types of the crate's root: over asynchronous images and
-//! devices their methods return futures. So are, each with the feature of its crate, `FromIo`, `FromStorage`,
-//! `FromNorFlash` and `ReadOnly`. [`Aligned`], `Cursor` and `ToStorage` are types of this module.
+//! [`Chain`], [`Extents`], [`Blocks`] and [`Partition`] are the types of the crate's root. Over asynchronous images and devices
+//! their methods return futures. The same holds for `FromIo`, `FromStorage`, `FromNorFlash` and `ReadOnly`, each with the
+//! feature of its crate. [`Aligned`], `Cursor` and `ToStorage` are types of this module.
 //!
 //! # Cancellation
 //!
-//! A future may be dropped at any await point. The only await points are the device's own, and what a read was to bring
-//! is published only after it has succeeded, so a dropped future leaves nothing behind that a later call could believe.
-//! Method by method:
+//! A future may be dropped at any await point. The only await points are the device's reads, and the image uses the bytes of
+//! a read only after the read has succeeded. So a dropped future cannot change what a later call returns.
 //!
-//! | method | dropped half way |
+//! | method | after a drop |
 //! |---|---|
-//! | [`Image::open`], [`Image::open_with`], [`Image::open_raw`] | the device is dropped too: lend it as `&mut D` to keep it. The memory holds anything, and can be lent again |
-//! | [`Image::read_at`], [`Chain::read_at`] | the image is as before, but for tables that it has cached by then; the buffer holds anything |
-//! | [`Image::extent_at`], [`Chain::extent_at`] | the image is as before, but for tables that it has cached by then |
-//! | [`Extents::next`] | the same run comes again |
-//! | [`Image::check`], [`Image::check_with`] | the image is as before, but for tables that it has cached by then; the last finding may not have been reported |
-//! | [`Image::backing_name`] | the image is as before; the buffer holds anything |
-//! | `Cursor`'s `read` | the position is as before; the buffer holds anything |
-//! | `Cursor`'s `read_exact`, which is `embedded-io-async`'s | the position is after the last of its `read`s that finished: seek before trying again |
-//! | `Cursor`'s `seek` | it has no await point: it has happened if it was polled |
+//! | [`Image::open`], [`Image::open_with`], [`Image::open_raw`] | the device is dropped too: lend it as `&mut D` to keep it. The contents of the memory are unspecified; it can be lent again |
+//! | [`Image::read_at`], [`Chain::read_at`] | the image may have cached more tables; the contents of the buffer are unspecified |
+//! | [`Image::extent_at`], [`Chain::extent_at`] | the image may have cached more tables |
+//! | [`Extents::next`] | the next call returns the same run |
+//! | [`Image::check`], [`Image::check_with`] | the image may have cached more tables; the last finding may not have been reported |
+//! | [`Image::backing_name`] | the contents of the buffer are unspecified |
+//! | `Cursor`'s `read` | the position is unchanged; the contents of the buffer are unspecified |
+//! | `Cursor`'s `read_exact` (from `embedded-io-async`) | the position is after the last inner `read` that finished: seek before you retry |
+//! | `Cursor`'s `seek` | it has no await point, so it is complete if it was polled |
 //!
-//! No method has to be called after a drop. Whether the *device* can be read again after one of its futures was dropped,
-//! and whether a transfer that is under way may still write to the buffer, depends on its driver. A driver with DMA has to
-//! stop the transfer, or wait for it, in its future's `Drop`, because the buffer is the caller's again from then on.
-//! `FromIo` requires that its reader can seek and read after such a drop.
+//! No cleanup call is needed after a drop. The driver determines whether the *device* can be read again after one of its
+//! futures was dropped, and whether a pending transfer can still write to the buffer. A driver with DMA must stop the transfer
+//! or wait for it in the `Drop` of its future, because the caller may use the buffer again after that. `FromIo` requires a
+//! stream that can seek and read after such a drop.
 //!
-//! One image performs one read at a time. Several images of one file, each on a device of its own, read at the same time.
+//! An image performs one read at a time. For concurrent reads, open several images of one file, each on a device of its own.
 
 mod aligned;
 mod blocks;
@@ -127,9 +126,37 @@ pub use crate::guest::read_only::ReadOnly;
 pub use crate::image::{chain::Chain, extents::Extents};
 
 /// Asynchronous counterpart of [`BlockRead`](crate::BlockRead): a device whose reads are futures.
+///
+/// ```
+/// use qcow1::{BlockSize, aio::AsyncBlockRead};
+/// # struct Driver;
+/// # #[derive(Debug)] struct DriverError;
+/// # impl Driver {
+/// #     fn capacity(&self) -> u64 { 8 }
+/// #     async fn read(&mut self, _: u64, _: &mut [u8]) -> Result<(), DriverError> { Ok(()) }
+/// # }
+///
+/// struct Disk(Driver);
+///
+/// impl AsyncBlockRead for Disk {
+///     type Error = DriverError;
+///
+///     fn block_size(&self) -> BlockSize {
+///         BlockSize::B512
+///     }
+///
+///     async fn size(&mut self) -> Result<u64, DriverError> {
+///         Ok(self.0.capacity() * 512)
+///     }
+///
+///     async fn read_blocks(&mut self, lba: u64, buf: &mut [u8]) -> Result<(), DriverError> {
+///         self.0.read(lba, buf).await
+///     }
+/// }
+/// ```
 #[allow(
     async_fn_in_trait,
-    reason = "firmware runs its futures where they are; none has to be Send"
+    reason = "firmware runs its futures on one core, so they need not be Send"
 )]
 pub trait AsyncBlockRead {
     /// The error of a failed read.
@@ -141,14 +168,14 @@ pub trait AsyncBlockRead {
     /// Returns the size in bytes; see [`BlockRead::size`](crate::BlockRead::size).
     ///
     /// # Errors
-    /// The device's own error, where the size cannot be found out.
+    /// The device's own error if the size cannot be determined.
     async fn size(&mut self) -> Result<u64, Self::Error>;
 
     /// Fills `buf`, a whole number of blocks, from the blocks that start at `lba`; see
     /// [`BlockRead::read_blocks`](crate::BlockRead::read_blocks).
     ///
     /// # Errors
-    /// The device's own error. The image stays usable, and the same read may be tried again.
+    /// The device's own error. The image stays usable, and the read can be retried.
     async fn read_blocks(&mut self, lba: u64, buf: &mut [u8]) -> Result<(), Self::Error>;
 }
 
@@ -168,8 +195,34 @@ impl<D: AsyncBlockRead + ?Sized> AsyncBlockRead for &mut D {
     }
 }
 
-/// An open image on an asynchronous device: the counterpart of [`crate::Image`]. The module has an
-/// [example](crate::aio).
+/// A QCOW1 image, or a raw disk, on an asynchronous device: the counterpart of [`crate::Image`].
+///
+/// ```
+/// # use qcow1::{BlockRead, BlockSize, aio::AsyncBlockRead};
+/// # struct Driver(&'static [u8]);
+/// # impl AsyncBlockRead for Driver {
+/// #     type Error = core::convert::Infallible;
+/// #     fn block_size(&self) -> BlockSize { BlockSize::BYTE }
+/// #     async fn size(&mut self) -> Result<u64, Self::Error> { self.0.size() }
+/// #     async fn read_blocks(&mut self, lba: u64, buf: &mut [u8]) -> Result<(), Self::Error> { self.0.read_blocks(lba, buf) }
+/// # }
+/// # let device = Driver(include_bytes!("../../tests/data/plain.qcow"));
+/// use qcow1::aio::Image;
+///
+/// # pollster::block_on(async {
+/// let mut memory = [0; 4096];
+/// let mut image = Image::open(device, &mut memory).await?;
+/// let mut bytes = [0; 1000];
+/// image.read_at(12_345, &mut bytes).await?;
+/// let mut extents = image.extents();
+/// while let Some(extent) = extents.next().await {
+///     let extent = extent?;
+///     println!("{} bytes from {}: {:?}", extent.len, extent.start, extent.kind);
+/// }
+/// # Ok::<(), qcow1::Error<core::convert::Infallible>>(())
+/// # })?;
+/// # Ok::<(), qcow1::Error<core::convert::Infallible>>(())
+/// ```
 pub struct Image<'m, D>(crate::Image<'m, D>);
 
 impl<'m, D> Image<'m, D> {
@@ -185,23 +238,23 @@ impl<'m, D> Image<'m, D> {
         self.0.size()
     }
 
-    /// Decrypts the image's encrypted clusters with `key` from now on; see [`crate::Image::set_key`].
+    /// Sets the key with which later reads decrypt the image's encrypted clusters; see [`crate::Image::set_key`].
     #[cfg(feature = "aes")]
     pub fn set_key(&mut self, key: &crate::Key) {
         self.0.set_key(key);
     }
 
-    /// Decrypts the image's encrypted clusters with `cipher` from now on.
+    /// Sets the cipher with which later reads decrypt the image's encrypted clusters; see [`crate::Image::set_cipher`].
     pub fn set_cipher(&mut self, cipher: &'m dyn SectorCipher) {
         self.0.set_cipher(cipher);
     }
 
-    /// Returns the device; see [`crate::Image::device_mut`].
+    /// Returns a mutable reference to the device; see [`crate::Image::device_mut`].
     pub fn device_mut(&mut self) -> &mut D {
         self.0.device_mut()
     }
 
-    /// Gives the device back.
+    /// Returns the wrapped device.
     #[must_use]
     pub fn into_device(self) -> D {
         self.0.into_device()
@@ -217,7 +270,7 @@ impl<'m, D: AsyncBlockRead> Image<'m, D> {
         Self::open_with(OpenOptions::new(), device, memory).await
     }
 
-    /// Opens an image as `options` say; see [`OpenOptions::open`].
+    /// Opens an image with `options`; see [`OpenOptions`].
     ///
     /// # Errors
     /// As [`crate::Image::open`].
@@ -265,7 +318,7 @@ impl<'m, D: AsyncBlockRead> Image<'m, D> {
         }
     }
 
-    /// Returns the backing file's name as the image has it; see [`crate::Image::backing_name`].
+    /// Reads the backing file's name into `buf` and returns it; see [`crate::Image::backing_name`].
     ///
     /// # Errors
     /// As [`crate::Image::backing_name`].
@@ -278,15 +331,15 @@ impl<'m, D: AsyncBlockRead> Image<'m, D> {
         Ok(Some(name))
     }
 
-    /// Returns a reader with a position, for [`embedded_io_async::Read`] and [`embedded_io_async::Seek`]. It starts at 0.
+    /// Returns a [`Cursor`] at byte 0, which implements [`embedded_io_async::Read`] and [`embedded_io_async::Seek`].
     #[cfg(feature = "embedded-io-async")]
     pub fn cursor(&mut self) -> Cursor<'_, Self> {
         Cursor::new(self)
     }
 
-    /// The walk's next run, with the device reads that it takes.
+    /// Returns the walk's next run, and performs the device reads for it.
     async fn advance(&mut self, walk: &mut ExtentWalk) -> Result<Extent, Error<D::Error>> {
-        // Bound: two misses for each table word that the walk looks at.
+        // Bound: at most two misses for each table word that the walk looks at.
         loop {
             match walk.find(&mut self.0.state) {
                 Ok(()) => return Ok(walk.take_extent()),
@@ -296,7 +349,7 @@ impl<'m, D: AsyncBlockRead> Image<'m, D> {
         }
     }
 
-    /// Reads the piece of a table that is missing.
+    /// Reads the missing part of a table.
     async fn fill(&mut self) -> Result<(), Error<D::Error>> {
         let (lba, buffer) = self.0.state.missing();
         self.0.device.read_blocks(lba, buffer).await.map_err(Error::Io)?;
@@ -323,7 +376,7 @@ async fn shape<D: AsyncBlockRead>(device: &mut D) -> Result<DeviceShape, Error<D
     DeviceShape::new(size, device.block_size())
 }
 
-/// Reads through a chain of images, top first.
+/// Reads from a chain of images, top first.
 async fn read_at<D: AsyncBlockRead>(
     images: &mut [Image<'_, D>],
     offset: u64,
@@ -338,7 +391,8 @@ async fn read_at<D: AsyncBlockRead>(
 }
 
 async fn perform<D: AsyncBlockRead>(images: &mut [Image<'_, D>], mut read: Read<'_>) -> Result<(), Error<D::Error>> {
-    // Bound: each turn reads a byte or more, one of the two pieces of a table word, or goes between images for a byte or more.
+    // Bound: each turn reads at least one byte, reads one of the two parts of a table word, or changes the image for at least
+    // one byte.
     loop {
         let Image(image) = images.get_mut(read.level()).ok_or(Error::BackingRequired)?;
         match read.step(&mut image.state) {
@@ -358,7 +412,7 @@ impl<D> fmt::Debug for Image<'_, D> {
 
 impl<D> Layer for Image<'_, D> {}
 
-impl<D> sealed::Layer for Image<'_, D> {
+impl<D> sealed::Sealed for Image<'_, D> {
     fn header(&self) -> Option<&Header> {
         self.header()
     }
@@ -388,23 +442,23 @@ impl<D: AsyncBlockRead> Extents<'_, Image<'_, D>> {
 }
 
 impl<D: AsyncBlockRead, const DEPTH: usize> Chain<Image<'_, D>, DEPTH> {
-    /// Fills `dst` with the guest's bytes from `offset` on; see [`Chain::read_at`](crate::Chain#method.read_at), which has
-    /// the bounds on device reads.
+    /// Fills `dst` with the guest's bytes from `offset` on; see [`Chain::read_at`](crate::Chain#method.read_at) for the
+    /// number of device reads.
     ///
     /// # Errors
-    /// As [`crate::Image::read_at`]; [`Error::BackingRequired`] where the lowest image names a backing file.
+    /// As [`crate::Image::read_at`]. [`Error::BackingRequired`] is returned only if the lowest image names a backing file.
     pub async fn read_at(&mut self, offset: u64, dst: &mut [u8]) -> Result<(), Error<D::Error>> {
         read_at(self.images_mut(), offset, dst).await
     }
 
-    /// Returns how the guest's bytes from `offset` on are stored, and in which image (0 is the top); see
-    /// [`crate::Image::extent_at`].
+    /// Returns how the guest's bytes from `offset` on are stored, and the index of the image that stores them (0 is the top);
+    /// see [`crate::Image::extent_at`].
     ///
     /// # Errors
     /// As [`crate::Image::extent_at`].
     pub async fn extent_at(&mut self, offset: u64, max_len: u64) -> Result<(usize, Extent), Error<D::Error>> {
         let mut query = ExtentQuery::new(offset, max_len);
-        // One turn for each image.
+        // Bound: one turn for each image.
         for image in self.images_mut() {
             if let Some(mut walk) = query.walk(&image.0.state)? {
                 query.answer(image.advance(&mut walk).await?);
@@ -413,7 +467,7 @@ impl<D: AsyncBlockRead, const DEPTH: usize> Chain<Image<'_, D>, DEPTH> {
         query.found.ok_or(Error::OutOfRange)
     }
 
-    /// Returns a reader with a position, for [`embedded_io_async::Read`] and [`embedded_io_async::Seek`]. It starts at 0.
+    /// Returns a [`Cursor`] at byte 0, which implements [`embedded_io_async::Read`] and [`embedded_io_async::Seek`].
     #[cfg(feature = "embedded-io-async")]
     pub fn cursor(&mut self) -> Cursor<'_, Self> {
         Cursor::new(self)

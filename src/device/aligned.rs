@@ -1,21 +1,21 @@
-//! Drivers that demand aligned buffers: UEFI's `IoAlign`, DMA.
+//! Drivers that require aligned buffers: UEFI's `IoAlign`, DMA.
 
 use core::fmt;
 
 use crate::device::{BlockRead, BlockSize};
 use crate::error::{Error, OpenError};
 
-/// A device whose driver takes only buffers that start at a multiple of some number of bytes.
+/// A device whose driver requires buffers at aligned addresses.
 ///
-/// Aligned buffers go to the driver as they are. Other bytes are read into a bounce buffer that the caller lends, and
-/// copied from there: all of a misaligned buffer or, where one of its blocks starts at an aligned address, only what is
-/// before that block.
+/// The driver fills an aligned buffer directly. If a buffer is misaligned, the driver fills a bounce buffer that the caller
+/// lends, and the bytes are copied from there. If a later block of the buffer starts at an aligned address, the driver fills
+/// the buffer directly from that block on.
 ///
 /// ```
 /// # let driver: &[u8] = include_bytes!("../../tests/data/plain.qcow");
 /// use qcow1::{Aligned, Image};
 ///
-/// // The driver demands addresses that are multiples of 64.
+/// // The driver requires addresses that are multiples of 64.
 /// let mut bounce = [0; 63 + 512];
 /// let device = Aligned::new(driver, 64, &mut bounce)?;
 /// let mut memory = [0; 4096];
@@ -25,21 +25,21 @@ use crate::error::{Error, OpenError};
 /// ```
 pub struct Aligned<'b, D> {
     pub(crate) device: D,
-    /// A power of two, less 1.
+    /// A power of two minus 1.
     mask: usize,
-    /// Starts aligned, and is a whole number of blocks, at least one.
+    /// Starts at an aligned address, and is a whole number of blocks, at least one.
     pub(crate) bounce: &'b mut [u8],
 }
 
 impl<'b, D: BlockRead> Aligned<'b, D> {
-    /// Wraps `device`, whose driver takes buffers that start at a multiple of `align` bytes.
+    /// Wraps `device`, whose driver requires buffers that start at a multiple of `align` bytes.
     ///
-    /// `align` is rounded up to a power of two. 0 and 1 stand for any address, as in UEFI's `IoAlign`. `bounce` may have
-    /// any alignment; `align - 1` bytes and one block are enough, and with more a misaligned read makes fewer requests:
-    /// about one for each `bounce.len()` bytes. For DMA, `bounce` has to be memory that the device reaches.
+    /// `align` is rounded up to a power of two. 0 and 1 allow any address, as in UEFI's `IoAlign`. `bounce` may have any
+    /// alignment, and `align - 1` bytes plus one block are enough. With more, a misaligned read makes fewer requests: about
+    /// one for each `bounce.len()` bytes. For DMA, `bounce` must be memory that the device can access.
     ///
     /// # Errors
-    /// [`Error::MemoryTooSmall`] where `bounce` has no room for an aligned block. The device and `bounce` come back.
+    /// [`Error::MemoryTooSmall`] if `bounce` has no room for an aligned block. The error returns the device and `bounce`.
     pub fn new(device: D, align: u32, bounce: &'b mut [u8]) -> Result<Self, OpenError<'b, D, D::Error>> {
         let block_size = device.block_size();
         Self::in_blocks(device, block_size, align, bounce)
@@ -53,7 +53,7 @@ impl<'b, D> Aligned<'b, D> {
         align: u32,
         bounce: &'b mut [u8],
     ) -> Result<Self, OpenError<'b, D, E>> {
-        // Where the address space has no such power of two, no buffer can be aligned but one at address 0.
+        // If the power of two does not fit in the address space, only address 0 is aligned.
         let align = usize::try_from(align).ok().and_then(usize::checked_next_power_of_two);
         let mask = align.map_or(usize::MAX, |align| align.saturating_sub(1));
         let skipped = to_aligned(bounce, mask);
@@ -68,16 +68,16 @@ impl<'b, D> Aligned<'b, D> {
         Ok(Self { device, mask, bounce })
     }
 
-    /// Gives the device back.
+    /// Returns the wrapped device.
     #[must_use]
     pub fn into_inner(self) -> D {
         self.device
     }
 
-    /// Splits `buf` into the blocks that are bounced, which come first, and the blocks that the driver takes directly.
+    /// Splits `buf` into the blocks that are bounced and the blocks after them that the driver fills directly.
     pub(crate) fn split<'a>(&self, block_size: BlockSize, buf: &'a mut [u8]) -> (&'a mut [u8], &'a mut [u8]) {
         let misaligned = to_aligned(buf, self.mask);
-        // An aligned address inside a block is of no use: the driver reads whole blocks.
+        // An aligned address inside a block does not help: the driver reads whole blocks.
         let bounced = if whole_blocks(misaligned, block_size) == misaligned {
             misaligned.min(buf.len())
         } else {
@@ -101,9 +101,9 @@ impl<D: BlockRead> BlockRead for Aligned<'_, D> {
     fn read_blocks(&mut self, mut lba: u64, buf: &mut [u8]) -> Result<(), D::Error> {
         let block_size = self.device.block_size();
         let (bounced, direct) = self.split(block_size, buf);
-        // Each turn reads a block or more.
+        // Bound: each turn reads at least one block.
         for part in bounced.chunks_mut(self.bounce.len().max(1)) {
-            // It is as long as the longest part.
+            // Always present: no part is longer than `bounce`.
             let Some(bounce) = self.bounce.get_mut(..part.len()) else {
                 break;
             };
@@ -118,17 +118,17 @@ impl<D: BlockRead> BlockRead for Aligned<'_, D> {
     }
 }
 
-/// The bytes from the start of `buf` to the first aligned address.
+/// Returns the number of bytes from the start of `buf` to the first aligned address.
 fn to_aligned(buf: &[u8], mask: usize) -> usize {
     buf.as_ptr().addr().wrapping_neg() & mask
 }
 
-/// `bytes` rounded down to whole blocks.
+/// Rounds `bytes` down to whole blocks.
 fn whole_blocks(bytes: usize, block_size: BlockSize) -> usize {
     bytes & usize::MAX.wrapping_shl(block_size.shift())
 }
 
-/// The blocks in `bytes` bytes.
+/// Returns the number of whole blocks in `bytes` bytes.
 pub(crate) fn blocks(bytes: usize, block_size: BlockSize) -> u64 {
     block_size.lba(u64::try_from(bytes).unwrap_or(u64::MAX))
 }

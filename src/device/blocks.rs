@@ -1,12 +1,12 @@
-//! A device with larger blocks than its own.
+//! A device with a larger block size than its own.
 
 use crate::device::{BlockRead, BlockSize};
 
-/// A device with another, larger block size: a file that stands for a disk, say.
+/// A device with a larger block size than its own: for example, a file that is read in the blocks of a disk.
 ///
-/// It is a [`BlockRead`] over a [`BlockRead`], and with the feature `async` an
-/// [`aio::AsyncBlockRead`](crate::aio::AsyncBlockRead) over one of these. A tail shorter than a block reads as zeros, and
-/// is not asked of the device below.
+/// It implements [`BlockRead`] over a [`BlockRead`] and, with the feature `async`,
+/// [`aio::AsyncBlockRead`](crate::aio::AsyncBlockRead) over an `AsyncBlockRead`. In the last block, bytes past the end of the
+/// device below read as zeros, and are not requested from it.
 ///
 /// ```
 /// # let file: &[u8] = include_bytes!("../../tests/data/plain.qcow");
@@ -21,12 +21,12 @@ use crate::device::{BlockRead, BlockSize};
 pub struct Blocks<D> {
     pub(crate) device: D,
     least: BlockSize,
-    /// The device's size in bytes, once it has been asked.
+    /// The device's size in bytes, once it is known.
     pub(crate) size: Option<u64>,
 }
 
 impl<D> Blocks<D> {
-    /// Wraps `device` in blocks of `block_size`, or of its own block size where that is larger.
+    /// Wraps `device` in blocks of `block_size`, or of its own block size if that is larger.
     #[must_use]
     pub const fn new(device: D, block_size: BlockSize) -> Self {
         Self {
@@ -36,26 +36,26 @@ impl<D> Blocks<D> {
         }
     }
 
-    /// Gives the device back.
+    /// Returns the wrapped device.
     #[must_use]
     pub fn into_inner(self) -> D {
         self.device
     }
 
-    /// The block size over a device with blocks of `below`.
+    /// Returns the block size over a device with blocks of `below`.
     pub(crate) fn block_size_over(&self, below: BlockSize) -> BlockSize {
         self.least.max(below)
     }
 
-    /// Fills the part of `buf` that a device of `size` bytes in blocks of `below` does not store with zeros. Returns where
-    /// the rest is on that device, in blocks of `below`, and the rest, which may be empty.
+    /// Splits a read of `buf` at `lba` on a device of `size` bytes in blocks of `below`: fills the bytes past the device's end
+    /// with zeros, and returns the address of the others, in blocks of `below`, and their part of `buf`, which may be empty.
     pub(crate) fn stored<'b>(&self, below: BlockSize, size: u64, lba: u64, buf: &'b mut [u8]) -> (u64, &'b mut [u8]) {
         let shift = self.block_size_over(below).shift().saturating_sub(below.shift());
         let start = lba.saturating_mul(1_u64.wrapping_shl(shift));
-        // In blocks: in bytes, the end of the last one may lie past 64 bits.
+        // Counted in blocks, because the end of the last block in bytes may not fit in 64 bits.
         let stored = below.count(size).saturating_sub(start);
         let wanted = below.lba(u64::try_from(buf.len()).unwrap_or(u64::MAX));
-        // No more than `buf` has, so it fits.
+        // At most `buf.len()`, so it does not saturate.
         let bytes = stored.min(wanted).wrapping_shl(below.shift());
         let bytes = usize::try_from(bytes).unwrap_or(usize::MAX);
         let (buf, tail) = buf.split_at_mut_checked(bytes).unwrap_or_default();

@@ -6,11 +6,11 @@ use embedded_io::{Read, Seek, SeekFrom};
 
 use crate::device::{BlockRead, BlockSize};
 
-/// A stream that seeks as a byte-addressable device.
+/// A byte-addressable device over a stream that can seek.
 ///
-/// It is a [`BlockRead`] over [`embedded_io::Read`] and [`embedded_io::Seek`], and with the feature `embedded-io-async` an
-/// [`aio::AsyncBlockRead`](crate::aio::AsyncBlockRead) over the traits of that crate. Each read takes two calls of the
-/// stream: a seek and a read. Where the driver can read at an offset, implement [`BlockRead`] for it.
+/// It implements [`BlockRead`] over [`embedded_io::Read`] and [`embedded_io::Seek`] and, with the feature `embedded-io-async`,
+/// [`aio::AsyncBlockRead`](crate::aio::AsyncBlockRead) over the traits of that crate. Each read takes at least two calls of
+/// the stream: a seek and a read. If the driver can read at an offset, implement [`BlockRead`] for it instead.
 ///
 /// ```
 /// # let file: &[u8] = include_bytes!("../../tests/data/plain.qcow");
@@ -46,6 +46,23 @@ pub struct FromIo<T>(
 );
 
 /// The error of a [`FromIo`] device.
+///
+/// ```
+/// use qcow1::{FromIo, FromIoError, Image};
+/// # struct Stream;
+/// # impl embedded_io::ErrorType for Stream { type Error = embedded_io::ErrorKind; }
+/// # impl embedded_io::Read for Stream {
+/// #     fn read(&mut self, _: &mut [u8]) -> Result<usize, Self::Error> { Ok(0) }
+/// # }
+/// # impl embedded_io::Seek for Stream {
+/// #     fn seek(&mut self, _: embedded_io::SeekFrom) -> Result<u64, Self::Error> { Ok(512) }
+/// # }
+///
+/// // A stream that reports a size of 512 bytes, and holds none.
+/// let mut memory = [0; 512];
+/// let error = Image::open(FromIo(Stream), &mut memory).unwrap_err().into_error();
+/// assert_eq!(error, qcow1::Error::Io(FromIoError::UnexpectedEof));
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
@@ -54,7 +71,7 @@ pub enum FromIoError<E> {
     Reader(E),
     /// The stream ended before the size that it reported.
     UnexpectedEof,
-    /// The stream reported more bytes than the buffer has.
+    /// The stream reported that it read more bytes than the buffer holds.
     TooManyBytes,
 }
 
@@ -72,7 +89,7 @@ impl<T: Read + Seek> BlockRead for FromIo<T> {
     fn read_blocks(&mut self, lba: u64, buf: &mut [u8]) -> Result<(), Self::Error> {
         self.0.seek(SeekFrom::Start(lba)).map_err(FromIoError::Reader)?;
         let mut rest = buf;
-        // Each turn reads a byte or more.
+        // Bound: each turn reads at least one byte.
         while !rest.is_empty() {
             let read = self.0.read(rest).map_err(FromIoError::Reader)?;
             rest = FromIoError::rest(rest, read)?;
@@ -82,7 +99,10 @@ impl<T: Read + Seek> BlockRead for FromIo<T> {
 }
 
 impl<E> FromIoError<E> {
-    /// Returns what `read` bytes leave of `buf`. The reader's own `read_exact` panics where that is more than `buf` has.
+    /// Returns the part of `buf` after the first `read` bytes. `embedded_io`'s `read_exact` panics if `read` is too large.
+    ///
+    /// # Errors
+    /// [`FromIoError::UnexpectedEof`] if `read` is 0, [`FromIoError::TooManyBytes`] if it is larger than `buf.len()`.
     pub(crate) fn rest(buf: &mut [u8], read: usize) -> Result<&mut [u8], Self> {
         match read {
             0 => Err(Self::UnexpectedEof),
@@ -96,7 +116,7 @@ impl<E: fmt::Display> fmt::Display for FromIoError<E> {
         match self {
             Self::Reader(error) => fmt::Display::fmt(error, f),
             Self::UnexpectedEof => f.write_str("the stream ended before the size that it reported"),
-            Self::TooManyBytes => f.write_str("the stream reported more bytes than it was asked for"),
+            Self::TooManyBytes => f.write_str("the stream reported that it read more bytes than were requested"),
         }
     }
 }

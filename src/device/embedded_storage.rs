@@ -1,4 +1,4 @@
-//! embedded-storage's `ReadStorage` as a device. Its offsets have 32 bits, so it ends at 4 GiB.
+//! embedded-storage's `ReadStorage` as a device. Its offsets have 32 bits, so it has at most 4 GiB.
 
 use core::fmt;
 
@@ -6,12 +6,12 @@ use embedded_storage::ReadStorage;
 
 use crate::device::{BlockRead, BlockSize};
 
-/// The first byte that 32 bits do not reach.
+/// The first byte offset that does not fit in 32 bits.
 const END: u64 = 1 << 32;
 
-/// A `ReadStorage` as a byte-addressable device.
+/// A byte-addressable device over embedded-storage's [`ReadStorage`].
 ///
-/// It is a [`BlockRead`] over a [`ReadStorage`], and with the feature `embedded-storage-async` an
+/// It implements [`BlockRead`] over a [`ReadStorage`] and, with the feature `embedded-storage-async`,
 /// [`aio::AsyncBlockRead`](crate::aio::AsyncBlockRead) over the `ReadStorage` of that crate.
 ///
 /// ```
@@ -41,20 +41,40 @@ pub struct FromStorage<S>(
 );
 
 /// The error of a [`FromStorage`] or [`FromNorFlash`](crate::FromNorFlash) device.
+///
+/// ```
+/// # use core::convert::Infallible;
+/// # struct Flash;
+/// # impl embedded_storage::nor_flash::ErrorType for Flash { type Error = Infallible; }
+/// # impl embedded_storage::nor_flash::ReadNorFlash for Flash {
+/// #     const READ_SIZE: usize = 3;
+/// #     fn read(&mut self, _: u32, _: &mut [u8]) -> Result<(), Infallible> { Ok(()) }
+/// #     fn capacity(&self) -> usize { 3072 }
+/// # }
+/// # let flash_of_3_byte_units = Flash;
+/// use qcow1::{Error, FromNorFlash, Image, StorageError};
+///
+/// let mut memory = [0; 512];
+/// let error = Image::open(FromNorFlash(flash_of_3_byte_units), &mut memory).unwrap_err().into_error();
+/// assert_eq!(error, Error::Io(StorageError::ReadSize(3)));
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum StorageError<E> {
     /// The storage's own error.
     Storage(E),
-    /// The storage has more than 4 GiB, which its 32-bit offsets do not reach.
+    /// The storage has more than 4 GiB, so its 32-bit offsets cannot address all of it.
     TooLarge,
-    /// The flash reads units of this many bytes, which is not a power of two in 1..=65536.
+    /// The flash reads units of this size in bytes, which is not a power of two in 1..=65536.
     ReadSize(usize),
 }
 
 impl<E> StorageError<E> {
     /// Returns the size of a storage of `capacity` bytes.
+    ///
+    /// # Errors
+    /// [`StorageError::TooLarge`] for more than 4 GiB.
     pub(crate) fn size(capacity: usize) -> Result<u64, Self> {
         match u64::try_from(capacity) {
             Ok(size) if size <= END => Ok(size),
@@ -62,7 +82,10 @@ impl<E> StorageError<E> {
         }
     }
 
-    /// Returns a byte offset as the storage takes it.
+    /// Converts a byte offset to the storage's type.
+    ///
+    /// # Errors
+    /// [`StorageError::TooLarge`] for an offset that does not fit in 32 bits.
     pub(crate) fn offset(bytes: u64) -> Result<u32, Self> {
         u32::try_from(bytes).map_err(|_| Self::TooLarge)
     }
@@ -79,6 +102,9 @@ where
         BlockSize::BYTE
     }
 
+    /// Returns the capacity in bytes.
+    ///
+    /// # Errors
     /// [`StorageError::TooLarge`] for a storage of more than 4 GiB.
     fn size(&mut self) -> Result<u64, Self::Error> {
         StorageError::size(self.0.capacity())
@@ -93,9 +119,9 @@ where
 impl<E: fmt::Debug> fmt::Display for StorageError<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            // The crate's errors implement `Debug` alone.
+            // embedded-storage's errors implement only `Debug`.
             Self::Storage(error) => write!(f, "{error:?}"),
-            Self::TooLarge => f.write_str("the storage is larger than the 4 GiB that its offsets reach"),
+            Self::TooLarge => f.write_str("the storage is larger than 4 GiB, which its 32-bit offsets cannot address"),
             Self::ReadSize(bytes) => write!(
                 f,
                 "the flash reads units of {bytes} bytes: only powers of two up to 65536 are supported"

@@ -1,14 +1,14 @@
-//! A device some of whose reads fail, for tests.
+//! A device that fails chosen reads, for tests.
 
 use core::fmt;
 
 use crate::device::tracer::ReadRequest;
 use crate::device::{BlockRead, BlockSize};
 
-/// A tool for tests: a device some of whose reads fail.
+/// A device whose reads fail if a function says so, for tests.
 ///
-/// A read that fails does not reach the device, and fills the buffer with 0xee, because a failed transfer may leave any
-/// bytes behind.
+/// A failed read does not reach the device. It fills the buffer with 0xee, because a failed transfer may leave any bytes in
+/// it.
 ///
 /// ```
 /// # let file: &[u8] = include_bytes!("../../tests/data/plain.qcow");
@@ -34,18 +34,31 @@ pub struct FaultInjector<D, F> {
 }
 
 /// The error of a [`FaultInjector`] device.
+///
+/// ```
+/// # let file: &[u8] = include_bytes!("../../tests/data/plain.qcow");
+/// use qcow1::{Error, FaultInjector, FaultInjectorError, Image};
+///
+/// let mut memory = [0; 512];
+/// let every_read_fails = FaultInjector::new(file, |_| true);
+/// match Image::open(every_read_fails, &mut memory).map_err(Error::from) {
+///     Ok(_) => println!("opened"),
+///     Err(Error::Io(FaultInjectorError::Injected)) => println!("the injected failure"),
+///     Err(error) => println!("another failure: {error}"),
+/// }
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum FaultInjectorError<E> {
     /// The device's own error.
     Device(E),
-    /// The failure that the caller's function chose.
+    /// The failure that the function requested.
     Injected,
 }
 
 impl<D: BlockRead, F: FnMut(ReadRequest) -> bool> FaultInjector<D, F> {
-    /// Wraps `device`. A read fails where `fails` returns `true`; it is called once for each read.
+    /// Wraps `device`. `fails` is called once for each read; the read fails if it returns `true`.
     #[must_use]
     pub const fn new(device: D, fails: F) -> Self {
         Self { device, fails }
@@ -53,12 +66,12 @@ impl<D: BlockRead, F: FnMut(ReadRequest) -> bool> FaultInjector<D, F> {
 }
 
 impl<D, F> FaultInjector<D, F> {
-    /// Returns the device.
+    /// Returns a mutable reference to the wrapped device.
     pub const fn get_mut(&mut self) -> &mut D {
         &mut self.device
     }
 
-    /// Gives the device back.
+    /// Returns the wrapped device.
     #[must_use]
     pub fn into_inner(self) -> D {
         self.device

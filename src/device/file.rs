@@ -5,10 +5,10 @@ use std::io;
 
 use crate::device::{BlockRead, BlockSize};
 
-/// Byte-addressable. Regular files and, on Unix, block devices are read; everything else is refused by `size`.
+/// A byte-addressable device. It is a regular file or, on Unix, a block device; `size` refuses everything else.
 ///
-/// On Unix a read has an offset of its own, so handles that share a position do not disturb each other; elsewhere a read moves
-/// it.
+/// On Unix, reads do not use the file's position, so handles that share it do not disturb each other. On other systems they
+/// move it.
 impl BlockRead for File {
     type Error = io::Error;
 
@@ -20,9 +20,9 @@ impl BlockRead for File {
     ///
     /// # Errors
     /// - `IsADirectory`: the file is a directory.
-    /// - `Unsupported`: the file is a character device, a pipe or a socket; or the system generates its bytes as they are
-    ///   read, as it does below `/proc`. None of these has a size, so the disk would be empty.
-    /// - Any error of the system's calls.
+    /// - `Unsupported`: the file is a character device, a pipe or a socket, or the system generates its bytes when they are
+    ///   read, as it does below `/proc`. None of these reports a size, so the disk would be empty.
+    /// - Any error of the system calls.
     fn size(&mut self) -> io::Result<u64> {
         let metadata = self.metadata()?;
         let kind = metadata.file_type();
@@ -40,7 +40,7 @@ impl BlockRead for File {
             };
         }
         if is_device {
-            // A block device.s metadata has no size.
+            // The metadata of a block device has no size.
             return io::Seek::seek(self, io::SeekFrom::End(0));
         }
         Err(if kind.is_dir() {

@@ -5,7 +5,7 @@ use gpt_disk_io::gpt_disk_types::Lba;
 
 use crate::device::{BlockRead, BlockSize};
 
-/// A [`BlockIo`] as a device. It is never written.
+/// A device over gpt_disk_io's [`BlockIo`]. It only reads.
 ///
 /// ```
 /// # let mut file = include_bytes!("../../tests/data/plain.qcow").to_vec();
@@ -28,7 +28,7 @@ impl<B: BlockIo> FromBlockIo<B> {
     /// Wraps `io`.
     ///
     /// # Errors
-    /// `io` comes back where its block size is not a power of two in 1..=65536.
+    /// Returns `io` in `Err` if its block size is not a power of two in 1..=65536.
     pub fn new(io: B) -> Result<Self, B> {
         match BlockSize::new(io.block_size().to_u32()) {
             Some(block_size) => Ok(Self { io, block_size }),
@@ -36,7 +36,7 @@ impl<B: BlockIo> FromBlockIo<B> {
         }
     }
 
-    /// Gives the `BlockIo` back.
+    /// Returns the wrapped `BlockIo`.
     #[must_use]
     pub fn into_inner(self) -> B {
         self.io
@@ -51,7 +51,7 @@ impl<B: BlockIo> BlockRead for FromBlockIo<B> {
     }
 
     fn size(&mut self) -> Result<u64, B::Error> {
-        // What saturates is more than any device that an image is opened on.
+        // A size that saturates is refused when an image is opened.
         Ok(self.io.num_blocks()?.saturating_mul(self.block_size.bytes().into()))
     }
 

@@ -1,4 +1,4 @@
-//! The trait that a caller implements, what implements it already, and the devices that wrap others.
+//! `BlockRead`, its implementations for existing types and traits, and devices that wrap a device.
 
 pub(crate) mod aligned;
 pub(crate) mod blocks;
@@ -21,7 +21,7 @@ use core::fmt;
 
 /// The size of a device's blocks in bytes: a power of two, 1..=65536.
 ///
-/// 1 stands for a byte-addressable device: a file, a slice, memory-mapped flash.
+/// 1 means a byte-addressable device: a file, a slice, memory-mapped flash.
 ///
 /// ```
 /// use qcow1::BlockSize;
@@ -42,11 +42,11 @@ impl BlockSize {
     /// 4,096 bytes, the sector of 4Kn disks.
     pub const B4096: Self = Self { shift: 12 };
 
-    /// Returns the block size of `bytes` bytes, or `None` unless that is a power of two in 1..=65536.
+    /// Checks a block size in bytes. Returns `None` unless it is a power of two in 1..=65536.
     #[must_use]
     pub const fn new(bytes: u32) -> Option<Self> {
         let mut shift = 0;
-        // At most 17 turns: one for each power of two that is allowed.
+        // Bound: 17 turns, one for each allowed power of two.
         while shift <= 16 {
             if bytes == 1_u32.wrapping_shl(shift) {
                 // `to_le_bytes` narrows without a cast; `shift` is at most 16.
@@ -65,57 +65,57 @@ impl BlockSize {
         1_u32.wrapping_shl(self.shift())
     }
 
-    /// log2 of the size in bytes, 0..=16.
+    /// Returns log2 of the size in bytes, 0..=16.
     pub(crate) const fn shift(self) -> u32 {
-        // The mask changes nothing, but saves machines of 32 bits half of a shift.
+        // The mask changes nothing, but makes a 64-bit shift cheaper on 32-bit machines.
         u32::from_le_bytes([self.shift, 0, 0, 0]) & 31
     }
 
-    /// The size in bytes, as the length of a buffer.
+    /// Returns the size in bytes, as the length of a buffer.
     pub(crate) const fn len(self) -> usize {
         1_usize.wrapping_shl(self.shift())
     }
 
-    /// The length of a buffer rounded up to whole blocks.
+    /// Rounds the length of a buffer up to whole blocks.
     pub(crate) const fn round_up_len(self, len: usize) -> usize {
         self.round_down_len(len.saturating_add(self.len().wrapping_sub(1)))
     }
 
-    /// The length of a buffer rounded down to whole blocks.
+    /// Rounds the length of a buffer down to whole blocks.
     pub(crate) const fn round_down_len(self, len: usize) -> usize {
         len & !self.len().wrapping_sub(1)
     }
 
-    /// `bytes` rounded up to whole blocks; saturates at the last whole block of the 64-bit range.
+    /// Rounds `bytes` up to whole blocks. Saturates at the last whole block of the 64-bit range.
     pub(crate) const fn round_up(self, bytes: u64) -> u64 {
         self.round_down(bytes.saturating_add(self.mask()))
     }
 
-    /// `bytes` rounded down to whole blocks.
+    /// Rounds `bytes` down to whole blocks.
     pub(crate) const fn round_down(self, bytes: u64) -> u64 {
         bytes & !self.mask()
     }
 
-    /// The bits of an offset that say where in a block it is.
+    /// Returns the mask of the bits of an offset inside its block.
     const fn mask(self) -> u64 {
-        // `u64::from`, which is not const.
+        // `u64::from` is not `const`.
         let [a, b, c, d] = self.bytes().wrapping_sub(1).to_le_bytes();
         u64::from_le_bytes([a, b, c, d, 0, 0, 0, 0])
     }
 
-    /// Where in its block the byte at `offset` is.
+    /// Returns the position of the byte at `offset` inside its block.
     pub(crate) const fn within(self, offset: u64) -> u64 {
         offset & self.mask()
     }
 
-    /// The blocks that `bytes` bytes take, the last of which may be partial.
+    /// Returns the number of blocks in `bytes` bytes, including a partial last block.
     pub(crate) const fn count(self, bytes: u64) -> u64 {
-        // At most 2^64 - 1 blocks: where a block is one byte, none is partial.
+        // At most 2^64 - 1 blocks: with blocks of one byte, none is partial.
         let partial = self.round_down(bytes) != bytes;
         self.lba(bytes).wrapping_add(if partial { 1 } else { 0 })
     }
 
-    /// The address of the block that holds the byte at `offset`.
+    /// Returns the address of the block that holds the byte at `offset`.
     pub(crate) const fn lba(self, offset: u64) -> u64 {
         offset.wrapping_shr(self.shift())
     }
@@ -140,10 +140,10 @@ impl fmt::Display for BlockSize {
     }
 }
 
-/// A device that holds an image: the trait that a firmware implements.
+/// A block device that holds an image: the trait that you implement over a disk driver.
 ///
-/// It is implemented for byte slices and arrays, for `&mut D`, so a device can be lent, and with the feature `std` for
-/// `File` and `Box<D>`; wrappers adapt other traits. It is dyn-compatible.
+/// It is implemented for byte slices and arrays, for `&mut D` and, with the feature `std`, for `File` and `Box<D>`. Wrappers
+/// such as [`FromIo`](crate::FromIo) adapt other traits. It is dyn-compatible.
 ///
 /// The bytes must not change while an [`Image`](crate::Image) is open, because it caches table blocks.
 ///
@@ -175,26 +175,26 @@ pub trait BlockRead {
     /// The error of a failed read.
     type Error: fmt::Debug;
 
-    /// Returns the size of a block. Every call returns the same.
+    /// Returns the size of a block. Every call must return the same value.
     fn block_size(&self) -> BlockSize;
 
-    /// Returns the size in bytes: the end of the image file where that is known, else the end of the device.
+    /// Returns the size in bytes: that of the image file if it is known, else that of the device.
     ///
-    /// It need not be a multiple of the block size: the rest of the last block is ignored. Opening an image calls it
-    /// once, refuses more than 2^63 bytes, and checks offsets in the image against it.
+    /// The size need not be a multiple of the block size: the other bytes of the last block are ignored. Opening an image calls
+    /// this method once. It refuses a size of more than 2^63 bytes, and checks offsets in the image against the size.
     ///
     /// # Errors
-    /// The device's own error, where the size cannot be found out.
+    /// The device's own error if the size cannot be determined.
     fn size(&mut self) -> Result<u64, Self::Error>;
 
     /// Fills `buf` from the blocks that start at `lba` (in blocks, not bytes).
     ///
-    /// `buf` is a whole number of blocks, at least one, and the range never reaches past the last block. `buf` has any
-    /// alignment, and may be as large as the caller's own read. The call fills all of it or fails: there are no short
-    /// reads.
+    /// `buf` is a whole number of blocks, at least one, and the range never reaches past the last block. `buf` may have any
+    /// alignment, and may be as large as the buffer of the caller's read. A call fills all of `buf` or returns an error:
+    /// there are no short reads.
     ///
     /// # Errors
-    /// The device's own error. The image stays usable, and the same read may be tried again.
+    /// The device's own error. The image stays usable, and the read can be retried.
     fn read_blocks(&mut self, lba: u64, buf: &mut [u8]) -> Result<(), Self::Error>;
 }
 

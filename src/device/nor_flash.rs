@@ -1,16 +1,16 @@
-//! embedded-storage's `ReadNorFlash` as a device, in blocks of what the chip reads at once.
+//! embedded-storage's `ReadNorFlash` as a device, in blocks of its `READ_SIZE`.
 
 use embedded_storage::nor_flash::ReadNorFlash;
 
 use crate::device::embedded_storage::StorageError;
 use crate::device::{BlockRead, BlockSize};
 
-/// A `ReadNorFlash` as a device whose block size is its `READ_SIZE`.
+/// A device over embedded-storage's [`ReadNorFlash`], with its `READ_SIZE` as block size.
 ///
-/// It is a [`BlockRead`] over a [`ReadNorFlash`], and with the feature `embedded-storage-async` an
-/// [`aio::AsyncBlockRead`](crate::aio::AsyncBlockRead) over the `ReadNorFlash` of that crate. A `READ_SIZE` that is not a
-/// power of two in 1..=65536 is refused with [`StorageError::ReadSize`] when an image is opened. A rest of the capacity
-/// that is shorter than `READ_SIZE` cannot be read, so it does not count.
+/// It implements [`BlockRead`] over a [`ReadNorFlash`] and, with the feature `embedded-storage-async`,
+/// [`aio::AsyncBlockRead`](crate::aio::AsyncBlockRead) over the `ReadNorFlash` of that crate. Opening an image fails with
+/// [`StorageError::ReadSize`] if `READ_SIZE` is not a power of two in 1..=65536. The size is the capacity rounded down to a
+/// multiple of `READ_SIZE`, because the flash cannot read the rest.
 ///
 /// ```
 /// # use core::convert::Infallible;
@@ -39,18 +39,24 @@ pub struct FromNorFlash<F>(
     pub F,
 );
 
-/// A chip's `READ_SIZE` as a block size; what is none stands for bytes, and [`size`] refuses it.
+/// Returns a flash's `READ_SIZE` as a block size. [`size`] refuses a `READ_SIZE` that is not one.
 pub(crate) fn block_size(read_size: usize) -> BlockSize {
     checked_block_size(read_size).unwrap_or(BlockSize::BYTE)
 }
 
-/// The whole blocks of a chip, in bytes.
+/// Returns the size of the whole blocks of a flash, in bytes.
+///
+/// # Errors
+/// [`StorageError::ReadSize`] for a `READ_SIZE` that is not a block size; [`StorageError::TooLarge`] for more than 4 GiB.
 pub(crate) fn size<E>(read_size: usize, capacity: usize) -> Result<u64, StorageError<E>> {
     let block_size = checked_block_size(read_size).ok_or(StorageError::ReadSize(read_size))?;
     StorageError::size(capacity).map(|size| block_size.round_down(size))
 }
 
-/// Where a block starts, as the chip takes it.
+/// Returns the offset of a block in the flash's type.
+///
+/// # Errors
+/// [`StorageError::TooLarge`] for an offset that does not fit in 32 bits.
 pub(crate) fn offset<E>(read_size: usize, lba: u64) -> Result<u32, StorageError<E>> {
     StorageError::offset(lba.saturating_mul(block_size(read_size).bytes().into()))
 }
@@ -66,7 +72,10 @@ impl<F: ReadNorFlash> BlockRead for FromNorFlash<F> {
         block_size(F::READ_SIZE)
     }
 
-    /// [`StorageError::TooLarge`] for a flash of more than 4 GiB, [`StorageError::ReadSize`] for a `READ_SIZE` that is no
+    /// Returns the capacity in bytes, rounded down to whole blocks.
+    ///
+    /// # Errors
+    /// [`StorageError::TooLarge`] for a flash of more than 4 GiB; [`StorageError::ReadSize`] for a `READ_SIZE` that is not a
     /// block size.
     fn size(&mut self) -> Result<u64, Self::Error> {
         size(F::READ_SIZE, self.0.capacity())

@@ -1,11 +1,10 @@
-//! Bytes in memory: an image that was linked in, or loaded whole, or lies in memory-mapped flash.
+//! Bytes in memory: an image that is linked into the program, loaded whole, or in memory-mapped flash.
 
 use core::convert::Infallible;
 
 use crate::device::{BlockRead, BlockSize};
 
-/// Byte-addressable, so an [`Image`](crate::Image) on it needs no bounce buffer. [`Blocks`](crate::Blocks) gives it
-/// larger blocks.
+/// A byte-addressable device. [`Blocks`](crate::Blocks) gives it larger blocks.
 impl BlockRead for &[u8] {
     type Error = Infallible;
 
@@ -20,7 +19,7 @@ impl BlockRead for &[u8] {
     fn read_blocks(&mut self, lba: u64, buf: &mut [u8]) -> Result<(), Infallible> {
         let start = usize::try_from(lba).unwrap_or(usize::MAX);
         let stored = self.get(start..).unwrap_or_default();
-        // No read reaches past the end; if one did, it would read zeros.
+        // No read reaches past the end. Zeros there keep this path free of panics.
         let len = stored.len().min(buf.len());
         if let (Some(stored), Some((to, tail))) = (stored.get(..len), buf.split_at_mut_checked(len)) {
             to.copy_from_slice(stored);
@@ -30,7 +29,7 @@ impl BlockRead for &[u8] {
     }
 }
 
-/// The device that its bytes as a slice are; what `include_bytes!` gives.
+/// The same device as a slice of its bytes. `include_bytes!` returns this type.
 impl<const N: usize> BlockRead for &[u8; N] {
     type Error = Infallible;
 
@@ -47,7 +46,7 @@ impl<const N: usize> BlockRead for &[u8; N] {
     }
 }
 
-/// The device that its bytes as a slice are.
+/// The same device as a slice of its bytes.
 impl<const N: usize> BlockRead for [u8; N] {
     type Error = Infallible;
 

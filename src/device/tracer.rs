@@ -4,14 +4,28 @@ use core::fmt;
 
 use crate::device::{BlockRead, BlockSize};
 
-/// One read of a device.
+/// A read of a device; see [`Tracer`] and [`FaultInjector`](crate::FaultInjector).
+///
+/// ```
+/// # let file: &[u8] = include_bytes!("../../tests/data/plain.qcow");
+/// use qcow1::{BlockSize, Blocks, Image, ReadRequest, Tracer};
+///
+/// let mut longest = 0;
+/// let disk = Blocks::new(file, BlockSize::B512);
+/// let device = Tracer::new(disk, |request: ReadRequest, _| longest = longest.max(request.len));
+/// let mut memory = [0; 4096];
+/// let mut image = Image::open(device, &mut memory)?;
+/// image.read_at(0, &mut [0; 8192])?;
+/// println!("the longest request was for {longest} bytes");
+/// # Ok::<(), qcow1::Error<core::convert::Infallible>>(())
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub struct ReadRequest {
-    /// The first block, in blocks of the device.
+    /// The address of the first block, in blocks.
     pub lba: u64,
-    /// The length in bytes: whole blocks, at least one.
+    /// The length in bytes: a whole number of blocks, at least one.
     pub len: usize,
 }
 
@@ -21,20 +35,33 @@ impl ReadRequest {
     }
 }
 
-/// Counts of a device's reads. Each saturates at its largest value.
+/// The number and the size of a device's reads; see [`Tracer::counts`]. Each count saturates.
+///
+/// ```
+/// # let file: &[u8] = include_bytes!("../../tests/data/plain.qcow");
+/// use qcow1::{Counts, Image, Tracer};
+///
+/// let mut memory = [0; 4096];
+/// let mut image = Image::open(Tracer::counting(file), &mut memory)?;
+/// image.device_mut().reset(); // does not count opening the image
+/// image.read_at(0, &mut [0; 512])?;
+/// let Counts { requests, bytes, failures, .. } = image.device_mut().counts();
+/// println!("{requests} requests for {bytes} bytes, {failures} of them failed");
+/// # Ok::<(), qcow1::Error<core::convert::Infallible>>(())
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub struct Counts {
-    /// The number of reads, failed ones included.
+    /// The number of reads, including failed ones.
     pub requests: u64,
-    /// The bytes that these reads asked for.
+    /// The number of bytes that these reads requested.
     pub bytes: u64,
     /// The number of reads that failed.
     pub failures: u64,
 }
 
-/// A tool for debugging: counts a device's reads and passes each one to a callback.
+/// A device that counts its reads and passes each one to a callback, for debugging.
 ///
 /// ```
 /// # fn main() -> Result<(), qcow1::Error<core::convert::Infallible>> {
@@ -57,7 +84,7 @@ pub struct Tracer<D, T> {
 }
 
 impl<D: BlockRead, T: FnMut(ReadRequest, Result<(), &D::Error>)> Tracer<D, T> {
-    /// Wraps `device`, and calls `trace` after each read with the request and its result.
+    /// Wraps `device`. After each read, it calls `trace` with the request and its result.
     #[must_use]
     pub const fn new(device: D, trace: T) -> Self {
         Self {
@@ -73,7 +100,7 @@ impl<D: BlockRead, T: FnMut(ReadRequest, Result<(), &D::Error>)> Tracer<D, T> {
 }
 
 impl<D: BlockRead> Tracer<D, fn(ReadRequest, Result<(), &D::Error>)> {
-    /// Wraps `device`, and only counts its reads.
+    /// Wraps `device` without a callback: reads are only counted.
     #[must_use]
     pub fn counting(device: D) -> Self {
         Self::new(device, |_, _| ())
@@ -92,12 +119,12 @@ impl<D, T> Tracer<D, T> {
         self.counts = Counts::default();
     }
 
-    /// Returns the device.
+    /// Returns a mutable reference to the wrapped device.
     pub const fn get_mut(&mut self) -> &mut D {
         &mut self.device
     }
 
-    /// Gives the device back.
+    /// Returns the wrapped device.
     #[must_use]
     pub fn into_inner(self) -> D {
         self.device

@@ -6,9 +6,27 @@ use core::fmt;
 use crate::inflate::InflateError;
 use crate::offset::{GuestOffset, HostOffset};
 
-/// Where and how an image contradicts its own format.
+/// A flaw of an image: where and how it contradicts its format.
 ///
-/// `Display` describes the flaw; the methods are for programs.
+/// `Display` describes the flaw to a person; the methods return its kind and its place to a program.
+///
+/// ```
+/// # let file: &[u8] = include_bytes!("../../tests/data/plain.qcow");
+/// use qcow1::{CorruptKind, Error, Image};
+///
+/// let truncated = &file[..file.len() - 4096];
+/// let mut memory = [0; 4096];
+/// let mut image = Image::open(truncated, &mut memory)?;
+/// let mut disk = vec![0; 131_072];
+/// match image.read_at(0, &mut disk) {
+///     Err(Error::Corrupt(corrupt)) => {
+///         assert_eq!(corrupt.kind(), CorruptKind::Cluster);
+///         println!("guest {:?}, host {:?}: {corrupt}", corrupt.guest_offset(), corrupt.host_offset());
+///     }
+///     other => panic!("{other:?}"),
+/// }
+/// # Ok::<(), Error<core::convert::Infallible>>(())
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Corrupt {
@@ -17,7 +35,19 @@ pub struct Corrupt {
     host: HostOffset,
 }
 
-/// The part of an image that is corrupt.
+/// The part of an image that is corrupt; see [`Corrupt::kind`].
+///
+/// ```
+/// # let file: &[u8] = include_bytes!("../../tests/data/plain.qcow");
+/// use qcow1::{CorruptKind, Error, Image};
+///
+/// let mut memory = [0; 512];
+/// let error = Image::open(&file[..40], &mut memory).unwrap_err().into_error();
+/// match error {
+///     Error::Corrupt(corrupt) if corrupt.kind() == CorruptKind::Header => println!("no valid header: {corrupt}"),
+///     error => panic!("{error}"),
+/// }
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
@@ -36,7 +66,7 @@ pub enum CorruptKind {
     CompressedCluster,
 }
 
-/// The broken rule. The doc of each is what `Corrupt`'s host offset means for it.
+/// The rule of the format that the image breaks. Each variant's doc states what `Corrupt`'s host offset is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub(crate) enum Flaw {
@@ -52,36 +82,36 @@ pub(crate) enum Flaw {
     L2Bits,
     /// The length itself.
     NameTooLong,
-    /// Where the name starts.
+    /// The start of the name.
     NamePastEnd,
-    /// Where the table starts.
+    /// The start of the table.
     L1PastEnd,
-    /// The word with bit 63 masked off.
+    /// The word without bit 63.
     L1Flag,
-    /// Where the table starts.
+    /// The start of the table.
     L2PastEnd,
-    /// Where the cluster starts.
+    /// The start of the cluster.
     ClusterMisaligned,
-    /// Where the cluster starts.
+    /// The start of the cluster.
     ClusterPastEnd,
-    /// Where the stream starts.
+    /// The start of the stream.
     CompressedEmpty,
-    /// Where the stream starts.
+    /// The start of the stream.
     CompressedPastEnd,
-    /// Where the L1 table starts.
+    /// The start of the L1 table.
     L1OverHeader,
-    /// Where the part starts. No reader minds; a check does.
+    /// The start of the part. Only a check reports it.
     OverMetadata(Part),
-    /// Where the part starts. No reader minds; a check does.
+    /// The start of the part. Only a check reports it.
     Twice(Part),
-    /// Where the table starts. A check counts them.
+    /// The start of the table. Only a check reports it.
     TooManyTables,
-    /// Where the stream starts.
+    /// The start of the stream.
     #[cfg(feature = "deflate")]
     Stream(InflateError),
 }
 
-/// A part of the file that a table word leads to.
+/// A part of the file that a table word refers to.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub(crate) enum Part {
@@ -111,7 +141,7 @@ impl fmt::Display for Part {
 }
 
 impl Corrupt {
-    /// A flaw of the header, which has no guest offset.
+    /// Creates a flaw of the header, which has no guest offset.
     pub(crate) const fn header(flaw: Flaw, value: u64) -> Self {
         Self::at(flaw, GuestOffset(0), HostOffset(value))
     }
@@ -147,7 +177,7 @@ impl Corrupt {
         }
     }
 
-    /// Returns the first guest byte that the flaw concerns, or `None` where it concerns the whole disk.
+    /// Returns the first guest byte that the flaw concerns, or `None` if it concerns the whole disk.
     #[must_use]
     pub const fn guest_offset(&self) -> Option<u64> {
         match self.kind() {
@@ -157,7 +187,7 @@ impl Corrupt {
         }
     }
 
-    /// Returns the byte offset in the image file that the flaw concerns, or `None` where a value is wrong, not a place.
+    /// Returns the byte offset in the image file that the flaw concerns, or `None` if a header field has a wrong value.
     #[must_use]
     pub const fn host_offset(&self) -> Option<u64> {
         match self.flaw {
@@ -228,8 +258,8 @@ impl fmt::Display for Corrupt {
             ),
             Flaw::TooManyTables => write!(
                 f,
-                "the L2 table for guest offset {guest:#x}, at host offset {host:#x}, is one too many: the file has no \
-                 room for that many, so some overlap"
+                "the L2 table for guest offset {guest:#x}, at host offset {host:#x}, exceeds the number of L2 tables \
+                 that fit in the file, so some overlap"
             ),
             #[cfg(feature = "deflate")]
             Flaw::Stream(reason) => write!(
@@ -241,7 +271,7 @@ impl fmt::Display for Corrupt {
     }
 }
 
-/// Not beside the type, because the decoder's source is also compiled by itself, for its tests and benches.
+/// It is not beside its type, because tests and benches compile the decoder's source by itself.
 #[cfg(all(feature = "defmt", feature = "deflate"))]
 impl defmt::Format for InflateError {
     fn format(&self, f: defmt::Formatter<'_>) {

@@ -1,4 +1,4 @@
-//! Errors: sentences that a person can act on.
+//! Errors. Each `Display` is a sentence that a person can act on.
 
 mod corrupt;
 mod open;
@@ -13,7 +13,7 @@ pub(crate) use corrupt::{Flaw, Part};
 pub use open::OpenError;
 pub use push::{PushError, PushReason};
 
-/// Why a call failed. `E` is the device's own error.
+/// The error of a call. `E` is the device's error type.
 ///
 /// ```
 /// # let disk: &[u8] = include_bytes!("../../tests/data/chain-top.qcow");
@@ -29,8 +29,7 @@ pub use push::{PushError, PushReason};
 /// # Ok::<(), Error<core::convert::Infallible>>(())
 /// ```
 ///
-/// After each of these the image is as usable as before: the same call may be tried again, and other calls are not
-/// affected.
+/// After any error the image stays usable: the call can be retried, and no other call is affected.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
@@ -43,21 +42,21 @@ pub enum Error<E> {
     Unsupported(Unsupported),
     /// The image contradicts its own format.
     Corrupt(Corrupt),
-    /// The bytes do not all lie inside the disk, or a seek goes before its first byte.
+    /// The range does not lie inside the disk, or a seek goes before its first byte.
     OutOfRange,
-    /// The memory, or a buffer, that the caller lent is too small for this call.
+    /// The memory or a buffer that the caller lent is too small for this call.
     MemoryTooSmall {
         /// Bytes required. Operations that need less still succeed.
         needed: usize,
     },
-    /// The guest bytes lie in a hole of an image that names a backing file, and none was supplied: push the image and its
-    /// backing image to a [`Chain`](crate::Chain).
+    /// The guest bytes lie in a hole of an image that names a backing file, and no backing image was supplied: push both to
+    /// a [`Chain`](crate::Chain).
     BackingRequired,
     /// The guest bytes lie in an encrypted cluster, and the image has no key.
     KeyRequired,
     /// The [`SectorCipher`](crate::SectorCipher) of the image could not decrypt the guest bytes.
     CipherFailed,
-    /// An image was not put on a [`Chain`](crate::Chain). No read returns this: [`PushError`] becomes it.
+    /// An image was not added to a [`Chain`](crate::Chain). Only the conversion from [`PushError`] returns it.
     Push(PushReason),
 }
 
@@ -73,7 +72,7 @@ impl<E: fmt::Debug> fmt::Display for Error<E> {
                 write!(f, "the memory lent is too small: {needed} bytes are needed")
             }
             Self::BackingRequired => {
-                f.write_str("the image has a hole there and names a backing file, which was not supplied")
+                f.write_str("the range includes a hole, and the backing file that the image names was not supplied")
             }
             Self::KeyRequired => f.write_str("the cluster is encrypted, and the image has no key"),
             Self::CipherFailed => f.write_str("the cluster is encrypted, and the image's cipher failed to decrypt it"),
@@ -101,7 +100,7 @@ impl<E: embedded_io::Error + 'static> embedded_io::Error for Error<E> {
 }
 
 impl<E> Error<E> {
-    /// The kind of an error that is not the device's own.
+    /// Returns the kind of an error that is not the device's own.
     pub(crate) const fn kind_unless_io(&self) -> embedded_io::ErrorKind {
         match self {
             Self::Io(_) => embedded_io::ErrorKind::Other,
@@ -116,18 +115,27 @@ impl<E> Error<E> {
     }
 }
 
-/// What an image or a device needs that this crate does not support.
+/// A property of an image or a device that this crate does not support.
+///
+/// ```
+/// use qcow1::{Error, Image, Unsupported};
+///
+/// let disk = b"QFI\xfb\0\0\0\x03 ...";
+/// let mut memory = [0; 512];
+/// let error = Image::open(&disk[..], &mut memory).map(|_| ()).map_err(Error::from);
+/// assert_eq!(error, Err(Error::Unsupported(Unsupported::Version(3))));
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum Unsupported {
-    /// QCOW of this version: 2 and 3 are what `qemu-img` calls `qcow2`.
+    /// A QCOW version other than 1. `qemu-img` calls versions 2 and 3 `qcow2`.
     Version(u32),
     /// An encryption method other than 0 (none) and 1 (AES).
     CryptMethod(u32),
     /// A compressed cluster, in a build without the feature `deflate`.
     Compression,
-    /// A device of more than 2^63 bytes: this many.
+    /// A device of more than 2^63 bytes. The value is its size in bytes.
     DeviceSize(u64),
 }
 
@@ -138,7 +146,9 @@ impl fmt::Display for Unsupported {
                 write!(f, "unsupported QCOW version {version}: only version 1 is read")
             }
             Self::CryptMethod(method) => write!(f, "unsupported encryption method {method}"),
-            Self::Compression => f.write_str("the cluster is compressed, and this build does not decode that"),
+            Self::Compression => {
+                f.write_str("the cluster is compressed, and this build does not have the feature `deflate`")
+            }
             Self::DeviceSize(bytes) => {
                 write!(f, "unsupported device size of {bytes} bytes: the largest is 2^63 bytes")
             }

@@ -1,19 +1,19 @@
-//! Why an image was not opened.
+//! The error of opening an image.
 
 use core::fmt;
 
 use crate::error::Error;
 
-/// Why an image was not opened, with the device and the memory that were lent for it.
+/// The error of opening an image. It returns the device and the lent memory.
 ///
-/// `?` turns it into [`Error`] and, with the feature `std`, into `std::io::Error` and `Box<dyn std::error::Error>`; the
-/// device and the memory are dropped then. It does not implement [`core::error::Error`], because it borrows the memory:
-/// [`OpenError::into_error`] gives what does.
+/// `?` converts it to [`Error`] and, with the feature `std`, to `std::io::Error` and `Box<dyn std::error::Error>`. The
+/// conversion drops the device. `OpenError` does not implement [`core::error::Error`], because it borrows the memory;
+/// [`OpenError::into_error`] returns an error that does.
 ///
 /// ```
 /// use qcow1::{BlockRead, Error, Image, OpenError};
 ///
-/// /// A QCOW1 image, else a raw disk: for a machine whose owner wrote its disks.
+/// /// Opens a QCOW1 image, or else a raw disk: for a machine whose owner wrote its disks.
 /// fn open<D: BlockRead>(device: D, memory: &mut [u8]) -> Result<Image<'_, D>, Error<D::Error>> {
 ///     match Image::open(device, memory).map_err(OpenError::into_parts) {
 ///         Ok(image) => Ok(image),
@@ -28,7 +28,7 @@ use crate::error::Error;
 /// # Ok::<(), Error<core::convert::Infallible>>(())
 /// ```
 ///
-/// [`OpenOptions::or_raw`](crate::OpenOptions::or_raw) does the same, and says for whom that is safe.
+/// [`OpenOptions::or_raw`](crate::OpenOptions::or_raw) does the same; its documentation says when that is safe.
 pub struct OpenError<'m, D, E> {
     device: D,
     memory: &'m mut [u8],
@@ -45,7 +45,7 @@ impl<'m, D, E> OpenError<'m, D, E> {
         &self.error
     }
 
-    /// Returns the reason, and drops the device.
+    /// Returns the reason and drops the device.
     pub fn into_error(self) -> Error<E> {
         self.error
     }
@@ -55,7 +55,7 @@ impl<'m, D, E> OpenError<'m, D, E> {
         self.device
     }
 
-    /// Returns the device, the memory and the reason. The memory holds anything.
+    /// Returns the device, the memory and the reason. The contents of the memory are unspecified.
     pub fn into_parts(self) -> (D, &'m mut [u8], Error<E>) {
         (self.device, self.memory, self.error)
     }

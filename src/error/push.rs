@@ -1,17 +1,33 @@
-//! Why an image was not put on a chain.
+//! The error of adding an image to a chain.
 
 use core::fmt;
 
 use crate::error::Error;
 
-/// Why an image was not put on a [`Chain`](crate::Chain).
+/// The reason why an image was not added to a [`Chain`](crate::Chain).
+///
+/// ```
+/// # let plain: &[u8] = include_bytes!("../../tests/data/plain.qcow");
+/// use qcow1::{Chain, Image, PushReason};
+///
+/// let mut memory = [[0; 512]; 2];
+/// let [first, second] = &mut memory;
+/// let mut chain = Chain::<_, 1>::new();
+/// chain.push(Image::open(plain, first)?)?;
+/// match chain.push(Image::open(plain, second)?).map_err(|error| error.reason()) {
+///     Err(PushReason::Full) => println!("a chain of 1 image is full"),
+///     Err(PushReason::NotNamed) => println!("the image has no backing file"),
+///     other => println!("{other:?}"),
+/// }
+/// # Ok::<(), qcow1::Error<core::convert::Infallible>>(())
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum PushReason {
-    /// The chain has its `DEPTH` images.
+    /// The chain already holds `DEPTH` images.
     Full,
-    /// The image above is raw or names no backing file, so nothing would ever be read from this one.
+    /// The image above is raw or names no backing file, so nothing would be read from this one.
     NotNamed,
 }
 
@@ -26,11 +42,11 @@ impl fmt::Display for PushReason {
 
 impl core::error::Error for PushReason {}
 
-/// Why an image was not put on a [`Chain`](crate::Chain), with the image.
+/// The error of adding an image to a [`Chain`](crate::Chain). It returns the image.
 ///
-/// `?` turns it into [`Error`] and, with the feature `std`, into `std::io::Error` and `Box<dyn std::error::Error>`; the
-/// image is dropped then. It does not implement [`core::error::Error`], because the image borrows its memory:
-/// [`PushError::reason`] gives what does.
+/// `?` converts it to [`Error`] and, with the feature `std`, to `std::io::Error` and `Box<dyn std::error::Error>`. The
+/// conversion drops the image. `PushError` does not implement [`core::error::Error`], because the image borrows its memory;
+/// [`PushError::reason`] returns an error that does.
 ///
 /// ```
 /// # let plain: &[u8] = include_bytes!("../../tests/data/plain.qcow");

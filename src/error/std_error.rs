@@ -7,7 +7,7 @@ use std::io;
 
 use crate::error::{Error, OpenError, PushError};
 
-/// The kind is that of the device's error where that is an [`io::Error`]. The new error contains this one.
+/// Keeps the kind of a device error that is an [`io::Error`]. The new error wraps this one.
 impl<E: StdError + Send + Sync + 'static> From<Error<E>> for io::Error {
     fn from(error: Error<E>) -> Self {
         let kind = match &error {

@@ -1,4 +1,4 @@
-//! Table words. Nothing else in the crate decodes one.
+//! Decodes the words of L1 and L2 tables. No other file does.
 
 use crate::error::Flaw;
 use crate::format::geometry::ClusterBits;
@@ -7,16 +7,18 @@ use crate::offset::HostOffset;
 const BIT_63: u64 = 1 << 63;
 const BIT_31: u32 = 1 << 31;
 
-/// What an L1 word says.
+/// A decoded L1 word.
 pub(crate) enum L1Entry {
     Hole,
-    /// Where the L2 table starts: any byte (QEMU reads odd offsets too).
+    /// The start of the L2 table, at any alignment: QEMU reads unaligned tables too.
     Table(HostOffset),
 }
 
 impl L1Entry {
+    /// Decodes `word`.
+    ///
     /// # Errors
-    /// Bit 63 is no flag in an L1 word, and no file is that long; QEMU fails to read it.
+    /// [`Flaw::L1Flag`] if bit 63 is set. It is not a flag in an L1 word, and QEMU fails to read such a table.
     pub(crate) const fn decode(word: u64) -> Result<Self, Flaw> {
         if word == 0 {
             Ok(Self::Hole)
@@ -27,24 +29,27 @@ impl L1Entry {
         }
     }
 
-    /// Where the word leads, right or wrong.
+    /// Returns the host offset in the word, valid or not.
     pub(crate) const fn host(word: u64) -> HostOffset {
         HostOffset(word & !BIT_63)
     }
 }
 
-/// What an L2 word says.
+/// A decoded L2 word.
 pub(crate) enum L2Entry {
     Hole,
-    /// Where the cluster starts: a multiple of 512, not always of the cluster size.
+    /// The start of the cluster: a multiple of 512, not always of the cluster size.
     Data(HostOffset),
-    /// Where the stream starts, any byte, and its length in bytes, 1..cluster size.
+    /// The start of the stream, at any alignment, and its length in bytes, 1..cluster size.
     Compressed(HostOffset, u32),
 }
 
 impl L2Entry {
+    /// Decodes `word`.
+    ///
     /// # Errors
-    /// A plain cluster off the sectors, as in QEMU, and a compressed one of no bytes.
+    /// [`Flaw::ClusterMisaligned`] for a plain cluster whose offset is not a multiple of 512, as in QEMU;
+    /// [`Flaw::CompressedEmpty`] for a stream of 0 bytes.
     #[inline(always)]
     pub(crate) fn decode(word: u64, cluster_bits: ClusterBits) -> Result<Self, Flaw> {
         if word == 0 {
@@ -64,7 +69,7 @@ impl L2Entry {
         }
     }
 
-    /// Where the word leads, right or wrong.
+    /// Returns the host offset in the word, valid or not.
     pub(crate) fn host(word: u64, cluster_bits: ClusterBits) -> HostOffset {
         if word & BIT_63 == 0 {
             return HostOffset(word);
@@ -74,14 +79,14 @@ impl L2Entry {
     }
 }
 
-/// The upper half of a word, where registers have 32 bits: all that is not an offset stands there.
+/// Returns the upper 32 bits of a word. They hold the flag and the size, and cost less than 64-bit shifts on 32-bit machines.
 const fn high(word: u64) -> u32 {
     let [a, b, c, d, ..] = word.to_be_bytes();
     u32::from_be_bytes([a, b, c, d])
 }
 
-/// Below bit 63 of a compressed cluster's word stand `cluster_bits` bits of size, and below those the offset: so many bits
-/// of it in the upper half.
+/// Returns the position of the size in the upper half of a compressed cluster's word. From bit 63 down, the word holds the
+/// flag, `cluster_bits` bits of size, and the offset.
 fn size_shift(cluster_bits: ClusterBits) -> u32 {
     31_u32.wrapping_sub(cluster_bits.get().into())
 }

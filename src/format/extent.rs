@@ -1,6 +1,6 @@
-//! Runs of guest bytes that are stored alike.
+//! Runs of guest bytes that are stored in the same way.
 
-/// A run of guest bytes that are stored alike.
+/// A run of guest bytes that are stored in the same way.
 ///
 /// ```
 /// # let disk: &[u8] = include_bytes!("../../tests/data/plain.qcow");
@@ -28,25 +28,44 @@ pub struct Extent {
 }
 
 /// How the bytes of an [`Extent`] are stored.
+///
+/// ```
+/// # let disk: &[u8] = include_bytes!("../../tests/data/sparse.qcow");
+/// use qcow1::{ExtentKind, Image};
+///
+/// let mut memory = [0; 4096];
+/// let mut image = Image::open(disk, &mut memory)?;
+/// for extent in image.extents() {
+///     let extent = extent?;
+///     match extent.kind {
+///         ExtentKind::Data { host_offset } => println!("{:#x}: at {host_offset:#x} in the file", extent.start),
+///         ExtentKind::Compressed { stored_len, .. } => println!("{:#x}: {stored_len} bytes deflated", extent.start),
+///         ExtentKind::Zero => println!("{:#x}: zeros", extent.start),
+///         ExtentKind::Backing => println!("{:#x}: in the backing file", extent.start),
+///         _ => {}
+///     }
+/// }
+/// # Ok::<(), qcow1::Error<core::convert::Infallible>>(())
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum ExtentKind {
-    /// In the image file, byte for byte (encrypted where the header says so).
+    /// Stored in the image file as they are, or encrypted if the header says so.
     Data {
-        /// Where the first byte lies in the image file.
+        /// The byte offset of the first byte in the image file.
         host_offset: u64,
     },
-    /// Deflated in the image file; all or a part of one cluster.
+    /// Stored deflated in the image file: all or a part of one cluster.
     Compressed {
-        /// Where the stream starts in the image file.
+        /// The byte offset of the deflated stream in the image file.
         host_offset: u64,
         /// The length of the stream in bytes.
         stored_len: u32,
     },
-    /// Nowhere: they read as zeros.
+    /// Not stored: they read as zeros.
     Zero,
-    /// In the backing file at the same guest offset, or, past its end, nowhere.
+    /// Stored in the backing file at the same guest offset. Past the end of that file they read as zeros.
     Backing,
 }
 
@@ -63,10 +82,10 @@ impl Extent {
         self.start.saturating_add(self.len)
     }
 
-    /// Appends `next` if the two are one run, and returns whether it did.
+    /// Appends `next` if it continues this run. Returns `true` if it was appended.
     ///
-    /// They are one run if they are adjacent in the guest, of one kind and, where they have bytes in the file, adjacent there
-    /// too. A compressed cluster joins nothing.
+    /// `next` continues this run if it starts at [`end`](Self::end), has the same kind and, for [`ExtentKind::Data`],
+    /// continues it in the file too. Compressed clusters are never joined.
     pub fn join(&mut self, next: &Self) -> bool {
         let joins = next.start == self.end()
             && match (self.kind, next.kind) {

@@ -1,63 +1,85 @@
-//! The shape of an image: sizes that are proved once, and arithmetic that is total because of it.
+//! The geometry of an image: cluster and table sizes, validated once, so that arithmetic with them cannot overflow.
 
 use crate::offset::GuestOffset;
 
-/// log2 of the cluster size in bytes: 9..=16, so 512 bytes to 64 KiB.
+/// The log2 of the cluster size in bytes: 9..=16, so 512 bytes to 64 KiB.
+///
+/// ```
+/// # let file: &[u8] = include_bytes!("../../tests/data/plain.qcow");
+/// use qcow1::{ClusterBits, Header};
+///
+/// let header = Header::parse(file)?;
+/// assert_eq!(header.cluster_bits().get(), 12);
+/// assert_eq!(header.cluster_bits().cluster_size(), 4096);
+/// assert_eq!(ClusterBits::new(8), None);
+/// # Ok::<(), qcow1::Error<core::convert::Infallible>>(())
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct ClusterBits(u8);
 
 impl ClusterBits {
-    /// `bits`, or `None` unless it is in 9..=16 (QEMU's range).
+    /// Checks `bits`. Returns `None` unless it is in 9..=16, which is QEMU's range.
     #[must_use]
     pub const fn new(bits: u8) -> Option<Self> {
         if matches!(bits, 9..=16) { Some(Self(bits)) } else { None }
     }
 
-    /// The field as it stands in the header.
+    /// Returns log2 of the cluster size: 9..=16.
     #[must_use]
     pub const fn get(self) -> u8 {
         self.0
     }
 
-    /// The cluster size in bytes: 512..=65536.
+    /// Returns the cluster size in bytes: 512..=65536.
     #[must_use]
     pub const fn cluster_size(self) -> u32 {
         1_u32.wrapping_shl(widen(self.0))
     }
 
-    /// The cluster size in bytes, as the length of a buffer.
+    /// Returns the cluster size in bytes, as the length of a buffer.
     pub(crate) const fn len(self) -> usize {
         1_usize.wrapping_shl(widen(self.0))
     }
 }
 
-/// log2 of the number of entries in an L2 table: 6..=13, so 512 bytes to 64 KiB of table.
+/// The log2 of the number of entries in an L2 table: 6..=13, so tables of 512 bytes to 64 KiB.
+///
+/// ```
+/// # let file: &[u8] = include_bytes!("../../tests/data/plain.qcow");
+/// use qcow1::{Header, L2Bits};
+///
+/// let header = Header::parse(file)?;
+/// assert_eq!(header.l2_bits().get(), 9);
+/// assert_eq!(header.l2_bits().entries(), 512);
+/// assert_eq!(L2Bits::new(14), None);
+/// # Ok::<(), qcow1::Error<core::convert::Infallible>>(())
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct L2Bits(u8);
 
 impl L2Bits {
-    /// `bits`, or `None` unless it is in 6..=13 (QEMU's range).
+    /// Checks `bits`. Returns `None` unless it is in 6..=13, which is QEMU's range.
     #[must_use]
     pub const fn new(bits: u8) -> Option<Self> {
         if matches!(bits, 6..=13) { Some(Self(bits)) } else { None }
     }
 
-    /// The field as it stands in the header.
+    /// Returns log2 of the number of entries: 6..=13.
     #[must_use]
     pub const fn get(self) -> u8 {
         self.0
     }
 
-    /// The number of entries in a table: 64..=8192.
+    /// Returns the number of entries in a table: 64..=8192.
     #[must_use]
     pub const fn entries(self) -> u32 {
         1_u32.wrapping_shl(widen(self.0))
     }
 }
 
-/// Where a guest offset is looked up. Shifts and masks only: firmware has no fast 64-bit division.
+/// The sizes that map a guest offset to table entries. They are powers of two, because firmware has no fast 64-bit division.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub(crate) struct Geometry {
@@ -67,7 +89,7 @@ pub(crate) struct Geometry {
 
 impl Geometry {
     pub(crate) const fn cluster_shift(self) -> u32 {
-        // At most 16: the mask changes nothing, but saves machines of 32 bits half of a shift.
+        // At most 16. The mask changes nothing, but makes a 64-bit shift cheaper on 32-bit machines.
         widen(self.cluster_bits.0) & 31
     }
 
@@ -75,17 +97,17 @@ impl Geometry {
         u64::from(self.cluster_bits.cluster_size())
     }
 
-    /// The bytes of an L2 table: 512..=65536.
+    /// Returns the size of an L2 table in bytes: 512..=65536.
     pub(crate) const fn l2_size(self) -> u64 {
         8_u64.wrapping_shl(widen(self.l2_bits.0) & 15)
     }
 
     pub(crate) const fn span_shift(self) -> u32 {
-        // At most 16 + 13; masked as above.
+        // At most 16 + 13, and masked for the same reason.
         self.cluster_shift().wrapping_add(widen(self.l2_bits.0)) & 31
     }
 
-    /// The guest bytes below one L1 entry: 2^15..=2^29.
+    /// Returns the number of guest bytes that one L1 entry covers: 2^15..=2^29.
     pub(crate) const fn span(self) -> u64 {
         widen_u32(self.span_u32())
     }
@@ -94,8 +116,8 @@ impl Geometry {
         1_u32.wrapping_shl(self.span_shift())
     }
 
-    /// The number of L1 entries of a disk of `size` bytes, its last, partial span included.
-    // Its 64-bit shifts are code that need not stand everywhere.
+    /// Returns the number of L1 entries of a disk of `size` bytes, including a partial last span.
+    // Not inlined: its 64-bit shifts are large on 32-bit machines.
     #[inline(never)]
     pub(crate) const fn l1_entries(self, size: u64) -> u64 {
         let whole = size.wrapping_shr(self.span_shift());
@@ -110,17 +132,17 @@ impl Geometry {
         at.0.wrapping_shr(self.span_shift())
     }
 
-    /// The first guest byte of the span that holds `at`.
+    /// Returns the first guest byte of the span that holds `at`.
     pub(crate) const fn span_start(self, at: GuestOffset) -> GuestOffset {
         GuestOffset(at.0 & !self.span().wrapping_sub(1))
     }
 
-    /// The first guest byte past the span that holds `at`.
+    /// Returns the first guest byte after the span that holds `at`.
     pub(crate) const fn span_end(self, at: GuestOffset) -> GuestOffset {
         GuestOffset((at.0 | self.span().wrapping_sub(1)).saturating_add(1))
     }
 
-    /// The bytes from the start of its cluster to `at`.
+    /// Returns the number of bytes from the start of the cluster that holds `at` to `at`.
     pub(crate) fn within_cluster(self, at: GuestOffset) -> u64 {
         at.0 & self.cluster_size().wrapping_sub(1)
     }
@@ -129,18 +151,18 @@ impl Geometry {
         GuestOffset(at.0 & !self.cluster_size().wrapping_sub(1))
     }
 
-    /// The first guest byte past the cluster that holds `at`.
+    /// Returns the first guest byte after the cluster that holds `at`.
     pub(crate) fn cluster_end(self, at: GuestOffset) -> GuestOffset {
         GuestOffset((at.0 | self.cluster_size().wrapping_sub(1)).saturating_add(1))
     }
 }
 
-/// `u32::from`, which is not const.
+/// Does what `u32::from` does, which is not `const`.
 const fn widen(bits: u8) -> u32 {
     u32::from_le_bytes([bits, 0, 0, 0])
 }
 
-/// `u64::from`, which is not const.
+/// Does what `u64::from` does, which is not `const`.
 const fn widen_u32(number: u32) -> u64 {
     let [a, b, c, d] = number.to_le_bytes();
     u64::from_le_bytes([a, b, c, d, 0, 0, 0, 0])

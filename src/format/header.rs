@@ -1,4 +1,4 @@
-//! The 48 bytes at the start of an image, validated once into types that prove the bounds.
+//! The header: the first 48 bytes of an image, validated once into types.
 
 use core::convert::Infallible;
 
@@ -16,7 +16,7 @@ const MAGIC: u32 = 0x5146_49fb;
 /// The longest backing name that QEMU reads.
 const MAX_NAME: u32 = 1023;
 
-/// The header as it lies in the file.
+/// The header as stored in the file.
 #[derive(FromBytes, Immutable, KnownLayout, Unaligned)]
 #[repr(C)]
 struct RawHeader {
@@ -28,32 +28,46 @@ struct RawHeader {
     size: U64,
     cluster_bits: u8,
     l2_bits: u8,
-    /// QEMU writes 0 and never looks at it.
+    /// QEMU writes 0 and ignores it.
     _padding: U16,
     crypt_method: U32,
     l1_offset: U64,
 }
 
-/// The bytes of the header with Xen's extension: all that opening an image looks at.
+/// The size in bytes of the header with Xen's extension: all that opening an image reads.
 pub(crate) const PREFIX: u64 = 64;
 
-/// What the first bytes of a file say it is.
+/// The format that the first bytes of a file claim; see [`probe`].
+///
+/// A raw disk may begin with any bytes, also with QCOW's magic number. So [`Probe::Qcow1`] does not prove that a file is an
+/// image.
+///
+/// ```
+/// # let file: &[u8] = include_bytes!("../../tests/data/plain.qcow");
+/// use qcow1::{Probe, probe};
+///
+/// match probe(file) {
+///     Probe::Qcow1 => println!("a QCOW1 image"),
+///     Probe::OtherVersion(version) => println!("QCOW version {version}, which this crate does not read"),
+///     _ => println!("not a QCOW image"),
+/// }
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum Probe {
-    /// QCOW version 1: what this crate reads.
+    /// QCOW version 1, which this crate reads.
     Qcow1,
-    /// QCOW of another version: 2 and 3 are what `qemu-img` calls `qcow2`.
+    /// Another QCOW version. `qemu-img` calls versions 2 and 3 `qcow2`.
     OtherVersion(u32),
-    /// No QCOW image. That is all it says: a raw disk may begin with any bytes, QCOW's magic among them.
+    /// Not a QCOW image.
     NotQcow,
 }
 
-/// Returns what the first 8 bytes of a file say that it is. More bytes are ignored.
+/// Returns the format that the first 8 bytes of a file claim. Further bytes are ignored; fewer are [`Probe::NotQcow`].
 ///
-/// Whoever writes a disk's first bytes chooses what this returns:
-/// [`OpenOptions::or_raw`](crate::OpenOptions::or_raw) says for whom deciding by it is safe.
+/// Whoever writes the first bytes of a disk chooses the result. [`OpenOptions::or_raw`](crate::OpenOptions::or_raw)
+/// describes when it is safe to choose a format by it.
 ///
 /// ```
 /// use qcow1::{Probe, probe};
@@ -91,13 +105,13 @@ pub fn probe(prefix: &[u8]) -> Probe {
 /// # Ok::<(), qcow1::Error<core::convert::Infallible>>(())
 /// ```
 ///
-/// That it is valid says nothing about where its tables lie: what must lie inside the file is checked against the
-/// file's length when an image is opened.
+/// Each field is inside its range. Opening an image also checks that the L1 table and the backing file's name lie inside the
+/// file; reads check the L2 tables.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Header {
     backing_offset: u64,
-    /// 0: no backing file.
+    /// 0 if there is no backing file.
     backing_len: u32,
     mtime: u32,
     size: u64,
@@ -108,11 +122,12 @@ pub struct Header {
 }
 
 impl Header {
-    /// Parses and validates the first 48 bytes of a file; more are ignored.
+    /// Parses and validates the first 48 bytes of a file. Further bytes are ignored.
     ///
     /// # Errors
-    /// [`Error::NotQcow`] without the magic number, [`Error::Unsupported`] for another version or an unknown
-    /// encryption, [`Error::Corrupt`] for a field outside its range (QEMU's) and for fewer than 48 bytes.
+    /// - [`Error::NotQcow`]: the magic number is missing.
+    /// - [`Error::Unsupported`]: the version is not 1, or the encryption method is unknown.
+    /// - [`Error::Corrupt`]: a field is outside the range that QEMU accepts, or there are fewer than 48 bytes.
     pub fn parse(first_48_bytes: &[u8]) -> Result<Self, Error<Infallible>> {
         Self::parse_48(first_48_bytes)
     }
@@ -138,7 +153,7 @@ impl Header {
             return corrupt(Flaw::L2Bits, raw.l2_bits.into());
         };
         let geometry = Geometry { cluster_bits, l2_bits };
-        // QEMU refuses a size that one L1 span more would carry past 64 bits. It is what makes rounding up total here.
+        // QEMU refuses a size to which one L1 span cannot be added in 64 bits. So rounding up to a span cannot overflow.
         if size.checked_add(geometry.span()).is_none() {
             return corrupt(Flaw::SizeTooLarge, size);
         }
@@ -147,7 +162,7 @@ impl Header {
             1 => true,
             other => return Err(Error::Unsupported(Unsupported::CryptMethod(other))),
         };
-        // QEMU looks at the length only where there is an offset, and takes length 0 for no backing file.
+        // QEMU reads the length only if the offset is not 0, and treats a length of 0 as no backing file.
         let backing_offset = raw.backing_offset.get();
         let backing_len = if backing_offset == 0 { 0 } else { raw.backing_len.get() };
         if backing_len > MAX_NAME {
@@ -165,7 +180,7 @@ impl Header {
         })
     }
 
-    /// [`Header::parse`], and Xen's extension where the 16 bytes behind the header are one.
+    /// Parses the header, and Xen's extension if the 16 bytes after the header are one.
     pub(crate) fn parse_with_xen<E>(prefix: &[u8]) -> Result<Self, Error<E>> {
         let mut header = Self::parse_48(prefix)?;
         if let Some(extension) = prefix.get(48..) {
@@ -174,75 +189,76 @@ impl Header {
         Ok(header)
     }
 
-    /// Takes the L1 for big-endian whatever the extension says.
+    /// Treats the L1 table as big-endian, whatever the extension says.
     pub(crate) fn ignore_xen_byte_order(&mut self) {
         if self.xen == Xen::LittleEndianL1 {
             self.xen = Xen::Present;
         }
     }
 
-    /// The size of the disk that the guest sees, in bytes: exact, where QEMU rounds down to a multiple of 512.
+    /// Returns the size of the guest's disk in bytes. It is exact; QEMU rounds it down to a multiple of 512.
     #[must_use]
     pub const fn virtual_size(&self) -> u64 {
         self.size
     }
 
-    /// log2 of the cluster size.
+    /// Returns log2 of the cluster size.
     #[must_use]
     pub const fn cluster_bits(&self) -> ClusterBits {
         self.geometry.cluster_bits
     }
 
-    /// log2 of the number of entries in an L2 table.
+    /// Returns log2 of the number of entries in an L2 table.
     #[must_use]
     pub const fn l2_bits(&self) -> L2Bits {
         self.geometry.l2_bits
     }
 
-    /// The number of entries in the L1 table.
+    /// Returns the number of entries in the L1 table.
     #[must_use]
     pub const fn l1_entries(&self) -> u64 {
         self.geometry.l1_entries(self.size)
     }
 
-    /// Where the L1 table starts, as a byte offset in the image file. It need not be aligned.
+    /// Returns the byte offset of the L1 table in the image file. It need not be aligned.
     #[must_use]
     pub const fn l1_offset(&self) -> u64 {
         self.l1_offset
     }
 
-    /// Whether plain clusters are encrypted (crypt method 1, AES). Compressed ones never are.
+    /// Returns `true` if plain clusters are encrypted (crypt method 1, AES). Compressed clusters never are.
     #[must_use]
     pub const fn is_encrypted(&self) -> bool {
         self.encrypted
     }
 
-    /// Whether the image names a backing file.
+    /// Returns `true` if the image names a backing file.
     #[must_use]
     pub const fn has_backing(&self) -> bool {
         self.backing_len != 0
     }
 
-    /// The length of the backing file's name in bytes, 0..=1023; 0 where there is none.
+    /// Returns the length of the backing file's name in bytes: 0..=1023, 0 if there is none.
     #[must_use]
     pub const fn backing_name_len(&self) -> u32 {
         self.backing_len
     }
 
-    /// The modification time that the writer put down; no reader uses it.
+    /// Returns the modification time as the writer stored it. No reader uses it.
     #[must_use]
     pub const fn mtime(&self) -> u32 {
         self.mtime
     }
 
-    /// Whether the image has the extension that Xen's tapdisk writes behind the header. [`Header::parse`] does not
-    /// see it, an open [`Image`](crate::Image) does.
+    /// Returns `true` if the image has the extension that Xen's tapdisk writes after the header. [`Header::parse`] does not
+    /// look for it; opening an [`Image`](crate::Image) does.
     #[must_use]
     pub const fn is_xen(&self) -> bool {
         !matches!(self.xen, Xen::Absent)
     }
 
-    /// Whether the L1 is read as little-endian, as old tapdisk wrote it. QEMU takes such an image for empty.
+    /// Returns `true` if the L1 table is read as little-endian, as old versions of tapdisk wrote it. QEMU reads such an
+    /// image as empty.
     #[must_use]
     pub const fn l1_is_little_endian(&self) -> bool {
         matches!(self.xen, Xen::LittleEndianL1)
@@ -252,7 +268,7 @@ impl Header {
         self.geometry
     }
 
-    /// The bytes of the file that it takes, Xen's extension included.
+    /// Returns the size of the header in bytes, including Xen's extension.
     pub(crate) const fn len(&self) -> u8 {
         match self.xen {
             Xen::Absent => 48,
@@ -265,7 +281,7 @@ impl Header {
     }
 
     pub(crate) const fn l1_bytes(&self) -> u64 {
-        // At most 2^49 entries: 64 bits of size less 15 of span.
+        // At most 2^49 entries: a size of at most 2^64, divided by a span of at least 2^15.
         self.l1_entries().wrapping_shl(3)
     }
 

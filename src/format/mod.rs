@@ -1,4 +1,4 @@
-//! The format: bytes of the file to checked types, and nothing that reads a device.
+//! The format: parses bytes of the file into checked types. It reads no device.
 
 pub(crate) mod entry;
 pub(crate) mod extent;

@@ -3,7 +3,7 @@
 use zerocopy::byteorder::big_endian::U32;
 use zerocopy::{FromBytes, Immutable, KnownLayout, Unaligned};
 
-/// What Xen's tapdisk puts behind the header.
+/// The extension as stored in the file, after the header.
 #[derive(FromBytes, Immutable, KnownLayout, Unaligned)]
 #[repr(C)]
 struct RawXen {
@@ -16,22 +16,33 @@ struct RawXen {
 /// "XEN\xfb".
 const XEN_MAGIC: u32 = 0x5845_4efb;
 
-/// tapdisk's mark on an L1 that is big-endian, as the format says it should be.
+/// The flag with which tapdisk marks an L1 table that is big-endian, as the format requires.
 const XEN_L1_BIG_ENDIAN: u32 = 2;
 
-/// What to make of an image whose Xen extension says that its L1 table is little-endian.
+/// How the byte order of a Xen image's L1 table is determined.
+///
+/// ```
+/// # let file: &[u8] = include_bytes!("../../tests/data/plain.qcow");
+/// use qcow1::{OpenOptions, XenL1};
+///
+/// // Reads the L1 table as QEMU does, even if Xen's extension says that it is little-endian.
+/// let mut memory = [0; 4096];
+/// let image = OpenOptions::new().xen_l1(XenL1::BigEndian).open(file, &mut memory)?;
+/// assert!(!image.header().is_some_and(|header| header.l1_is_little_endian()));
+/// # Ok::<(), qcow1::Error<core::convert::Infallible>>(())
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum XenL1 {
-    /// Believe the extension: old tapdisk wrote the L1 in the byte order of its machine.
+    /// By the extension: old versions of tapdisk wrote the L1 table in the byte order of their machine.
     #[default]
     Detect,
-    /// The L1 is big-endian in every image, as QEMU has it.
+    /// Always big-endian, as in QEMU.
     BigEndian,
 }
 
-/// What is known of Xen's extension.
+/// What the header has of Xen's extension.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub(crate) enum Xen {
@@ -45,8 +56,8 @@ impl Xen {
     pub(crate) fn read(extension: &[u8], l1_offset: u64) -> Self {
         match RawXen::ref_from_prefix(extension) {
             Ok((raw, _)) if raw.magic.get() == XEN_MAGIC => {
-                // Old tapdisk wrote the L1 in the byte order of its machine; newer versions set the flag. Their L1 is
-                // always page aligned, unlike QEMU's, whose backing name could look like the extension.
+                // Old versions of tapdisk wrote the L1 in the byte order of their machine; newer ones set the flag. Their
+                // L1 is always page aligned. QEMU's is not, and a backing name that QEMU wrote could look like the extension.
                 let page_aligned = l1_offset & 0xfff == 0;
                 if page_aligned && raw.flags.get() & XEN_L1_BIG_ENDIAN == 0 {
                     Self::LittleEndianL1

@@ -11,18 +11,18 @@ use crate::guest::error::DiskError;
 
 /// A guest's disk as embedded-sdmmc's [`BlockDevice`], in blocks of 512 bytes.
 ///
-/// It refuses writes with [`DiskError::ReadOnly`]. Where the disk is not a whole number of blocks, its last bytes are not
-/// shown. Each block takes one read of the disk, because embedded-sdmmc's blocks are not one slice of bytes.
+/// Writes return [`DiskError::ReadOnly`]. A partial last block is not accessible. Each block is one read of the disk, because
+/// embedded-sdmmc's blocks are not contiguous in memory.
 ///
-/// embedded-sdmmc finds volumes in the partitions of an MBR; [`WithMbr`](crate::WithMbr) shows it a FAT volume that has
-/// none around it, or one from a GPT.
+/// embedded-sdmmc finds volumes only by an MBR. For a FAT volume without one, or in a GPT, wrap the volume in
+/// [`WithMbr`](crate::WithMbr).
 ///
 /// ```
 /// # let disk: &[u8] = include_bytes!("../../tests/data/disk.qcow");
 /// use embedded_sdmmc::{Mode, TimeSource, Timestamp, VolumeIdx, VolumeManager};
 /// use qcow1::{Image, ToBlockDevice};
 ///
-/// /// Nothing is written, so nobody asks for the time.
+/// /// A clock that is never used, because nothing is written.
 /// struct NoClock;
 ///
 /// impl TimeSource for NoClock {
@@ -43,12 +43,12 @@ use crate::guest::error::DiskError;
 /// # Ok::<(), qcow1::Error<core::convert::Infallible>>(())
 /// ```
 pub struct ToBlockDevice<G> {
-    /// The trait reads through a shared reference, and a disk needs its own.
+    /// `BlockDevice` reads through a shared reference, `GuestRead` through an exclusive one.
     guest: RefCell<G>,
 }
 
 impl<G: GuestRead> ToBlockDevice<G> {
-    /// Shows `guest` to embedded-sdmmc. `&mut` of a disk is a disk too.
+    /// Wraps `guest`, which may be a `&mut` reference to a disk.
     #[must_use]
     pub const fn new(guest: G) -> Self {
         Self {
@@ -56,7 +56,7 @@ impl<G: GuestRead> ToBlockDevice<G> {
         }
     }
 
-    /// Gives the disk back.
+    /// Returns the wrapped disk.
     #[must_use]
     pub fn into_inner(self) -> G {
         self.guest.into_inner()
@@ -80,12 +80,18 @@ where
         Ok(())
     }
 
-    /// Refused with [`DiskError::ReadOnly`].
+    /// Refuses to write.
+    ///
+    /// # Errors
+    /// Always [`DiskError::ReadOnly`].
     fn write(&self, _: &[Block], _: BlockIdx) -> Result<(), Self::Error> {
         Err(DiskError::ReadOnly)
     }
 
-    /// [`DiskError::TooLarge`] for a disk of 2 TiB and more.
+    /// Returns the number of whole blocks.
+    ///
+    /// # Errors
+    /// [`DiskError::TooLarge`] for a disk of 2 TiB or more; [`DiskError::Busy`] during a read.
     fn num_blocks(&self) -> Result<BlockCount, Self::Error> {
         let guest = self.guest.try_borrow().map_err(|_| DiskError::Busy)?;
         let blocks = u32::try_from(BlockSize::B512.lba(guest.size())).map_err(|_| DiskError::TooLarge)?;

@@ -1,4 +1,4 @@
-//! A disk as embedded-storage's `ReadStorage` and `ReadNorFlash`. Their offsets have 32 bits, so it ends at 4 GiB.
+//! A disk as embedded-storage's `ReadStorage` and `ReadNorFlash`. Their offsets have 32 bits, so it has at most 4 GiB.
 
 use core::fmt;
 
@@ -8,10 +8,10 @@ use embedded_storage::nor_flash::{ErrorType, NorFlashError, NorFlashErrorKind, R
 use crate::error::Error;
 use crate::guest::GuestRead;
 
-/// The first byte that 32 bits do not reach.
+/// The first byte offset that does not fit in 32 bits.
 const END: u64 = 1 << 32;
 
-/// A guest's disk as a [`ReadStorage`] and a [`ReadNorFlash`] that reads any byte, for the crates that read these.
+/// A guest's disk as a [`ReadStorage`] and as a [`ReadNorFlash`] with a `READ_SIZE` of 1, for crates that use these traits.
 ///
 /// ```
 /// # let file: &[u8] = include_bytes!("../../tests/data/plain.qcow");
@@ -30,24 +30,36 @@ pub struct ToStorage<G> {
     capacity: usize,
 }
 
-/// The error of showing a disk as a storage that cannot be so large: more than 4 GiB, or than the address space. It holds
-/// the disk.
+/// The error of [`ToStorage::new`] for a disk that is too large. It returns the disk.
+///
+/// ```
+/// # let file: &[u8] = include_bytes!("../../tests/data/plain.qcow");
+/// use qcow1::{GuestRead, Image, ToStorage, TooLarge};
+///
+/// let mut memory = [0; 4096];
+/// let image = Image::open(file, &mut memory)?;
+/// match ToStorage::new(image) {
+///     Ok(storage) => println!("{storage:?}"),
+///     Err(TooLarge(disk)) => println!("a disk of {} bytes cannot be a storage", disk.size()),
+/// }
+/// # Ok::<(), qcow1::Error<core::convert::Infallible>>(())
+/// ```
 #[derive(Clone, Copy)]
 pub struct TooLarge<G>(
     /// The disk.
     pub G,
 );
 
-/// The capacity of a disk of `size` bytes; `None` where no storage is so large.
+/// Returns the capacity of a disk of `size` bytes, or `None` if it is larger than 4 GiB or the address space.
 pub(crate) fn capacity(size: u64) -> Option<usize> {
     usize::try_from(size).ok().filter(|_| size <= END)
 }
 
 impl<G: GuestRead> ToStorage<G> {
-    /// Shows `guest` as a storage. `&mut` of a disk is a disk too.
+    /// Wraps `guest`, which may be a `&mut` reference to a disk.
     ///
     /// # Errors
-    /// [`TooLarge`] for a disk of more than 4 GiB, and on machines of 32 bits for one of 4 GiB.
+    /// [`TooLarge`] for a disk of more than 4 GiB, and on 32-bit machines for one of exactly 4 GiB.
     pub fn new(guest: G) -> Result<Self, TooLarge<G>> {
         match capacity(guest.size()) {
             Some(capacity) => Ok(Self { guest, capacity }),
@@ -55,7 +67,7 @@ impl<G: GuestRead> ToStorage<G> {
         }
     }
 
-    /// Gives the disk back.
+    /// Returns the wrapped disk.
     #[must_use]
     pub fn into_inner(self) -> G {
         self.guest
@@ -65,7 +77,10 @@ impl<G: GuestRead> ToStorage<G> {
 impl<G: GuestRead> ReadStorage for ToStorage<G> {
     type Error = Error<G::Error>;
 
-    /// [`Error::OutOfRange`] where the bytes do not all lie inside the disk.
+    /// Fills `bytes` with the guest's bytes from `offset` on.
+    ///
+    /// # Errors
+    /// As [`GuestRead::read_at`].
     fn read(&mut self, offset: u32, bytes: &mut [u8]) -> Result<(), Self::Error> {
         self.guest.read_at(offset.into(), bytes)
     }
@@ -82,7 +97,10 @@ impl<G: GuestRead> ErrorType for ToStorage<G> {
 impl<G: GuestRead> ReadNorFlash for ToStorage<G> {
     const READ_SIZE: usize = 1;
 
-    /// [`Error::OutOfRange`] where the bytes do not all lie inside the disk.
+    /// Fills `bytes` with the guest's bytes from `offset` on.
+    ///
+    /// # Errors
+    /// As [`GuestRead::read_at`].
     fn read(&mut self, offset: u32, bytes: &mut [u8]) -> Result<(), Self::Error> {
         self.guest.read_at(offset.into(), bytes)
     }
@@ -103,7 +121,7 @@ impl<E: fmt::Debug> NorFlashError for Error<E> {
 
 impl<G> fmt::Display for TooLarge<G> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the disk is larger than the 4 GiB that 32-bit offsets reach")
+        f.write_str("the disk is larger than 4 GiB, which 32-bit offsets cannot address")
     }
 }
 

@@ -1,23 +1,34 @@
-//! The errors of disks that are shown to crates which would also write.
+//! The error of adapters to block device traits that can also write.
 
 use core::fmt;
 
 use crate::error::Error;
 
-/// Why a disk did not do what another crate asked of it. `E` is the error of the device below.
+/// The error of the adapters `ToBlockDevice` and `ToBlockIo`. `E` is the error of the device below.
 ///
-/// The disks that return it are `ToBlockDevice` and `ToBlockIo`.
+#[cfg_attr(feature = "gpt_disk_io", doc = "```")]
+#[cfg_attr(not(feature = "gpt_disk_io"), doc = "```ignore")]
+/// # let file: &[u8] = include_bytes!("../../tests/data/plain.qcow");
+/// use gpt_disk_io::{BlockIo, gpt_disk_types::{BlockSize, Lba}};
+/// use qcow1::{DiskError, Error, Image, ToBlockIo};
+///
+/// let mut memory = [0; 4096];
+/// let mut disk = ToBlockIo::new(Image::open(file, &mut memory)?, BlockSize::BS_512);
+/// assert_eq!(disk.read_blocks(Lba(256), &mut [0; 512]), Err(DiskError::Read(Error::OutOfRange)));
+/// assert_eq!(disk.write_blocks(Lba(0), &[0; 512]), Err(DiskError::ReadOnly));
+/// # Ok::<(), qcow1::Error<core::convert::Infallible>>(())
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum DiskError<E> {
     /// The disk could not be read.
     Read(Error<E>),
-    /// The disk was to be written.
+    /// A write was requested, and the disk is read-only.
     ReadOnly,
     /// The disk has more blocks than the other crate can count.
     TooLarge,
-    /// The disk is being read already, by a caller of this call.
+    /// The call was made from inside another read of the same adapter.
     Busy,
 }
 

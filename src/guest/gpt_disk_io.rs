@@ -8,10 +8,9 @@ use gpt_disk_io::gpt_disk_types::{BlockSize as GptBlockSize, Lba};
 use crate::guest::GuestRead;
 use crate::guest::error::DiskError;
 
-/// A guest's disk as a [`BlockIo`], for gpt_disk_io's `Disk` and other crates that read these.
+/// A guest's disk as a [`BlockIo`], for gpt_disk_io's `Disk` and other crates that use this trait.
 ///
-/// It refuses writes with [`DiskError::ReadOnly`]. Where the disk is not a whole number of blocks, its last bytes are not
-/// shown.
+/// Writes return [`DiskError::ReadOnly`]. A partial last block is not accessible.
 ///
 /// ```
 /// # let file: &[u8] = include_bytes!("../../tests/data/plain.qcow");
@@ -32,14 +31,14 @@ pub struct ToBlockIo<G> {
 }
 
 impl<G: GuestRead> ToBlockIo<G> {
-    /// Shows `guest` in blocks of `block_size`: the one that it was partitioned with, mostly 512 bytes. `&mut` of a disk is
-    /// a disk too.
+    /// Wraps `guest`, which may be a `&mut` reference to a disk, in blocks of `block_size`: the block size with which the disk
+    /// was partitioned, usually 512 bytes.
     #[must_use]
     pub const fn new(guest: G, block_size: GptBlockSize) -> Self {
         Self { guest, block_size }
     }
 
-    /// Gives the disk back.
+    /// Returns the wrapped disk.
     #[must_use]
     pub fn into_inner(self) -> G {
         self.guest
@@ -58,23 +57,26 @@ where
     }
 
     fn num_blocks(&mut self) -> Result<u64, Self::Error> {
-        // A block size is never 0.
+        // gpt_disk_io's block size is never 0.
         let blocks = self.guest.size().checked_div(self.block_size.to_u64());
         Ok(blocks.unwrap_or(0))
     }
 
     fn read_blocks(&mut self, start_lba: Lba, dst: &mut [u8]) -> Result<(), Self::Error> {
-        // Where it saturates, it is past the end of any disk.
+        // An offset that saturates is past the end of any disk.
         let offset = start_lba.to_u64().saturating_mul(self.block_size.to_u64());
         self.guest.read_at(offset, dst).map_err(DiskError::Read)
     }
 
-    /// Refused with [`DiskError::ReadOnly`].
+    /// Refuses to write.
+    ///
+    /// # Errors
+    /// Always [`DiskError::ReadOnly`].
     fn write_blocks(&mut self, _: Lba, _: &[u8]) -> Result<(), Self::Error> {
         Err(DiskError::ReadOnly)
     }
 
-    /// Does nothing, because nothing is ever written.
+    /// Does nothing, because there is nothing to flush.
     fn flush(&mut self) -> Result<(), Self::Error> {
         Ok(())
     }

@@ -1,4 +1,4 @@
-//! The guest's disk: the trait, a cursor over it, and the traits of other crates that it is shown as.
+//! The guest's disk: the trait `GuestRead`, `Cursor`, and adapters to other crates' traits.
 
 #[cfg(feature = "embedded-sdmmc-types")]
 pub(crate) mod embedded_sdmmc;
@@ -47,16 +47,16 @@ pub trait GuestRead {
     /// Returns the size of the disk in bytes.
     fn size(&self) -> u64;
 
-    /// Fills `dst` with the guest's bytes from `offset` on, both in bytes and of any alignment.
+    /// Fills `dst` with the guest's bytes from `offset` on. `offset`, in bytes, and the length of `dst` may have any alignment.
     ///
     /// # Errors
-    /// [`Error::OutOfRange`] where the bytes do not all lie inside the disk, and the other errors of a read. `dst` then
-    /// holds anything; the disk is as usable as before.
+    /// [`Error::OutOfRange`] if the range does not lie inside the disk, and the other errors of
+    /// [`Image::read_at`](crate::Image::read_at). The contents of `dst` are then unspecified; the disk stays usable.
     fn read_at(&mut self, offset: u64, dst: &mut [u8]) -> Result<(), Error<Self::Error>>;
 
-    /// Returns a reader with a position, for [`embedded_io::Read`] and [`embedded_io::Seek`]. It starts at 0.
+    /// Returns a [`Cursor`] at byte 0, which implements [`embedded_io::Read`] and [`embedded_io::Seek`].
     ///
-    /// [`Cursor::new`] does the same for `&mut dyn GuestRead`.
+    /// For `&mut dyn GuestRead` use [`Cursor::new`].
     fn cursor(&mut self) -> Cursor<'_, Self>
     where
         Self: Sized,
@@ -77,10 +77,10 @@ impl<G: GuestRead + ?Sized> GuestRead for &mut G {
     }
 }
 
-/// A position in a guest's disk: [`embedded_io::Read`] and [`embedded_io::Seek`], and with the feature `std` the
-/// standard library's two traits of these names.
+/// A position in a guest's disk, which reads the disk as a stream.
 ///
-/// [`ReadOnly`](crate::ReadOnly) adds a `Write` that refuses.
+/// It implements [`embedded_io::Read`] and [`embedded_io::Seek`] and, with the feature `std`, `std::io::Read` and
+/// `std::io::Seek`. [`ReadOnly`](crate::ReadOnly) adds a `Write` that returns an error.
 ///
 /// ```
 /// # let file: &[u8] = include_bytes!("../../tests/data/plain.qcow");
@@ -108,13 +108,13 @@ impl<'a, G: GuestRead + ?Sized> Cursor<'a, G> {
         Self { guest, position: 0 }
     }
 
-    /// Returns the guest offset of the next byte. It may lie past the end, where reads return 0 bytes.
+    /// Returns the guest offset of the next byte. It may be past the end of the disk, where reads return 0 bytes.
     #[must_use]
     pub fn position(&self) -> u64 {
         self.position
     }
 
-    /// Reads as much of `buf` as the disk has from the position on, and moves the position after it.
+    /// Fills `buf`, or its start if the disk ends before, and moves the position after the bytes read. Returns their number.
     pub(crate) fn read_next(&mut self, buf: &mut [u8]) -> Result<usize, Error<G::Error>> {
         let buf = stored(buf, self.position, self.guest.size());
         if !buf.is_empty() {
@@ -158,19 +158,19 @@ where
     }
 }
 
-/// The start of `buf` that the bytes from `position` to the end of the disk fill.
+/// Returns the start of `buf` that the bytes from `position` to the end of the disk can fill.
 pub(crate) fn stored(buf: &mut [u8], position: u64, len: u64) -> &mut [u8] {
     let left = usize::try_from(len.saturating_sub(position)).unwrap_or(usize::MAX);
     let len = buf.len().min(left);
     buf.get_mut(..len).unwrap_or_default()
 }
 
-/// The position after `bytes` more bytes.
+/// Returns the position after `bytes` more bytes.
 pub(crate) fn after(position: u64, bytes: usize) -> u64 {
     position.saturating_add(u64::try_from(bytes).unwrap_or(u64::MAX))
 }
 
-/// The position after a seek on a disk of `len` bytes; `None` where that is before the first byte or past 64 bits.
+/// Returns the position after a seek on a disk of `len` bytes, or `None` if it is negative or does not fit in 64 bits.
 pub(crate) fn target(pos: SeekFrom, position: u64, len: u64) -> Option<u64> {
     match pos {
         SeekFrom::Start(offset) => Some(offset),

@@ -3,10 +3,10 @@
 use crate::error::Error;
 use crate::guest::GuestRead;
 
-/// A range of a guest's disk as a disk of its own: a partition, for a file system that starts at byte 0.
+/// A range of a guest's disk as a disk of its own: for example, a partition for a file system crate that reads from byte 0.
 ///
-/// It is a [`GuestRead`] over a [`GuestRead`], and with the feature `async` an
-/// [`aio::AsyncGuestRead`](crate::aio::AsyncGuestRead) over one of these.
+/// It implements [`GuestRead`] over a [`GuestRead`] and, with the feature `async`,
+/// [`aio::AsyncGuestRead`](crate::aio::AsyncGuestRead) over an `AsyncGuestRead`.
 ///
 /// ```
 /// # let disk: &[u8] = include_bytes!("../../tests/data/disk.qcow");
@@ -28,29 +28,29 @@ pub struct Partition<G> {
 }
 
 impl<G> Partition<G> {
-    /// Shows the `len` bytes of `guest` from `start` on. `&mut` of a disk is a disk too.
+    /// Wraps the `len` bytes of `guest` from byte `start` on. `guest` may be a `&mut` reference to a disk.
     ///
-    /// What of the range lies past the end of the disk is cut off.
+    /// The part of the range past the end of the disk is ignored.
     #[must_use]
     pub const fn new(guest: G, start: u64, len: u64) -> Self {
         Self { guest, start, len }
     }
 
-    /// Gives the disk back.
+    /// Returns the wrapped disk.
     #[must_use]
     pub fn into_inner(self) -> G {
         self.guest
     }
 
-    /// The size on a disk of `size` bytes.
+    /// Returns the size of the range on a disk of `size` bytes.
     pub(crate) fn size_on(&self, size: u64) -> u64 {
         self.len.min(size.saturating_sub(self.start))
     }
 
-    /// Where `len` bytes from `offset` on start on a disk of `size` bytes.
+    /// Returns the offset, on a disk of `size` bytes, of `len` bytes at `offset` in the range.
     ///
     /// # Errors
-    /// [`Error::OutOfRange`] where they do not all lie inside.
+    /// [`Error::OutOfRange`] if they do not lie inside the range.
     pub(crate) fn place<E>(&self, size: u64, offset: u64, len: usize) -> Result<u64, Error<E>> {
         let len = u64::try_from(len).unwrap_or(u64::MAX);
         match offset.checked_add(len) {

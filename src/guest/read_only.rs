@@ -1,14 +1,15 @@
-//! A stream for crates that would also write to it.
+//! A read-only stream for crates that require `Write`.
 
 use core::fmt;
 
 use embedded_io::{ErrorType, Read, Seek, SeekFrom, Write};
 
-/// A stream that is read, never written: for file systems that demand `Read + Write + Seek`.
+/// A stream whose `Write` always fails, for file system crates that require `Read + Write + Seek`.
 ///
-/// It passes `Read` and `Seek` through and refuses `Write`, for each of these that the stream implements: the traits of
-/// [`embedded_io`], with the feature `embedded-io-async` those of that crate, and with `std` those of the standard
-/// library. Flushing succeeds, because nothing is ever written. So [`fatfs`](https://docs.rs/fatfs) takes a disk:
+/// `Read` and `Seek` are passed to the inner stream. Writes return [`ReadOnlyError::ReadOnly`]; flushing succeeds, because
+/// there is nothing to flush. It implements the traits that the inner stream implements: those of [`embedded_io`], those of
+/// `embedded-io-async` with that feature, and those of the standard library with `std`. For example, with
+/// [`fatfs`](https://docs.rs/fatfs):
 ///
 #[cfg_attr(feature = "std", doc = "```")]
 #[cfg_attr(not(feature = "std"), doc = "```ignore")]
@@ -33,13 +34,26 @@ pub struct ReadOnly<C>(
 );
 
 /// The error of a [`ReadOnly`] stream.
+///
+/// ```
+/// # let file: &[u8] = include_bytes!("../../tests/data/plain.qcow");
+/// use embedded_io::{Read, Write};
+/// use qcow1::{Image, ReadOnly, ReadOnlyError};
+///
+/// let mut memory = [0; 4096];
+/// let mut image = Image::open(file, &mut memory)?;
+/// let mut stream = ReadOnly(image.cursor());
+/// assert_eq!(Read::read(&mut stream, &mut [0; 100]), Ok(100));
+/// assert_eq!(Write::write(&mut stream, &[0; 100]), Err(ReadOnlyError::ReadOnly));
+/// # Ok::<(), qcow1::Error<core::convert::Infallible>>(())
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum ReadOnlyError<E> {
     /// The stream's own error.
     Stream(E),
-    /// The stream was to be written.
+    /// A write was requested, and the stream is read-only.
     ReadOnly,
 }
 
@@ -60,7 +74,10 @@ impl<C: Seek> Seek for ReadOnly<C> {
 }
 
 impl<C: ErrorType> Write for ReadOnly<C> {
-    /// [`ReadOnlyError::ReadOnly`] for a byte or more.
+    /// Refuses to write.
+    ///
+    /// # Errors
+    /// [`ReadOnlyError::ReadOnly`] unless `buf` is empty.
     fn write(&mut self, buf: &[u8]) -> Result<usize, Self::Error> {
         refuse(buf)
     }
@@ -70,7 +87,7 @@ impl<C: ErrorType> Write for ReadOnly<C> {
     }
 }
 
-/// Writing no bytes is no write.
+/// Refuses to write `buf`, unless it is empty.
 pub(crate) fn refuse<E>(buf: &[u8]) -> Result<usize, ReadOnlyError<E>> {
     if buf.is_empty() {
         Ok(0)

@@ -40,7 +40,10 @@ impl<C: io::Seek> io::Seek for ReadOnly<C> {
 }
 
 impl<C> io::Write for ReadOnly<C> {
-    /// [`io::ErrorKind::ReadOnlyFilesystem`] for a byte or more.
+    /// Refuses to write.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::ReadOnlyFilesystem`] unless `buf` is empty.
     fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
         if buf.is_empty() {
             return Ok(0);

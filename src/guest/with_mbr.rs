@@ -1,15 +1,16 @@
-//! A partition table for a volume that has none.
+//! A generated partition table for a volume that has none.
 
 use crate::error::Error;
 use crate::guest::GuestRead;
 
-/// The bytes of a sector, and of the MBR.
+/// The size of a sector, and of the MBR, in bytes.
 const SECTOR: u64 = 512;
 
-/// A FAT volume as the only partition of a disk: for crates that find volumes by an MBR alone, as embedded-sdmmc does.
+/// A disk with a generated MBR whose only partition is a given FAT volume, for crates such as embedded-sdmmc that find
+/// volumes only by an MBR.
 ///
-/// The MBR is made up, with one entry of the type FAT (0x0e), and the volume follows in sector 1. With a
-/// [`Partition`](crate::Partition) below it, it shows a volume from a GPT.
+/// The MBR has one entry, of type 0x0e (FAT), and the volume starts in sector 1. For a volume in a GPT, wrap a
+/// [`Partition`](crate::Partition).
 ///
 /// ```
 /// # let disk: &[u8] = include_bytes!("../../tests/data/disk.qcow");
@@ -17,7 +18,7 @@ const SECTOR: u64 = 512;
 /// use embedded_sdmmc::{LfnBuffer, TimeSource, Timestamp, VolumeIdx, VolumeManager};
 /// use qcow1::{Image, Partition, ToBlockDevice, WithMbr};
 ///
-/// /// Nothing is written, so nobody asks for the time.
+/// /// A clock that is never used, because nothing is written.
 /// struct NoClock;
 ///
 /// impl TimeSource for NoClock {
@@ -28,7 +29,7 @@ const SECTOR: u64 = 512;
 ///
 /// let mut memory = [0; 16_384];
 /// let image = Image::open(disk, &mut memory)?;
-/// // Without a partition table the volume is the image itself.
+/// // If the disk has no partition table, wrap the image itself.
 /// let volume = Partition::new(image, start, len);
 /// let volumes = VolumeManager::new(ToBlockDevice::new(WithMbr::new(volume)), NoClock);
 /// let root = volumes.open_volume(VolumeIdx(0)).unwrap();
@@ -47,13 +48,13 @@ pub struct WithMbr<G> {
 }
 
 impl<G> WithMbr<G> {
-    /// Puts an MBR in front of `volume`. `&mut` of a disk is a disk too.
+    /// Puts an MBR in front of `volume`, which may be a `&mut` reference to a disk.
     #[must_use]
     pub const fn new(volume: G) -> Self {
         Self { volume }
     }
 
-    /// Gives the volume back.
+    /// Returns the wrapped volume.
     #[must_use]
     pub fn into_inner(self) -> G {
         self.volume
@@ -61,17 +62,17 @@ impl<G> WithMbr<G> {
 }
 
 impl<G: GuestRead> WithMbr<G> {
-    /// The whole sectors of the volume, as many as the MBR and what counts it in have room for.
+    /// Returns the number of whole sectors of the volume, limited so that it and the whole disk's fit in 32 bits.
     fn sectors(&self) -> u32 {
         let sectors = self.volume.size().wrapping_shr(9);
         u32::try_from(sectors).unwrap_or(u32::MAX).min(u32::MAX.wrapping_sub(1))
     }
 
-    /// The byte of the MBR at `at`.
+    /// Returns the byte of the MBR at `at`.
     fn mbr(&self, at: u64) -> u8 {
         let [a, b, c, d] = self.sectors().to_le_bytes();
         match at {
-            // The first entry: its type, then its first sector and the number of them as little-endian `u32`.
+            // The first entry: its type, then its first sector and its number of sectors as little-endian `u32`s.
             450 => 0x0e,
             454 => 1,
             458 => a,
@@ -88,7 +89,7 @@ impl<G: GuestRead> WithMbr<G> {
 impl<G: GuestRead> GuestRead for WithMbr<G> {
     type Error = G::Error;
 
-    /// The MBR and the whole sectors of the volume.
+    /// Returns the size of the MBR and the whole sectors of the volume, in bytes.
     fn size(&self) -> u64 {
         u64::from(self.sectors()).wrapping_add(1).wrapping_mul(SECTOR)
     }

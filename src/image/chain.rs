@@ -13,15 +13,30 @@ use crate::guest::GuestRead;
 use crate::image::{Image, read_at};
 use crate::reader::backing::ExtentQuery;
 
-/// An image that a [`Chain`] holds: [`Image`], or `aio::Image` with the feature `async`.
+/// An image that a [`Chain`] can hold: [`Image`] or, with the feature `async`, `aio::Image`.
 ///
-/// This trait is sealed: no other type implements it.
-pub trait Layer: sealed::Layer {}
+/// This trait is sealed: no other type implements it. Use it as a bound in code that takes any chain:
+///
+/// ```
+/// # let file: &[u8] = include_bytes!("../../tests/data/plain.qcow");
+/// use qcow1::{Chain, Image, Layer};
+///
+/// fn describe<I: Layer, const DEPTH: usize>(chain: &Chain<I, DEPTH>) {
+///     println!("a disk of {} bytes, made of {} images", chain.size(), chain.images().len());
+/// }
+///
+/// let mut memory = [0; 512];
+/// let mut chain = Chain::<_, 2>::new();
+/// chain.push(Image::open(file, &mut memory)?)?;
+/// describe(&chain);
+/// # Ok::<(), qcow1::Error<core::convert::Infallible>>(())
+/// ```
+pub trait Layer: sealed::Sealed {}
 
 pub(crate) mod sealed {
     use crate::format::header::Header;
 
-    pub trait Layer {
+    pub trait Sealed {
         fn header(&self) -> Option<&Header>;
 
         fn size(&self) -> u64;
@@ -32,7 +47,7 @@ pub(crate) mod sealed {
 
 impl<D> Layer for Image<'_, D> {}
 
-impl<D> sealed::Layer for Image<'_, D> {
+impl<D> sealed::Sealed for Image<'_, D> {
     fn header(&self) -> Option<&Header> {
         self.header()
     }
@@ -46,11 +61,11 @@ impl<D> sealed::Layer for Image<'_, D> {
     }
 }
 
-/// An image with its backing images, top first, at most `DEPTH` in all.
+/// An image with its backing images, top first, at most `DEPTH` images in all.
 ///
-/// A hole of one image reads from the next one down at the same guest offset, and as zeros past that one's end. `I` is
-/// [`Image`], or `aio::Image` with the feature `async`, and the chain reads as its images do. All images are of one
-/// type; where their devices differ, `&mut dyn BlockRead` is a device too.
+/// A hole of an image reads from the next image at the same guest offset, and as zeros past that image's end. `I` is
+/// [`Image`] or, with the feature `async`, `aio::Image`; the chain then has the same methods as the image. All images have the
+/// same type. If their devices have different types, use `&mut dyn BlockRead` as the device type.
 ///
 /// ```
 /// # let top: &[u8] = include_bytes!("../../tests/data/chain-top.qcow");
@@ -63,7 +78,7 @@ impl<D> sealed::Layer for Image<'_, D> {
 /// let mut chain = Chain::<_, 3>::new();
 /// chain.push(Image::open(top, top_memory)?)?;
 /// chain.push(Image::open(middle, middle_memory)?)?;
-/// // The name of the format is not stored: whoever opens a base knows that it is raw.
+/// // QCOW1 does not store the format of a backing file, so the caller declares that this one is raw.
 /// chain.push(Image::open_raw(base, base_memory)?)?;
 /// let mut sector = [0; 512];
 /// chain.read_at(0, &mut sector)?;
@@ -74,17 +89,18 @@ pub struct Chain<I, const DEPTH: usize> {
 }
 
 impl<I: Layer, const DEPTH: usize> Chain<I, DEPTH> {
-    /// Creates a chain of no images: every read of it is [`Error::OutOfRange`].
+    /// Creates an empty chain. Its size is 0, and every read of it returns [`Error::OutOfRange`].
     #[must_use]
     pub const fn new() -> Self {
         Self { images: Vec::new() }
     }
 
-    /// Puts `image` below the images that are there. The first image is the top.
+    /// Adds `image` below the other images. The first image added is the top.
     ///
     /// # Errors
-    /// [`PushReason::Full`], and [`PushReason::NotNamed`] where the image above is raw or names no backing file. The
-    /// image comes back.
+    /// Each error returns the image.
+    /// - [`PushReason::Full`]: the chain already holds `DEPTH` images.
+    /// - [`PushReason::NotNamed`]: the image above is raw or names no backing file.
     #[allow(clippy::result_large_err, reason = "there is no box to put the image in")]
     pub fn push(&mut self, image: I) -> Result<(), PushError<I>> {
         let names_backing = |above: &I| above.header().is_some_and(Header::has_backing);
@@ -96,7 +112,7 @@ impl<I: Layer, const DEPTH: usize> Chain<I, DEPTH> {
             .map_err(|image| PushError::new(image, PushReason::Full))
     }
 
-    /// Removes the lowest image and returns it, or `None` from an empty chain.
+    /// Removes and returns the lowest image, or returns `None` if the chain is empty.
     pub fn pop(&mut self) -> Option<I> {
         self.images.pop()
     }
@@ -107,14 +123,14 @@ impl<I: Layer, const DEPTH: usize> Chain<I, DEPTH> {
         &self.images
     }
 
-    /// Returns the images, top first: to set a key, say.
+    /// Returns the images for modification, top first: for example, to set a key.
     ///
-    /// Reads follow the order of this slice, so leave it as it is.
+    /// Do not reorder them: reads go through the images in the order of this slice.
     pub fn images_mut(&mut self) -> &mut [I] {
         &mut self.images
     }
 
-    /// Returns the size of the guest's disk in bytes: that of the top image, 0 for a chain of no images.
+    /// Returns the size of the guest's disk in bytes: that of the top image, or 0 if the chain is empty.
     #[must_use]
     pub fn size(&self) -> u64 {
         self.images.first().map_or(0, |top| top.size())
@@ -124,27 +140,27 @@ impl<I: Layer, const DEPTH: usize> Chain<I, DEPTH> {
 impl<D: BlockRead, const DEPTH: usize> Chain<Image<'_, D>, DEPTH> {
     /// Fills `dst` with the guest's bytes from `offset` on; see [`Image::read_at`].
     ///
-    /// An image is asked for the holes of the image above it, one after the other. So it makes at most 5 device reads for
-    /// each cluster that the bytes touch, counted in the smallest clusters of this image and of those above it, and 2 for
-    /// each L1 entry of its own. A raw disk makes at most 3 for each of the smallest clusters above it, or 3 in all if it is
-    /// alone.
+    /// For each cluster that the range touches, a QCOW1 image makes at most 5 device reads, and a raw disk at most 3. A
+    /// QCOW1 image also makes at most 2 for each of its L1 entries. The size of these clusters is the smallest cluster size
+    /// of the image and the images above it, because each hole above is read separately. A raw disk without images above it
+    /// makes at most 3 device reads in total.
     ///
     /// # Errors
-    /// As [`Image::read_at`]; [`Error::BackingRequired`] where the lowest image names a backing file.
+    /// As [`Image::read_at`]. [`Error::BackingRequired`] is returned only if the lowest image names a backing file.
     pub fn read_at(&mut self, offset: u64, dst: &mut [u8]) -> Result<(), Error<D::Error>> {
         read_at(&mut self.images, offset, dst)
     }
 
-    /// Returns how the guest's bytes from `offset` on are stored, and in which image (0 is the top); see
-    /// [`Image::extent_at`].
+    /// Returns how the guest's bytes from `offset` on are stored, and the index of the image that stores them (0 is the top);
+    /// see [`Image::extent_at`].
     ///
-    /// [`ExtentKind::Backing`](crate::ExtentKind::Backing) is left only where the lowest image names a backing file.
+    /// [`ExtentKind::Backing`](crate::ExtentKind::Backing) is returned only if the lowest image names a backing file.
     ///
     /// # Errors
     /// As [`Image::extent_at`].
     pub fn extent_at(&mut self, offset: u64, max_len: u64) -> Result<(usize, Extent), Error<D::Error>> {
         let mut query = ExtentQuery::new(offset, max_len);
-        // One turn for each image.
+        // Bound: one turn for each image.
         for image in &mut self.images {
             if let Some(mut walk) = query.walk(&image.state)? {
                 query.answer(image.advance(&mut walk)?);
@@ -153,7 +169,7 @@ impl<D: BlockRead, const DEPTH: usize> Chain<Image<'_, D>, DEPTH> {
         query.found.ok_or(Error::OutOfRange)
     }
 
-    /// Returns a reader with a position, for [`embedded_io::Read`] and [`embedded_io::Seek`]. It starts at 0.
+    /// Returns a [`Cursor`] at byte 0, which implements [`embedded_io::Read`] and [`embedded_io::Seek`].
     pub fn cursor(&mut self) -> Cursor<'_, Self> {
         Cursor::new(self)
     }

@@ -1,12 +1,13 @@
-//! The runs of a whole disk, one after the other.
+//! The runs of a whole disk, in sequence.
 
 use core::fmt;
 
 use crate::reader::extent_walk::ExtentWalk;
 
-/// The runs of a disk in sequence; see [`Image::extents`](crate::Image::extents).
+/// An iterator over the runs of a disk in sequence; see [`Image::extents`](crate::Image::extents).
 ///
-/// `I` is the image: over an [`Image`](crate::Image) this is an [`Iterator`], over an `aio::Image` its `next` returns a future.
+/// Over an [`Image`](crate::Image) it implements [`Iterator`]. Over an `aio::Image` it has a method `next` that returns a
+/// future.
 ///
 /// ```
 /// # let disk: &[u8] = include_bytes!("../../tests/data/sparse.qcow");
@@ -26,7 +27,7 @@ use crate::reader::extent_walk::ExtentWalk;
 /// ```
 pub struct Extents<'a, I> {
     pub(crate) image: &'a mut I,
-    /// None: it has ended with an error.
+    /// `None` after an error.
     pub(crate) walk: Option<ExtentWalk>,
 }
 

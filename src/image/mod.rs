@@ -1,4 +1,4 @@
-//! An image on a device: the synchronous driver of the core.
+//! `Image`: the synchronous driver of the core.
 
 pub(crate) mod chain;
 pub(crate) mod check;
@@ -26,8 +26,8 @@ use crate::reader::stop::Stop;
 
 /// A QCOW1 image, or a raw disk, on a block device.
 ///
-/// It consists of the device and of memory that the caller lends. After an error the image is as usable as before, and
-/// later reads return the same bytes as without that error.
+/// It owns the device and borrows memory from the caller. After an error it stays usable, and later reads return the same
+/// bytes as without that error.
 ///
 /// ```
 /// # let disk: &[u8] = include_bytes!("../../tests/data/plain.qcow");
@@ -55,42 +55,44 @@ impl<'m, D> Image<'m, D> {
         self.state.header()
     }
 
-    /// Returns the size of the guest's disk in bytes: exact, where QEMU rounds down to a multiple of 512.
+    /// Returns the size of the guest's disk in bytes. It is exact; QEMU rounds it down to a multiple of 512.
     #[must_use]
     pub fn size(&self) -> u64 {
         self.state.size().0
     }
 
-    /// Decrypts the image's encrypted clusters with `key` from now on.
+    /// Sets the key with which later reads decrypt the image's encrypted clusters. An image that is not encrypted ignores it.
     ///
-    /// Without a key, a read that touches an encrypted cluster is [`Error::KeyRequired`]; holes, backing data and
-    /// compressed clusters, which are never encrypted, still read. Nothing in the format tells a wrong key: it reads
-    /// as garbage. An image that is not encrypted makes no use of it.
+    /// Without a key, a read that includes an encrypted cluster returns [`Error::KeyRequired`]. Holes, backing data and
+    /// compressed clusters are never encrypted and need no key. QCOW1 stores no key check: a wrong key yields garbage, not an
+    /// error.
     #[cfg(feature = "aes")]
     pub fn set_key(&mut self, key: &crate::Key) {
         self.state.cipher = Cipher::Aes(crate::AesCipher::new(key));
     }
 
-    /// Decrypts the image's encrypted clusters with `cipher` from now on, say with an engine of the board's.
+    /// Sets the cipher with which later reads decrypt the image's encrypted clusters: for example, a board's AES engine.
     ///
-    /// `cipher` need not be `Sync`, so an engine behind a `RefCell` will do, and an image is neither `Send` nor `Sync`.
+    /// `cipher` need not be `Sync`, so it may hold an engine in a `RefCell`. Because of that, `Image` is neither `Send` nor
+    /// `Sync`.
     pub fn set_cipher(&mut self, cipher: &'m dyn SectorCipher) {
         self.state.cipher = Cipher::Lent(cipher);
     }
 
-    /// Returns the device, say to see what a wrapper has counted. The bytes that it reads must stay the same.
+    /// Returns a mutable reference to the device: for example, to read the counts of a [`Tracer`](crate::Tracer). The bytes
+    /// that the device reads must stay the same.
     pub fn device_mut(&mut self) -> &mut D {
         &mut self.device
     }
 
-    /// Gives the device back.
+    /// Returns the wrapped device.
     #[must_use]
     pub fn into_device(self) -> D {
         self.device
     }
 
-    /// The image, or all that was lent for it.
-    // Inlined, because the image is large to hand over. In a debug build that would only make the stack deeper.
+    /// Returns the image, or an error with the device and the memory.
+    // Inlined, because the image is large to return. In a debug build, inlining would only make the stack deeper.
     #[cfg_attr(not(debug_assertions), inline(always))]
     pub(crate) fn opened<E>(
         device: D,
@@ -110,65 +112,79 @@ impl<'m, D> Image<'m, D> {
 impl<'m, D: BlockRead> Image<'m, D> {
     /// Opens a QCOW1 image.
     ///
-    /// `memory` needs max(512, block size) bytes; that reads every byte of every legal image that is not compressed.
-    /// More makes fewer device reads: [`Header::memory_for`] has the figures. What it held is overwritten.
+    /// `memory` must have at least max(512, block size) bytes, which is enough to read every uncompressed byte of every legal
+    /// image. More memory saves device reads; [`Header::memory_for`] returns the figures for an image. The contents of
+    /// `memory` are overwritten.
     ///
-    /// It reads the device once.
+    /// Opening makes one device read.
     ///
     /// # Errors
-    /// [`Error::NotQcow`] without the magic number; [`Error::Unsupported`] for another version, an unknown encryption
-    /// and a device of more than 2^63 bytes; [`Error::Corrupt`] for a header that is wrong or an L1 table or backing
-    /// name that reaches past the end of the file; [`Error::MemoryTooSmall`]; and the device's own. The device and the
-    /// memory come back with each.
+    /// Each error returns the device and the memory.
+    /// - [`Error::NotQcow`]: the magic number is missing.
+    /// - [`Error::Unsupported`]: the version is not 1, the encryption method is unknown, or the device has more than 2^63 bytes.
+    /// - [`Error::Corrupt`]: the header is invalid, or the L1 table or the backing file's name reaches past the end of the file.
+    /// - [`Error::MemoryTooSmall`]: `memory` is smaller than the minimum.
+    /// - [`Error::Io`]: the device failed.
     pub fn open(device: D, memory: &'m mut [u8]) -> Result<Self, OpenError<'m, D, D::Error>> {
         OpenOptions::new().open(device, memory)
     }
 
-    /// Opens a device as a raw disk: the base of a [`Chain`](crate::Chain), never probed.
+    /// Opens a device as a raw disk, whatever its bytes are: for example, as the base of a [`Chain`](crate::Chain).
     ///
-    /// `memory` needs the bytes of one block, and none where the block size is 1.
+    /// `memory` must have at least the size of one block, or may be empty if the block size is 1.
     ///
     /// # Errors
-    /// [`Error::MemoryTooSmall`]; [`Error::Unsupported`] for a device of more than 2^63 bytes; and the device's own. The
-    /// device and the memory come back with each.
+    /// Each error returns the device and the memory.
+    /// - [`Error::MemoryTooSmall`]: `memory` is smaller than a block.
+    /// - [`Error::Unsupported`]: the device has more than 2^63 bytes.
+    /// - [`Error::Io`]: the device failed.
     pub fn open_raw(mut device: D, memory: &'m mut [u8]) -> Result<Self, OpenError<'m, D, D::Error>> {
         let opening = shape(&mut device).and_then(|shape| shape.raw(memory));
         Self::opened(device, memory, opening)
     }
 
-    /// Fills `dst` with the guest's bytes from `offset` on: any offset and length in bytes.
+    /// Fills `dst` with the guest's bytes from `offset` on. `offset`, in bytes, and the length of `dst` may have any alignment.
     ///
-    /// Clusters that lie side by side are read by one device request, straight into `dst`; only ragged ends of blocks
-    /// are copied. It makes at most 5 device reads for each cluster, and 2 for each L1 entry, that the bytes touch; of a
-    /// raw disk at most 3 in all.
+    /// Clusters that are adjacent in the file are read with one device request, directly into `dst`; only partial blocks at
+    /// the ends are copied. A call makes at most 5 device reads for each cluster, and 2 for each L1 entry, that the range
+    /// touches. For a raw disk it makes at most 3 device reads in total.
     ///
     /// # Errors
-    /// [`Error::OutOfRange`] where they do not all lie inside the disk; [`Error::Corrupt`], naming the place;
-    /// [`Error::BackingRequired`] for a hole where the image names a backing file; [`Error::KeyRequired`];
-    /// [`Error::Unsupported`]; and the device's own. `dst` then holds anything, and the image is as usable as before.
+    /// The contents of `dst` are unspecified after an error; the image stays usable.
+    /// - [`Error::OutOfRange`]: the range does not lie inside the disk.
+    /// - [`Error::Corrupt`]: a table word or a compressed cluster is invalid. The error contains its place.
+    /// - [`Error::BackingRequired`]: the range includes a hole, and the image names a backing file.
+    /// - [`Error::KeyRequired`]: the range includes an encrypted cluster, and the image has no key.
+    /// - [`Error::CipherFailed`]: the cipher of [`Image::set_cipher`] failed.
+    /// - [`Error::MemoryTooSmall`]: the range includes a compressed cluster, which needs more memory to inflate.
+    /// - [`Error::Unsupported`]: the range includes a compressed cluster, and the build lacks the feature `deflate`.
+    /// - [`Error::Io`]: the device failed.
     pub fn read_at(&mut self, offset: u64, dst: &mut [u8]) -> Result<(), Error<D::Error>> {
         read_at(core::slice::from_mut(self), offset, dst)
     }
 
-    /// How the guest's bytes from `offset` on are stored: one run, at most `max_len` bytes long, at least 1.
+    /// Returns how the guest's bytes from `offset` on are stored: one run of 1..=`max_len` bytes.
     ///
-    /// Neighbours that are stored alike are one run, but a call stops after 4,096 table words, or up to 3 more, so another
-    /// run of the same kind may follow; [`Extent::join`] joins the two. It reads tables, never data, and at most twice for
-    /// each word.
+    /// A run consists of adjacent clusters that are stored in the same way. A call looks at no more than 4,099 table words,
+    /// so the next run may continue this one; [`Extent::join`] joins them. A call reads only tables, with at most 2 device
+    /// reads for each table word.
     ///
     /// # Errors
-    /// [`Error::OutOfRange`] for an offset past the end or a `max_len` of 0; [`Error::Corrupt`]; the device's own.
+    /// - [`Error::OutOfRange`]: `offset` is not inside the disk, or `max_len` is 0.
+    /// - [`Error::Corrupt`]: a table word is invalid. The error contains its place.
+    /// - [`Error::Io`]: the device failed.
     pub fn extent_at(&mut self, offset: u64, max_len: u64) -> Result<Extent, Error<D::Error>> {
         let mut walk = ExtentWalk::extent_at(&self.state, offset, max_len)?;
         self.advance(&mut walk)
     }
 
-    /// The runs of the whole disk, in order: as [`Image::extent_at`] gives them, one after the other.
+    /// Returns the runs of the whole disk in sequence, each as [`Image::extent_at`] returns it.
     ///
-    /// It ends behind the last run or an error. After an error, [`Image::extent_at`] goes on wherever the caller likes.
+    /// The iterator ends after the last run or after an error. To continue after an error, call [`Image::extent_at`] with a
+    /// later offset.
     ///
-    /// Each item costs no more than [`Image::extent_at`]; but a device of 2^50 bytes may hold an L1 table of 2^47 words,
-    /// so for an image that is not trusted, `take` bounds them all.
+    /// Each item has the bounds of [`Image::extent_at`], but the number of items is bounded only by the size of the tables: a
+    /// device of 2^50 bytes may hold an L1 table of 2^47 words. For an untrusted image, limit it with [`Iterator::take`].
     pub fn extents(&mut self) -> Extents<'_, Self> {
         Extents {
             walk: Some(ExtentWalk::extents(&self.state)),
@@ -176,13 +192,14 @@ impl<'m, D: BlockRead> Image<'m, D> {
         }
     }
 
-    /// The backing file's name as the image has it, or `None` where it names none.
+    /// Reads the backing file's name into `buf` and returns it, or returns `None` if the image names no backing file.
     ///
-    /// It is bytes, not text, and untrusted: a path of the machine that wrote it, relative to the image's own. This
-    /// crate opens no file of that name. 1,023 bytes hold every name. It costs at most 3 device reads.
+    /// The name is untrusted bytes, not necessarily text: a path on the machine that wrote the image, absolute or relative to
+    /// the image's folder. This crate never opens it. No name is longer than 1,023 bytes. A call makes at most 3 device reads.
     ///
     /// # Errors
-    /// [`Error::MemoryTooSmall`] where `buf` does not hold it; the device's own.
+    /// - [`Error::MemoryTooSmall`]: `buf` is shorter than the name.
+    /// - [`Error::Io`]: the device failed.
     pub fn backing_name<'b>(&mut self, buf: &'b mut [u8]) -> Result<Option<&'b [u8]>, Error<D::Error>> {
         let Some(name) = self.state.backing_name_in(buf)? else {
             return Ok(None);
@@ -192,14 +209,14 @@ impl<'m, D: BlockRead> Image<'m, D> {
         Ok(Some(name))
     }
 
-    /// Returns a reader with a position, for [`embedded_io::Read`] and [`embedded_io::Seek`]. It starts at 0.
+    /// Returns a [`Cursor`] at byte 0, which implements [`embedded_io::Read`] and [`embedded_io::Seek`].
     pub fn cursor(&mut self) -> Cursor<'_, Self> {
         Cursor::new(self)
     }
 
-    /// The walk's next run, with the device reads that it takes.
+    /// Returns the walk's next run, and performs the device reads for it.
     pub(crate) fn advance(&mut self, walk: &mut ExtentWalk) -> Result<Extent, Error<D::Error>> {
-        // Bound: two misses for each table word that the walk looks at.
+        // Bound: at most two misses for each table word that the walk looks at.
         loop {
             match walk.find(&mut self.state) {
                 Ok(()) => return Ok(walk.take_extent()),
@@ -209,7 +226,7 @@ impl<'m, D: BlockRead> Image<'m, D> {
         }
     }
 
-    /// Reads the piece of a table that is missing.
+    /// Reads the missing part of a table.
     fn fill(&mut self) -> Result<(), Error<D::Error>> {
         let (lba, buffer) = self.state.missing();
         self.device.read_blocks(lba, buffer).map_err(Error::Io)?;
@@ -224,7 +241,7 @@ fn shape<D: BlockRead>(device: &mut D) -> Result<DeviceShape, Error<D::Error>> {
 }
 
 impl OpenOptions {
-    /// Opens an image in this way; see [`Image::open`].
+    /// Opens an image with these options; see [`Image::open`].
     ///
     /// # Errors
     /// As [`Image::open`].
@@ -262,7 +279,7 @@ impl<D: BlockRead> Iterator for Extents<'_, Image<'_, D>> {
 
 impl<D: BlockRead> FusedIterator for Extents<'_, Image<'_, D>> {}
 
-/// Reads through a chain of images, top first.
+/// Reads from a chain of images, top first.
 pub(crate) fn read_at<D: BlockRead>(
     images: &mut [Image<'_, D>],
     offset: u64,
@@ -278,7 +295,8 @@ pub(crate) fn read_at<D: BlockRead>(
 
 #[inline(never)]
 fn perform<D: BlockRead>(images: &mut [Image<'_, D>], mut read: Read<'_>) -> Result<(), Error<D::Error>> {
-    // Bound: each turn reads a byte or more, one of the two pieces of a table word, or goes between images for a byte or more.
+    // Bound: each turn reads at least one byte, reads one of the two parts of a table word, or changes the image for at least
+    // one byte.
     loop {
         let image = images.get_mut(read.level()).ok_or(Error::BackingRequired)?;
         match read.step(&mut image.state) {

@@ -1,14 +1,14 @@
-//! How an image is opened.
+//! Options for opening an image.
 
 use crate::format::xen::XenL1;
 
-/// How an image is opened, where the defaults of [`Image::open`](crate::Image::open) are not what is wanted.
+/// Options for opening an image. [`Image::open`](crate::Image::open) uses the defaults.
 ///
 /// ```
 /// # let file: &[u8] = include_bytes!("../../tests/data/plain.qcow");
 /// use qcow1::OpenOptions;
 ///
-/// // Half a file: what is left of it reads, and the rest as zeros.
+/// // A truncated file: the second half reads as zeros.
 /// let truncated = &file[..file.len() / 2];
 /// let mut memory = [0; 4096];
 /// let mut image = OpenOptions::new().salvage(true).open(truncated, &mut memory)?;
@@ -24,7 +24,8 @@ pub struct OpenOptions {
 }
 
 impl OpenOptions {
-    /// Returns the defaults: no salvage, Xen's little-endian L1 detected, no raw disks.
+    /// Returns the defaults: [`salvage`](Self::salvage) and [`or_raw`](Self::or_raw) are off, [`xen_l1`](Self::xen_l1) is
+    /// [`XenL1::Detect`].
     #[must_use]
     pub const fn new() -> Self {
         Self {
@@ -36,34 +37,34 @@ impl OpenOptions {
 
     /// Sets whether everything past the end of the file reads as zeros: tables, clusters and the backing file's name.
     ///
-    /// This is for what is left of a truncated image, and what QEMU does without a message. By default it is an error
-    /// that names the place. A truncated encrypted sector reads as zeros; nothing else changes.
+    /// Use it to read what is left of a truncated image. QEMU always reads images in this way. By default, reading past the
+    /// end of the file is an error that states where. With this option, a truncated encrypted sector reads as zeros too.
     #[must_use]
     pub const fn salvage(mut self, salvage: bool) -> Self {
         self.salvage = salvage;
         self
     }
 
-    /// Sets how the byte order of a Xen image's L1 is found.
+    /// Sets how the byte order of a Xen image's L1 table is determined.
     #[must_use]
     pub const fn xen_l1(mut self, xen_l1: XenL1) -> Self {
         self.xen_l1 = xen_l1;
         self
     }
 
-    /// Sets whether a disk without QCOW's magic number is opened as a raw disk, where it is [`Error::NotQcow`] by
-    /// default.
+    /// Sets whether a disk without QCOW's magic number is opened as a raw disk. By default it is [`Error::NotQcow`].
     ///
-    /// Everything else stays an error: QCOW2, QCOW3, and a QCOW1 header that is wrong. [`Image::header`] is `None` for
-    /// the raw disk. `memory` needs max(512, block size) bytes in either case.
+    /// QCOW2, QCOW3 and invalid QCOW1 headers are still errors. [`Image::header`] returns `None` for a raw disk. `memory` must
+    /// have at least max(512, block size) bytes for either format.
     ///
-    /// **This lets the disk's first four bytes choose its format, so it is only for disks whose format may be chosen
-    /// by whoever writes them.** It is safe for who owns the machine and its disks: a boot loader or a unikernel, for
-    /// which the disk is the whole machine's, and which opens no file that an image names. It is not safe for a host
-    /// that runs guests: a guest that was given a raw disk can write a QCOW1 header into the first sector, and name any
-    /// file of the host as its backing file. A host that then opens the disk as QCOW1 and follows the name lets the guest
-    /// read that file (CVE-2008-2004). Such a host knows which format each disk has, and uses [`Image::open`] or
-    /// [`Image::open_raw`].
+    /// **With this option, the first four bytes of the disk choose its format. Use it only if whoever can write the disk may
+    /// also choose its format.**
+    /// - It is safe for the owner of the machine and its disks: a boot loader or a unikernel that opens no file that an image
+    ///   names.
+    /// - It is not safe for a host that runs guests. A guest with a raw disk can write a QCOW1 header into its first sector and
+    ///   name any file of the host as the backing file. A host that then opens the disk as QCOW1 and follows the name lets the
+    ///   guest read that file (CVE-2008-2004). Such a host knows the format of each disk: it uses [`Image::open`] or
+    ///   [`Image::open_raw`].
     ///
     /// [`Error::NotQcow`]: crate::Error::NotQcow
     /// [`Image::header`]: crate::Image::header

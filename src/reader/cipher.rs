@@ -8,24 +8,67 @@ use crate::reader::stop::Stop;
 /// log2 of a sector's bytes.
 pub(crate) const SECTOR_SHIFT: u32 = 9;
 
-/// Decrypts sectors: what a board with an engine of its own implements; see [`Image::set_cipher`].
+/// A cipher that decrypts sectors, for example with a board's AES engine; see [`Image::set_cipher`].
 ///
-/// The format's cipher (crypt method 1) is AES-128 in CBC mode over each sector on its own. The initialization vector is
-/// the sector's number as a little-endian `u64`, and then eight zero bytes (QEMU calls that `plain64`). The key is the
-/// first 16 bytes of the passphrase, padded with zero bytes.
+/// The format's cipher (crypt method 1) is AES-128 in CBC mode, separately for each sector. The initialization vector is the
+/// sector's number as a little-endian `u64`, followed by eight zero bytes (`plain64` in QEMU). The key is the first 16 bytes
+/// of the passphrase, padded with zero bytes.
+///
+/// ```
+/// use core::cell::RefCell;
+/// use qcow1::{CipherFailed, SectorCipher};
+/// # struct Engine;
+/// # impl Engine {
+/// #     fn cbc_decrypt(&mut self, _iv: [u8; 16], _sector: &mut [u8]) -> Result<(), ()> { Ok(()) }
+/// # }
+///
+/// /// The board's AES engine, which has the key.
+/// struct BoardCipher(RefCell<Engine>);
+///
+/// impl SectorCipher for BoardCipher {
+///     fn decrypt(&self, first_sector: u64, sectors: &mut [u8]) -> Result<(), CipherFailed> {
+///         let mut engine = self.0.borrow_mut();
+///         for (number, sector) in (first_sector..).zip(sectors.chunks_exact_mut(512)) {
+///             let mut iv = [0; 16];
+///             iv[..8].copy_from_slice(&number.to_le_bytes());
+///             engine.cbc_decrypt(iv, sector).map_err(|_| CipherFailed)?;
+///         }
+///         Ok(())
+///     }
+/// }
+/// ```
 ///
 /// [`Image::set_cipher`]: crate::Image::set_cipher
 pub trait SectorCipher {
-    /// Decrypts `sectors` in place: one or more sectors of 512 bytes, adjacent in the guest's disk. `first_sector` is the number
-    /// of the first, its guest offset divided by 512; the numbers go up by 1.
+    /// Decrypts `sectors` in place: one or more sectors of 512 bytes that are adjacent in the guest's disk. `first_sector` is
+    /// the number of the first sector, which is its guest offset divided by 512.
     ///
     /// # Errors
-    /// [`CipherFailed`] where the engine fails. The read then fails with [`Error::CipherFailed`](crate::Error::CipherFailed),
-    /// and may be tried again.
+    /// [`CipherFailed`] if the engine fails. The image's read then returns [`Error::CipherFailed`](crate::Error::CipherFailed),
+    /// and can be retried.
     fn decrypt(&self, first_sector: u64, sectors: &mut [u8]) -> Result<(), CipherFailed>;
 }
 
-/// A [`SectorCipher`] could not decrypt. It says no more: an engine keeps its own error, if it has one.
+/// The error of a [`SectorCipher`]. It has no details: if the engine reports a cause, the cipher must store it.
+///
+/// ```
+/// # let file: &[u8] = include_bytes!("../../tests/data/encrypted.qcow");
+/// use qcow1::{CipherFailed, Error, Image, SectorCipher};
+///
+/// struct BrokenEngine;
+///
+/// impl SectorCipher for BrokenEngine {
+///     fn decrypt(&self, _first_sector: u64, _sectors: &mut [u8]) -> Result<(), CipherFailed> {
+///         Err(CipherFailed)
+///     }
+/// }
+///
+/// let mut memory = [0; 4096];
+/// let mut image = Image::open(file, &mut memory)?;
+/// image.set_cipher(&BrokenEngine);
+/// assert_eq!(image.read_at(0, &mut [0; 512]), Err(Error::CipherFailed));
+/// # Ok::<(), Error<core::convert::Infallible>>(())
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct CipherFailed;
@@ -82,9 +125,11 @@ mod aes_cipher {
 
     /// The key of an encrypted image.
     ///
-    /// Dropping it wipes it. What is not wiped: the passphrase, which is the caller's; copies of the key or of the schedule
-    /// that a move leaves on the stack, as [`Image::set_key`](crate::Image::set_key) and moving an image with a key do; and
-    /// decrypted bytes of the disk in the lent memory, where ragged ends of reads bounce.
+    /// Dropping it overwrites it with zeros. Not overwritten are
+    /// - the passphrase, which the caller owns,
+    /// - copies of the key or of the key schedule that a move leaves on the stack: [`Image::set_key`](crate::Image::set_key)
+    ///   moves the schedule, and so does moving an image that has a key,
+    /// - decrypted bytes of the disk in the lent memory, through which partial sectors and blocks are read.
     ///
     /// ```
     /// # let file: &[u8] = include_bytes!("../../tests/data/encrypted.qcow");
@@ -131,9 +176,24 @@ mod aes_cipher {
         }
     }
 
-    /// The format's cipher in software, or by the processor's AES instructions where the build or the host has them.
+    /// The format's cipher in software, or with the processor's AES instructions if the build enables them or they are detected
+    /// at run time.
     ///
-    /// [`Image::set_key`](crate::Image::set_key) uses it. Dropping it wipes its key schedule; see [`Key`] for what is not wiped.
+    /// [`Image::set_key`](crate::Image::set_key) uses it. Dropping it overwrites its key schedule with zeros; [`Key`] lists what
+    /// is not overwritten.
+    ///
+    /// ```
+    /// # let file: &[u8] = include_bytes!("../../tests/data/encrypted.qcow");
+    /// use qcow1::{AesCipher, Image, Key};
+    ///
+    /// // Several images share one key schedule.
+    /// let cipher = AesCipher::new(&Key::from_passphrase(b"passphrase"));
+    /// let mut memory = [0; 4096];
+    /// let mut image = Image::open(file, &mut memory)?;
+    /// image.set_cipher(&cipher);
+    /// image.read_at(0, &mut [0; 512])?;
+    /// # Ok::<(), qcow1::Error<core::convert::Infallible>>(())
+    /// ```
     pub struct AesCipher(Aes128Dec);
 
     impl AesCipher {

@@ -70,23 +70,36 @@ pub(crate) fn compressed(
 }
 
 /// The memory to lend to an image, in bytes. Each figure holds for a slice of any alignment.
+///
+/// ```
+/// # let file: &[u8] = include_bytes!("../../tests/data/compressed.qcow");
+/// use qcow1::{BlockSize, Header, Image, MemoryNeeds};
+///
+/// let MemoryNeeds { minimum, compressed, all_tables, .. } = Header::parse(file)?.memory_for(BlockSize::BYTE);
+/// assert!(minimum <= compressed && compressed <= all_tables);
+/// // Enough for every read, and at most 64 KiB for tables beyond that.
+/// let mut memory = vec![0; all_tables.min(compressed + 65_536)];
+/// let mut image = Image::open(file, &mut memory)?;
+/// image.read_at(0, &mut [0; 512])?;
+/// # Ok::<(), qcow1::Error<core::convert::Infallible>>(())
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub struct MemoryNeeds {
-    /// Opens the image, and reads every byte of it that is not compressed.
+    /// Enough to open the image, and to read all its uncompressed bytes.
     pub minimum: usize,
-    /// Reads compressed clusters too. The same as `minimum` in a build without the feature `deflate`.
+    /// Enough to read compressed clusters too. Equal to `minimum` in a build without the feature `deflate`.
     pub compressed: usize,
-    /// Reads compressed clusters three to five times as fast. The same as `minimum` in a build without the feature `deflate`.
+    /// Enough to read compressed clusters three to five times as fast as with `compressed` bytes. Equal to `minimum` in a build
+    /// without the feature `deflate`.
     pub compressed_fast: usize,
-    /// Has room for all the tables of a full disk as well, so that lending more gains little. It saturates where the
-    /// address space is smaller.
+    /// Enough to cache all tables of a full disk too: lending more gains little. Saturates at the size of the address space.
     pub all_tables: usize,
 }
 
 impl Header {
-    /// The memory to lend for this image on a device with blocks of `block_size`.
+    /// Returns the sizes of memory to lend for this image on a device with blocks of `block_size`.
     #[must_use]
     pub fn memory_for(&self, block_size: BlockSize) -> MemoryNeeds {
         let geometry = self.geometry();

@@ -1,10 +1,10 @@
-//! A check that is as plain as can be, and shares nothing with the crate: each part is compared with all before it.
+//! A simple check that shares no code with the crate: it compares each part of the file with all earlier parts.
 
 use qcow1::{CheckSummary, Corrupt, Finding};
 
 use super::oracle;
 
-/// What is wrong, as the sentences of the crate tell it.
+/// The flaws, as the crate's sentences distinguish them.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Wrong {
     L1OverHeader,
@@ -27,7 +27,7 @@ pub enum Kind {
     Stream,
 }
 
-/// What is wrong with `len` guest bytes from `guest` on, and with `count` words in all.
+/// A flaw of `len` guest bytes from `guest` on, and of `count` words.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Found {
     pub wrong: Wrong,
@@ -44,22 +44,22 @@ pub struct Report {
     pub compressed: u64,
     pub holes: u64,
     pub unreachable: u64,
-    /// The L1 words in the file, and the words of the tables that were gone through.
+    /// The number of L1 words in the file, and of the words of the tables that were checked.
     pub words: u64,
 }
 
-/// Bytes of the file that belong to something.
+/// Bytes of the file that have an owner.
 struct Owned {
     start: u64,
     end: u64,
     table: bool,
-    /// Whoever else has it.
+    /// Whether the bytes may have other owners too.
     shared: bool,
 }
 
 pub struct Rules {
     pub salvage: bool,
-    /// Whether overlaps are looked for.
+    /// Whether the check looks for overlaps.
     pub overlaps: bool,
     pub inflate: bool,
 }
@@ -214,7 +214,7 @@ impl Checker<'_> {
         std::array::from_fn(|i| self.byte(at + i as u64))
     }
 
-    /// Whether a part is nobody else's.
+    /// Returns `true` if a part has no other owner.
     fn claim(&mut self, kind: Kind, guest: u64, host: u64, len: u64, guest_len: u64) -> bool {
         let end = (host + len).min(self.file.len() as u64);
         let over = |start: u64, len: u64| host.max(start) < end.min(start.saturating_add(len));
@@ -228,7 +228,7 @@ impl Checker<'_> {
         !over_metadata && !twice
     }
 
-    /// Gives bytes an owner; whether they have one already, as far as sectors tell.
+    /// Gives bytes an owner. Returns `true` if they have one already, compared by sectors.
     fn own(&mut self, start: u64, len: u64, table: bool, shared: bool) -> bool {
         let file_end = self.file.len() as u64;
         let end = start.saturating_add(len).min(file_end);
@@ -296,7 +296,7 @@ impl Checker<'_> {
     }
 }
 
-/// One finding after the other, as the plain check tells them.
+/// Converts a finding of the crate to the simple check's form.
 pub fn told(finding: &Finding) -> Found {
     let corrupt: Corrupt = finding.corrupt;
     Found {
@@ -308,7 +308,7 @@ pub fn told(finding: &Finding) -> Found {
     }
 }
 
-/// Streams may be wrong in several ways, which are one to the plain check.
+/// Joins adjacent flaws of streams: the simple check does not distinguish their kinds.
 pub fn streams_joined(found: &[Found]) -> Vec<Found> {
     let mut joined: Vec<Found> = Vec::new();
     for one in found {
@@ -334,7 +334,7 @@ pub fn agrees(summary: CheckSummary, found: &[Found], report: &Report) -> bool {
         && summary.unreachable_bytes == report.unreachable
 }
 
-/// What the crate's sentence says.
+/// Returns the flaw that the crate's sentence describes.
 pub fn wrong(sentence: &str) -> Wrong {
     let kind = if sentence.contains("the L2 table for") {
         Kind::Table
@@ -349,7 +349,7 @@ pub fn wrong(sentence: &str) -> Wrong {
         _ if sentence.contains("overlaps another") => Wrong::Twice(kind),
         _ if sentence.contains("the L1 table") && sentence.contains("overlaps the header") => Wrong::L1OverHeader,
         _ if sentence.contains("bit 63") => Wrong::L1Flag,
-        _ if sentence.contains("one too many") => Wrong::TooManyTables,
+        _ if sentence.contains("exceeds the number") => Wrong::TooManyTables,
         _ if sentence.contains("multiple of 512") => Wrong::Misaligned,
         _ if sentence.contains("size 0") => Wrong::StreamEmpty,
         _ if sentence.contains("cannot be inflated") => Wrong::NoStream,

@@ -351,7 +351,7 @@ fn a_table_that_many_l1_words_lead_to_is_gone_through_once() {
         let mut found = Vec::new();
         image.check(|finding| found.push(finding)).unwrap();
         let last = found.last().unwrap();
-        assert!(last.to_string().contains("is one too many"), "{last}");
+        assert!(last.to_string().contains("exceeds the number"), "{last}");
         assert_eq!((last.count, last.corrupt.guest_offset()), (1020, Some(4 << 29)));
         // The header, 1,024 words of the L1, and four tables.
         assert!(log.requests() <= 1 + 1024 + 4 * 128, "{}", log.requests());

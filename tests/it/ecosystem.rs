@@ -94,7 +94,7 @@ fn four_gib_are_a_storage_and_a_byte_more_is_an_error() {
     let error = ToStorage::new(Sevens(END + 1)).err().unwrap();
     assert_eq!(
         error.to_string(),
-        "the disk is larger than the 4 GiB that 32-bit offsets reach"
+        "the disk is larger than 4 GiB, which 32-bit offsets cannot address"
     );
     assert_eq!(error.0.0, END + 1);
 

@@ -32,6 +32,7 @@ mod debugging_tools;
 mod defmt;
 #[cfg(feature = "std")]
 mod devices;
+mod doc_examples;
 #[cfg(all(
     feature = "embedded-storage",
     feature = "gpt_disk_io",

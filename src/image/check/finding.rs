@@ -1,28 +1,42 @@
-//! What a check finds.
+//! The results of a check: findings and a summary.
 
 use core::fmt;
 
 use crate::error::Corrupt;
 use crate::offset::GuestOffset;
 
-/// Something that is wrong with an image: in one place, or in the same way in several that follow each other.
+/// A flaw that a check found: in one place, or the same flaw in several places in sequence.
 ///
-/// Its `Display` says it in full.
+/// `Display` describes it in full.
+///
+/// ```
+/// # let file: &[u8] = include_bytes!("../../../tests/data/plain.qcow");
+/// use qcow1::{Finding, Image};
+///
+/// let truncated = &file[..file.len() - 4096];
+/// let mut memory = [0; 4096];
+/// let mut image = Image::open(truncated, &mut memory)?;
+/// image.check(|finding: Finding| match finding.corrupt.guest_offset() {
+///     Some(guest) => println!("{} guest bytes from {guest:#x} on: {finding}", finding.guest_len),
+///     None => println!("{finding}"),
+/// })?;
+/// # Ok::<(), qcow1::Error<core::convert::Infallible>>(())
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub struct Finding {
-    /// What is wrong, and where it begins.
+    /// The flaw, and the first place that has it.
     pub corrupt: Corrupt,
-    /// The number of clusters, L2 tables or L1 entries, at least 1. They follow each other in the guest, and each has
-    /// the flaw of `corrupt`; their host offsets may be anywhere.
+    /// The number of clusters, L2 tables or L1 entries that have the flaw, at least 1. Their guest offsets are adjacent; their
+    /// host offsets need not be.
     pub count: u64,
-    /// The number of guest bytes that they are for, from [`Corrupt::guest_offset`] on; 0 where that is `None`.
+    /// The number of guest bytes that they cover, from [`Corrupt::guest_offset`] on, or 0 if that is `None`.
     pub guest_len: u64,
 }
 
 impl Finding {
-    /// One flaw of the guest bytes up to `end`.
+    /// Creates a finding of one flaw, of the guest bytes up to `end`.
     pub(crate) fn new(corrupt: Corrupt, end: GuestOffset) -> Self {
         Self {
             corrupt,
@@ -31,7 +45,8 @@ impl Finding {
         }
     }
 
-    /// Goes on up to `end`, if `corrupt` is the same flaw in the guest bytes that follow.
+    /// Extends the finding up to `end` if `corrupt` is the same flaw in the guest bytes that follow. Returns `true` if it was
+    /// extended.
     pub(crate) fn join(&mut self, corrupt: &Corrupt, end: GuestOffset) -> bool {
         let start = self.corrupt.guest();
         let joins = self.corrupt.flaw() == corrupt.flaw() && start.plus(self.guest_len) == corrupt.guest();
@@ -56,26 +71,38 @@ impl fmt::Display for Finding {
     }
 }
 
-/// What a check has seen.
+/// The summary of a check: the number of findings, and what the image consists of.
+///
+/// ```
+/// # let file: &[u8] = include_bytes!("../../../tests/data/sparse.qcow");
+/// use qcow1::{CheckSummary, Image};
+///
+/// let mut memory = [0; 4096];
+/// let mut image = Image::open(file, &mut memory)?;
+/// let CheckSummary { findings, data_bytes, hole_bytes, .. } = image.check(|finding| println!("{finding}"))?;
+/// println!("{findings} findings, {data_bytes} bytes of data, {hole_bytes} bytes of holes");
+/// # assert_eq!((findings, data_bytes + hole_bytes), (0, image.size()));
+/// # Ok::<(), qcow1::Error<core::convert::Infallible>>(())
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub struct CheckSummary {
     /// The number of findings that were reported.
     pub findings: u64,
-    /// Guest bytes stored as they are.
+    /// The number of guest bytes in plain clusters.
     pub data_bytes: u64,
-    /// Guest bytes stored deflated.
+    /// The number of guest bytes in compressed clusters.
     pub compressed_bytes: u64,
-    /// Guest bytes stored nowhere in this image.
+    /// The number of guest bytes that this image does not store.
     pub hole_bytes: u64,
-    /// Bytes of the file that nothing leads to, in gaps of a cluster or more: smaller gaps are alignment. 0 without a
-    /// usage map.
+    /// The number of bytes of the file that nothing refers to, in gaps of at least a cluster. Smaller gaps are alignment. 0
+    /// without a usage map.
     pub unreachable_bytes: u64,
 }
 
 impl CheckSummary {
-    /// Of a raw disk, in which nothing can be wrong.
+    /// Returns the summary of a raw disk, which cannot have flaws.
     pub(crate) fn raw(size: u64) -> Self {
         Self {
             data_bytes: size,

@@ -1,4 +1,4 @@
-//! Looking at every table word of an image, and at what it leads to.
+//! `Image::check`: the synchronous driver of a check, which looks at every table word and at what it refers to.
 
 pub(crate) mod finding;
 pub(crate) mod options;
@@ -15,7 +15,7 @@ use crate::image::check::usage::UsageMap;
 use crate::reader::stop::Stop;
 
 impl<D> Image<'_, D> {
-    /// Returns the bytes that [`CheckOptions::bitmap`] needs: one for 2 KiB of the file.
+    /// Returns the number of bytes that [`CheckOptions::bitmap`] needs: one for each 2 KiB of the file.
     #[must_use]
     pub fn check_bitmap_len(&self) -> usize {
         usage::map_len(self.state.device().end)
@@ -23,30 +23,33 @@ impl<D> Image<'_, D> {
 }
 
 impl<D: BlockRead> Image<'_, D> {
-    /// Checks every table word, and calls `found` for what is wrong: a word that leads past the end of the file or to the
-    /// header or the L1 table, a misaligned cluster, a compressed cluster of size 0, bit 63 in an L1 word, more L2 tables
-    /// than fit in the file. Words in sequence that are wrong in the same way are one finding. It reads tables, never
-    /// data.
+    /// Checks every table word, and calls `found` for each flaw:
+    /// - a word that refers past the end of the file, or to the header or the L1 table,
+    /// - a misaligned cluster, or a compressed cluster of size 0,
+    /// - an L1 word with bit 63 set,
+    /// - more L2 tables than fit in the file.
     ///
-    /// Guest bytes that a wrong word leaves unknown are in none of the summary's counts.
+    /// Adjacent words with the same flaw are one finding. The summary does not count guest bytes whose table words are invalid.
+    /// A check reads only tables, never data.
     ///
-    /// It reads each table of a good image once, in as few requests as the memory allows. Of any image it looks at the L1
-    /// words in the file, and at the words of at most one L2 table more than the file has room for; it makes at most 4
-    /// device reads for each of these words.
+    /// It reads each table of a valid image once, in as few requests as the memory allows. For any image, the size of the
+    /// file bounds its work: it looks only at L1 words inside the file, and at no more than one L2 table beyond the number
+    /// that fits in the file, with at most 4 device reads for each table word.
     ///
     /// # Errors
-    /// [`Error::Io`]: what could not be read was not checked. What was found before it has been reported.
+    /// [`Error::Io`] if the device failed. The rest of the image was not checked; earlier findings have been reported.
     pub fn check(&mut self, found: impl FnMut(Finding)) -> Result<CheckSummary, Error<D::Error>> {
         self.check_with(CheckOptions::new(), found)
     }
 
-    /// Checks the same, as thoroughly as `options` say.
+    /// Checks what [`Image::check`] checks, and what `options` add to it.
     ///
-    /// Inflating adds at most 11 device reads for each compressed cluster.
+    /// [`CheckOptions::inflate`] adds at most 11 device reads for each compressed cluster.
     ///
     /// # Errors
-    /// [`Error::Io`], as [`Image::check`]; [`Error::MemoryTooSmall`] for the usage map, or for inflating;
-    /// [`Error::Unsupported`] for inflating in a build without the feature `deflate`.
+    /// - [`Error::Io`]: as [`Image::check`].
+    /// - [`Error::MemoryTooSmall`]: the usage map, or the memory lent for inflating, is too small.
+    /// - [`Error::Unsupported`]: inflating was requested in a build without the feature `deflate`.
     pub fn check_with<U: UsageMap + ?Sized>(
         &mut self,
         options: CheckOptions<'_, U>,
@@ -60,11 +63,11 @@ impl<D: BlockRead> Image<'_, D> {
         options.clear_map(file_end)?;
         let check = Check::new(header, file_end, options, found);
         let mut checking = Checking { image: self, check };
-        // Bound: each turn goes on by a run, and a span is one turn or, for a table, at most two for each of its words.
+        // Bound: each turn ends a run, and a span takes one turn or, if it has a table, at most two for each of its words.
         while let Some(question) = checking.check.question() {
             let Checking { image, check } = &mut checking;
             let answered = match question {
-                // A byte of the cluster has all of it inflated.
+                // Reading one byte of the cluster inflates all of it.
                 Question::Stream => image.read_at(check.at.0, &mut [0]),
                 Question::Table | Question::Run => image.look_up(check),
             };
@@ -73,7 +76,7 @@ impl<D: BlockRead> Image<'_, D> {
         Ok(checking.check.summary())
     }
 
-    /// Answers a question about tables. Apart from its caller, so that a walk is not on the stack below a read.
+    /// Answers a question about tables. Not inlined, so that the walk is not on the stack during a read.
     #[inline(never)]
     fn look_up<U: UsageMap + ?Sized>(
         &mut self,
@@ -92,7 +95,7 @@ impl<D: BlockRead> Image<'_, D> {
                     return Ok(());
                 }
                 Err(Stop::Miss) => self.fill()?,
-                // The check forgets the tables itself, once.
+                // Dropping `Checking` makes the cache forget the tables, once.
                 Err(stop) => return Err(walk.public_error(stop, &self.state)),
             }
         }

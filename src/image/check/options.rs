@@ -1,10 +1,10 @@
-//! How thorough a check is.
+//! Options for a check.
 
 use crate::error::Error;
 use crate::image::check::usage::{Usage, UsageMap, map_len};
 use crate::offset::HostOffset;
 
-/// How thorough a check is.
+/// Options for [`Image::check_with`](crate::Image::check_with).
 ///
 /// ```
 /// # fn main() -> Result<(), qcow1::Error<core::convert::Infallible>> {
@@ -25,7 +25,7 @@ pub struct CheckOptions<'b, U: ?Sized = [u8]> {
 }
 
 impl<'b> CheckOptions<'b> {
-    /// Checks every table word, and nothing else.
+    /// Returns the defaults: a check looks at every table word, and at nothing else.
     #[must_use]
     pub const fn new() -> Self {
         Self {
@@ -34,14 +34,13 @@ impl<'b> CheckOptions<'b> {
         }
     }
 
-    /// Lends [`Image::check_bitmap_len`](crate::Image::check_bitmap_len) bytes, in which the check notes what each sector
-    /// of the file is used for. So it finds tables and clusters that overlap or are used twice, and bytes that nothing
-    /// leads to. What the bytes held is overwritten.
+    /// Lends [`Image::check_bitmap_len`](crate::Image::check_bitmap_len) bytes, in which the check records what each sector of
+    /// the file is used for. With it, the check also finds tables and clusters that overlap or are used twice, and counts the
+    /// bytes that nothing refers to. The contents of the bytes are overwritten.
     ///
-    /// Two parts overlap if they have a sector of 512 bytes in common that one of them fills, or if they are L2 tables
-    /// that begin in one sector. Not found is an overlap inside a sector of which each part has only a piece: of
-    /// compressed clusters, which are packed byte by byte, and of the first or last bytes of tables that are not aligned
-    /// to sectors.
+    /// Two parts of the file overlap if they share a sector of 512 bytes that one of them fills, or if they are L2 tables that
+    /// start in the same sector. The check cannot find an overlap inside a sector that neither part fills. Such sectors occur
+    /// at the ends of compressed clusters, which are packed byte by byte, and at the ends of unaligned tables.
     #[must_use]
     pub const fn bitmap(self, bitmap: &'b mut [u8]) -> Self {
         self.usage_map(bitmap)
@@ -49,15 +48,15 @@ impl<'b> CheckOptions<'b> {
 }
 
 impl<U: ?Sized> CheckOptions<'_, U> {
-    /// Whether each compressed cluster is read and inflated. That takes the memory of
-    /// [`MemoryNeeds::compressed`](crate::MemoryNeeds::compressed).
+    /// Sets whether each compressed cluster is read and inflated. The image then needs
+    /// [`MemoryNeeds::compressed`](crate::MemoryNeeds::compressed) bytes of memory.
     #[must_use]
     pub const fn inflate(mut self, inflate: bool) -> Self {
         self.inflate = inflate;
         self
     }
 
-    /// Lends another structure in place of [`CheckOptions::bitmap`].
+    /// Lends another structure instead of the bytes of [`CheckOptions::bitmap`].
     #[must_use]
     pub const fn usage_map<V: UsageMap + ?Sized>(self, map: &mut V) -> CheckOptions<'_, V> {
         CheckOptions {
@@ -71,7 +70,7 @@ impl<U: UsageMap + ?Sized> CheckOptions<'_, U> {
     /// Clears the usage map for a file that ends at `file_end`.
     ///
     /// # Errors
-    /// [`Error::MemoryTooSmall`] if it has no room for that.
+    /// [`Error::MemoryTooSmall`] if the map is too small for the file.
     pub(crate) fn clear_map<E>(&mut self, file_end: HostOffset) -> Result<(), Error<E>> {
         let needed = map_len(file_end);
         if let Some(map) = &mut self.usage
@@ -82,7 +81,7 @@ impl<U: UsageMap + ?Sized> CheckOptions<'_, U> {
         Ok(())
     }
 
-    /// The usage map for that file.
+    /// Returns the usage map for a file that ends at `file_end`, if one was lent.
     pub(crate) fn map(&mut self, file_end: HostOffset) -> Option<Usage<'_, U>> {
         Some(Usage {
             map: self.usage.as_deref_mut()?,

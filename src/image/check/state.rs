@@ -1,4 +1,4 @@
-//! A check: what it looks at next, and what it makes of it. It does no I/O; a driver answers its questions.
+//! The state of a check: what it looks at next, and what it concludes. It does no I/O: a driver answers its questions.
 
 use crate::error::{Corrupt, Error, Flaw, Part};
 use crate::format::extent::{Extent, ExtentKind};
@@ -12,18 +12,18 @@ use crate::offset::{GuestOffset, HostOffset};
 use crate::reader::extent_walk::ExtentWalk;
 use crate::reader::image_state::ImageState;
 
-/// What a check has to know to go on, about the guest bytes from one offset to another.
+/// What a check must know next about a range of guest bytes.
 #[derive(Clone, Copy, PartialEq)]
 pub(crate) enum Question {
-    /// Whether they have a table, which [`ImageState::last_table`] knows then, or else the hole that they are.
+    /// Whether the range has an L2 table. If so, [`ImageState::last_table`] returns it; if not, the range is a hole.
     Table,
-    /// How they are stored: the first run, by a table that has been claimed.
+    /// How the start of the range is stored. Its table has been claimed.
     Run,
-    /// Whether the first cluster, which is compressed, can be inflated.
+    /// Whether the first cluster of the range, which is compressed, can be inflated.
     Stream,
 }
 
-/// A check that is under way.
+/// The state of a check.
 pub(crate) struct Check<'b, U: ?Sized, F> {
     geometry: Geometry,
     size: GuestOffset,
@@ -34,9 +34,9 @@ pub(crate) struct Check<'b, U: ?Sized, F> {
     options: CheckOptions<'b, U>,
     report: F,
     summary: CheckSummary,
-    /// The last finding, which may go on.
+    /// The last finding, which may still be extended.
     pending: Option<Finding>,
-    /// The bytes of the file that may still be L2 tables.
+    /// The number of bytes of the file that further L2 tables can take.
     room_for_tables: u64,
     question: Question,
     /// The first guest byte that the question is about.
@@ -45,8 +45,8 @@ pub(crate) struct Check<'b, U: ?Sized, F> {
     span_end: GuestOffset,
 }
 
-/// A check and its image, which forgets its tables when the check ends, also by a future that is dropped, and has found
-/// anything: a device may have given something else for once, and no table of that must stay.
+/// A check and its image. When the check ends, also by a dropped future, and has findings, the cache forgets its tables: they
+/// may be from a device that returned wrong bytes once.
 pub(crate) struct Checking<'i, 'b, I: Layer, U: ?Sized, F> {
     pub(crate) image: &'i mut I,
     pub(crate) check: Check<'b, U, F>,
@@ -61,7 +61,7 @@ impl<I: Layer, U: ?Sized, F> Drop for Checking<'_, '_, I, U, F> {
 }
 
 impl<'b, U: UsageMap + ?Sized, F: FnMut(Finding)> Check<'b, U, F> {
-    /// Begins with the header, the L1 table and the backing file's name.
+    /// Starts a check: claims and checks the header, the L1 table and the backing file's name.
     #[inline(never)]
     pub(crate) fn new(header: &Header, file_end: HostOffset, options: CheckOptions<'b, U>, report: F) -> Self {
         let geometry = header.geometry();
@@ -76,7 +76,7 @@ impl<'b, U: UsageMap + ?Sized, F: FnMut(Finding)> Check<'b, U, F> {
             report,
             summary: CheckSummary::default(),
             pending: None,
-            // In salvage, the file may have a part of one more.
+            // One table more than fits, because in salvage the file may end inside a table.
             room_for_tables: file_end.0.wrapping_add(geometry.l2_size()),
             question: Question::Table,
             at: GuestOffset(0),
@@ -94,12 +94,12 @@ impl<'b, U: UsageMap + ?Sized, F: FnMut(Finding)> Check<'b, U, F> {
         check
     }
 
-    /// What is to be answered next; `None` at the end of the disk.
+    /// Returns the question to answer next, or `None` at the end of the disk.
     pub(crate) fn question(&self) -> Option<Question> {
         (self.at < self.size).then_some(self.question)
     }
 
-    /// A walk that answers a question about tables: for the table itself, one byte is enough.
+    /// Returns a walk that answers a question about tables. To find the table itself, a walk of one byte is enough.
     pub(crate) fn walk(&self) -> ExtentWalk {
         let end = match self.question {
             Question::Table => self.at.plus(1),
@@ -108,8 +108,8 @@ impl<'b, U: UsageMap + ?Sized, F: FnMut(Finding)> Check<'b, U, F> {
         ExtentWalk::new(self.at, end)
     }
 
-    /// Takes the answer that there is a table, if that was the question and there is. Whatever has been found in it is not
-    /// to be believed before it is claimed.
+    /// Claims the table if the question was [`Question::Table`] and there is one. Returns `true` if so: nothing that was read
+    /// from the table may be used before it is claimed.
     pub(crate) fn takes_table(&mut self, map: &ImageState<'_>) -> bool {
         if self.question == Question::Table
             && let Some(table) = map.last_table(self.at)
@@ -117,7 +117,7 @@ impl<'b, U: UsageMap + ?Sized, F: FnMut(Finding)> Check<'b, U, F> {
             if table < self.file_end {
                 self.table(table);
             } else {
-                // In salvage, such a table is zeros.
+                // In salvage, a table past the end of the file reads as zeros.
                 self.run(&Extent::EMPTY);
             }
             return true;
@@ -125,11 +125,10 @@ impl<'b, U: UsageMap + ?Sized, F: FnMut(Finding)> Check<'b, U, F> {
         false
     }
 
-    /// Goes on after an attempt to answer `question`. A stream that was read is a good one. A flaw is taken down and
-    /// skipped.
+    /// Continues after an attempt to answer `question`. A flaw is recorded, and the guest bytes that have it are skipped.
     ///
     /// # Errors
-    /// All but a flaw: the check has ended.
+    /// Every error but [`Error::Corrupt`]. It ends the check.
     pub(crate) fn answered<E>(&mut self, question: Question, answered: Result<(), Error<E>>) -> Result<(), Error<E>> {
         let end = match question {
             Question::Table => self.span_end,
@@ -150,19 +149,19 @@ impl<'b, U: UsageMap + ?Sized, F: FnMut(Finding)> Check<'b, U, F> {
         Ok(())
     }
 
-    /// What all of it comes to, at the end of the disk.
+    /// Returns the summary, at the end of the disk.
     #[inline(never)]
     pub(crate) fn summary(&mut self) -> CheckSummary {
         self.flush();
         if let Some(mut usage) = self.options.map(self.file_end) {
-            // QEMU writes the L1 in sectors of its own. What they have behind it, unless it is claimed, is padding.
+            // QEMU writes the L1 in sectors of its own, so the bytes after it in its last sector are padding.
             usage.share(self.l1_end, self.l1.0.wrapping_sub(self.l1_end.0) & 511);
             self.summary.unreachable_bytes = usage.unreachable(self.geometry.cluster_size());
         }
         self.summary
     }
 
-    /// Goes on at `at`, which is in the same span or at the start of another.
+    /// Continues at `at`, which is in the current span or at the start of another.
     #[inline(never)]
     fn go_to(&mut self, at: GuestOffset) {
         self.at = at;
@@ -173,19 +172,19 @@ impl<'b, U: UsageMap + ?Sized, F: FnMut(Finding)> Check<'b, U, F> {
             self.span_end = if l1_word < self.file_end {
                 self.geometry.span_end(at).min(self.size)
             } else {
-                // In salvage, the rest of the L1 is past the end of the file too, and all it is for is one hole.
+                // In salvage, the rest of the L1 is past the end of the file too, so the rest of the disk is one hole.
                 self.size
             };
         }
     }
 
-    /// The end of the cluster that holds `at`, as far as the disk goes.
+    /// Returns the end of the cluster that holds `at`, or the end of the disk if that comes first.
     #[inline(never)]
     fn cluster_end(&self, at: GuestOffset) -> GuestOffset {
         self.geometry.cluster_end(at).min(self.span_end)
     }
 
-    /// Claims the table for the span. It is gone through only where none has been that it overlaps.
+    /// Claims the table of the span. Its words are checked only if it overlaps nothing else.
     fn table(&mut self, table: HostOffset) {
         let size = self.geometry.l2_size();
         if self.claim(Part::Table, self.at, table, size) {
@@ -199,7 +198,7 @@ impl<'b, U: UsageMap + ?Sized, F: FnMut(Finding)> Check<'b, U, F> {
         self.go_to(self.span_end);
     }
 
-    /// Takes the next run, and claims what it is stored in. Where there is no table, all of the span is one hole.
+    /// Takes the next run, and claims the part of the file that stores it. Without a table, the whole span is one hole.
     #[inline(never)]
     pub(crate) fn run(&mut self, run: &Extent) {
         let end = match self.question {
@@ -229,7 +228,7 @@ impl<'b, U: UsageMap + ?Sized, F: FnMut(Finding)> Check<'b, U, F> {
         }
     }
 
-    /// Claims plain clusters that follow each other, up to `end`.
+    /// Claims adjacent plain clusters, up to `end`.
     fn clusters(&mut self, end: GuestOffset, host: HostOffset) {
         let size = self.geometry.cluster_size();
         let mut guest = self.at;
@@ -241,16 +240,16 @@ impl<'b, U: UsageMap + ?Sized, F: FnMut(Finding)> Check<'b, U, F> {
             guest = guest.plus(len);
             host = host.plus(len);
         }
-        // What a last cluster has behind the end of the disk belongs to it, and matters to nobody.
+        // The last cluster's bytes past the end of the disk belong to it, but may overlap other parts.
         if let Some(mut usage) = self.options.map(self.file_end) {
             usage.share(host, end.0.wrapping_neg() & size.wrapping_sub(1));
         }
     }
 
-    /// Claims a part of the file. Returns whether nothing else has it.
+    /// Claims a part of the file. Returns `true` if it overlaps nothing else.
     #[inline(never)]
     fn claim(&mut self, part: Part, guest: GuestOffset, host: HostOffset, len: u64) -> bool {
-        // In salvage, nothing lies past the end of the file.
+        // In salvage, a part may reach past the end of the file; only its bytes in the file can overlap.
         let end = HostOffset(host.0.wrapping_add(len)).min(self.file_end);
         let over_metadata = host < end && (host.0 < self.header_len.into() || (host < self.l1_end && self.l1 < end));
         let twice = match self.options.map(self.file_end) {
@@ -272,7 +271,7 @@ impl<'b, U: UsageMap + ?Sized, F: FnMut(Finding)> Check<'b, U, F> {
         false
     }
 
-    /// Takes down a flaw of the guest bytes up to `end`.
+    /// Records a flaw of the guest bytes up to `end`.
     #[inline(never)]
     fn found(&mut self, corrupt: Corrupt, end: GuestOffset) {
         if let Some(last) = &mut self.pending

@@ -1,12 +1,13 @@
-//! What each sector of the file is used for.
+//! A map of what each sector of the file is used for.
 
 use crate::error::Part;
 use crate::offset::HostOffset;
 
-/// Memory for a check to note what each sector of the image file is used for: a byte for four sectors, 2 KiB of the file.
+/// The memory in which a check records what each sector of the image file is used for: one byte for four sectors, which are
+/// 2 KiB of the file.
 ///
-/// A byte slice is such memory; [`CheckOptions::bitmap`](crate::CheckOptions::bitmap) takes one. For a large file that is
-/// mostly holes, a structure that grows with what is noted needs less:
+/// It is implemented for byte slices, which [`CheckOptions::bitmap`](crate::CheckOptions::bitmap) takes. For a large sparse
+/// file, a structure that holds only the bytes in use needs less memory:
 ///
 /// ```
 /// use std::collections::BTreeMap;
@@ -42,14 +43,14 @@ use crate::offset::HostOffset;
 /// # }
 /// ```
 pub trait UsageMap {
-    /// Sets the first `len` bytes to 0. Returns `false` if there is no room for `len` bytes.
+    /// Sets the first `len` bytes to 0. Returns `false` if the map has no room for `len` bytes.
     fn clear(&mut self, len: usize) -> bool;
 
-    /// Returns the byte at `index`, which the check changes. Returns `None` only past the length that was cleared: the
-    /// check does not notice overlaps in sectors without a byte.
+    /// Returns the byte at `index`, for the check to change. It must return a byte for every index below the cleared length. If
+    /// it returns `None`, the check finds no overlaps in the sectors of that byte.
     fn byte(&mut self, index: usize) -> Option<&mut u8>;
 
-    /// Returns the first byte at or after `index` that is not 0, and where it is.
+    /// Returns the index and the value of the first byte at or after `index` that is not 0.
     fn next_used(&self, index: usize) -> Option<(usize, u8)>;
 }
 
@@ -69,23 +70,24 @@ impl UsageMap for [u8] {
     }
 }
 
-/// What a sector is used for, in two bits. Of two uses the larger remains; two with a sum above 3 exclude each other.
+/// What a sector is used for, in two bits. If a sector has two uses, the larger is stored; if their sum is above 3, they
+/// overlap.
 type Use = u8;
 
-/// Parts of it have one owner each or more: streams, which are packed byte by byte, and the ends of tables.
+/// Several parts of the file may share the sector: streams, which are packed byte by byte, and the ends of tables.
 const SHARED: Use = 1;
-/// The same, and a table begins behind its first byte. No second one can, since no table is shorter than a sector.
+/// The sector may be shared, and an unaligned table starts in it. No second table can, because none is shorter than a sector.
 const TABLE_START: Use = 2;
-/// All of it has one owner.
+/// One part of the file fills the sector.
 const WHOLE: Use = 3;
 
-/// The uses of the sectors of a file, in a map that has been cleared.
+/// The uses of a file's sectors, in a cleared map.
 pub(crate) struct Usage<'b, U: ?Sized> {
     pub(crate) map: &'b mut U,
     pub(crate) file_end: HostOffset,
 }
 
-/// The bytes of a map for a file that ends at `file_end`.
+/// Returns the size in bytes of a map for a file that ends at `file_end`.
 #[inline(never)]
 pub(crate) fn map_len(file_end: HostOffset) -> usize {
     // No file is longer than 2^63 bytes.
@@ -93,12 +95,12 @@ pub(crate) fn map_len(file_end: HostOffset) -> usize {
 }
 
 impl<U: UsageMap + ?Sized> Usage<'_, U> {
-    /// Claims bytes for one owner. Returns whether they overlap what was claimed before.
+    /// Claims bytes for one owner. Returns `true` if they overlap bytes that were claimed before.
     pub(crate) fn claim(&mut self, start: HostOffset, len: u64) -> bool {
         self.mark(start, len, SHARED, WHOLE)
     }
 
-    /// Claims the bytes of a part; no two tables begin at one place.
+    /// Claims the bytes of a part, as [`Usage::claim`]. Two tables that start in the same sector overlap.
     pub(crate) fn claim_part(&mut self, part: Part, start: HostOffset, len: u64) -> bool {
         let first = match part {
             Part::Table => TABLE_START,
@@ -107,17 +109,18 @@ impl<U: UsageMap + ?Sized> Usage<'_, U> {
         self.mark(start, len, first, WHOLE)
     }
 
-    /// Notes that bytes are of use, whoever else claims them.
+    /// Records that bytes are used, without excluding other owners.
     pub(crate) fn share(&mut self, start: HostOffset, len: u64) {
         self.mark(start, len, SHARED, SHARED);
     }
 
-    /// Notes `first` for a sector in which the bytes begin behind its start, `whole` for those that they fill, or fill up
-    /// to the end of the file, and [`SHARED`] for one in which they end. Past the end of the file is nothing to be noted.
+    /// Records bytes: `first` for a sector inside which they start, `whole` for sectors that they fill (the last sector of the
+    /// file up to its end), and [`SHARED`] for a sector inside which they end. Bytes past the end of the file are ignored.
+    /// Returns `true` if they overlap bytes that were recorded before.
     #[inline(never)]
     fn mark(&mut self, start: HostOffset, len: u64, first: Use, whole: Use) -> bool {
         let end = start.plus(len).min(self.file_end);
-        // What goes up to the end of the file fills its last sector.
+        // Bytes up to the end of the file fill its last sector.
         let whole_end = if end == self.file_end {
             end
         } else {
@@ -146,13 +149,13 @@ impl<U: UsageMap + ?Sized> Usage<'_, U> {
         overlaps
     }
 
-    /// Returns the bytes of the file in gaps of `least` bytes or more between what is used.
+    /// Returns the number of bytes of the file in unused gaps of at least `least` bytes.
     pub(crate) fn unreachable(&self, least: u64) -> u64 {
         let len = map_len(self.file_end);
         let mut all = 0_u64;
         let mut used_end = HostOffset(0);
         let mut index = 0_usize;
-        // Bound: the bytes of the map. Those behind it may hold anything; what is behind the file ends the last gap.
+        // Bound: the bytes of the map. Bytes of the slice after the map are ignored; the end of the file ends the last gap.
         while index <= len {
             let (found, byte) = self
                 .map
@@ -176,7 +179,7 @@ impl<U: UsageMap + ?Sized> Usage<'_, U> {
     }
 }
 
-/// Where in its byte of the map the sector at `at` has its bits.
+/// Returns the position of the bits of the sector at `at` in its byte of the map.
 fn shift(at: HostOffset) -> u32 {
     // 0, 2, 4 or 6.
     u32::try_from(at.0.wrapping_shr(8) & 6).unwrap_or(0)

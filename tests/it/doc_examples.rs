@@ -1,0 +1,117 @@
+//! Each public type and trait has a runnable example in its documentation.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+/// A public type or trait of the source.
+struct Item {
+    name: String,
+    /// Its file and line.
+    place: String,
+    has_example: bool,
+}
+
+/// The files below `folder` with their text.
+fn files(folder: &Path, found: &mut Vec<(String, String)>) {
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            files(&path, found);
+        } else {
+            let text = std::fs::read_to_string(&path).unwrap();
+            found.push((path.display().to_string(), text));
+        }
+    }
+}
+
+/// The name of the type or trait that `line` declares as public.
+fn declared(line: &str) -> Option<&str> {
+    let item = line.trim_start().strip_prefix("pub ")?;
+    let (kind, rest) = item.split_once(' ')?;
+    let name = rest.split(|c: char| !c.is_alphanumeric()).next()?;
+    ["struct", "enum", "trait", "union"].contains(&kind).then_some(name)
+}
+
+/// Returns whether documentation has a code block that `cargo test` runs.
+fn has_example<'a>(lines: impl Iterator<Item = &'a str>) -> bool {
+    let mut inside = false;
+    for line in lines.map(str::trim) {
+        // A fence that depends on a feature is an attribute.
+        if line.contains("doc = \"```\"") {
+            return true;
+        }
+        if let Some(language) = line.strip_prefix("///").and_then(|doc| doc.trim().strip_prefix("```")) {
+            if !inside && language.is_empty() {
+                return true;
+            }
+            inside = !inside;
+        }
+    }
+    false
+}
+
+fn items(file: &str, text: &str) -> Vec<Item> {
+    let lines: Vec<_> = text.lines().collect();
+    let declarations = lines
+        .iter()
+        .enumerate()
+        .filter_map(|(at, line)| Some((at, declared(line)?)));
+    declarations
+        .map(|(at, name)| Item {
+            name: name.to_owned(),
+            place: format!("{file}:{}", at + 1),
+            has_example: {
+                // An item's documentation and attributes are the lines above it up to an empty one.
+                let start = lines[..at].iter().rposition(|line| line.trim().is_empty());
+                has_example(lines[start.map_or(0, |empty| empty + 1)..at].iter().copied())
+            },
+        })
+        .collect()
+}
+
+/// The names that `pub use` items export.
+fn exported(text: &str) -> BTreeSet<String> {
+    let uses = text.split("pub use ").skip(1).filter_map(|rest| rest.split(';').next());
+    uses.flat_map(|path| path.split(|c: char| !(c.is_alphanumeric() || c == '_')))
+        .filter(|name| name.starts_with(char::is_uppercase))
+        .map(str::to_owned)
+        .collect()
+}
+
+#[test]
+fn each_public_type_has_a_runnable_example() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut sources = Vec::new();
+    files(&root.join("src"), &mut sources);
+    let mut names = BTreeSet::new();
+    for module in ["src/lib.rs", "src/aio/mod.rs"] {
+        names.extend(exported(&std::fs::read_to_string(root.join(module)).unwrap()));
+    }
+    let items: Vec<_> = sources
+        .iter()
+        .flat_map(|(file, text)| items(file, text))
+        .filter(|item| names.contains(&item.name))
+        .collect();
+    for name in &names {
+        assert!(
+            items.iter().any(|item| item.name == *name),
+            "{name} is declared nowhere"
+        );
+    }
+    let without: Vec<_> = items
+        .iter()
+        .filter(|item| !item.has_example)
+        .map(|item| format!("{} ({})", item.name, item.place))
+        .collect();
+    assert!(without.is_empty(), "without a runnable example: {without:#?}");
+}
+
+#[test]
+fn only_a_block_that_runs_counts_as_an_example() {
+    let text = "/// A thing.\n/// ```text\n/// no code\n/// ```\n///\npub struct A;\n\n/// ```\n/// run();\n/// ```\npub enum B {}\n";
+    let found: Vec<_> = items("file", text)
+        .into_iter()
+        .map(|item| (item.name, item.has_example))
+        .collect();
+    assert_eq!(found, [("A".to_owned(), false), ("B".to_owned(), true)]);
+}
