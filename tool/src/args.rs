@@ -73,8 +73,8 @@ pub(crate) enum Command {
     ///   - Bytes that are not stored, and blocks of zeros, become holes in the file.
     ///
     /// If OUT is a device or a pipe, or - for standard output, the disk is written to it in
-    /// order, from the first byte on. A dump that fails has written the bytes before the
-    /// flaw, and the error says how many.
+    /// sequence, from the first byte on. A dump that fails has written the bytes before the
+    /// flaw, and the error gives their number.
     ///
     /// OUT is refused, and left as it is, if it is
     ///   - IMAGE, or one of its backing files, whether opened here or only named by an image
@@ -97,16 +97,16 @@ pub(crate) enum Command {
         /// The offset of the first byte on the guest's disk
         #[arg(long, value_name = "N", value_parser = text::number)]
         offset: u64,
-        /// The number of bytes; all of them must lie inside the disk
+        /// The number of bytes; the range must lie inside the disk
         #[arg(long, value_name = "N", value_parser = text::number)]
         length: u64,
         #[command(flatten)]
         guest: Guest,
     },
-    /// Look for what is wrong with the image
+    /// Find flaws of the image
     ///
     /// Reads every table word of IMAGE, inflates each compressed cluster, and finds tables and
-    /// clusters that overlap. Flaws of one kind that follow each other are one finding. Needs
+    /// clusters that overlap. Flaws of one kind in sequence are one finding. Needs
     /// memory for the parts of the file that are used: at most one byte for each 1.5 KiB of the
     /// file's length. Exits with 0 if nothing is wrong, with 2 if the image is corrupt, and with 3
     /// if nothing is corrupt but part of the file is unused.
@@ -132,7 +132,7 @@ pub(crate) enum Command {
     },
 }
 
-/// How images are opened.
+/// The options for opening images.
 #[derive(clap::Args)]
 pub(crate) struct Open {
     /// Read zeros past the end of a truncated image file, instead of failing
@@ -143,7 +143,7 @@ pub(crate) struct Open {
     pub(crate) memory: u64,
 }
 
-/// How an image's guest disk is read.
+/// The options for reading a guest's disk.
 #[derive(clap::Args)]
 pub(crate) struct Guest {
     #[command(flatten)]

@@ -13,19 +13,19 @@ use crate::failure::{Failure, explain};
 use crate::identity::{Identity, Shared};
 use crate::text;
 
-/// The most images in a chain.
+/// The maximum number of images in a chain.
 const DEPTH: usize = 32;
 
-/// The longest name of a backing file in bytes.
+/// The maximum length of a backing file's name in bytes.
 const NAME: usize = 1023;
 
 /// The length in bytes of the pieces in which a failed read is repeated to find its cause.
 const PIECE: usize = 64 << 10;
 
-/// The most bytes that are read from a file with a password: a key is made of 16 of them.
+/// The maximum number of bytes that are read from a password file. The key is the first 16.
 const PASSWORD: u64 = 4096;
 
-/// The memory in bytes that opens an image to read its header and its backing file's name.
+/// The size in bytes of the memory for opening an image only to read its header and its backing file's name.
 const MINIMUM: usize = 512;
 
 /// A guest's disk: an image, and its backing images.
@@ -33,7 +33,7 @@ pub(crate) struct Disk {
     chain: Chain<Image<'static, File>, DEPTH>,
     /// The file of each image of the chain.
     files: Vec<Source>,
-    /// The files with passwords, in the order of the encrypted images.
+    /// The password files, in the sequence of the encrypted images.
     passwords: Vec<Source>,
 }
 
@@ -47,7 +47,7 @@ struct Source {
 enum Format {
     Qcow,
     Raw,
-    /// Decided by the file's first bytes.
+    /// Determined from the file's first bytes.
     Probed,
 }
 
@@ -67,7 +67,7 @@ impl Disk {
         Ok(disk)
     }
 
-    /// Opens an image, and its backing files as the user wants them found.
+    /// Opens an image and its backing files, which the user's options name or follow.
     pub(crate) fn open(image: &Path, guest: &Guest) -> Result<Self, Failure> {
         let (open, passwords) = (&guest.open, &guest.password_file[..]);
         let mut disk = Self::begin(image, open, passwords)?;
@@ -78,7 +78,7 @@ impl Disk {
             }
         }
         if guest.follow {
-            // Ends at the latest when the chain is full.
+            // Bound: the length of a full chain.
             while let Some(path) = disk.named_last()? {
                 disk.push(path, &Format::Probed, open, passwords).map_err(|failure| {
                     let above = disk.last_path().display();
@@ -86,11 +86,11 @@ impl Disk {
                 })?;
             }
         }
-        // The user would believe that a password left over is in use.
+        // Otherwise the user would believe that the password is used.
         match passwords.get(disk.passwords.len()) {
             None => Ok(disk),
             Some(password) => {
-                let message = "is a password file too many: no encrypted image is left for it";
+                let message = "is not needed: there are fewer encrypted images than password files";
                 Err(Failure::of(password, message))
             }
         }
@@ -145,7 +145,7 @@ impl Disk {
         Ok(())
     }
 
-    /// Returns all files that the disk is made of: those that were opened, and those that only their names lead to.
+    /// Returns all files of the chain: those that were opened, and those that are only named by an image.
     fn needed(&mut self) -> Vec<Source> {
         let mut needed = [&self.files[..], &self.passwords].concat();
         for (image, source) in self.chain.images_mut().iter_mut().zip(&self.files) {
@@ -161,7 +161,7 @@ impl Disk {
                     break;
                 }
                 let mut memory = [0; MINIMUM];
-                // A raw file names none. One that is cut off still names what `--salvage` would read.
+                // A raw file names no backing file. A truncated image still names the file that `--salvage` would read.
                 if let Ok(mut image) = OpenOptions::new().salvage(true).open(file, &mut memory) {
                     named = named_by(&mut image, &path).ok().flatten();
                 }
@@ -183,7 +183,7 @@ impl Disk {
         self.files.last().map_or(Path::new(""), |source| &source.path)
     }
 
-    /// Puts a file below those that are there.
+    /// Adds a file below the files of the chain.
     fn push(&mut self, path: PathBuf, format: &Format, open: &Open, passwords: &[PathBuf]) -> Result<(), Failure> {
         let (mut file, identity) = identify(open_file(&path)?, &path)?;
         if self.files.iter().any(|source| source.identity == identity) {
@@ -212,7 +212,7 @@ impl Disk {
         self.chain.push(image).map_err(|refused| match refused.reason() {
             PushReason::Full => Failure::of(
                 &path,
-                format_args!("is one too many: a chain has at most {DEPTH} images"),
+                format_args!("cannot be added: a chain has at most {DEPTH} images"),
             ),
             PushReason::NotNamed => {
                 let above = self.last_path().display();
@@ -257,7 +257,7 @@ impl Disk {
             }
             at += piece;
         }
-        // It succeeds this time, as it may on a device that has recovered.
+        // This read succeeded, which is possible if the device has recovered.
         let message = format_args!("at guest offset {offset:#x}: {}", explain(&error));
         Failure::of(&self.files[0].path, message)
     }
@@ -284,7 +284,7 @@ fn named_by(image: &mut Image<'_, File>, path: &Path) -> Result<Option<PathBuf>,
 /// Opens a file that can hold an image: a regular file or a block device.
 pub(crate) fn open_file(path: &Path) -> Result<File, Failure> {
     let failed = |error: io::Error| Failure::of(path, format_args!("cannot be opened: {error}"));
-    // Asked before it is opened: opening a pipe waits for its writer, and opening a device may do something.
+    // Checked before opening: opening a pipe waits for its writer, and opening a device may have an effect.
     let kind = fs::metadata(path).map_err(failed)?.file_type();
     #[cfg(unix)]
     let (is_pipe, is_character_device) = {
@@ -328,7 +328,7 @@ pub(crate) fn try_qcow_image(
         .map_err(qcow1::OpenError::into_error))
 }
 
-/// Returns the most memory in bytes that an image uses, or a little if it will be refused.
+/// Returns the maximum number of bytes of memory that an image uses, or a small number if it will be refused.
 fn most_memory(file: &mut File) -> u64 {
     let mut prefix = [0; 48];
     match file
@@ -350,7 +350,7 @@ fn raw_image(file: File, path: &Path) -> Result<Image<'static, File>, Failure> {
     Image::open_raw(file, &mut []).map_err(|refused| Failure::of(path, explain(refused.error())))
 }
 
-/// Returns the key that a file's first line is the password of, and the file's identity.
+/// Returns the key of the password in a file's first line, and the file's identity.
 fn key_in(path: &Path) -> Result<(Key, Identity), Failure> {
     let failed = |error| Failure::of(path, format_args!("cannot be read: {error}"));
     let mut text = Vec::new();
@@ -362,7 +362,7 @@ fn key_in(path: &Path) -> Result<(Key, Identity), Failure> {
     Ok((key, identity.map_err(failed)?))
 }
 
-/// Allocates memory for one image, for as long as the tool runs. A chain has few images, so it is never freed.
+/// Allocates memory for one image. It is never freed, because a chain has few images.
 fn lend(path: &Path, bytes: u64) -> Result<&'static mut [u8], Failure> {
     allocate(path, bytes).map(Vec::leak)
 }

@@ -11,9 +11,9 @@ use crate::text::printable;
 
 /// Why the tool stops.
 pub(crate) enum Failure {
-    /// Nobody reads the output any more: `qcow1 dump IMAGE - | head` is no error.
+    /// The reader closed the pipe: `qcow1 dump IMAGE - | head` is not an error.
     ClosedPipe,
-    /// An error, with its line.
+    /// An error, as a line of text.
     Told(String),
 }
 
@@ -50,7 +50,7 @@ impl Failure {
         match self {
             Self::ClosedPipe => ExitCode::SUCCESS,
             Self::Told(message) => {
-                // Names may hold line ends and terminal commands. If this write fails, nothing is left to do.
+                // Escaped, because names may contain line ends and terminal commands. A failure of this write is ignored.
                 let _ = writeln!(io::stderr(), "qcow1: {}", printable(message));
                 ExitCode::FAILURE
             }
@@ -61,7 +61,7 @@ impl Failure {
 /// Returns the crate's error in words for a user of this tool.
 pub(crate) fn explain(error: &Error<io::Error>) -> String {
     match error {
-        // The crate's own, of a file that is no device for it; the system's errors have numbers.
+        // The crate's own error for a file without a size. The system's errors have numbers.
         Error::Io(error) if error.kind() == io::ErrorKind::Unsupported && error.raw_os_error().is_none() => {
             "has no size, and a disk needs one".to_owned()
         }

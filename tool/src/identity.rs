@@ -7,11 +7,11 @@ use std::path::{Path, PathBuf};
 /// Where Linux describes block devices, by their numbers.
 const BLOCK_DEVICES: &str = "/sys/dev/block";
 
-/// The most steps down from a file: to its file system's partition, that one's disk, the file of a loop device, and
-/// twice as far again.
+/// The maximum number of steps down from a file. Three lead to its file system's partition, to the partition's disk, and to the
+/// file of a loop device; the rest is for nested loop devices.
 const STEPS: usize = 8;
 
-/// What makes two names one file.
+/// The identity of a file: equal for two names of one file.
 #[derive(Clone, PartialEq)]
 pub(crate) enum Identity {
     #[cfg(unix)]
@@ -25,9 +25,9 @@ pub(crate) enum Identity {
 
 /// How two files have bytes in common.
 pub(crate) enum Shared {
-    /// They are one file.
+    /// They are the same file.
     Same,
-    /// One is a device that holds the other, as a loop device does its file and a partition its file systems.
+    /// One is a device that holds the other: a loop device and its file, or a partition and a file of its file system.
     Beneath,
 }
 
@@ -63,7 +63,7 @@ impl Identity {
         }
         let (mine, others) = (self.stack(devices), other.stack(devices));
         let common = mine.iter().find(|identity| others.contains(identity))?;
-        // Two partitions of a disk, or files of a file system, have only the device below them in common.
+        // Two partitions of a disk, or two files of a file system, share only the device below them, not bytes.
         let overlap = common == self || common == other || common.is_file();
         overlap.then_some(Shared::Beneath)
     }
@@ -79,7 +79,7 @@ impl Identity {
         }
     }
 
-    /// Returns the file itself, and below it whatever it lies on, as far as the system says.
+    /// Returns the file itself and what it is stored on, as far as the system reports it.
     fn stack(&self, devices: &Path) -> Vec<Self> {
         std::iter::successors(Some(self.clone()), |identity| identity.below(devices))
             .take(STEPS)

@@ -1,7 +1,7 @@
-//! The host tool: looks into QCOW1 images, and writes the guest's disk out of them.
+//! The host tool: shows what is in QCOW1 images, and writes the guest's disk to a file.
 //!
-//! It is a thin layer over the crate's public API, and so an example of each call: `disk.rs` opens images and chains,
-//! each module of `commands/` is one command, and the rest is arguments, output and errors.
+//! It is a thin layer over the crate's public API, so it is also an example of each call. `disk.rs` opens images and chains,
+//! each module of `commands/` is one command, and the other files are arguments, output and errors.
 
 #![forbid(unsafe_code)]
 
@@ -33,7 +33,7 @@ fn main() -> ExitCode {
     let args = match Args::try_parse() {
         Ok(args) => args,
         Err(asked) if !asked.use_stderr() => {
-            // --help and --version. A closed pipe is no error.
+            // --help and --version. A closed pipe is not an error.
             let _ = asked.print();
             return ExitCode::SUCCESS;
         }
@@ -64,7 +64,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Returns a usage error on one line. clap's own report has several, and exits with what means "corrupt" here.
+/// Returns a usage error on one line. clap's own report has several lines, and its exit status means "corrupt" here.
 fn usage(wrong: &clap::Error) -> Failure {
     let message = if wrong.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
         "a command is missing: info, map, dump, read or check".to_owned()

@@ -1,4 +1,4 @@
-//! Lines and progress, for people and for pipes.
+//! Standard output, and a progress bar.
 
 use std::fmt::Display;
 use std::fs::File;
@@ -28,18 +28,18 @@ impl Lines {
         write!(self.0, "{text}").map_err(|error| Failure::write(STDOUT.as_ref(), &error))
     }
 
-    /// Writes what is buffered.
+    /// Writes the buffered bytes.
     pub(crate) fn flush(&mut self) -> Result<(), Failure> {
         self.0.flush().map_err(|error| Failure::write(STDOUT.as_ref(), &error))
     }
 
-    /// Writes what is buffered. Must be called at the end.
+    /// Writes the buffered bytes. Must be called at the end.
     pub(crate) fn finish(mut self) -> Result<(), Failure> {
         self.flush()
     }
 }
 
-/// Returns standard output as a file: without the line buffer, which copies each byte, and with metadata.
+/// Returns standard output as a file, which has metadata and no line buffer that copies each byte.
 pub(crate) fn stdout() -> Result<File, Failure> {
     #[cfg(unix)]
     let stdout = std::os::fd::AsFd::as_fd(&io::stdout()).try_clone_to_owned();
@@ -51,7 +51,7 @@ pub(crate) fn stdout() -> Result<File, Failure> {
         .map_err(|error| Failure::write(STDOUT.as_ref(), &error))
 }
 
-/// Returns a progress bar over `len` bytes on standard error. It shows nothing if that is no terminal.
+/// Returns a progress bar over `len` bytes on standard error. It shows nothing if that is not a terminal.
 pub(crate) fn progress(len: u64) -> ProgressBar {
     let style = ProgressStyle::with_template(
         "{bar:40} {percent:>3}%  {binary_bytes} of {binary_total_bytes}  {binary_bytes_per_sec}  {eta} left",

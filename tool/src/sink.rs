@@ -1,4 +1,4 @@
-//! Where the guest's bytes are written, in order.
+//! The output of a dump: writes the guest's bytes in sequence.
 
 use std::fs::{self, File, Metadata, OpenOptions, Permissions};
 use std::io::{self, Seek, SeekFrom, Write};
@@ -21,7 +21,7 @@ const ZEROS: usize = 1 << 20;
 /// The exit status of a dump that a signal ended.
 const INTERRUPTED: i32 = 130;
 
-/// Where guest bytes go, in order.
+/// The output of a dump, to which guest bytes are written in sequence.
 pub(crate) struct Sink {
     to: To,
     name: PathBuf,
@@ -32,7 +32,7 @@ pub(crate) struct Sink {
 enum To {
     /// A device or a pipe, written in place.
     Stream(File),
-    /// A new file, which reads as zeros where nothing was written.
+    /// A new file, which reads as zeros until it is written.
     Replacement(Box<Replacement>),
 }
 
@@ -46,7 +46,7 @@ impl Sink {
         Ok(Self::new(To::Stream(file), name))
     }
 
-    /// Opens a device or a pipe to write it in place, or begins a file that will replace `out`.
+    /// Opens a device or a pipe to write it in place, or creates a new file that will replace `out`.
     pub(crate) fn create(out: &Path, disk: &mut Disk) -> Result<Self, Failure> {
         let failed = |error: io::Error| Failure::write(out, &error);
         let metadata = match fs::metadata(out) {
@@ -94,7 +94,7 @@ impl Sink {
         }
     }
 
-    /// Returns whether bytes that were written stay if the dump fails.
+    /// Returns `true` if bytes that were written stay there when the dump fails.
     pub(crate) fn keeps_what_it_got(&self) -> bool {
         matches!(self.to, To::Stream(_))
     }
@@ -127,12 +127,12 @@ impl Sink {
         Ok(())
     }
 
-    /// Makes sure that all bytes have arrived, and puts a new file in its place. Must be called at the end.
+    /// Waits until all bytes are stored, and moves a new file to its place. Must be called at the end.
     pub(crate) fn finish(self) -> Result<(), Failure> {
         let failed = |error: io::Error| Failure::write(&self.name, &error);
         match self.to {
             To::Stream(file) => {
-                // Elsewhere a write has arrived, or has failed, once it returns.
+                // On other systems a write is complete, or has failed, when it returns.
                 if file.metadata().is_ok_and(|metadata| is_block_device(&metadata)) {
                     file.sync_all().map_err(failed)?;
                 }
@@ -144,7 +144,7 @@ impl Sink {
         }
     }
 
-    /// Removes a new file, and returns what became of OUT, as the end of an error.
+    /// Removes a new file. Returns the state of OUT as the end of an error message.
     pub(crate) fn abandon(self) -> String {
         match self.to {
             To::Stream(_) => format!("; {} bytes were written before it", self.at),
@@ -158,7 +158,7 @@ impl Sink {
     }
 }
 
-/// Writes to a file that reads as zeros, and leaves out the blocks of zeros.
+/// Writes to a file that reads as zeros, and skips blocks of zeros.
 fn write_blocks(file: &mut File, mut at: u64, mut rest: &[u8], zeros: &[u8]) -> io::Result<()> {
     let is_zero = |bytes: &[u8]| {
         let block = &bytes[..HOLE.min(bytes.len())];
@@ -180,16 +180,16 @@ fn write_blocks(file: &mut File, mut at: u64, mut rest: &[u8], zeros: &[u8]) -> 
     Ok(())
 }
 
-/// A new file beside the one that it will replace. It is removed if it is dropped before.
+/// A new file beside the file that it will replace. Dropping it before that removes it.
 struct Replacement {
     file: NamedTempFile,
     target: PathBuf,
-    /// What `target` is like, if it exists.
+    /// The metadata of `target`, if it exists.
     old: Option<Metadata>,
 }
 
 impl Replacement {
-    /// Makes a file of `len` zeros in the folder of `target`. `out` is the name in errors.
+    /// Creates a file of `len` zeros in the folder of `target`. `out` is the name in errors.
     fn begin(out: &Path, target: PathBuf, old: Option<Metadata>, len: u64) -> Result<Self, Failure> {
         let is_folder = target.to_string_lossy().ends_with(std::path::is_separator);
         let folder = match target.parent() {
@@ -203,12 +203,12 @@ impl Replacement {
         options.read(true).write(true).create_new(true);
         #[cfg(unix)]
         {
-            // Less what the user's mask takes away, as for every new file. One that replaces another is private until
-            // it is complete.
+            // A new file has the permissions that the user's mask leaves. One that replaces another is private until it
+            // is complete.
             let mode = if old.is_none() { 0o666 } else { 0o600 };
             std::os::unix::fs::OpenOptionsExt::mode(&mut options, mode);
         }
-        // Opened here, since the library's own errors name the new file, which the user does not know.
+        // Opened here, because the library's own errors name the new file, which the user does not know.
         let file = removed_if_interrupted(|| builder.make_in(folder, |path| options.open(path))).map_err(|error| {
             let folder = folder.display();
             let message = format_args!("cannot be written: no new file can be made in the folder '{folder}': {error}");
@@ -231,7 +231,7 @@ impl Replacement {
     }
 }
 
-/// Gives a file the permissions of an old one, and its owner and group as far as the system allows it.
+/// Copies the permissions of an old file to a new one, and its owner and group as far as the system allows it.
 fn resemble(file: &File, old: &Metadata) -> io::Result<()> {
     #[cfg(unix)]
     {
@@ -239,23 +239,23 @@ fn resemble(file: &File, old: &Metadata) -> io::Result<()> {
 
         let (user, group) = (Some(old.uid()), Some(old.gid()));
         if fchown(file, user, group).is_err() {
-            // Only the superuser can give a file away; to a group of one's own it is allowed.
+            // Only the superuser can change the owner. The group can be any that the user is in.
             let _ = fchown(file, None, group);
         }
-        // The program of a set-user-ID bit is gone.
+        // Without the set-user-ID and set-group-ID bits, which were for the old contents.
         file.set_permissions(Permissions::from_mode(old.permissions().mode() & 0o777))
     }
     #[cfg(not(unix))]
     file.set_permissions(old.permissions())
 }
 
-/// Makes a file that is removed if a signal ends the process.
+/// Creates a file that is removed if a signal ends the process.
 fn removed_if_interrupted(make: impl FnOnce() -> io::Result<NamedTempFile>) -> io::Result<NamedTempFile> {
     let path = Arc::new(Mutex::new(None::<PathBuf>));
     let removed = Arc::clone(&path);
-    // Held until there is a path, so that no signal comes between the file and its removal.
+    // Locked until the path is set, so that no signal leaves the file behind.
     let mut made = path.lock().unwrap_or_else(PoisonError::into_inner);
-    // Without a handler the file is left, and nothing worse happens.
+    // Without a handler, a signal leaves the file behind, which is harmless.
     when_interrupted(move || {
         if let Some(path) = &*removed.lock().unwrap_or_else(PoisonError::into_inner) {
             let _ = fs::remove_file(path);

@@ -1,4 +1,4 @@
-//! What is wrong with an image.
+//! `check`: finds flaws of an image.
 
 use std::fmt::Display;
 use std::path::Path;
@@ -13,11 +13,11 @@ use crate::failure::{Failure, explain};
 use crate::output::Lines;
 use crate::text::{bytes, object, printable};
 
-/// What is to be said of an image in one word.
+/// The result of a check.
 pub(crate) enum Verdict {
     Clean,
     Corrupt,
-    /// Some of the file is of no use, and nothing else is wrong.
+    /// Part of the file is unused, and nothing else is wrong.
     Unreachable,
 }
 
@@ -40,7 +40,7 @@ pub(crate) fn check(path: &Path, open: &Open, json: bool) -> Result<Verdict, Fai
                 .map(Some)
                 .map_err(|error| Failure::of(path, explain(&error)))?
         }
-        // So wrong that it can't be opened is what a check is there to find.
+        // A flaw that prevents opening is a finding too.
         Err(Error::Corrupt(corrupt)) => {
             findings.found(&corrupt, 1, 0, &corrupt);
             None
@@ -54,7 +54,7 @@ pub(crate) fn check(path: &Path, open: &Open, json: bool) -> Result<Verdict, Fai
         _ => Verdict::Corrupt,
     };
     match findings.finish(path, summary.as_ref()) {
-        // Whether it is clean is what the exit status says, to those too who don't read the rest.
+        // After a closed pipe, the exit status still reports the result.
         Ok(()) | Err(Failure::ClosedPipe) => Ok(verdict),
         Err(failure) => Err(failure),
     }
@@ -64,12 +64,12 @@ struct Findings {
     lines: Lines,
     json: bool,
     count: u64,
-    /// The check goes on where nobody reads it any more.
+    /// The first failed write. The check continues after a closed pipe.
     failure: Option<Failure>,
 }
 
 impl Findings {
-    /// Tells what all of it comes to.
+    /// Prints the summary.
     fn finish(self, path: &Path, summary: Option<&CheckSummary>) -> Result<(), Failure> {
         let Self {
             mut lines,
@@ -92,7 +92,7 @@ impl Findings {
             ];
             let fields = object(&fields, ", ");
             let lead = if clean { "{\"findings\": []" } else { "\n]" };
-            // Without its opening brace, which stands before the findings.
+            // Without the opening brace, which was printed before the findings.
             lines.line(format_args!("{lead}, {}", &fields[1..]))?;
         } else {
             let name = printable(&path.display().to_string());
@@ -115,7 +115,7 @@ impl Findings {
         lines.finish()
     }
 
-    /// Tells of `count` flaws, in sequence, of `guest_len` guest bytes in all.
+    /// Prints a finding: `count` flaws in sequence, of `guest_len` guest bytes in total.
     fn found(&mut self, corrupt: &Corrupt, count: u64, guest_len: u64, told: &dyn Display) {
         let told = told.to_string();
         let message = told.strip_prefix("corrupt image: ").unwrap_or(&told);

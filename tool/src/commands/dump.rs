@@ -1,4 +1,4 @@
-//! `dump`: the whole disk, raw.
+//! `dump`: writes the whole disk.
 
 use std::path::Path;
 
@@ -12,7 +12,7 @@ use crate::failure::Failure;
 use crate::output::progress;
 use crate::sink::Sink;
 
-/// The length below which a hole is read like the bytes around it: that costs less than a further request.
+/// The length below which a hole is read together with the bytes around it, because that costs less than another request.
 const SHORT: u64 = 64 << 10;
 
 /// The length of the pieces in which a failed chunk is read again.
@@ -26,7 +26,7 @@ pub(crate) fn dump(path: &Path, out: &Path, guest: &Guest) -> Result<(), Failure
     };
     let bar = progress(disk.size());
     let done = copy(&mut disk, &mut sink, &bar);
-    // Before an error is reported, which would stand after it otherwise.
+    // Cleared first, so that an error is not printed after the progress bar.
     bar.finish_and_clear();
     match done {
         Ok(()) => sink.finish(),
@@ -68,7 +68,7 @@ fn copy(disk: &mut Disk, sink: &mut Sink, bar: &ProgressBar) -> Result<(), Failu
     Ok(())
 }
 
-/// Writes the sectors of a failed chunk that lie before its flaw.
+/// Writes the sectors of a failed chunk that are before its flaw.
 fn before_flaw(disk: &mut Disk, sink: &mut Sink, mut at: u64, buffer: &mut Buffer) {
     let most = (disk.size() - at).min(CHUNK as u64);
     for sector in buffer.first(most as usize).chunks_mut(SECTOR) {
@@ -85,7 +85,7 @@ enum Run {
     Stored(usize),
 }
 
-/// Returns what lies at `at`, which must be inside the disk: a run of zeros, or as much as one read may ask for.
+/// Returns what is at `at`, which must be inside the disk: a run of zeros, or bytes for one read.
 fn next_run(disk: &mut Disk, at: u64) -> Result<Run, Failure> {
     let left = disk.size() - at;
     let first = disk.extent_at(at, left)?;
@@ -95,7 +95,7 @@ fn next_run(disk: &mut Disk, at: u64) -> Result<Run, Failure> {
     let most = left.min(CHUNK as u64);
     let mut len = first.len.min(most);
     while len < most {
-        // A flaw further on is reported when the dump reaches it.
+        // A later flaw is reported when the dump reaches it.
         match disk.extent_at(at + len, most - len) {
             Ok(next) if next.kind != ExtentKind::Zero || next.len < SHORT => len += next.len,
             _ => break,

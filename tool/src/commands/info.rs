@@ -1,4 +1,4 @@
-//! `info`: what the header says, and how much memory a reader must lend.
+//! `info`: shows the header, and how much memory a reader must lend.
 
 use std::fs::File;
 use std::path::Path;
@@ -21,7 +21,7 @@ pub(crate) fn info(path: &Path, open: &Open, json: bool) -> Result<(), Failure> 
         .map_err(|error| Failure::of(path, explain(&error)))?
         .map(|name| String::from_utf8_lossy(name).into_owned());
     let Some(header) = image.header().copied() else {
-        // Every image that was opened as QCOW1 has one.
+        // An image that was opened as QCOW1 always has a header.
         return Ok(());
     };
     let mut lines = Lines::new()?;
@@ -76,7 +76,7 @@ pub(crate) fn info(path: &Path, open: &Open, json: bool) -> Result<(), Failure> 
     lines.finish()
 }
 
-/// Returns lines that say how much memory a reader must lend, and what for.
+/// Returns lines with the sizes of memory to lend, each with its use.
 fn memory(header: &Header, compressed: bool) -> Vec<String> {
     let needs = header.memory_for(BlockSize::B512);
     let mut rows = vec![(needs.minimum, "opens the image, and reads what is not compressed")];
@@ -84,7 +84,7 @@ fn memory(header: &Header, compressed: bool) -> Vec<String> {
         rows.push((needs.compressed, "reads compressed clusters too"));
         rows.push((needs.compressed_fast, "reads them three to five times as fast"));
     }
-    rows.push((needs.all_tables, "caches all tables; more has no use"));
+    rows.push((needs.all_tables, "caches all tables; more is not used"));
     let mut lines = vec!["memory to lend, on a device with blocks of 512 bytes:".to_owned()];
     lines.extend(
         rows.iter()

@@ -1,4 +1,4 @@
-//! What the tool says of itself, for shells and for `man`.
+//! `completions` and `man`: completions for shells, and manual pages.
 
 use clap::CommandFactory;
 use clap_complete::Shell;

@@ -1,4 +1,4 @@
-//! `map`: where the guest's bytes are stored.
+//! `map`: shows where the guest's bytes are stored.
 
 use std::path::Path;
 
@@ -51,9 +51,9 @@ impl Run {
         Self { extent, stored }
     }
 
-    /// Appends `next` if it is of the same kind; data must be adjacent in the file too. Returns whether it did.
+    /// Appends `next` if it is of the same kind; data must be adjacent in the file too. Returns `true` if it was appended.
     fn join(&mut self, next: &Extent) -> bool {
-        // The crate returns each compressed cluster by itself; for a user of the map they are one run.
+        // The crate returns each compressed cluster as a run of its own; the map shows them as one.
         if let (Some(_), Some(next_stored)) = (stored(&self.extent), stored(next)) {
             self.extent.len += next.len;
             self.stored += next_stored;
@@ -97,7 +97,7 @@ impl Writer {
             ExtentKind::Compressed { host_offset, .. } => ("compressed", Some(host_offset)),
             ExtentKind::Zero => ("zero", None),
             ExtentKind::Backing => ("backing", None),
-            // A crate newer than the tool may have more kinds.
+            // A newer version of the crate may have more kinds.
             _ => ("unknown", None),
         };
         let width = self.width;

@@ -21,7 +21,7 @@ const CHUNK: usize = 1 << 20;
 /// The size of a page on most machines.
 const PAGE: usize = 4096;
 
-/// Memory for a chunk that starts at a page: some kernels copy there three times as fast as to other addresses.
+/// Memory for a chunk that starts at a page boundary, where some kernels copy three times as fast as elsewhere.
 struct Buffer {
     memory: Vec<u8>,
     start: usize,

@@ -1,4 +1,4 @@
-//! `read`: a range of the guest's bytes.
+//! `read`: writes a range of the guest's bytes.
 
 use std::path::Path;
 

@@ -1,26 +1,25 @@
-//! Memory for what a check notes about the sectors of a file.
+//! The memory in which a check records what the sectors of a file are used for.
 
 use std::cell::Cell;
 use std::collections::BTreeMap;
 
 use qcow1::UsageMap;
 
-/// The bytes of a piece, for 256 KiB of the file: small, so that clusters that lie far apart take little.
+/// The size of a piece in bytes, for 256 KiB of the file. It is small, so that clusters that are far apart take little memory.
 const PIECE: usize = 128;
 
-/// Pieces of a usage map, of which only those exist that something is noted in. So a large file that is mostly holes takes
-/// little memory.
+/// A usage map in pieces. Only pieces with a byte other than 0 are allocated, so a large sparse file takes little memory.
 #[derive(Default)]
 pub(super) struct Pieces {
-    /// Where the piece with a number is stored.
+    /// The index in `stored` of each piece, by its number.
     places: BTreeMap<usize, usize>,
     stored: Vec<[u8; PIECE]>,
-    /// The number and place of the piece used last: most bytes lie in the same as the one before.
+    /// The number and index of the piece used last. Most bytes are in the same piece as the byte before.
     recent: Cell<Option<(usize, usize)>>,
 }
 
 impl Pieces {
-    /// The piece with this number or the next one that exists: its number and place.
+    /// Returns the number and index of the piece with this number, or of the next one.
     fn from(&self, number: usize) -> Option<(usize, usize)> {
         let recent = self.recent.get().filter(|&(recent, _)| recent == number);
         recent.or_else(|| {
@@ -54,7 +53,7 @@ impl UsageMap for Pieces {
 
     fn next_used(&self, index: usize) -> Option<(usize, u8)> {
         let mut index = index;
-        // Each turn looks at one piece.
+        // Bound: each turn looks at one piece.
         loop {
             let (number, place) = self.from(index / PIECE)?;
             let start = (number * PIECE).max(index);
@@ -78,7 +77,7 @@ mod tests {
         assert!(pieces.clear(bytes.len()));
         let mut index = 1;
         for value in 0..200 {
-            // All residues, in no order.
+            // Scattered indices.
             index = index * 7919 % bytes.len();
             *pieces.byte(index).unwrap() = value % 3;
             bytes[index] = value % 3;
