@@ -146,7 +146,7 @@ fn table() -> String {
     };
     [
         "| memory lent in bytes, by cluster size | 512 B | 4 KiB | 16 KiB | 64 KiB |\n|---|---:|---:|---:|---:|\n",
-        &row("all that is not compressed", |needs| needs.minimum),
+        &row("uncompressed bytes", |needs| needs.minimum),
         &row("compressed clusters too", |needs| needs.compressed),
         &row("the same, three to five times as fast", |needs| needs.compressed_fast),
     ]

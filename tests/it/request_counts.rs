@@ -82,7 +82,7 @@ fn a_random_read_costs_only_its_data_once_all_tables_are_cached() {
 /// The README's table of memory lent against device requests, as it should stand there.
 fn table() -> String {
     let mut table = String::from(
-        "| memory lent | in order, 1 MiB a read: requests per MiB | at random, 4 KiB a read: requests per read |\n\
+        "| memory lent | sequential, 1 MiB per read: requests per MiB | random, 4 KiB per read: requests per read |\n\
          |---:|---:|---:|\n",
     );
     for (name, memory) in [
