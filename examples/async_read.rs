@@ -1,8 +1,8 @@
 //! Reads the start of a disk inside a QCOW1 image, asynchronously: `async_read [IMAGE]`.
 //!
-//! The device here is a file, whose reads are done at once; a driver's would wait for an interrupt. The executor is
-//! `pollster`, which polls one future to its end. Any other will do: nothing here knows of it but `main`. Without
-//! arguments it reads an image that comes with the repository.
+//! The device here is a file, whose reads complete at once; a driver's reads would wait for an interrupt. The executor is
+//! `pollster`, which polls one future to its end. Any other executor works: only `main` uses it. Without arguments, the
+//! example reads an image of the repository.
 
 use std::fs::File;
 use std::process::ExitCode;
@@ -13,7 +13,7 @@ use qcow1::{BlockRead, BlockSize};
 
 const DEFAULT_IMAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/plain.qcow");
 
-/// What a driver implements. It reads sectors of 512 bytes, as most disks do.
+/// A device as a driver implements it. It reads sectors of 512 bytes, as most disks do.
 struct Disk(qcow1::Blocks<File>);
 
 impl AsyncBlockRead for Disk {
@@ -49,7 +49,7 @@ async fn show(path: &str) -> Result<(), Box<dyn std::error::Error>> {
     let mut image = Image::open(device, &mut memory).await?;
     println!("{} bytes", image.size());
 
-    // At an offset: any, and any length.
+    // At any offset, and with any length.
     let mut start = [0; 16];
     let len = image.size().min(16) as usize;
     image.read_at(0, &mut start[..len]).await?;

@@ -1,8 +1,8 @@
-//! Between `block-device-driver` 0.2 and this crate, both ways: two adapters to copy.
+//! Adapters between `block-device-driver` 0.2 and this crate, in both directions, to copy.
 //!
-//! A driver that implements `BlockDevice` becomes a device with an image, and the guest's disk becomes a `BlockDevice` again,
-//! for what reads those. The adapters are not in the crate because that crate's conversions between blocks and bytes panic
-//! where an alignment is larger than a block. The driver here is an image that comes with the repository, in memory.
+//! One makes a device of a driver that implements `BlockDevice`, the other makes a `BlockDevice` of the guest's disk. They are not
+//! in the crate because the conversions between blocks and bytes in `block-device-driver` panic if the alignment is larger than a
+//! block. The driver here is an image of the repository, in memory.
 
 use core::convert::Infallible;
 use core::fmt;
@@ -14,7 +14,7 @@ use qcow1::{BlockSize, Error, OpenError};
 
 const SECTOR: usize = 512;
 
-/// A driver's `BlockDevice` as a device. Its buffers have to be aligned as the driver demands: see [`device`].
+/// A driver's `BlockDevice` as a device. Its buffers must have the driver's alignment: see [`device`].
 struct FromBlockDevice<B>(B);
 
 /// The error of a [`FromBlockDevice`].
@@ -46,7 +46,7 @@ impl<B: BlockDevice<SECTOR>> AsyncBlockRead for FromBlockDevice<B> {
 type Device<'b, B> = Aligned<'b, FromBlockDevice<B>>;
 type DeviceError<B> = DriverError<<B as BlockDevice<SECTOR>>::Error>;
 
-/// A driver as a device that takes any buffer. `bounce` has room for a block at the driver's alignment.
+/// Makes a device of a driver that accepts any buffer. `bounce` needs room for a block at the driver's alignment.
 fn device<B: BlockDevice<SECTOR>>(
     driver: B,
     bounce: &mut [u8],
@@ -55,13 +55,13 @@ fn device<B: BlockDevice<SECTOR>>(
     Aligned::new(FromBlockDevice(driver), align as u32, bounce)
 }
 
-/// A guest's disk as a `BlockDevice` that takes any buffer and is never written.
+/// A guest's disk as a read-only `BlockDevice` that accepts any buffer.
 struct ToBlockDevice<G>(G);
 
 /// The error of a [`ToBlockDevice`].
 #[derive(Debug)]
 enum DiskError<E> {
-    // Whoever uses it prints it.
+    // The caller prints it.
     #[allow(dead_code, reason = "this program only prints it with Debug")]
     Read(Error<E>),
     ReadOnly,
@@ -85,13 +85,13 @@ impl<G: AsyncGuestRead> BlockDevice<SECTOR> for ToBlockDevice<G> {
         Err(DiskError::ReadOnly)
     }
 
-    /// Whole blocks only: the rest of a disk cannot be read.
+    /// Returns the size of the whole blocks: a partial last block cannot be read.
     async fn size(&mut self) -> Result<u64, Self::Error> {
         Ok(self.0.size() / SECTOR as u64 * SECTOR as u64)
     }
 }
 
-/// A driver with DMA, which demands buffers aligned to 64 bytes.
+/// A driver with DMA, which requires buffers aligned to 64 bytes.
 struct Driver(&'static [u8]);
 
 impl BlockDevice<SECTOR> for Driver {
@@ -162,7 +162,7 @@ impl<E: fmt::Debug> fmt::Display for DriverError<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Driver(error) => write!(f, "{error:?}"),
-            Self::PastTwoTib => f.write_str("the driver reads the first 2 TiB only"),
+            Self::PastTwoTib => f.write_str("the driver can read only the first 2 TiB"),
         }
     }
 }

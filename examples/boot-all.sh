@@ -1,9 +1,9 @@
 #!/bin/sh
-# All that shows that qcow1 runs in firmware: the proof with its sizes and stack, and the boots. It fails at the first
-# thing that is not as it should be, a missing tool included.
+# Runs all proofs that qcow1 works in firmware: the link proof with its sizes and stack, and the boots. It fails at the first
+# error, and a missing tool is one.
 #
-# With --record, the seconds that each takes are written to the table in README.md: on a machine that does nothing else, and
-# has built everything before.
+# With --record, it writes the seconds of each to the table in README.md. Run that on an otherwise idle machine that has built
+# everything before.
 . "$(dirname "$0")/firmware.sh"
 cd "$(dirname "$0")"
 record=${1:-}
@@ -12,7 +12,7 @@ record=${1:-}
 CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$(cd .. && pwd)/target}/firmware
 export CARGO_TARGET_DIR
 
-# timed KEY COMMAND...: runs the command, and says how long it took. KEY is what a user types, as the table has it.
+# timed KEY COMMAND...: runs the command, and prints its time. KEY is the command of the table's row.
 timed() {
     key="| \`$1\` |"
     name=$1
@@ -30,7 +30,7 @@ timed() {
     fi
 }
 
-# run PACKAGE TARGET: builds the program in release and has its folder's run.sh boot it.
+# run PACKAGE TARGET: builds the program in release mode; run.sh of its folder boots it.
 run() {
     (cd "$1" && bare_cargo "$2" run --quiet --release --locked)
 }
@@ -45,6 +45,6 @@ for target in x86_64-unknown-uefi aarch64-unknown-uefi; do
     timed "examples/uefi/linux.sh $target" uefi/linux.sh $target
 done
 
-# As a debug build is, for its stack.
+# Without optimisation, for the stack of a debug build.
 echo
 (cd footprint && bare_cargo thumbv7em-none-eabi run --quiet --release --locked --config unoptimised.toml)

@@ -1,4 +1,4 @@
-# What the scripts of the firmware packages share: to be read by them with `.`, not run.
+# Functions of the scripts of the firmware packages, which read this file with `.`.
 set -eu
 
 fail() {
@@ -6,13 +6,13 @@ fail() {
     exit 1
 }
 
-# need TOOL WHAT: a missing tool is a failure with its name, never a test that did not run.
+# need TOOL WHAT: fails with the name of the tool if it is missing, instead of skipping a test.
 need() {
     command -v "$1" >/dev/null || fail "$1 is missing, so nothing was shown: install $2."
 }
 
-# bare_cargo TARGET SUBCOMMAND ARGUMENTS...: cargo for a bare-metal target. Where rustup has the target (`rustup target
-# add TARGET`), plain cargo. Elsewhere Debian's compiler, which builds `core` from its own source.
+# bare_cargo TARGET SUBCOMMAND ARGUMENTS...: runs cargo for a bare-metal target: plain cargo if rustup has the target (`rustup
+# target add TARGET`), else with Debian's compiler, which builds `core` from its own source.
 bare_cargo() {
     target=$1
     subcommand=$2
@@ -26,7 +26,7 @@ bare_cargo() {
         *) linker=ld.lld ;;
         esac
         need $linker "LLVM's linker (Debian: lld)"
-        # RUSTC_BOOTSTRAP: a stable compiler builds `core` only when told that it may.
+        # RUSTC_BOOTSTRAP: without it, a stable compiler does not build `core`.
         env "CARGO_TARGET_$(echo "$target" | tr a-z- A-Z_)_LINKER=$linker" RUSTC=/usr/bin/rustc RUSTC_BOOTSTRAP=1 \
             /usr/bin/cargo "$subcommand" -Zbuild-std=core --target "$target" "$@"
     else
@@ -35,7 +35,7 @@ bare_cargo() {
     fi
 }
 
-# link_roots TARGET LIBRARY OUTPUT SYMBOL...: links what those symbols of a static library lead to, and nothing else.
+# link_roots TARGET LIBRARY OUTPUT SYMBOL...: links only the code that these symbols of a static library reach.
 link_roots() {
     case $1 in
     x86_64-*) emulation=elf_x86_64 ;;
@@ -57,13 +57,13 @@ link_roots() {
     $linker -m $emulation --gc-sections -z nognustack $roots -e "$1" -o "$output" "$library"
 }
 
-# code_size ELF: the code and constants of a linked program in bytes.
+# code_size ELF: prints the size of a linked program's code and constants in bytes.
 code_size() {
     llvm-size -A "$1" | awk '$1 ~ /^\.(text|rodata|data)/ { sum += $2 } END { print sum }'
 }
 
-# boot CONSOLE STATUS QEMU...: runs a machine for BOOT_SECONDS at most, a minute by default, its console in a file, and its
-# keyboard the file that KEYBOARD names, if any. Unless it ends with that status, the console is shown.
+# boot CONSOLE STATUS QEMU...: runs a machine for at most BOOT_SECONDS (a minute by default), with its console in a file, and
+# the file KEYBOARD, if set, as its keyboard. If it ends with another status, it shows the console and fails.
 boot() {
     console=$1
     expected=$2
@@ -79,7 +79,7 @@ boot() {
     fi
 }
 
-# same_disk CONSOLE NAME RAW: the console has a line 'NAME: sha256 DIGEST' with the digest of the raw disk.
+# same_disk CONSOLE NAME RAW: fails unless the console has a line 'NAME: sha256 DIGEST' with the digest of the raw disk.
 same_disk() {
     digest=$(sha256sum "$3" | cut -d ' ' -f 1)
     grep -q "^$2: sha256 $digest" "$1" || {
@@ -88,8 +88,7 @@ same_disk() {
     }
 }
 
-# fat_disk FILE [MIB]: a raw disk of 16 MiB, or that many up to 127, with one partition from 1 MiB on, which is an empty
-# FAT volume.
+# fat_disk FILE [MIB]: makes a raw disk of 16 MiB, or MIB up to 127, with one partition from 1 MiB on, an empty FAT volume.
 fat_disk() {
     need mformat "mtools"
     mib=${2:-16}

@@ -1,4 +1,4 @@
-//! Tells the linker of the microcontroller's memory. The build of unoptimised.toml needs more of it.
+//! Passes the microcontroller's memory layout to the linker. The build with unoptimised.toml needs more memory.
 
 use std::path::PathBuf;
 use std::{env, fs};
@@ -9,7 +9,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         _ => "memory/small.x",
     };
     let out = PathBuf::from(env::var("OUT_DIR")?);
-    // The linker looks into this package's folder first, so no file there has the name that cortex-m-rt asks for.
+    // The linker searches this package's folder first, so no file there has the name that cortex-m-rt includes.
     fs::copy(layout, out.join("memory.x"))?;
     println!("cargo:rerun-if-changed=build.rs");
     println!("cargo:rerun-if-env-changed=FOOTPRINT_BUILD");

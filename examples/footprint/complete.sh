@@ -1,9 +1,9 @@
 #!/bin/sh
-# Compares the functions of qcow1's public API, as rustdoc lists them, with those in the tables of src/lib.rs: one that
-# is not in a table is not proved to be without panics.
+# Compares the functions of qcow1's public API, as rustdoc lists them, with the tables of src/lib.rs. A function in no table is
+# not proved to be without panics.
 #
-# Left out are formatting (core's own has panic paths, and an error's source is there to be formatted), what the compiler
-# derives, and the features that the proof is built without.
+# It leaves out formatting (core's own has panic paths, and an error's source is only for formatting), derived code, and the
+# features that the proof is built without.
 cd "$(dirname "$0")"
 . ../firmware.sh
 need jq "jq (Debian: jq)"
@@ -11,11 +11,11 @@ work=${CARGO_TARGET_DIR:-target}/footprint
 mkdir -p "$work"
 work=$(cd "$work" && pwd)
 
-# The JSON is an option of rustdoc that is not stable. From the root, since this folder's target is not the host.
+# rustdoc's JSON output is unstable. Run from the root, because this folder's target is not the host.
 (cd ../.. && RUSTC_BOOTSTRAP=1 cargo rustdoc --quiet --locked --lib --target-dir "$work/rustdoc" \
     -- -Zunstable-options --output-format json --cap-lints allow)
 
-# A function of a trait that a type implements is written `<Type as Trait>::function`, without parameters.
+# A function of an implemented trait is written `<Type as Trait>::function`, without parameters.
 jq -r '
     def name: split("::") | last;
     def type:
@@ -48,7 +48,7 @@ jq -r '
       else empty end)
 ' "$work/rustdoc/doc/qcow1.json" | sort -u >"$work/public"
 
-# The right side of each line of a table, with the types that its aliases stand for.
+# The right side of each line of a table, with aliases replaced by their types.
 sed -n -E 's/^    [a-z0-9_]+: (.*::[a-z0-9_]+),$/\1/p' src/lib.rs |
     sed -E -e 's/qcow1:://; s/embedded_io:://' -e 's/&mut (Disk|Device)/\&mut _/' -e 's/Disks/Chain/; s/Disk/Image/' \
         -e ':again' -e 's/([A-Za-z0-9])<[^<>]*>/\1/; t again' | sort -u >"$work/proved"

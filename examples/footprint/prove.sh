@@ -1,9 +1,9 @@
 #!/bin/sh
-# The proof that no panic path is left in qcow1, and its sizes, against budgets.txt.
+# Proves that no panic path is left in qcow1, and compares its sizes with budgets.txt.
 #
-# For each target, optimisation level and feature set: build the static library, link it with each table of API pointers
-# as the only root. A panic path that is left is an undefined symbol. Then the same with one unchecked index, which
-# must fail, or the proof proves nothing.
+# For each target, optimisation level and feature set, it builds the static library and links it with each table of API
+# pointers as the only root. A remaining panic path is an undefined symbol. Then it does the same with one unchecked index,
+# which must fail, because otherwise the proof would prove nothing.
 cd "$(dirname "$0")"
 . ../firmware.sh
 
@@ -17,14 +17,14 @@ done
 linker="ld.lld"
 command -v ld.lld >/dev/null || linker="$(rustc --print sysroot)/lib/rustlib/$(rustc --print host-tuple)/bin/rust-lld -flavor gnu"
 
-# build TARGET OPT-LEVEL FEATURES: only this crate, qcow1 and what it inlines differ in their optimisation level, so
-# that `core` is built once for each target.
+# build TARGET OPT-LEVEL FEATURES: builds the library. Only this crate, qcow1 and the crates that it inlines have the
+# optimisation level, so `core` is built once for each target.
 build() {
     overrides=
     [ "$2" = s ] || for package in footprint qcow1 embedded-io heapless zerocopy; do
         overrides="$overrides --config profile.release.package.$package.opt-level=$2"
     done
-    # The frames are reported by an unstable option, which does not change the code.
+    # An unstable option reports the frames. It does not change the code.
     # shellcheck disable=SC2086
     RUSTC_BOOTSTRAP=1 bare_cargo "$1" rustc --quiet --release --locked --lib --crate-type staticlib \
         --no-default-features --features "$3" $overrides -- -Zemit-stack-sizes
@@ -51,7 +51,7 @@ symbol_size() {
     llvm-nm -S "$1" | awk -v name="$2" '$4 == name { print $2 }' | sed 's/^0*/0x/' | xargs printf '%d'
 }
 
-# Names between backticks as they are written in Rust, without crates and type arguments.
+# Rewrites names between backticks as in Rust, without crates and type arguments.
 readable() {
     llvm-cxxfilt | sed -E -e 's/footprint:://g' -e 's/::<Device[^`]*>`/`/g' -e 's/(qcow1|compiler_builtins)::([a-z0-9_]+::)*//g' \
         -e 's/embedded_io:://g' -e 's/core::([a-z]+::)*//g' -e 's/<Device(, [A-Za-z0-9]+)?>//g' \
@@ -59,7 +59,7 @@ readable() {
         -e 's/`<([^`]*) as ([A-Za-z]+)>::([a-z_]+)`/`\1::\3`/g'
 }
 
-# stacks ROOT FEATURES: what stack.awk prints for the calls of a root, the deepest first.
+# stacks ROOT FEATURES: prints stack.awk's lines for the calls of a root, the deepest first.
 stacks() {
     elf=$work/thumbv7em-none-eabi-s-$2-$1
     section=.entry.$(echo "$1" | tr A-Z a-z)
@@ -71,7 +71,7 @@ stacks() {
     [ -s "$work/stack-$1-$2" ] || fail "stack.awk has found no calls in $elf."
 }
 
-# figure NAME VALUE: a figure, kept for the comparison with its budget.
+# figure NAME VALUE: stores a figure for the comparison with its budget.
 figure() {
     echo "$1 $2" >>"$work/figures"
 }

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Makes the images, boots the program that cargo has built with them in its flash, and compares what it read.
+# Makes the images, boots the program that cargo has built with them in its flash, and compares the bytes that it read.
 . "$(dirname "$0")/../firmware.sh"
 here=$(cd "$(dirname "$0")" && pwd)
 program=$1
@@ -12,13 +12,13 @@ mkdir -p "$work"
 
 cd "$work"
 
-# Text in two places of a disk of 513 sectors, the rest holes; and a disk that is full of text.
+# A disk of 513 sectors with text in two places and holes elsewhere, and a disk full of text.
 truncate -s 262656 plain.raw
 seq 1000 2000 | dd of=plain.raw conv=notrunc status=none
 seq 2000 4000 | dd of=plain.raw bs=512 seek=300 conv=notrunc status=none
 seq 1 20000 | head -c 61440 >compressed.raw
 qemu-img convert -f raw -O qcow plain.raw plain.qcow
-# Its exit status is 1 even where it has succeeded: the digest tells.
+# Its exit status is 1 even on success; the digest is compared.
 qemu-img convert -f raw -O qcow -c compressed.raw compressed.qcow 2>/dev/null || true
 qemu-img create -q -f qcow -b plain.qcow -F qcow middle.qcow
 qemu-io -f qcow -c 'write -P 0x5a 70000 3000' -c 'write -P 0xa5 512 600' middle.qcow >/dev/null
@@ -26,7 +26,7 @@ qemu-img create -q -f qcow -b middle.qcow -F qcow top.qcow
 qemu-io -f qcow -c 'write -P 0x3c 72000 5000' -c 'write -P 0xc3 262000 656' top.qcow >/dev/null
 qemu-img convert -f qcow -O raw top.qcow top.raw
 
-# Where the images lie in the flash, behind the program: as build.rs has laid it out.
+# The places of the images in the flash, after the program, as in build.rs.
 case ${FOOTPRINT_BUILD-} in
 unoptimised) start=$((0x100000)) ;;
 *) start=$((0x10000)) ;;
@@ -48,12 +48,12 @@ same_disk console.log plain plain.raw
 same_disk console.log compressed compressed.raw
 same_disk console.log 'chain of three' top.raw
 
-# used VERB: the deepest stack of the calls that have done this.
+# used VERB: prints the deepest stack of the calls of this kind.
 used() {
     sed -n "s/.* $1 with \([0-9]*\) bytes of stack\$/\1/p" console.log | sort -n | tail -n 1
 }
 
-# within BYTES BUDGET EXTRA: no more than that budget and a little.
+# within BYTES BUDGET EXTRA: fails if BYTES are more than the budget plus EXTRA.
 within() {
     budget=$(awk -v name="$2" '$1 == name { print $2 }' "$here/budgets.txt")
     [ -n "$budget" ] || fail "budgets.txt has no budget $2; a call used $1 bytes of stack."
@@ -68,7 +68,7 @@ unoptimised)
         "$(used read)."
     ;;
 *)
-    # Run time never goes deeper than the proof said. The driver is this program's own: they may have a little.
+    # At run time no call goes deeper than proved. The extra bytes are for this program's own driver.
     used=$(used '[a-z]*')
     within "$used" stack-deflate 128
     echo "All three disks have the host's sha256; no call used more than $used bytes of stack."

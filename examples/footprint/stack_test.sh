@@ -1,6 +1,6 @@
 #!/bin/sh
-# Tests stack.awk with a made-up program: what is called after a jump table counts, and so do conditional jumps to other
-# functions; a jump inside a function, to a mark too, is no call.
+# Tests stack.awk with a generated program: calls after a jump table count, and so do conditional jumps to other functions. A jump
+# inside a function, also to a label, is not a call.
 cd "$(dirname "$0")"
 . ../firmware.sh
 

@@ -1,25 +1,25 @@
 //! FAT's boot sector and its chains of clusters, checked before `embedded-sdmmc` sees them.
 //!
-//! It takes both as they are: it divides by what the boot sector says, and follows a chain that is a circle for ever.
+//! `embedded-sdmmc` checks neither: it divides by fields of the boot sector, and follows a circular chain for ever.
 
 use std::ops::Range;
 
 use crate::Failure;
 
-/// The size of a sector in bytes. Other sizes are legal, and `embedded-sdmmc` does not read them.
+/// The size of a sector in bytes. Other sizes are legal, but `embedded-sdmmc` does not support them.
 pub const SECTOR: usize = 512;
 
-/// The most entries of a directory: its offsets have 16 bits, in entries of 32 bytes.
+/// The maximum size of a directory in bytes: 2^16 entries of 32 bytes.
 const DIRECTORY: u64 = 65_536 * 32;
 
-/// Where a FAT16 or FAT32 volume's parts lie. All fields together are consistent.
+/// The places of a FAT16 or FAT32 volume's parts. The fields are consistent with each other.
 #[derive(Clone)]
 pub struct BootSector {
     /// The first sector of the file allocation table.
     table: u32,
-    /// The bytes of one of its entries: 2 or 4.
+    /// The size of one of its entries in bytes: 2 or 4.
     entry: u32,
-    /// The numbers that clusters may have.
+    /// The valid numbers of clusters.
     clusters: Range<u32>,
     cluster_size: u64,
     /// The root directory's first cluster. FAT16 has none.
@@ -27,7 +27,7 @@ pub struct BootSector {
 }
 
 impl BootSector {
-    /// Returns whether a sector can be the first one of a FAT volume: a jump, a sector size, and a signature.
+    /// Returns `true` if a sector can be the first sector of a FAT volume: it has a jump, a sector size, and a signature.
     pub fn is_fat(sector: &[u8; SECTOR]) -> bool {
         matches!(sector[0], 0xeb | 0xe9)
             && matches!(number(sector, 11, 2), 512 | 1024 | 2048 | 4096)
@@ -37,7 +37,7 @@ impl BootSector {
     /// Parses the first sector of a volume.
     ///
     /// # Errors
-    /// Says why the volume cannot be read.
+    /// The reason why the volume cannot be read.
     pub fn parse(sector: &[u8; SECTOR]) -> Result<Self, String> {
         let number = |at, len| number(sector, at, len);
         let either = |short: u32, long: u32| if short == 0 { long } else { short };
@@ -60,7 +60,7 @@ impl BootSector {
             return Err("its boot sector gives no file allocation table, so it is not FAT".into());
         }
         let too_small = "its file allocation tables do not fit, so it is not FAT, or damaged";
-        // One sector more than the volume has must have a number too: it lies after a boot record that is made up.
+        // The volume comes after a generated boot record, so one more sector must have a number.
         sectors.checked_add(1).ok_or("it has too many sectors")?;
         let data = tables
             .checked_mul(table_len)
@@ -92,7 +92,7 @@ impl BootSector {
         })
     }
 
-    /// The first cluster in an entry of a directory.
+    /// Returns the first cluster in an entry of a directory.
     pub fn first_cluster(&self, entry: &[u8]) -> u32 {
         let high = if self.entry == 4 { number(entry, 20, 2) << 16 } else { 0 };
         high | number(entry, 26, 2)
@@ -106,7 +106,7 @@ impl BootSector {
     /// Follows the chain of a directory that begins at `first`.
     ///
     /// # Errors
-    /// The chain has no end, or leads out of the volume.
+    /// The chain has no end, or leaves the volume.
     pub fn check_directory(&self, first: u32, read: impl Read) -> Result<(), Failure> {
         let most = DIRECTORY.div_ceil(self.cluster_size);
         match self.count(first, most, read)? {
@@ -115,10 +115,10 @@ impl BootSector {
         }
     }
 
-    /// Follows the chain of a file that begins at `first`, as far as the file has bytes.
+    /// Follows the chain of a file that begins at `first`, up to the end of the file.
     ///
     /// # Errors
-    /// The chain is too short for a file of `len` bytes, or leads out of the volume.
+    /// The chain is too short for a file of `len` bytes, or leaves the volume.
     pub fn check_file(&self, first: u32, len: u32, read: impl Read) -> Result<(), Failure> {
         let needed = u64::from(len).div_ceil(self.cluster_size);
         match needed == 0 || self.count(first, needed, read)? >= needed {
@@ -129,7 +129,7 @@ impl BootSector {
 
     /// Returns the number of clusters in a chain, or `most + 1` if there are more than `most`. Checks at most `most`.
     fn count(&self, first: u32, most: u64, mut read: impl Read) -> Result<u64, Failure> {
-        // The bits of an entry that count, and the first value that marks the end.
+        // The used bits of an entry, and the first value that marks the end.
         let (mask, end) = match self.entry {
             2 => (0xffff, 0xfff8),
             _ => (0x0fff_ffff, 0x0fff_fff8),
@@ -161,7 +161,7 @@ impl BootSector {
 pub trait Read: FnMut(u32) -> Result<[u8; SECTOR], Failure> {}
 impl<T: FnMut(u32) -> Result<[u8; SECTOR], Failure>> Read for T {}
 
-/// A little-endian number of `len` bytes, at most 4, which must lie inside `bytes`.
+/// Returns a little-endian number of `len` bytes, at most 4, which must lie inside `bytes`.
 fn number(bytes: &[u8], at: usize, len: usize) -> u32 {
     bytes[at..][..len]
         .iter()

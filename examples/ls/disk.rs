@@ -22,10 +22,10 @@ pub enum Kind {
     Ext4,
 }
 
-/// What a place on the disk holds.
+/// The contents of a place on the disk.
 enum Found {
     Kind(Kind),
-    /// Something that is like a FAT volume, and why it is not read.
+    /// Something like a FAT volume, and the reason why it is not read.
     Refused(String),
     Nothing,
 }
@@ -75,7 +75,7 @@ fn gpt_partitions(image: &mut Image<'_, File>) -> Result<Vec<(u64, u64)>, Failur
     }
     let entries = header.get_partition_entry_array_layout()?;
     let mut partitions = Vec::new();
-    // A GPT has 128 entries. If this one has more, the rest is not looked at.
+    // A GPT usually has 128 entries. Further entries are ignored.
     for entry in disk.gpt_partition_entry_array_iter(entries, &mut block)?.take(128) {
         let entry = entry?;
         if let Some(lbas) = entry.lba_range().filter(|_| entry.is_used())
@@ -90,7 +90,7 @@ fn gpt_partitions(image: &mut Image<'_, File>) -> Result<Vec<(u64, u64)>, Failur
 struct Partition {
     start: u64,
     len: u64,
-    /// It stands for a GPT and protects it.
+    /// Whether it is the entry of a protective MBR, which marks a GPT.
     is_gpt: bool,
 }
 
@@ -108,7 +108,7 @@ fn mbr_partitions(image: &mut Image<'_, File>) -> Result<Option<[Partition; 4]>,
     })))
 }
 
-/// Returns what lies from `start` on.
+/// Returns the contents of the disk from `start` on.
 fn kind(image: &mut Image<'_, File>, start: u64, len: u64) -> Result<Found, Failure> {
     let mut boot = [0; SECTOR as usize];
     let mut refused = Found::Nothing;
@@ -126,7 +126,7 @@ fn kind(image: &mut Image<'_, File>, start: u64, len: u64) -> Result<Found, Fail
     Ok(refused)
 }
 
-/// Fills `buf`, and returns whether these bytes are on the disk: a table may claim any place.
+/// Fills `buf`. Returns `true` if these bytes are on the disk: a partition table may contain any offset.
 fn read_if_inside(image: &mut Image<'_, File>, offset: u64, buf: &mut [u8]) -> Result<bool, Failure> {
     match image.read_at(offset, buf) {
         Err(Error::OutOfRange) => Ok(false),

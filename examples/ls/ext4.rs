@@ -10,16 +10,16 @@ use crate::Failure;
 use crate::disk::Volume;
 use crate::output::Output;
 
-/// The most levels of directories. A damaged tree may have no end.
+/// The maximum depth of directories. A damaged tree may have no end.
 const DEPTH: usize = 64;
 
 /// Lists the directory at `path` in the volume, or prints the file.
 pub fn show(file: File, volume: &Volume, path: &OsStr, output: &mut Output) -> Result<(), Failure> {
-    // The reader given to ext4-view lives as long as the program, and so does what it borrows.
+    // ext4-view owns its reader, which therefore must borrow for `'static`.
     let memory = Box::leak(vec![0; 1 << 20].into_boxed_slice());
     let partition = Partition::new(Image::open(file, memory)?, volume.start, volume.len);
     let files = Ext4::load(Box::new(Reader(partition)))?;
-    // Names are bytes here, and on Unix arguments are too.
+    // In ext4, names are bytes, as arguments are on Unix.
     let full = PathBuf::try_from(&[b"/", path.as_encoded_bytes()].concat()[..])?;
     let path = path.to_string_lossy();
     let path = path.trim_matches('/');
@@ -37,9 +37,9 @@ pub fn show(file: File, volume: &Volume, path: &OsStr, output: &mut Output) -> R
     }
 }
 
-/// Lists a directory, and then those inside it. `name` is its own name, which comes before those of its entries.
+/// Lists a directory, and then its subdirectories. `name` is its own name, which precedes those of its entries.
 fn list(files: &Ext4, folder: Path<'_>, name: &str, depth: usize, output: &mut Output) -> Result<(), Failure> {
-    // One more than is left, and two that are not listed, so that too many are found to be.
+    // One entry more than the limit, and the two that are not listed, so that an excess is noticed.
     let mut entries = files
         .read_dir(folder)?
         .take(output.left() + 3)
@@ -73,11 +73,11 @@ fn list(files: &Ext4, folder: Path<'_>, name: &str, depth: usize, output: &mut O
     Ok(())
 }
 
-/// Returns an error in this program's words.
+/// Returns an error as a message for the user.
 fn said(error: Ext4Error, path: &str) -> Failure {
     match error {
         Ext4Error::NotFound => format!("{path}: no such file").into(),
-        Ext4Error::NotADirectory => format!("{path}: not all of it is a directory").into(),
+        Ext4Error::NotADirectory => format!("{path}: a part of the path is not a directory").into(),
         error => error.into(),
     }
 }

@@ -16,16 +16,16 @@ use crate::boot_sector::{BootSector, SECTOR};
 use crate::disk::Volume;
 use crate::output::Output;
 
-/// The most directories that are open at once, and so the most levels of a tree.
+/// The maximum number of open directories, and so the maximum depth of a tree.
 const DEPTH: usize = 16;
 
 /// The size in bytes of the longest name: 255 characters of at most 3 bytes.
 const NAME: usize = 768;
 
-/// The volume's first sector on the disk that `WithMbr` makes up.
+/// The volume's first sector on the disk of `WithMbr`.
 const FIRST: u32 = 1;
 
-/// A volume as `embedded-sdmmc` finds it: as a partition in an MBR, wherever it really is.
+/// A volume as `embedded-sdmmc` requires it: as a partition in an MBR.
 type Disk<'m> = ToBlockDevice<WithMbr<Partition<Image<'m, File>>>>;
 
 type Folder<'a, 'm> = Directory<'a, Disk<'m>, NoClock, DEPTH, 1, 1>;
@@ -43,11 +43,11 @@ pub fn show(
         volumes: VolumeManager::new_with_limits(ToBlockDevice::new(WithMbr::new(partition)), NoClock, 0),
         boot: boot.clone(),
     };
-    // The library trusts names: half a character between two parts of a long one is enough for a panic.
+    // The library panics at a long name whose parts split a character.
     panic::set_hook(Box::new(|_| {}));
     let shown = panic::catch_unwind(AssertUnwindSafe(|| files.show(path, output)));
     let _ = panic::take_hook();
-    shown.unwrap_or_else(|_| Err("damaged: the FAT library gives up".into()))
+    shown.unwrap_or_else(|_| Err("damaged: the FAT library panicked".into()))
 }
 
 /// A volume whose chains are checked before the library follows them.
@@ -71,7 +71,7 @@ impl Files<'_> {
         let mut folder = volume.open_root_dir()?;
         let shown = path.to_string_lossy();
         let missing = || format!("{shown}: no such file");
-        // A name on this volume is text.
+        // In FAT, names are text.
         let path = path.to_str().ok_or_else(missing)?;
         let mut names = path.split('/').filter(|name| !name.is_empty()).peekable();
         while let Some(name) = names.next() {
@@ -82,13 +82,13 @@ impl Files<'_> {
             } else if names.peek().is_none() {
                 return self.print(&folder, &entry, output);
             } else {
-                return Err(format!("{path}: {name} is no directory").into());
+                return Err(format!("{path}: {name} is not a directory").into());
             }
         }
         self.list(&folder, path.trim_matches('/'), output)
     }
 
-    /// Lists a directory, and then those inside it.
+    /// Lists a directory, and then its subdirectories.
     fn list(&self, folder: &Folder<'_, '_>, path: &str, output: &mut Output) -> Result<(), Failure> {
         let join = |name: &str| [path, name].join(if path.is_empty() { "" } else { "/" });
         let entries = entries(folder)?;
@@ -123,7 +123,7 @@ impl Files<'_> {
         Ok(())
     }
 
-    /// Returns an entry's first cluster, which the library keeps to itself.
+    /// Returns an entry's first cluster, which the library does not expose.
     fn first_cluster(&self, entry: &DirEntry) -> Result<u32, Failure> {
         let sector = self.sector(entry.entry_block.0.saturating_sub(FIRST))?;
         let bytes = sector.get(entry.entry_offset as usize..).unwrap_or_default();
@@ -141,13 +141,13 @@ impl Files<'_> {
 }
 
 impl Entry {
-    /// Returns whether it has this name, in capitals or not.
+    /// Returns `true` if the entry has this name, ignoring case.
     fn is(&self, name: &str) -> bool {
         self.name.eq_ignore_ascii_case(name) || self.short.to_string().eq_ignore_ascii_case(name)
     }
 }
 
-/// Returns the entries of a directory, but for a volume's label, the directory itself and the one above.
+/// Returns the entries of a directory, without a volume label, `.` and `..`.
 fn entries(folder: &Folder<'_, '_>) -> Result<Vec<Entry>, Failure> {
     let mut storage = [0; NAME];
     let mut entries = Vec::new();
@@ -165,12 +165,12 @@ fn entries(folder: &Folder<'_, '_>) -> Result<Vec<Entry>, Failure> {
     Ok(entries)
 }
 
-/// Returns the entry that the library opens by a name: in a damaged directory, two may have the same one.
+/// Returns the entry that the library opens by a name. In a damaged directory, two entries may have the same name.
 fn found(folder: &Folder<'_, '_>, entry: &Entry) -> Result<DirEntry, Failure> {
     Ok(folder.find_directory_entry(entry.short)?)
 }
 
-/// Nothing is written, so the time is never asked for.
+/// A clock that is never used, because nothing is written.
 struct NoClock;
 
 impl TimeSource for NoClock {

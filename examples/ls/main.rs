@@ -1,9 +1,9 @@
 //! Lists the files of a file system inside a QCOW1 image, or prints one: `ls [IMAGE [PATH]]`.
 //!
-//! A file, an image on it, and a file system on that, by crates that know nothing of each other. The disk may be one
-//! volume, or have an MBR or a GPT (read by `gpt_disk_io`); the volume may be FAT16 or FAT32 (`embedded-sdmmc`) or ext4
-//! (`ext4-view`). The first volume that is one of these is shown. Without arguments it is that of a disk that comes with
-//! the repository.
+//! It combines crates that do not know each other: a file, an image in it, and a file system in the image. The disk may be one
+//! volume, or have an MBR or a GPT (read by `gpt_disk_io`). The volume may be FAT16 or FAT32 (`embedded-sdmmc`) or ext4
+//! (`ext4-view`). The first volume of one of these kinds is shown. Without arguments, the example reads an image of the
+//! repository.
 
 mod boot_sector;
 mod disk;
@@ -35,11 +35,11 @@ fn main() -> ExitCode {
     if let Some(OutputError(error)) = error.downcast_ref()
         && error.kind() == ErrorKind::BrokenPipe
     {
-        // Nobody reads the rest: `ls | head` is no error.
+        // The reader closed the pipe: `ls | head` is not an error.
         return ExitCode::SUCCESS;
     }
     let line = printable(&format!("{}: {error}", disk.to_string_lossy()));
-    // If this write fails, nothing is left to do.
+    // A failure of this write is ignored.
     let _ = writeln!(std::io::stderr(), "ls: {line}");
     ExitCode::FAILURE
 }

@@ -5,16 +5,16 @@ use std::io::{self, BufWriter, StdoutLock, Write};
 
 use crate::Failure;
 
-/// The most entries that are listed. In a damaged volume a directory may contain itself, so a listing needs an end.
+/// The maximum number of listed entries. In a damaged volume a directory may contain itself, so a listing needs a limit.
 const MOST: u32 = 1_000_000;
 
-/// Standard output, and how much more of a listing may be written to it.
+/// Standard output, and the number of entries that may still be listed.
 pub struct Output {
     stdout: BufWriter<StdoutLock<'static>>,
     left: u32,
 }
 
-/// An error of standard output, and not of a volume.
+/// An error of standard output, as opposed to one of a volume.
 #[derive(Debug)]
 pub struct OutputError(pub io::Error);
 
@@ -34,12 +34,12 @@ impl Output {
         }
     }
 
-    /// The most entries that can still be listed.
+    /// Returns the number of entries that can still be listed.
     pub fn left(&self) -> usize {
         self.left as usize
     }
 
-    /// Writes the line of an entry. `more` is what comes after its name.
+    /// Writes the line of an entry. `more` follows its name.
     pub fn entry(&mut self, size: u64, name: &str, more: &str) -> Result<(), Failure> {
         self.left = self.left.checked_sub(1).ok_or("there are too many files to list")?;
         let line = format!("{size:>10}  {}\n", printable(&format!("{name}{more}")));
@@ -51,13 +51,13 @@ impl Output {
         Ok(self.stdout.write_all(bytes).map_err(OutputError)?)
     }
 
-    /// Writes what is buffered. Must be called at the end.
+    /// Writes the buffered bytes. Must be called at the end.
     pub fn finish(mut self) -> Result<(), Failure> {
         Ok(self.stdout.flush().map_err(OutputError)?)
     }
 }
 
-/// Escapes what a terminal would act on: commands, and marks that reverse the direction of the text.
+/// Escapes characters that a terminal would act on: commands, and marks that reverse the direction of text.
 pub fn printable(text: &str) -> String {
     let mut printable = String::with_capacity(text.len());
     for char in text.chars() {

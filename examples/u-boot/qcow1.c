@@ -2,8 +2,8 @@
 /*
  * Block devices inside QCOW1 images: `qcow1 bind host 0` makes the disk in the image on `host 0` the device `qcow1 0`.
  *
- * An image lies on any block device, which has to be as long as the image file or longer, or, in the sandbox, in a
- * host file, of any size. The library is qcow1's; see qcow1.h.
+ * An image is on a block device, which must be at least as long as the image file, or, in the sandbox, in a host file of any
+ * size. The library is qcow1's; see qcow1.h.
  */
 
 #include <common.h>
@@ -26,10 +26,10 @@ DECLARE_GLOBAL_DATA_PTR;
 
 #define SECTOR 512
 
-/* What the table cache of one image gets, if its tables are that large. */
+/* The maximum size of the table cache of one image. */
 #define CACHE_SIZE (256 << 10)
 
-/* An image of the chain: where it lies, and what is lent for it. */
+/* An image of the chain: its device, and the memory lent for it. */
 struct layer {
 	struct blk_desc *desc;
 	int fd;
@@ -42,7 +42,7 @@ struct qcow1_plat {
 	struct layer layers[QCOW1_MAX_IMAGES];
 };
 
-/* Drivers may read by DMA into what is aligned for it; anything else is read block by block into `bounce`. */
+/* Drivers may use DMA, which needs aligned buffers. Into other buffers, blocks are read one by one through `bounce`. */
 static int read_blocks(void *ctx, uint64_t lba, void *buf, size_t len)
 {
 	struct layer *layer = ctx;
@@ -60,7 +60,7 @@ static int read_blocks(void *ctx, uint64_t lba, void *buf, size_t len)
 }
 
 #ifdef CONFIG_SANDBOX
-/* The block device of a host file ends with its last whole block. The file itself has every byte. */
+/* The block device of a host file ends with its last whole block, so the size of the file itself is used. */
 static int read_host_file(void *ctx, uint64_t offset, void *buf, size_t len)
 {
 	struct layer *layer = ctx;
@@ -110,7 +110,7 @@ static int describe(struct layer *layer, qcow1_device *device)
 	return layer->bounce ? 0 : -ENOMEM;
 }
 
-/* The error of a call of the library as one of U-Boot's; the reason is printed. */
+/* Prints the reason of an error of the library, and returns it as an error of U-Boot. */
 static int report(const char *name, int error)
 {
 	if (!error)
@@ -121,7 +121,7 @@ static int report(const char *name, int error)
 	return error == QCOW1_ERROR_MEMORY_TOO_SMALL ? -ENOMEM : -EINVAL;
 }
 
-/* Opens what is on a block device as the next image of the chain, the top one first. */
+/* Opens a block device as the next image of the chain, top first. */
 static int add(struct qcow1_plat *plat, unsigned level, struct blk_desc *desc, uint32_t flags, const char *passphrase)
 {
 	struct layer *layer = &plat->layers[level];
@@ -160,7 +160,7 @@ static int add(struct qcow1_plat *plat, unsigned level, struct blk_desc *desc, u
 	return report(name, ret);
 }
 
-/* The last sector may reach past the disk's last byte: zeros. */
+/* The last sector may reach past the disk's last byte; it is filled with zeros. */
 static ulong qcow1_blk_read(struct udevice *dev, lbaint_t start, lbaint_t count, void *buf)
 {
 	struct qcow1_plat *plat = dev_get_plat(dev_get_parent(dev));
@@ -216,7 +216,7 @@ UCLASS_DRIVER(qcow1) = {
 	.name = "qcow1",
 };
 
-/* What EFI calls the disk: a node below the root's, with the device's number. */
+/* The EFI device path of the disk: a node below the root's, with the device's number. */
 void *qcow1_device_path(void *end_of_parents, struct udevice *blk)
 {
 	static const efi_guid_t guid =

@@ -1,11 +1,11 @@
 #!/bin/sh
-# Gets files out of QCOW1 images in U-Boot: builds its sandbox with the driver, boots it, and compares what it lists,
-# loads and hashes with the host's.
+# Loads files from QCOW1 images in U-Boot: builds its sandbox with the driver, boots it, and compares its listings, files and
+# digests with the host's.
 #
 #     run.sh [U-BOOT-SOURCE]
 #
-# Without a source tree, Debian's is downloaded, the one that the machine's own list of sources signs. It is kept, with
-# what is built, below the target folder, so that a second run takes seconds.
+# Without a source tree, it downloads Debian's, which the machine's own package lists sign. It keeps the source and the build
+# below the target folder, so that a second run takes seconds.
 . "$(dirname "$0")/../firmware.sh"
 cd "$(dirname "$0")"
 target_dir=${CARGO_TARGET_DIR:-$(cd ../.. && pwd)/target}
@@ -38,7 +38,7 @@ source=${1:-$work/source}
 ./add.sh "$source" "$target_dir/capi/release/libqcow1.a"
 {
     [ -f "$source/.config" ] || make -C "$source" sandbox_defconfig
-    # Without LTO, which takes longer than all else.
+    # Without LTO, which takes longer than the rest of the build.
     make -C "$source" -j "$(nproc)" NO_SDL=1 NO_LTO=1
 } >"$work/build.log" 2>&1 || {
     tail -n 40 "$work/build.log" >&2
@@ -50,7 +50,7 @@ rm -rf "$disks"
 mkdir "$disks"
 cd "$disks"
 
-# sandbox NAME COMMAND...: U-Boot with these commands, its console in NAME.log.
+# sandbox NAME COMMAND...: runs U-Boot with these commands, with its console in NAME.log.
 sandbox() {
     log=$1.log
     shift
@@ -64,7 +64,7 @@ sandbox() {
     }
 }
 
-# expect LINE: the console has that line, or one that contains it.
+# expect LINE: fails unless a line of the console contains LINE.
 expect() {
     grep -qF -- "$1" "$log" || {
         cat "$log" >&2
@@ -72,13 +72,13 @@ expect() {
     }
 }
 
-# file_of RAW NAME: a file inside a raw disk.
+# file_of RAW NAME: prints a file of a raw disk.
 file_of() {
     mcopy -n -i "$1@@1M" "::$2" - >"$2"
 }
 
-# machine NAME RAW BIND FILE...: U-Boot binds the images as BIND says, lists the volume, and loads and hashes its files,
-# which must be the raw disk's.
+# machine NAME RAW BIND FILE...: lets U-Boot bind the images with the arguments BIND, list the volume, and load and hash its files,
+# which must be those of the raw disk.
 machine() {
     name=$1
     raw=$2
@@ -111,7 +111,7 @@ mcopy -i base.raw@@1M numbers.txt ::NUMBERS.TXT
 qemu-img convert -f raw -O qcow base.raw plain.qcow
 machine plain base.raw "host 0" plain.qcow
 
-# Its exit status is 1 even where it has succeeded: the digest tells.
+# Its exit status is 1 even on success; the digest is compared.
 qemu-img convert -f raw -O qcow -c base.raw compressed.qcow 2>/dev/null || true
 [ $(($(stat -c %s compressed.qcow) % 512)) -ne 0 ] || fail "The compressed image happens to be whole sectors long."
 machine compressed base.raw "host 0" compressed.qcow
@@ -122,7 +122,7 @@ qemu-img convert -n --object secret,id=s0,data=passphrase -f raw base.raw \
     --target-image-opts driver=qcow,encrypt.key-secret=s0,file.filename=encrypted.qcow
 machine encrypted base.raw "-p passphrase host 0" encrypted.qcow
 
-# The overlay has another word where the file's text lies.
+# The overlay changes a word of the file's text.
 offset=$(grep -abo 'from the base' base.raw | head -n 1 | cut -d : -f 1)
 printf 'from the top!' >word
 for base in plain.qcow:qcow:"host 0 host 1" base.raw:raw:"host 0 raw host 1"; do
@@ -147,7 +147,7 @@ sandbox nested "host bind 0 outer.qcow" "qcow1 bind host 0" "qcow1 bind qcow1 0"
 expect "$(sha256sum NUMBERS.TXT | cut -d ' ' -f 1)"
 echo "u-boot: nested: NUMBERS.TXT has the host's sha256"
 
-# What is wrong is said in a sentence.
+# Errors are sentences.
 sandbox refused "host bind 0 base.raw" "qcow1 bind host 0 || host bind 0 top.qcow" "qcow1 bind host 0" \
     "load qcow1 0:1 1000000 NUMBERS.TXT || true"
 expect "not a QCOW image: the magic number is missing"

@@ -1,9 +1,9 @@
 #!/bin/sh
-# linux.sh TARGET...: boots Debian's Linux, by Debian's boot manager, from inside QCOW1 disks: a plain one, a compressed one, an
-# overlay over a compressed base, an encrypted one. TARGET is x86_64-unknown-uefi or aarch64-unknown-uefi.
+# linux.sh TARGET...: boots Debian's Linux with Debian's boot managers from inside QCOW1 disks: a plain one, a compressed one, an
+# overlay over a compressed base, and an encrypted one. TARGET is x86_64-unknown-uefi or aarch64-unknown-uefi.
 #
-# With --record first, the console of a boot is written to console.txt, which READMEs show. Without, it must be the same
-# as what stands there, but for numbers.
+# With --record as the first argument, it writes the console of a boot to console.txt, which READMEs show. Without it, the console
+# must be the same as console.txt, except for numbers.
 . "$(dirname "$0")/machine.sh"
 here=$(cd "$(dirname "$0")" && pwd)
 record=
@@ -20,13 +20,13 @@ need cpio cpio
 BOOT_SECONDS=180
 target_dir=${CARGO_TARGET_DIR:-$here/target}
 
-# debian ARCHITECTURE: downloads Debian's kernel, boot manager and busybox, of that architecture, and unpacks what is needed of
-# them into the folder 'debian'. Nothing is installed. It is kept for the next time.
+# debian ARCHITECTURE: downloads Debian's kernel, boot managers and busybox of that architecture, and unpacks the required files
+# into the folder 'debian', which is kept for later runs. It installs nothing.
 debian() {
     [ ! -f debian/complete ] || return 0
     rm -rf debian debs lists
     mkdir -p debian debs lists/partial
-    # Lists of its own, so that the machine's stay as they are.
+    # With package lists of its own, so that the machine's are not changed.
     apt="-q=2 -oAPT::Architecture=$1 -oAPT::Architectures=$1 -oDir::State::Lists=$PWD/lists
         -oDir::Cache::pkgcache= -oDir::Cache::srcpkgcache= -oAPT::Sandbox::User=root"
     # shellcheck disable=SC2086
@@ -41,7 +41,7 @@ debian() {
             'vmlinuz-*' efivarfs.ko bin/busybox 'systemd-boot*.efi' '*/grub[xa]??*.efi.signed' 2>/dev/null || true
     done
     rm -rf lists debs
-    # What a package did not have is missed here.
+    # These commands fail if a package lacks a file.
     mv debian/boot/vmlinuz-* debian/vmlinuz
     mv debian/lib/modules/*/kernel/fs/efivarfs/efivarfs.ko debian/
     mv debian/bin/busybox debian/
@@ -50,7 +50,7 @@ debian() {
     echo "$kernel" >debian/complete
 }
 
-# guest OPTIONS: makes guest.raw, the disk with Debian on it: what an installer makes, in small.
+# guest OPTIONS: makes guest.raw, a small disk with Debian, as an installer makes it.
 guest() {
     rm -rf root
     mkdir -p root/bin root/proc root/sys
@@ -59,7 +59,7 @@ guest() {
     cat >root/init <<'INIT'
 #!/bin/busybox sh
 /bin/busybox --install -s /bin
-# What the kernel says from now on would cut the lines below in two.
+# Later messages of the kernel would be printed inside the lines below.
 dmesg -n 1
 mount -t proc none /proc
 mount -t sysfs none /sys
@@ -92,7 +92,7 @@ CONF
     mcopy -i guest.raw@@1M debian/vmlinuz initrd ::
 }
 
-# guest_grub OPTIONS: makes grub.raw of guest.raw: the same disk with another boot manager.
+# guest_grub OPTIONS: makes grub.raw, the same disk as guest.raw with another boot manager.
 guest_grub() {
     cp guest.raw grub.raw
     cat >grub.cfg <<CFG
@@ -105,8 +105,8 @@ CFG
     mcopy -o -i grub.raw@@1M debian/grub.efi "::EFI/BOOT/$boot_name"
 }
 
-# linux NAME MANAGER PAYLOAD ESP [DISK...]: boots; the boot manager and Linux must be the packages', and the payload as it is
-# on the host.
+# linux NAME MANAGER PAYLOAD ESP [DISK...]: boots a machine. The boot manager and Linux must be those of the packages, and the
+# payload must be the host's.
 linux() {
     linux=$1
     manager=$2
@@ -118,7 +118,7 @@ linux() {
 }
 
 boots() {
-    # What the firmware's boot order gives is the loader; its disks are named by nobody, or by qcow1.conf.
+    # The firmware's boot order has only the loader. Its disks are found by the loader, or named in qcow1.conf.
     volume plain.esp 16
     linux plain GRUB root/payload plain.esp plain.qcow &
     plain=$!
@@ -139,13 +139,13 @@ CONF
     wait $overlay
 }
 
-# excerpt CONSOLE: the lines that show the way to userspace, without the kernel's clock.
+# excerpt CONSOLE: prints the lines of the boot up to userspace, without the kernel's clock.
 excerpt() {
     sed 's/^\[ *[0-9.]*\] //; s/^\(Linux version [^ ]*\).*/\1/' "$1" |
         grep -aE '^(BdsDxe: starting|loader:|EFI stub:|Linux version|Command line:|efi: EFI v|Run /init|linux:|reboot:)'
 }
 
-# alike FILE: a console but for its numbers and digests, which differ from release to release.
+# alike FILE: prints a console without its numbers and digests, which differ between releases.
 alike() {
     sed -E 's/\b[0-9a-f]{64}\b/N/g; s/[0-9]+/N/g' "$1"
 }
@@ -160,7 +160,7 @@ for target in "$@"; do
     case $target in
     x86_64-*)
         debian amd64
-        # Its check of the timer takes an emulated machine that has to wait for a processor for a broken one.
+        # Its timer check can fail on an emulated machine that waits for a processor.
         options='console=ttyS0 no_timer_check panic=-1'
         ;;
     aarch64-*)
@@ -172,11 +172,11 @@ for target in "$@"; do
     guest_grub "$options"
     rm -f ./*.qcow
     qemu-img convert -f raw -O qcow grub.raw plain.qcow
-    # Its exit status is 1 even where it has succeeded: that the machine boots tells.
+    # Its exit status is 1 even on success; the boot shows the result.
     qemu-img convert -f raw -O qcow -c guest.raw compressed.qcow 2>/dev/null || true
     qemu-img convert -f raw -O qcow --object secret,id=key,data='correct horse' \
         -o encrypt.format=aes,encrypt.key-secret=key guest.raw encrypted.qcow
-    # The overlay has other words where the payload's text lies. The name of its base means nothing to the loader.
+    # The overlay changes words of the payload's text. The loader ignores the name of its base.
     qemu-img create -q -f qcow -b compressed.qcow -F qcow overlay.qcow
     offset=$(grep -abo 'is as it is in the base' guest.raw | head -n 1 | cut -d : -f 1)
     printf 'was changed in the top!' >words

@@ -1,8 +1,8 @@
-# What run.sh and linux.sh share: to be read by them with `.`, not run.
+# Functions of run.sh and linux.sh, which read this file with `.`.
 . "$(dirname "$0")/../firmware.sh"
 
-# platform LOADER: what differs between the machines that the targets of UEFI stand for; the path of the loader, which
-# cargo has built, has the target in it.
+# platform LOADER: sets the variables that differ between the machines of the UEFI targets. The path of the loader, which cargo
+# has built, contains the target.
 platform() {
     case $1 in
     *x86_64-unknown-uefi/*)
@@ -27,7 +27,7 @@ platform() {
     esac
 }
 
-# find_firmware VARIABLE PACKAGE FILE...: the firmware's code, from the environment or where distributions have it.
+# find_firmware VARIABLE PACKAGE FILE...: finds the firmware's code, from the environment or in the distributions' places.
 find_firmware() {
     eval "code=\${$1:-}"
     name=$1
@@ -41,7 +41,7 @@ find_firmware() {
     variables=$(echo "$code" | sed 's/CODE/VARS/')
 }
 
-# volume FILE MIB [PATH=SOURCE...]: the disk that the loader is started from: a FAT volume with the loader, and each SOURCE
+# volume FILE MIB [PATH=SOURCE...]: makes the disk from which the loader is started: a FAT volume with the loader, and each SOURCE
 # as PATH in its root.
 volume() {
     disk=$1
@@ -54,8 +54,8 @@ volume() {
     done
 }
 
-# machine NAME MEMORY VOLUME [DISK...]: boots from the volume in a machine with each DISK as a further disk, the first at the
-# PCI address 0x5, the next at 0x6, which the firmware's boot order does not name. Its console is NAME.log.
+# machine NAME MEMORY VOLUME [DISK...]: boots a machine from the volume. Each DISK is a further disk, the first at the PCI address
+# 0x5, the next at 0x6, which the firmware's boot order does not contain. The console is NAME.log.
 machine() {
     name=$1
     memory=$2
@@ -79,7 +79,7 @@ machine() {
     sed -i 's/\x1b\[[=0-9;?]*[A-Za-z]//g; s/\r//g' "$name.log"
 }
 
-# said NAME CONSOLE LINE...: the console must have each line; prints what is of interest in it.
+# said NAME CONSOLE LINE...: fails unless the console has each line; prints the interesting lines.
 said() {
     name=$1
     log=$2
@@ -94,8 +94,7 @@ said() {
     grep -aE '^(loader|inner|linux|shell): ' "$log"
 }
 
-# typing NAME PASSPHRASE...: makes the keyboard of the next machine, whose name this is, one that types the passphrases,
-# each when the loader has asked once more.
+# typing NAME PASSPHRASE...: makes a keyboard for the next machine, NAME, that types each passphrase when the loader asks for it.
 typing() {
     log=$1.log
     KEYBOARD=$1.keys
@@ -108,7 +107,7 @@ typing() {
         for passphrase in "$@"; do
             asked=$((asked + 1))
             turns=0
-            # A machine that has not asked after so long never will.
+            # Bound: 3 minutes.
             until [ "$(grep -ac 'type its passphrase' "$log")" -ge $asked ] || [ $turns -ge 900 ]; do
                 sleep 0.2
                 turns=$((turns + 1))

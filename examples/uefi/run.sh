@@ -1,6 +1,6 @@
 #!/bin/sh
-# Boots the loader that cargo has built, under OVMF or AAVMF, as its policy has it: from a file beside it, from a disk that is
-# an image, from what a configuration says; then from what cannot work, for the words that it finds.
+# Boots the loader that cargo has built, with OVMF or AAVMF, from each source of its policy: from a file beside it, from a disk
+# that is an image, and from a configuration. Then it checks the loader's errors.
 . "$(dirname "$0")/machine.sh"
 loader=$1
 here=$(dirname "$0")
@@ -17,7 +17,7 @@ rm -rf "$work"
 mkdir -p "$work"
 cd "$work"
 
-# The disk to boot from: one partition with a FAT volume, as any installer makes it.
+# The disk to boot from: one partition with a FAT volume, as installers make it.
 fat_disk guest.raw
 mmd -i guest.raw@@1M ::EFI ::EFI/BOOT
 fat_disk empty.raw
@@ -25,16 +25,16 @@ seq 1 50000 >filler
 mcopy -i guest.raw@@1M filler ::FILLER.TXT
 mcopy -i guest.raw@@1M "$inner" "::EFI/BOOT/$boot_name"
 qemu-img convert -f raw -O qcow guest.raw plain.qcow
-# Its exit status is 1 even where it has succeeded: that the machine boots tells.
+# Its exit status is 1 even on success; the boot shows the result.
 qemu-img convert -f raw -O qcow -c guest.raw compressed.qcow 2>/dev/null || true
 qemu-img convert -f raw -O qcow --object secret,id=key,data=right -o encrypt.format=aes,encrypt.key-secret=key \
     guest.raw encrypted.qcow
 qemu-img convert -f raw -O qcow empty.raw empty.qcow
 qemu-img create -q -f qcow -b guest.raw -F raw overlay.qcow
-# The first L2 table lies past the end of the file.
+# An image whose first L2 table is past the end of the file.
 cp plain.qcow corrupt.qcow
 printf '\0\0\0\1\0\0\0\0' | dd of=corrupt.qcow bs=1 seek=48 conv=notrunc status=none
-# More than half of the memory.
+# A file larger than half of the memory.
 truncate -s 120M large
 
 cat >chain.conf <<'CONF'
@@ -49,13 +49,13 @@ printf 'image = \\plain.qcow\nbacking = qcow \\plain.qcow\n' >surplus.conf
 printf 'image = \\compressed.qcow\nmemory = 512\n' >little.conf
 printf '# what to boot\nimgae = \\plain.qcow\n' >mistyped.conf
 
-# Where the loader fails, the firmware goes on with its boot order: it comes to its shell, which finds a script. The script
-# starts the loader again, once for each trial.
+# When the loader fails, the firmware continues with its boot order, which has its shell. The shell finds a script that starts the
+# loader again, once for each trial.
 exec 3>startup.nsh
 printf '@echo -off\necho shell: the firmware went on\nfs0:\n' >&3
 : >trials
 
-# trial NAME LINE [FILE=SOURCE...]: the loader must say the line when each SOURCE is there as FILE.
+# trial NAME LINE [FILE=SOURCE...]: the loader must print the line if each SOURCE is on its volume as FILE.
 trial() {
     printf '%s\t%s\n' "$1" "$2" >>trials
     printf 'rm -q disk.qcow\nrm -q qcow1.conf\n' >&3

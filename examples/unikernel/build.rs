@@ -1,4 +1,4 @@
-//! Tells the linker of the machine's memory.
+//! Passes the machine's memory layout to the linker.
 
 fn main() {
     println!("cargo:rerun-if-changed=build.rs");

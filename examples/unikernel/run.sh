@@ -1,6 +1,6 @@
 #!/bin/sh
-# Boots the unikernel that cargo has built from a plain image, a compressed one, and an overlay on a second disk; and
-# compares what it read.
+# Boots the unikernel that cargo has built from a plain image, a compressed one, and an overlay with its base on a second disk,
+# and compares the bytes that it read.
 . "$(dirname "$0")/../firmware.sh"
 program=$1
 need qemu-img "QEMU's disk tools (Debian: qemu-utils)"
@@ -11,7 +11,7 @@ rm -rf "$work"
 mkdir -p "$work"
 cd "$work"
 
-# machine NAME RAW IMAGE...: boots from the images; the file and the digest must be the raw disk's.
+# machine NAME RAW IMAGE...: boots from the images. The file and the digest must be those of the raw disk.
 machine() {
     name=$1
     raw=$2
@@ -20,7 +20,7 @@ machine() {
     disks=
     slot=0
     for image in "$@"; do
-        # The slot is named, since QEMU would fill them from the last.
+        # With the slot, because QEMU would fill slots from the last.
         disks="$disks -drive if=none,id=d$slot,format=raw,readonly=on,file=$image"
         disks="$disks -device virtio-blk-device,drive=d$slot,bus=virtio-mmio-bus.$slot"
         slot=$((slot + 1))
@@ -44,11 +44,11 @@ mcopy -i base.raw@@1M numbers.txt ::NUMBERS.TXT
 qemu-img convert -f raw -O qcow base.raw plain.qcow
 machine plain base.raw plain.qcow
 
-# Its exit status is 1 even where it has succeeded: the digest tells.
+# Its exit status is 1 even on success; the digest is compared.
 qemu-img convert -f raw -O qcow -c base.raw compressed.qcow 2>/dev/null || true
 machine compressed base.raw compressed.qcow
 
-# The overlay has another word where the file's text lies.
+# The overlay changes a word of the file's text.
 offset=$(grep -abo 'from the base' base.raw | head -n 1 | cut -d : -f 1)
 qemu-img create -q -f qcow -b plain.qcow -F qcow top.qcow
 printf 'from the top!' >word

@@ -53,7 +53,7 @@ fn what_is_not_there_is_said_in_one_line() {
     let disk = data("disk.qcow");
     for (arguments, said) in [
         (vec![disk.as_str(), "nothing.txt"], "no such file"),
-        (vec![&disk, "readme.txt/x"], "no directory"),
+        (vec![&disk, "readme.txt/x"], "is not a directory"),
         (vec!["/nonexistent/disk"], "No such file"),
         (vec![&data("make.sh")], "not a QCOW image"),
         (vec![&data("plain.qcow")], "no FAT16, FAT32 or ext4 file system"),
@@ -145,7 +145,7 @@ fn an_ext4_volume_is_found_alone_and_in_either_partition_table() {
     std::fs::write(&path, image).unwrap();
     for (wanted, said) in [
         ("nothing", "nothing: no such file"),
-        ("empty/nothing", "empty/nothing: not all of it is a directory"),
+        ("empty/nothing", "empty/nothing: a part of the path is not a directory"),
     ] {
         let (success, _, error) = ls(&[path.to_str().unwrap(), wanted]);
         assert!(!success && error.ends_with(&format!(": {said}\n")), "{error}");
@@ -353,7 +353,7 @@ fn a_name_that_the_library_panics_over_is_an_error() {
     };
     let name = [part(0x42, 0xdc00), part(0x01, 0x41)].concat();
     let error = error_of(&fat_with(&[(README + 32, &name)]), "");
-    assert_eq!(error, "damaged: the FAT library gives up");
+    assert_eq!(error, "damaged: the FAT library panicked");
 }
 
 #[cfg(unix)]

@@ -1,6 +1,6 @@
-//! The calls of the proof, run on a Cortex-M4 with 256 KiB of flash and 64 KiB of RAM: the images lie in the flash.
+//! Runs the calls of the proof on a Cortex-M4 with 256 KiB of flash, which holds the images, and 64 KiB of RAM.
 //!
-//! It prints the sha256 of each guest disk, for the host to compare, and how much stack each call really used.
+//! It prints the sha256 of each guest disk, which the host compares, and the stack that each call used.
 #![no_std]
 #![no_main]
 
@@ -13,8 +13,8 @@ use footprint::{API, Device, DeviceError, Disk, Disks};
 use qcow1::BlockSize;
 use sha2::{Digest, Sha256};
 
-/// The flash behind the program, in four partitions. Each image's device is its whole partition, since nothing here
-/// tells how long the image file was.
+/// The flash after the program, in four partitions. Each image's device is its whole partition, because the length of the image
+/// file is not known here.
 const PLAIN: (usize, usize) = (0, 32 * 1024);
 const COMPRESSED: (usize, usize) = (32 * 1024, 32 * 1024);
 const MIDDLE: (usize, usize) = (64 * 1024, 64 * 1024);
@@ -24,12 +24,12 @@ fn images() -> &'static [u8] {
     unsafe extern "C" {
         static __images: [u8; 192 * 1024];
     }
-    // SAFETY: the linker script puts this symbol at the start of 192 KiB of flash that nothing else lies in and
-    // nothing writes to.
+    // SAFETY: the linker script puts this symbol at the start of 192 KiB of flash that contain nothing else and are never
+    // written.
     unsafe { &__images }
 }
 
-/// A driver: NOR flash, so each byte can be addressed.
+/// The driver of NOR flash, which is byte-addressable.
 fn flash<const START: usize>(lba: u64, buf: &mut [u8]) -> Result<(), DeviceError> {
     let from = usize::try_from(lba)
         .ok()
@@ -70,7 +70,7 @@ fn run() -> Result<(), Failure> {
     let mut disk = open("compressed", device(COMPRESSED, flash::<{ COMPRESSED.0 }>), memory)?;
     digest("compressed", API.size, API.reader.read_at, &mut disk)?;
 
-    // The least memory that opens an image.
+    // The minimum memory that opens an image.
     let [top, middle, base] = singleton!(: [[u8; 512]; 3] = [[0; 512]; 3]).ok_or(Failure::OutOfRange)?;
     let mut disks = (API.chain)();
     let mut push = |disk| (API.push)(&mut disks, disk).map_err(|_| Failure::BackingRequired);
@@ -95,7 +95,7 @@ fn digest<G>(
     let mut hash = Sha256::new();
     let mut deepest = 0;
     let mut offset = 0;
-    // An odd size, so that reads begin and end anywhere.
+    // An odd size, so that reads start and end at any alignment.
     let mut buf = [0; 3333];
     while offset < len(disk) {
         let left = usize::try_from(len(disk) - offset).unwrap_or(usize::MAX);
@@ -119,8 +119,8 @@ impl fmt::Display for Hex<'_> {
     }
 }
 
-/// What a call gives, and how many bytes of stack it used, the driver's included: the stack below here is painted
-/// before, and looked at after.
+/// Returns the result of a call, and the number of bytes of stack that it used, including the driver's: it paints the stack below
+/// before the call, and looks for changes after it.
 #[inline(never)]
 fn stack_of<T>(call: impl FnOnce() -> T) -> (T, usize) {
     const PAINT: u32 = 0xa5a5_5a5a;
@@ -129,9 +129,8 @@ fn stack_of<T>(call: impl FnOnce() -> T) -> (T, usize) {
     // A little below the stack pointer, so that this function's own frame stays whole.
     let top = (cortex_m::register::msp::read() as usize - 64) as *mut u32;
     for word in 1..=WORDS {
-        // SAFETY: the stack grows down from the end of 64 KiB of RAM, of which the statics have 25 KiB and the callers
-        // less than 8 KiB. What lies below the stack pointer belongs to nobody until the next call, and no interrupt
-        // is enabled.
+        // SAFETY: the stack grows down from the end of 64 KiB of RAM, of which the statics have 25 KiB and the callers less
+        // than 8 KiB. The memory below the stack pointer is unused until the next call, and no interrupt is enabled.
         unsafe { top.sub(word).write_volatile(PAINT) };
     }
     let result = call();
@@ -141,7 +140,7 @@ fn stack_of<T>(call: impl FnOnce() -> T) -> (T, usize) {
     (result, (WORDS - painted) * 4 + 64)
 }
 
-/// What the proof leaves undefined. Here it is the panic handler of this program's own code.
+/// The symbol that the proof leaves undefined. Here it ends this program after a panic of its own code.
 #[unsafe(no_mangle)]
 extern "C" fn a_panic_path_is_left() -> ! {
     hprintln!("failed: panicked");

@@ -1,10 +1,10 @@
-//! The whole public API of qcow1 as tables of function pointers; complete.sh finds what is in none of them.
+//! The whole public API of qcow1 as tables of function pointers. complete.sh finds functions that are in no table.
 //!
-//! Linked as a static library with nothing but such a table as its root, this is the proof that no panic path is
-//! left: the panic handler calls a symbol that nobody defines, so one path that is left fails the link. Formatting is
-//! not called, since core's own has panic paths; nor are the `aes` feature and the asynchronous shells.
+//! Linking this static library with only such a table as its root proves that no panic path is left: the panic handler calls
+//! an undefined symbol, so a remaining panic path makes the link fail. The proof does not include formatting, because core's
+//! own has panic paths, the `aes` feature, and the asynchronous loops.
 //!
-//! The callers of these pointers, and what a [`Device`] does, are unknown to the compiler, so it can fold nothing away.
+//! The compiler does not know the callers of these pointers, nor what a [`Device`] does, so it cannot remove code.
 #![no_std]
 
 use core::convert::Infallible;
@@ -18,7 +18,7 @@ use qcow1::{
     ReadOnlyError, ReadRequest, SectorCipher, Tracer, UsageMap, XenL1,
 };
 
-/// A device whose driver the compiler knows nothing of.
+/// A device whose driver is unknown to the compiler.
 pub struct Device {
     pub block_size: BlockSize,
     pub len: u64,
@@ -59,7 +59,7 @@ impl BlockRead for Device {
     }
 }
 
-/// A stream of which the compiler knows nothing.
+/// A stream that is unknown to the compiler.
 pub struct Stream {
     pub read: fn(&mut [u8]) -> Result<usize, DeviceError>,
     pub seek: fn(SeekFrom) -> Result<u64, DeviceError>,
@@ -89,14 +89,14 @@ pub type Fails = fn(ReadRequest) -> bool;
 pub type Outcome<T> = Result<T, Error<DeviceError>>;
 pub type ReadOnlyOutcome<T> = Result<T, ReadOnlyError<Error<DeviceError>>>;
 
-/// What a boot loader calls: the least that is of use.
+/// The minimum that a boot loader calls.
 #[repr(C)]
 pub struct Reader {
     pub open: fn(Device, &'static mut [u8]) -> Opened,
     pub read_at: fn(&mut Disk, u64, &mut [u8]) -> Outcome<()>,
 }
 
-/// The calls of the public API that have code to speak of.
+/// The calls of the public API whose code is counted.
 #[repr(C)]
 pub struct Api {
     pub reader: Reader,
@@ -188,8 +188,7 @@ pub struct Api {
     pub chain_bytes: &'static [AtomicU8; size_of::<Chain<Image<'static, ()>, 3>>()],
 }
 
-/// The rest of the public API, which is proved like all others and not counted: accessors, calls that hand on to others,
-/// and what adapts a stream of the caller's.
+/// The rest of the public API, which is proved but not counted: accessors, forwarding calls, and adapters of the caller's streams.
 #[repr(C)]
 pub struct Rest {
     pub device_mut: fn(&mut Disk) -> &mut Device,
@@ -436,13 +435,13 @@ pub static REST: Rest = Rest {
     read_only_kind: <ReadOnlyError<_> as embedded_io::Error>::kind,
 };
 
-// Atomics, so that they are neither code nor constants: only their lengths are of use.
+// Atomics, so that they are neither code nor constants. Only their lengths are used.
 #[unsafe(no_mangle)]
 static IMAGE_SIZE: [AtomicU8; size_of::<Image<'static, ()>>()] = [const { AtomicU8::new(0) }; _];
 #[unsafe(no_mangle)]
 static CHAIN_SIZE: [AtomicU8; size_of::<Chain<Image<'static, ()>, 3>>()] = [const { AtomicU8::new(0) }; _];
 
-/// What the proof must not let pass.
+/// A panic path that the proof must find.
 #[cfg(feature = "unchecked-index")]
 #[unsafe(no_mangle)]
 #[unsafe(link_section = ".entry.control")]

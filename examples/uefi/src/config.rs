@@ -1,4 +1,4 @@
-//! The text of `\qcow1.conf`, which says what to boot.
+//! Parses `\qcow1.conf`, which configures what to boot.
 
 use core::fmt;
 
@@ -7,9 +7,9 @@ use heapless::Vec;
 /// The maximum number of backing images.
 pub const MAX_BACKING: usize = 7;
 
-/// What a `\qcow1.conf` says.
+/// The settings in `\qcow1.conf`.
 ///
-/// One setting a line, `NAME = VALUE`; empty lines and lines that begin with `#` are ignored.
+/// Each line has one setting, `NAME = VALUE`. Empty lines and lines that begin with `#` are ignored.
 ///
 /// ```text
 /// image = PciRoot(0x0)/Pci(0x3,0x0)
@@ -27,12 +27,12 @@ pub struct Config<'t> {
     pub memory: Option<usize>,
 }
 
-/// Where an image lies.
+/// The place of an image.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Place<'t> {
-    /// The path of a file on the loader's own volume; it begins with a backslash.
+    /// A file on the loader's own volume, by its path, which begins with a backslash.
     File(&'t str),
-    /// A block device: its device path, as the firmware writes it.
+    /// A block device, by its device path as the firmware prints it.
     Disk(&'t str),
 }
 
@@ -43,23 +43,23 @@ pub struct Backing<'t> {
     pub place: Place<'t>,
 }
 
-/// How a disk is stored. It is declared, never probed: whoever can write to a raw disk could make it look like an image.
+/// The format of a disk. It is declared, never probed: whoever can write to a raw disk can make it look like an image.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Format {
     Qcow,
     Raw,
 }
 
-/// Why a text is not a configuration.
+/// The error of an invalid configuration.
 #[derive(PartialEq, Eq, Debug)]
 pub enum ConfigError<'t> {
-    /// The number of the line that is wrong, from 1, and what is wrong with it.
+    /// The number of the invalid line, from 1, and its error.
     Line(usize, Flaw<'t>),
-    /// No line says which image to boot.
+    /// No line sets `image`.
     NoImage,
 }
 
-/// What is wrong with a line.
+/// The error of a line.
 #[derive(PartialEq, Eq, Debug)]
 pub enum Flaw<'t> {
     NotASetting,
@@ -75,7 +75,7 @@ impl<'t> Config<'t> {
     /// Parses the text of a configuration file.
     ///
     /// # Errors
-    /// [`ConfigError::Line`] for the first line that is wrong; [`ConfigError::NoImage`].
+    /// [`ConfigError::Line`] for the first invalid line; [`ConfigError::NoImage`] if no line sets `image`.
     pub fn parse(text: &'t str) -> Result<Self, ConfigError<'t>> {
         let mut image = None;
         let mut backing = Vec::new();
@@ -140,7 +140,7 @@ impl<'t> Backing<'t> {
     }
 }
 
-/// A number of bytes: digits, and `K` or `M` for a multiple of 2^10 or 2^20.
+/// Parses a number of bytes: digits, and optionally `K` or `M` for a multiple of 2^10 or 2^20.
 fn size(value: &str) -> Option<usize> {
     let (digits, unit) = if let Some(digits) = value.strip_suffix('K') {
         (digits, 1 << 10)

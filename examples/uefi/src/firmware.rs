@@ -1,4 +1,4 @@
-//! The firmware's services that the loader uses. This package's `unsafe` is here and in `published`.
+//! The services of the firmware that the loader uses. The `unsafe` code of this package is here and in `published`.
 
 use core::ptr::NonNull;
 
@@ -16,11 +16,11 @@ use uefi::proto::device_path::text::{AllowShortcuts, DevicePathToText, DisplayOn
 use uefi::proto::media::block::BlockIO;
 use uefi::{Handle, Identify, Status, system};
 
-/// Returns zeroed memory of `len` bytes, page aligned. It is allocated for as long as the machine runs, or until [`free`].
+/// Allocates zeroed, page-aligned memory of `len` bytes. It stays allocated until [`free`].
 pub fn pages(len: usize) -> uefi::Result<&'static mut [u8]> {
     let count = len.div_ceil(PAGE_SIZE).max(1);
     let start = boot::allocate_pages(AllocateType::AnyPages, MemoryType::BOOT_SERVICES_DATA, count)?;
-    // SAFETY: the firmware has given these pages to this call alone, and they hold `len` bytes.
+    // SAFETY: the firmware has allocated these pages for this call, and they have at least `len` bytes.
     Ok(unsafe {
         start.write_bytes(0, count * PAGE_SIZE);
         core::slice::from_raw_parts_mut(start.as_ptr(), len)
@@ -31,12 +31,12 @@ pub fn pages(len: usize) -> uefi::Result<&'static mut [u8]> {
 pub fn free(memory: &'static mut [u8]) {
     let count = memory.len().div_ceil(PAGE_SIZE).max(1);
     let start = NonNull::from(memory).cast();
-    // SAFETY: the slice came from `pages`, and as it was taken whole, no reference to it is left. Where the firmware
-    // refuses, it stays allocated.
+    // SAFETY: the slice is from `pages`, and as it was passed by value, no reference to it is left. If the firmware refuses,
+    // it stays allocated.
     let _ = unsafe { boot::free_pages(start, count) };
 }
 
-/// Returns the number of bytes of memory that nobody uses.
+/// Returns the number of bytes of free memory.
 pub fn free_memory() -> uefi::Result<u64> {
     let map = boot::memory_map(MemoryType::BOOT_SERVICES_DATA)?;
     let unused = map.entries().filter(|entry| entry.ty == MemoryType::CONVENTIONAL);
@@ -44,19 +44,19 @@ pub fn free_memory() -> uefi::Result<u64> {
     Ok(pages.saturating_mul(PAGE_SIZE as u64))
 }
 
-/// Opens a protocol of a handle, beside whoever else uses it.
+/// Opens a protocol of a handle, which others may use at the same time.
 fn protocol<P: ProtocolPointer + ?Sized>(handle: Handle) -> uefi::Result<ScopedProtocol<P>> {
     let params = OpenProtocolParams {
         handle,
         agent: boot::image_handle(),
         controller: None,
     };
-    // SAFETY: the protocols that are opened in this way belong to disks or to the firmware itself. They are there for
-    // as long as this program runs: it removes none, and nobody else runs.
+    // SAFETY: the protocols that are opened in this way belong to disks or to the firmware itself. They exist as long as this
+    // program runs: it removes none, and no other program runs.
     unsafe { boot::open_protocol(params, OpenProtocolAttributes::GetProtocol) }
 }
 
-/// Returns the handles that have a protocol; none is [`Status::NOT_FOUND`].
+/// Returns the handles that have a protocol. If there is none, the error is [`Status::NOT_FOUND`].
 pub fn handles<P: Identify>() -> uefi::Result<HandleBuffer> {
     boot::locate_handle_buffer(SearchType::ByProtocol(&P::GUID))
 }
@@ -65,7 +65,7 @@ pub fn handles<P: Identify>() -> uefi::Result<HandleBuffer> {
 pub fn device_path(handle: Handle) -> uefi::Result<&'static DevicePath> {
     let path = protocol::<DevicePath>(handle)?;
     let bytes = path.as_ffi_ptr();
-    // SAFETY: a device's path lives as long as the device, and this program removes none.
+    // SAFETY: a device path lives as long as its device, and this program removes no device.
     Ok(unsafe { DevicePath::from_ffi_ptr(bytes) })
 }
 
@@ -76,10 +76,10 @@ pub fn device_path_text(handle: Handle) -> uefi::Result<PoolString> {
     converter.convert_device_path_to_text(path, DisplayOnly(false), AllowShortcuts(false))
 }
 
-/// Connects every device to its drivers: firmware leaves those alone that its boot order does not name.
+/// Connects every device to its drivers: firmware connects only the devices of its boot order.
 pub fn connect_all() -> uefi::Result {
     for &handle in boot::locate_handle_buffer(SearchType::AllHandles)?.iter() {
-        // Most handles are no devices, and have no drivers.
+        // Errors are ignored: most handles are not devices, and have no drivers.
         let _ = boot::connect_controller(handle, &[], None, true);
     }
     Ok(())
@@ -104,11 +104,11 @@ pub struct Disk {
     block_size: BlockSize,
 }
 
-/// Bytes that a driver reads at once where it demands aligned buffers.
+/// The number of bytes of one read by a driver that requires aligned buffers.
 const BOUNCE: usize = 1 << 16;
 
 impl Disk {
-    /// Opens the block device of a handle; `None` where it has no medium, or one whose block size is unheard of.
+    /// Opens the block device of a handle. Returns `None` if it has no medium, or a medium with an unsupported block size.
     pub fn open(handle: Handle) -> uefi::Result<Option<Aligned<'static, Self>>> {
         let io = protocol::<BlockIO>(handle)?;
         let media = io.media();

@@ -1,4 +1,4 @@
-//! What the boot loader and the program that it starts share.
+//! Code shared by the boot loader and the program that it starts.
 #![cfg_attr(not(test), no_std)]
 
 pub mod config;

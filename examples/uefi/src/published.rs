@@ -12,10 +12,10 @@ use uefi_raw::protocol::block::{BlockIoMedia, BlockIoProtocol};
 
 use crate::firmware::pages;
 
-/// A guest's disk that is a block device of the firmware's. The firmware has its address, so it is never dropped.
+/// A guest's disk that the firmware has as a block device. It is never dropped, because the firmware has its address.
 #[repr(C)]
 pub struct Published<G: GuestRead> {
-    /// What the firmware knows of. First, so that its address is that of the whole.
+    /// The protocol for the firmware. It is the first field, so that its address is that of the struct.
     protocol: BlockIoProtocol,
     media: BlockIoMedia,
     guest: RefCell<G>,
@@ -28,7 +28,7 @@ const SECTOR: usize = 512;
 
 const MEDIA_ID: u32 = 0;
 
-/// The device path of the guest's disk: a vendor's node, of a GUID made up for this program, and the end.
+/// The device path of the guest's disk: a vendor's node, with a GUID that was generated for this program, and the end node.
 static PATH: [u8; 24] = {
     const NODE: [u8; 4] = [0x01, 0x04, 20, 0];
     const END: [u8; 4] = [0x7f, 0xff, 4, 0];
@@ -44,7 +44,7 @@ static PATH: [u8; 24] = {
     path
 };
 
-/// Makes a block device of the guest's disk: read-only, with the device path of a vendor's own device.
+/// Adds the guest's disk to the firmware as a read-only block device, with the device path of a vendor's own device.
 pub fn publish<G: GuestRead<Error: Copy> + 'static>(guest: G) -> uefi::Result<&'static Published<G>> {
     let memory = pages(size_of::<Published<G>>())?;
     let place = memory.as_mut_ptr().cast::<Published<G>>();
@@ -57,14 +57,14 @@ pub fn publish<G: GuestRead<Error: Copy> + 'static>(guest: G) -> uefi::Result<&'
         write_caching: Boolean::FALSE,
         block_size: SECTOR as u32,
         io_align: 0,
-        // A disk that ends inside a sector is read with zeros behind it.
+        // If the disk ends inside a sector, the rest of the sector reads as zeros.
         last_block: guest.size().div_ceil(SECTOR as u64).saturating_sub(1),
         lowest_aligned_lba: 0,
         logical_blocks_per_physical_block: 0,
         optimal_transfer_length_granularity: 0,
     };
-    // SAFETY: the pages are as large as the value, aligned for it, and nobody else's; they are never freed. The
-    // protocol's pointer to its medium leads into the same value, which is never moved.
+    // SAFETY: the pages are large enough for the value, aligned for it, unshared and never freed. The protocol's pointer to its
+    // medium points into the same value, which is never moved.
     let this: &'static Published<G> = unsafe {
         place.write(Published {
             protocol: BlockIoProtocol {
@@ -82,8 +82,8 @@ pub fn publish<G: GuestRead<Error: Copy> + 'static>(guest: G) -> uefi::Result<&'
         });
         &*place
     };
-    // SAFETY: each interface is of the type that its GUID stands for, and lives for ever. The path comes first, so that
-    // the handle has both when drivers look at the disk.
+    // SAFETY: each interface has the type of its GUID, and lives for ever. The path is installed first, so that the handle has
+    // both when drivers look at the disk.
     let handle = unsafe {
         let handle = boot::install_protocol_interface(None, &DevicePath::GUID, (&raw const PATH).cast::<c_void>())?;
         boot::install_protocol_interface(Some(handle), &BlockIO::GUID, place.cast::<c_void>())?
@@ -95,18 +95,17 @@ pub fn publish<G: GuestRead<Error: Copy> + 'static>(guest: G) -> uefi::Result<&'
 impl<G: GuestRead<Error: Copy>> Published<G> {
     /// The handle of the block device.
     pub fn handle(&self) -> Handle {
-        // It is set before anyone sees this.
+        // It is set before this value is visible to others.
         self.handle.get().unwrap_or(boot::image_handle())
     }
 
-    /// Takes the disk away from the firmware, and tells what made a read fail, if one did.
+    /// Removes the disk from the firmware, and returns the error of a failed read, if there was one.
     pub fn withdraw(&'static self) -> uefi::Result<Option<Error<G::Error>>> {
         let handle = self.handle();
-        // The drivers above it go first; where one does not, the next call says so.
+        // The drivers of the disk are stopped first. If one does not stop, the next call fails.
         let _ = boot::disconnect_controller(handle, None, None);
         let disk: *const Self = self;
-        // SAFETY: these are the interfaces that `publish` installed. The memory behind them stays, should anyone still
-        // look at it.
+        // SAFETY: these are the interfaces that `publish` installed. Their memory is never freed, so late accesses are safe.
         unsafe {
             boot::uninstall_protocol_interface(handle, &BlockIO::GUID, disk.cast::<c_void>())?;
             boot::uninstall_protocol_interface(handle, &DevicePath::GUID, (&raw const PATH).cast::<c_void>())?;
@@ -116,7 +115,7 @@ impl<G: GuestRead<Error: Copy>> Published<G> {
 
     fn read(&self, lba: u64, buf: &mut [u8]) -> Status {
         let start = lba.saturating_mul(SECTOR as u64);
-        // A second read inside the first, from some driver's timer, is refused; it cannot happen with the firmware's own.
+        // A read inside another read, from a driver's timer, is refused. The firmware's own drivers do not do that.
         let Ok(mut guest) = self.guest.try_borrow_mut() else {
             return Status::DEVICE_ERROR;
         };
@@ -142,7 +141,7 @@ unsafe extern "efiapi" fn read_blocks<G: GuestRead<Error: Copy>>(
     buffer_size: usize,
     buffer: *mut c_void,
 ) -> Status {
-    // SAFETY: the firmware calls this with the address that `publish` gave it, which is that of the whole value.
+    // SAFETY: the firmware passes the address that `publish` installed, which is that of the whole value.
     let this = unsafe { &*this.cast::<Published<G>>() };
     if media_id != MEDIA_ID {
         return Status::MEDIA_CHANGED;
@@ -160,8 +159,8 @@ unsafe extern "efiapi" fn read_blocks<G: GuestRead<Error: Copy>>(
     if buffer.is_null() || !inside {
         return Status::INVALID_PARAMETER;
     }
-    // SAFETY: the caller lends `buffer_size` bytes for the length of this call. They are zeroed, since a caller may
-    // not have written to them yet.
+    // SAFETY: the caller lends `buffer_size` bytes for the duration of this call. They are zeroed, because the caller may not
+    // have initialized them.
     let buf = unsafe {
         buffer.write_bytes(0, buffer_size);
         core::slice::from_raw_parts_mut(buffer.cast::<u8>(), buffer_size)

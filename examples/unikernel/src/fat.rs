@@ -1,4 +1,4 @@
-//! The FAT volume inside the guest disk, by way of embedded-sdmmc.
+//! Reads the FAT volume of the guest's disk with embedded-sdmmc.
 
 use core::cell::RefCell;
 
@@ -26,7 +26,7 @@ impl<D: BlockRead<Error: core::error::Error + 'static>, const DEPTH: usize> Bloc
         Ok(())
     }
 
-    /// Nothing is opened for writing.
+    /// Refuses to write.
     fn write(&self, _: &[Block], _: BlockIdx) -> Result<(), Self::Error> {
         Err(qcow1::Error::OutOfRange)
     }
@@ -37,7 +37,7 @@ impl<D: BlockRead<Error: core::error::Error + 'static>, const DEPTH: usize> Bloc
     }
 }
 
-/// Nothing is written, so no file is given this time.
+/// A clock that is never used, because nothing is written.
 struct NoClock;
 
 impl TimeSource for NoClock {

@@ -1,4 +1,4 @@
-//! QEMU's RISC-V machine `virt`: all that touches hardware, and all of this program's `unsafe`.
+//! QEMU's RISC-V machine `virt`: all access to hardware, and all `unsafe` code of this program.
 
 use core::arch::global_asm;
 use core::fmt;
@@ -14,8 +14,8 @@ const POWER: usize = 0x10_0000;
 const VIRTIO: usize = 0x1000_1000;
 const VIRTIO_SLOT: usize = 0x1000;
 
-// The first hart makes a stack and goes on; others, of which the machine has none unless it is asked for them, sleep.
-// Floating-point registers are switched on, since the compiler may use them.
+// The first hart sets up a stack and continues; any other harts sleep. Floating-point registers are enabled, because the
+// compiler may use them.
 global_asm!(
     ".section .text.start",
     ".globl start",
@@ -87,14 +87,14 @@ pub(crate) use {print, println};
 /// The virtio disk in a slot.
 pub fn transport(slot: usize) -> Option<MmioTransport<'static>> {
     let header = NonNull::new((VIRTIO + slot * VIRTIO_SLOT) as *mut _)?;
-    // SAFETY: the machine has eight such slots at these addresses for as long as it runs, and each is asked for once.
+    // SAFETY: the machine has eight such slots at these addresses as long as it runs, and each is opened once.
     let transport = unsafe { MmioTransport::new(header, VIRTIO_SLOT) }.ok()?;
     (transport.device_type() == DeviceType::Block).then_some(transport)
 }
 
 const DMA_PAGES: usize = 16;
 
-/// The pages that queues lie in.
+/// The pages of the queues.
 #[repr(C, align(4096))]
 struct Pages(core::cell::UnsafeCell<[u8; DMA_PAGES * PAGE_SIZE]>);
 
@@ -104,15 +104,15 @@ unsafe impl Sync for Pages {}
 static PAGES: Pages = Pages(core::cell::UnsafeCell::new([0; DMA_PAGES * PAGE_SIZE]));
 static USED: AtomicUsize = AtomicUsize::new(0);
 
-/// Memory that devices reach too. There is no paging, so addresses are the same for both.
+/// Memory that devices can access. There is no paging, so both use the same addresses.
 pub struct Dma;
 
-// SAFETY: `dma_alloc` gives zeroed, aligned pages that nothing else is in, and gives none twice.
+// SAFETY: `dma_alloc` returns zeroed, aligned pages that nothing else uses, each only once.
 unsafe impl Hal for Dma {
     fn dma_alloc(pages: usize, _: BufferDirection) -> (PhysAddr, NonNull<u8>) {
         let first = USED.fetch_add(pages, Ordering::Relaxed);
         if first.saturating_add(pages) > DMA_PAGES {
-            // An address of 0 is how the driver learns that there is no memory.
+            // The address 0 tells the driver that there is no memory.
             return (0, NonNull::dangling());
         }
         // SAFETY: the pages from `first` on lie inside the array.
@@ -120,7 +120,7 @@ unsafe impl Hal for Dma {
         (start as PhysAddr, NonNull::new(start).unwrap_or(NonNull::dangling()))
     }
 
-    /// Disks are opened once and kept, so nothing comes back.
+    /// Does nothing: disks are opened once and never closed.
     unsafe fn dma_dealloc(_: PhysAddr, _: NonNull<u8>, _: usize) -> i32 {
         0
     }

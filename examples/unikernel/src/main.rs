@@ -1,7 +1,7 @@
-//! A unikernel whose disk is a QCOW1 image: no firmware below it, no allocator in it.
+//! A unikernel whose disk is a QCOW1 image, without firmware and without an allocator.
 //!
-//! It opens the image on its first virtio disk, with the image on the second below it where there is one; prints a
-//! file of the FAT volume inside, and the sha256 of the whole guest disk; and powers off.
+//! It opens the image on its first virtio disk, with the image on the second disk, if any, as its backing image. It prints a file
+//! of the FAT volume and the sha256 of the guest's whole disk, and powers off.
 #![no_std]
 #![no_main]
 
@@ -18,7 +18,7 @@ use sha2::{Digest, Sha256};
 /// Enough for compressed clusters of 4 KiB, which is what `qemu-img convert -c` writes, and for some tables.
 const MEMORY: usize = 32 * 1024;
 
-/// Called by the machine when there is a stack.
+/// The entry point, called by `machine` with a stack.
 fn main() -> Result<(), Failure> {
     let mut memory = [[0; MEMORY]; 2];
     let [top_memory, base_memory] = &mut memory;
@@ -30,7 +30,7 @@ fn main() -> Result<(), Failure> {
     let mut disk = Chain::<_, 2>::new();
     if let Some(name) = name {
         println!("it names a backing file: {}", name.escape_ascii());
-        // The name is the business of whoever set up the machine: the second disk is that file, and a QCOW1 image.
+        // The name is not opened: whoever set up the machine has made the second disk that file, a QCOW1 image.
         let base = Image::open(virtio::disk(1)?, base_memory).map_err(|error| Failure::Image(error.into_error()))?;
         push(&mut disk, top)?;
         push(&mut disk, base)?;

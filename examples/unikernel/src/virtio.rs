@@ -1,4 +1,4 @@
-//! A virtio disk, as a device of qcow1's.
+//! A virtio disk as a `BlockRead`.
 
 use qcow1::{BlockRead, BlockSize};
 use virtio_drivers::Error;
@@ -23,7 +23,7 @@ impl BlockRead for Disk {
         BlockSize::B512
     }
 
-    /// A disk does not know where the image file ended; its last sector is filled up with zeros.
+    /// Returns the size of the disk: the image file's size, rounded up to whole sectors with zeros.
     fn size(&mut self) -> Result<u64, Error> {
         Ok(self.0.capacity() * SECTOR_SIZE as u64)
     }

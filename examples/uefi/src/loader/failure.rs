@@ -1,4 +1,4 @@
-//! Why nothing was started, in sentences.
+//! The errors of the loader, as sentences.
 
 use core::fmt;
 
@@ -8,9 +8,9 @@ use uefi_boot::config::ConfigError;
 
 use crate::{CONFIG, PROGRAM};
 
-/// Why nothing was started.
+/// The reason why no program was started.
 pub enum Failure {
-    /// The volume that this program was started from cannot be read.
+    /// The loader's own volume cannot be read.
     Volume(Status),
     File(&'static str, Status),
     FileTooLarge {
@@ -28,7 +28,7 @@ pub enum Failure {
     BackingNotNamed,
     Chain(PushReason),
     NoVolume,
-    /// [`Self::NoVolume`], where a wrong passphrase may be the cause.
+    /// As [`Self::NoVolume`], if a wrong passphrase may be the cause.
     NoVolumeDecrypted,
     Program(Status),
     Firmware(Status),

@@ -1,8 +1,8 @@
 //! A boot loader: starts the boot manager or operating system inside a QCOW1 disk.
 //!
-//! It takes what `\qcow1.conf` on its own volume says; without that file, the image `\disk.qcow`; without that one, the
-//! first block device that is an image. The guest's disk becomes a block device of the firmware, whose own partition and
-//! FAT drivers do the rest. Where something fails, a sentence says what, and the firmware goes on with its boot order.
+//! It opens the images of `\qcow1.conf` on its own volume; without that file, the image `\disk.qcow`; without that one, the
+//! first block device that is an image. It adds the guest's disk to the firmware as a block device, and the firmware's own
+//! partition and FAT drivers mount it. On an error, it prints a sentence, and the firmware continues with its boot order.
 #![no_std]
 #![no_main]
 
@@ -27,14 +27,14 @@ use crate::source::{Source, Volume};
 
 const CONFIG: &str = "\\qcow1.conf";
 const IMAGE: &str = "\\disk.qcow";
-/// Where the UEFI specification has firmware look for a program on a disk that it knows nothing else about.
+/// The UEFI specification's default path of a program on a disk.
 #[cfg(target_arch = "x86_64")]
 const PROGRAM: &CStr16 = cstr16!("\\EFI\\BOOT\\BOOTX64.EFI");
 #[cfg(target_arch = "aarch64")]
 const PROGRAM: &CStr16 = cstr16!("\\EFI\\BOOT\\BOOTAA64.EFI");
 
-/// Bytes to lend to an image for its tables, in addition to what compressed clusters need, unless the configuration says
-/// how much to lend.
+/// The number of bytes to lend to an image for its tables, in addition to the memory for compressed clusters, if the configuration
+/// does not set it.
 const TABLES: usize = 1 << 20;
 
 /// The image with its backing images.
@@ -57,13 +57,13 @@ fn run() -> Result<(), Failure> {
     let encrypted = is_encrypted(&disk);
     let disk = published::publish(disk)?;
     let result = start(disk.handle());
-    // Whatever was started may come back. This program's code is gone once it returns, so its disk has to go first.
+    // The started program may return. This program's code is removed when it returns, so the disk must be removed first.
     let fault = disk.withdraw().unwrap_or_else(|error| {
         let status = error.status();
         println!("loader: the firmware does not let go of the disk ({status}), so the machine starts again");
         runtime::reset(ResetType::COLD, status, None)
     });
-    // The firmware's drivers report only that a read failed, and nothing of a wrong passphrase.
+    // The firmware's drivers report only that a read failed, not that a passphrase is wrong.
     result.map_err(|failure| match (fault, failure) {
         (Some(error), _) => Failure::Image(error),
         (None, Failure::NoVolume) if encrypted => Failure::NoVolumeDecrypted,
@@ -118,7 +118,7 @@ fn is_encrypted(disk: &Disk) -> bool {
 
 fn open_qcow(mut source: Source, lent: Option<usize>) -> Result<Image<'static, Source>, Failure> {
     let block_size = source.block_size();
-    // The header is read first, since it says how much memory is of use.
+    // The header is read first, because it determines how much memory can be used.
     let first = firmware::pages(block_size.bytes().max(512) as usize)?;
     let end = source.size().map_err(Failure::io)?;
     let stored = usize::try_from(end).unwrap_or(usize::MAX).min(first.len());
@@ -127,7 +127,7 @@ fn open_qcow(mut source: Source, lent: Option<usize>) -> Result<Image<'static, S
     let needs = Header::parse(stored).map(|header| header.memory_for(block_size));
     firmware::free(first);
     let needs = needs.map_err(Failure::Header)?;
-    // More than all tables need would be of no use.
+    // More than all tables need would not be used.
     let lent = lent
         .unwrap_or(needs.compressed.saturating_add(TABLES))
         .min(needs.all_tables);
@@ -148,7 +148,7 @@ fn push(disk: &mut Disk, image: Image<'static, Source>) -> Result<(), Failure> {
     })
 }
 
-/// Checks that the lowest image has no backing file. Without this a read would fail, after the boot has begun.
+/// Checks that the lowest image has no backing file. Otherwise a read would fail after the boot has begun.
 fn backing_is_complete(disk: &mut Disk) -> Result<(), Failure> {
     let Some(lowest) = disk.images_mut().last_mut() else {
         return Ok(());
@@ -166,9 +166,9 @@ fn backing_is_complete(disk: &mut Disk) -> Result<(), Failure> {
     }
 }
 
-/// Has the firmware mount the disk with this handle, and starts the program in it.
+/// Lets the firmware mount the disk with this handle, and starts the program on it.
 fn start(disk: Handle) -> Result<(), Failure> {
-    // An error here says no more than that some driver did not want some part of the disk.
+    // Errors are ignored: they mean only that some driver does not support some part of the disk.
     let _ = boot::connect_controller(disk, &[], None, true);
     let volume = volume_on(disk)?.ok_or(Failure::NoVolume)?;
     let volume = firmware::device_path(volume)?;
@@ -195,7 +195,7 @@ fn start(disk: Handle) -> Result<(), Failure> {
 /// Returns the first file system whose device path begins with the disk's.
 fn volume_on(disk: Handle) -> Result<Option<Handle>, Failure> {
     let disk = firmware::device_path(disk)?.as_bytes();
-    // All but the node that ends the path, which has 4 bytes.
+    // Without the end node of the path, which has 4 bytes.
     let prefix = &disk[..disk.len() - 4];
     let inside = |volume: &Handle| firmware::device_path(*volume).is_ok_and(|path| path.as_bytes().starts_with(prefix));
     match firmware::handles::<SimpleFileSystem>() {

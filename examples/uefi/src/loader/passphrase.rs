@@ -1,6 +1,6 @@
 //! The passphrase of an encrypted image, typed at the console.
 //!
-//! It is not read from a file: the loader's own volume is not encrypted, so whoever has the disk would have the key too.
+//! It is not read from a file, because the loader's volume is not encrypted: whoever has the disk would have the key too.
 
 use heapless::String;
 use qcow1::Key;
@@ -11,7 +11,7 @@ use zeroize::Zeroizing;
 
 use crate::failure::Failure;
 
-/// Asks for the passphrase of the image at this level of the chain, 0 being the top. It is not shown while it is typed.
+/// Asks for the passphrase of the image at this level of the chain (0 is the top), without echo.
 pub fn ask(level: usize) -> Result<Key, Failure> {
     match level {
         0 => println!("loader: the image is encrypted; type its passphrase, which is not shown, and Enter"),
@@ -24,7 +24,7 @@ pub fn ask(level: usize) -> Result<Key, Failure> {
             text::Key::Printable(char) => match char::from(char) {
                 '\r' | '\n' => break,
                 '\u{8}' => drop(typed.pop()),
-                // What has no room is no part of the key either.
+                // Bytes beyond the buffer are not part of the key.
                 char => drop(typed.push(char)),
             },
             text::Key::Special(_) => {}

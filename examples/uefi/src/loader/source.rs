@@ -1,4 +1,4 @@
-//! Where the bytes of an image come from: a file in memory, or a block device.
+//! The devices of images: a file in memory, or a block device.
 
 use qcow1::{Aligned, BlockRead, BlockSize, Probe, probe};
 use uefi::proto::media::block::BlockIO;
@@ -11,14 +11,14 @@ use crate::failure::Failure;
 
 /// The device of an image.
 pub enum Source {
-    /// A file, read whole: the firmware must not be asked for a file while it asks us for a block, since its FAT driver
-    /// holds one lock for all volumes.
+    /// A file that was read whole. It cannot be read while the firmware requests a block of the guest's disk, because the
+    /// firmware's FAT driver holds one lock for all volumes.
     Memory(&'static [u8]),
     Disk(Aligned<'static, Disk>),
 }
 
 impl Source {
-    /// Opens what the configuration names.
+    /// Opens a file or disk of the configuration.
     pub fn at(place: Place<'static>, volume: &mut Volume) -> Result<Self, Failure> {
         match place {
             Place::File(path) => {
@@ -35,7 +35,7 @@ impl Source {
         }
     }
 
-    /// Takes a file that was read.
+    /// Makes a device of a file that was read.
     pub fn file(path: &str, bytes: &'static [u8]) -> Self {
         println!("loader: the file {path} has {} bytes", bytes.len());
         Self::Memory(bytes)
@@ -73,15 +73,15 @@ impl BlockRead for Source {
     }
 }
 
-/// Returns the first block device for which `is_it`, given its device path, says yes.
+/// Returns the first block device for which `is_it` returns `true`; its argument is the device path.
 fn find_disk(mut is_it: impl FnMut(&CStr16, &mut Aligned<'static, Disk>) -> bool) -> Result<Option<Source>, Failure> {
-    // Firmware connects the disks of its boot order, and the others only when it is asked to, which takes time.
+    // Firmware connects the disks of its boot order. Connecting the others takes time, so they are searched last.
     for all in [false, true] {
         if all {
             firmware::connect_all()?;
         }
         for &handle in firmware::handles::<BlockIO>()?.iter() {
-            // A device without a path or a medium is not what is looked for.
+            // Devices without a path or a medium are skipped.
             let (Ok(path), Ok(Some(mut disk))) = (firmware::device_path_text(handle), Disk::open(handle)) else {
                 continue;
             };
@@ -99,7 +99,7 @@ fn is_text(text: &CStr16, expected: &str) -> bool {
     text.iter().copied().map(char::from).eq(expected.chars())
 }
 
-/// Prints the device paths of the block devices that there are.
+/// Prints the device paths of all block devices.
 fn list_disks() -> Result<(), Failure> {
     for &handle in firmware::handles::<BlockIO>()?.iter() {
         if let Ok(path) = firmware::device_path_text(handle) {
@@ -109,8 +109,8 @@ fn list_disks() -> Result<(), Failure> {
     Ok(())
 }
 
-/// Whether a disk begins as an image does. This trusts whoever wrote the disks, who might as well have replaced this
-/// program; a disk that cannot be read is not what is looked for.
+/// Returns `true` if a disk begins as an image does, and `false` if it cannot be read. This trusts whoever wrote the disks, who
+/// could also have replaced this program.
 fn is_image(disk: &mut Aligned<'static, Disk>) -> bool {
     let Ok(first) = firmware::pages(disk.block_size().bytes() as usize) else {
         return false;
@@ -120,11 +120,11 @@ fn is_image(disk: &mut Aligned<'static, Disk>) -> bool {
     is_image
 }
 
-/// The volume that this program was started from.
+/// The loader's own volume.
 pub struct Volume(Directory);
 
 impl Volume {
-    /// Opens it.
+    /// Opens the volume.
     pub fn open() -> Result<Self, Failure> {
         boot::get_image_file_system(boot::image_handle())
             .and_then(|mut volume| volume.open_volume())
@@ -132,7 +132,7 @@ impl Volume {
             .map_err(|error| Failure::Volume(error.status()))
     }
 
-    /// Reads a whole file; `None` where there is no such file.
+    /// Reads a whole file. Returns `None` if there is no such file.
     pub fn read(&mut self, path: &'static str) -> Result<Option<&'static [u8]>, Failure> {
         let failed = |status| Failure::File(path, status);
         let mut buf = [0; 256];
@@ -143,7 +143,7 @@ impl Volume {
         };
         let mut file = file.into_regular_file().ok_or(failed(Status::NOT_FOUND))?;
         let size = size(&mut file).map_err(|error| failed(error.status()))?;
-        // As much is left for what is started as for the file.
+        // At most half of the free memory, so that the started program has the rest.
         let limit = firmware::free_memory()? / 2;
         if size > limit {
             return Err(Failure::FileTooLarge { path, size, limit });
