@@ -1,9 +1,9 @@
-//! The decoder of compressed clusters beside zlib, libdeflate and miniz_oxide: `cargo bench --bench inflate`.
+//! Compares the decoder of compressed clusters with zlib, libdeflate and miniz_oxide: `cargo bench --bench inflate`.
 //!
-//! Clusters of 4, 16 and 64 KiB, of text and of a program's machine code, compressed as QEMU does it. All of them take
-//! turns, round by round, with state that is set up once; a figure is the median of the rounds.
+//! The input is clusters of 4, 16 and 64 KiB of text and of a program's machine code, compressed as QEMU does it. The decoders
+//! take turns in each round, with state that is set up once. A figure is the median of the rounds.
 
-// The crate shows its decoder to nobody, so the bench takes the source.
+// The crate does not export its decoder, so the bench compiles the source.
 #[path = "../src/inflate/mod.rs"]
 #[allow(dead_code, unreachable_pub)]
 mod inflate;
@@ -18,7 +18,7 @@ use zerocopy::FromBytes;
 
 const ROUNDS: usize = 15;
 
-/// The bytes of one set.
+/// The size of one set of clusters in bytes.
 const SET: usize = 2 << 20;
 
 struct Block {
@@ -26,7 +26,7 @@ struct Block {
     bytes: Vec<u8>,
 }
 
-/// The Markdown and Rust files of this repository, over and over.
+/// Returns the Markdown and Rust files of this repository, repeated.
 fn text() -> Vec<u8> {
     let mut bytes = Vec::new();
     let mut folders = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("..")];
@@ -50,7 +50,7 @@ fn text() -> Vec<u8> {
     bytes
 }
 
-/// This program.
+/// Returns this program's file.
 fn elf() -> Vec<u8> {
     std::fs::read(std::env::current_exe().unwrap()).unwrap()
 }
@@ -58,11 +58,11 @@ fn elf() -> Vec<u8> {
 fn blocks(bytes: &[u8], size: usize) -> Vec<Block> {
     let mut blocks = Vec::new();
     for bytes in bytes.chunks_exact(size).cycle().take(SET / size) {
-        // A window of 2^12 bytes and the default level, as QEMU.
+        // A window of 2^12 bytes and the default level, as in QEMU.
         let mut zlib = Compress::new_with_window_bits(Compression::new(6), false, 12);
         let mut stream = Vec::with_capacity(size * 2);
         zlib.compress_vec(bytes, &mut stream, FlushCompress::Finish).unwrap();
-        // What does not get smaller is not stored compressed.
+        // A cluster that does not get smaller is not stored compressed.
         if stream.len() < size {
             let bytes = bytes.to_vec();
             blocks.push(Block { stream, bytes });
@@ -81,7 +81,7 @@ struct Peer<'a> {
 }
 
 fn main() {
-    // `cargo test --benches` passes no `--bench`, and wants to see that it runs.
+    // `cargo test --benches` passes no `--bench`, and only checks that the bench runs.
     let rounds = if std::env::args().any(|argument| argument == "--bench") {
         ROUNDS
     } else {
@@ -153,7 +153,7 @@ fn main() {
             }
             let speed = |peer: &Peer<'_>| (set.len() * size) as f64 / 1e6 / median(peer.seconds.iter().copied());
             let speeds: Vec<f64> = peers.iter().map(speed).collect();
-            // Round by round, so that what disturbs the machine disturbs both.
+            // In turns, so that other load on the machine affects all decoders.
             let ratio = |peer: &Peer<'_>| {
                 median(
                     peer.seconds

@@ -1,4 +1,4 @@
-//! What reading costs where the device costs nothing: on slices, beside memcpy and the cipher alone.
+//! Measures reads from slices, where the device costs nothing, compared with `memcpy` and with the cipher alone.
 
 use std::hint::black_box;
 use std::sync::LazyLock;
@@ -18,11 +18,11 @@ use builder::ImageBuilder;
 const KIB: usize = 1 << 10;
 const MIB: usize = 1 << 20;
 
-/// A full disk, large enough that it lies in no processor's cache.
+/// A full disk, too large for a processor's cache.
 const FULL: usize = 64 * MIB;
 const ENCRYPTED: usize = 16 * MIB;
 
-/// A disk of 4 GiB with so many extents of one cluster.
+/// The number of extents of one cluster on a disk of 4 GiB.
 const SPARSE: u64 = 4 << 30;
 const EXTENTS: u64 = 4096;
 
@@ -57,12 +57,12 @@ fn open<'m>(image: &'static [u8], memory: &'m mut [u8]) -> Image<'m, &'static [u
     Image::open(image, memory).unwrap_or_else(|error| panic!("{error}"))
 }
 
-/// Memory to lend. Ones, so that the system maps it now and not inside a bench.
+/// Returns memory to lend. It is filled with ones, so that the system maps it now and not inside a bench.
 fn memory(len: usize) -> Vec<u8> {
     vec![1; len]
 }
 
-/// The full disk, with all of its tables in the cache.
+/// Opens the full disk, and caches all its tables.
 fn open_warm(memory: &mut [u8]) -> Image<'_, &'static [u8]> {
     let mut image = open(&FULL_IMAGE, memory);
     for at in (0..FULL).step_by(4 * KIB) {
@@ -71,7 +71,7 @@ fn open_warm(memory: &mut [u8]) -> Image<'_, &'static [u8]> {
     image
 }
 
-/// Offsets of pieces of `len` bytes of a disk, one behind the other and then from the start again.
+/// Returns offsets of pieces of `len` bytes of a disk, in sequence, repeated from the start.
 fn in_order(disk: usize, len: usize) -> impl FnMut() -> usize {
     let mut next = 0;
     move || {
@@ -81,7 +81,7 @@ fn in_order(disk: usize, len: usize) -> impl FnMut() -> usize {
     }
 }
 
-/// Offsets of pieces of `len` bytes of a disk, in no order.
+/// Returns random offsets of pieces of `len` bytes of a disk.
 fn at_random(disk: usize, len: usize) -> impl FnMut() -> usize {
     let pieces = (disk / len) as u64;
     let mut state = 1_u64;
@@ -95,7 +95,7 @@ fn at_random(disk: usize, len: usize) -> impl FnMut() -> usize {
     }
 }
 
-/// Where a cluster is, with all tables in the cache.
+/// Looks up a cluster, with all tables in the cache.
 #[divan::bench]
 fn lookup_hit(bencher: Bencher<'_, '_>) {
     let mut memory = memory(MIB);
@@ -104,7 +104,7 @@ fn lookup_hit(bencher: Bencher<'_, '_>) {
     bencher.bench_local(|| image.extent_at(offset() as u64, 4096));
 }
 
-/// Where a cluster is, with a cache of one sector: nearly always a read of the L1 and one of the L2.
+/// Looks up a cluster with a cache of one sector: nearly always a read of the L1 and a read of the L2.
 #[divan::bench]
 fn lookup_miss(bencher: Bencher<'_, '_>) {
     let mut memory = memory(512);
@@ -123,7 +123,7 @@ fn read(bencher: Bencher<'_, '_>, len: usize, mut offset: impl FnMut() -> usize)
 }
 
 fn memcpy(bencher: Bencher<'_, '_>, len: usize, mut offset: impl FnMut() -> usize) {
-    // The bytes that `read` copies, but for where in the image they start.
+    // The same number of bytes as `read` copies, from other offsets.
     let from: &[u8] = &FULL_IMAGE;
     let mut buf = vec![1; len];
     bencher.counter(BytesCount::new(len)).bench_local(|| {
@@ -173,7 +173,7 @@ fn encrypted(bencher: Bencher<'_, '_>) {
         .bench_local(|| image.read_at(offset() as u64, black_box(&mut buf)));
 }
 
-/// AES-128-CBC sector by sector over the same bytes, where they lie.
+/// Decrypts the same bytes in place, sector by sector, with AES-128-CBC.
 #[divan::bench]
 fn encrypted_cipher_alone(bencher: Bencher<'_, '_>) {
     let cipher = Aes128Dec::new(&Array(KEY));

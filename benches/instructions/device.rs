@@ -1,4 +1,4 @@
-//! A device of which only the tables exist, since nobody here looks at the data.
+//! A device that has only the tables of an image, because these calls do not look at data.
 
 use std::convert::Infallible;
 
@@ -23,8 +23,8 @@ impl Device {
         }
     }
 
-    /// Counts from now on, and only while a counted function runs: Callgrind turns its counting off in the driver by
-    /// turning it the other way, which anywhere else would turn it on.
+    /// Starts counting. Callgrind toggles its counting at the driver's function, so the driver must be called only while a
+    /// counted function runs.
     pub fn start(&mut self) {
         self.driver = uncounted_read;
         self.reads = 0;
@@ -48,7 +48,7 @@ impl BlockRead for Device {
     }
 }
 
-/// Copies what there is of the tables, and leaves the rest of `buf` as it is.
+/// Copies the bytes of the tables, and leaves the rest of `buf` unchanged.
 fn read(device: &mut Device, lba: u64, buf: &mut [u8]) {
     device.reads += 1;
     let start = lba * u64::from(BlockSize::B512.bytes());

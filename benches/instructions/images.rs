@@ -1,22 +1,22 @@
-//! The images: full disks as QEMU lays them out, and overlays on them.
+//! The images: full disks as QEMU lays them out, and overlays.
 
 use crate::builder::ImageBuilder;
 use crate::device::Device;
 use crate::{CLUSTER, KIB, MIB};
 
-/// Tables are at multiples of this, behind the header and any L1 here.
+/// Tables are at multiples of this, after the header and every L1 table here.
 const TABLES: u64 = 64 * KIB;
 
-/// The order in which the clusters of a disk were written.
+/// The sequence in which the clusters of a disk were written.
 #[derive(Clone, Copy)]
 pub enum Order {
     /// From first to last: neighbours are adjacent.
     Ascending,
-    /// At random: no two neighbours are adjacent.
+    /// Random: no two neighbours are adjacent in the file.
     Scattered,
 }
 
-/// A disk of `size` bytes, all of them data.
+/// Makes a disk of `size` bytes, all of them data.
 pub fn full(size: u64, order: Order) -> Device {
     let clusters = size / CLUSTER;
     image(ImageBuilder::new(size), size, 512, |guest| match order {
@@ -26,7 +26,7 @@ pub fn full(size: u64, order: Order) -> Device {
     })
 }
 
-/// An overlay of `size` bytes that has 64 KiB of each MiB, from `start` on.
+/// Makes an overlay of `size` bytes that has 64 KiB of each MiB, from `start` on.
 pub fn overlay(size: u64, start: u64) -> Device {
     let image_of = ImageBuilder::new(size).overlay_on(b"base.qcow");
     image(image_of, size, 4096, |guest| {
@@ -34,7 +34,7 @@ pub fn overlay(size: u64, start: u64) -> Device {
     })
 }
 
-/// An image whose tables have so many `entries`, and whose data is at what `place` gives for a guest offset, behind the tables.
+/// Makes an image whose tables have `entries` entries. `place` returns the offset of a guest offset's data, after the tables.
 fn image(mut image: ImageBuilder, size: u64, entries: u64, place: impl Fn(u64) -> Option<u64>) -> Device {
     let cluster = image.cluster_size();
     let span = cluster * entries;

@@ -1,7 +1,7 @@
 //! Makes the calls whose instructions `run.sh` counts.
 //!
-//! `instructions CASE` prepares a case, makes its calls, and prints their number and that of the device reads they took.
-//! Callgrind counts what runs in the functions of [`counted`] and below, but for the device's driver.
+//! `instructions CASE` prepares a case, makes its calls, and prints the number of calls and of device reads. Callgrind counts
+//! the instructions of the functions of [`counted`] and of their callees, except the device's driver.
 
 mod counted;
 mod device;
@@ -15,25 +15,25 @@ use counted::{counted_chain_read, counted_extent, counted_open, counted_read};
 use device::Device;
 use images::{Order, full, overlay};
 
-#[allow(dead_code, reason = "the images here are tables alone")]
+#[allow(dead_code, reason = "the images here have only tables")]
 #[path = "../../tests/common/builder.rs"]
 mod builder;
 
 const KIB: u64 = 1 << 10;
 const MIB: u64 = 1 << 20;
 const CLUSTER: u64 = 4 * KIB;
-/// What an L2 table of 4 KiB maps.
+/// The number of guest bytes that an L2 table of 4 KiB maps.
 const SPAN: u64 = 2 * MIB;
 
 /// A disk with 32 L2 tables.
 const DISK: u64 = 32 * SPAN;
-/// A disk with 512 of them, which 64 KiB of memory hold no more than a 32nd of.
+/// A disk with 512 L2 tables, of which 64 KiB of memory hold at most 1/32.
 const LARGE_DISK: u64 = 512 * SPAN;
 
-/// Memory that holds all tables of a [`DISK`], those of an overlay too.
+/// Memory that holds all tables of a [`DISK`], also of an overlay.
 const ALL_TABLES: u64 = 4 * MIB;
 
-/// What a case did.
+/// The counts of a case.
 struct Calls {
     count: usize,
     device_reads: u64,
@@ -50,7 +50,7 @@ const CASES: [(&str, Case); 9] = [
         read(Order::Ascending, 1000, at_random(DISK, CLUSTER), CLUSTER)
     }),
     ("ragged", || {
-        // From inside a block to inside another.
+        // Starts and ends inside a block.
         let offsets = at_random(DISK - CLUSTER, CLUSTER).map(|offset| offset + 100);
         read(Order::Ascending, 1000, offsets, CLUSTER)
     }),
@@ -97,7 +97,7 @@ fn read(order: Order, count: usize, offsets: impl Iterator<Item = u64>, len: u64
     read_all(&mut image, count, offsets, len)
 }
 
-/// Reads clusters at random, most of whose tables are not cached.
+/// Reads random clusters, with most tables not cached.
 fn miss() -> Calls {
     let mut memory = memory(64 * KIB);
     let mut image = Image::open(full(LARGE_DISK, Order::Ascending), &mut memory).unwrap();
@@ -116,7 +116,7 @@ fn read_all(image: &mut Image<'_, Device>, count: usize, offsets: impl Iterator<
     }
 }
 
-/// Asks where clusters at random are, with all tables cached.
+/// Looks up random clusters, with all tables cached.
 fn extent() -> Calls {
     let mut memory = memory(ALL_TABLES);
     let mut image = open_warm(full(DISK, Order::Ascending), &mut memory);
@@ -131,7 +131,7 @@ fn extent() -> Calls {
     }
 }
 
-/// Reads clusters at random through two overlays that each have a sixteenth of the disk, all tables cached.
+/// Reads random clusters through two overlays that each have 1/16 of the disk, with all tables cached.
 fn chain() -> Calls {
     let disks = [
         overlay(DISK, 640 * KIB),
@@ -155,7 +155,7 @@ fn chain() -> Calls {
     Calls { count, device_reads }
 }
 
-/// Opens an image, and has all of its tables cached.
+/// Opens an image, and caches all its tables.
 fn open_warm(device: Device, memory: &mut [u8]) -> Image<'_, Device> {
     let mut image = Image::open(device, memory).unwrap();
     for offset in (0..DISK).step_by(512 * 64) {
@@ -168,12 +168,12 @@ fn memory(len: u64) -> Vec<u8> {
     vec![1; usize::try_from(len).unwrap()]
 }
 
-/// Offsets of pieces of `len` bytes of a disk, one after the other and then from the start again.
+/// Returns offsets of pieces of `len` bytes of a disk, in sequence, repeated from the start.
 fn in_order(disk: u64, len: u64) -> impl Iterator<Item = u64> {
     (0..disk / len).cycle().map(move |piece| piece * len)
 }
 
-/// Offsets of pieces of `len` bytes of a disk, in no order.
+/// Returns random offsets of pieces of `len` bytes of a disk.
 fn at_random(disk: u64, len: u64) -> impl Iterator<Item = u64> {
     let mut state = 1_u64;
     std::iter::repeat_with(move || {

@@ -1,4 +1,4 @@
-//! How cost grows: with the size of the disk, and with less memory lent.
+//! Measures how the cost grows with the size of the disk, and with less memory lent.
 
 use std::error::Error;
 use std::fs::File;
@@ -18,19 +18,19 @@ const GIB: u64 = 1 << 30;
 /// Disks of 1, 16 and 256 GiB and 8 TiB.
 const SIZES: [u64; 4] = [GIB, 16 * GIB, 256 * GIB, 8192 * GIB];
 
-/// Each of them holds so many extents, evenly spread.
+/// The number of evenly spread extents of each disk.
 const EXTENTS: u64 = 4096;
 const EXTENT: u64 = 64 << 10;
 
 const MEMORY: [usize; 8] = [512, 4 << 10, 16 << 10, 64 << 10, 256 << 10, 1 << 20, 4 << 20, 16 << 20];
 
-/// How many random reads are timed, after as many others.
+/// The number of random reads that are timed. The same number of reads comes before them.
 const READS: usize = 20_000;
 
-/// Each figure is the median of so many runs.
+/// The number of runs. Each figure is their median.
 const ROUNDS: usize = 5;
 
-/// A time, and the device requests it took.
+/// A time, and the number of device requests.
 struct Cost {
     time: Duration,
     requests: u64,
@@ -73,7 +73,7 @@ pub(crate) fn growth(dir: &Path, file: &Path) -> Result<(), Failure> {
 
 /// Writes an image of `size` bytes as QEMU would: clusters of 4 KiB, tables where they are first needed.
 ///
-/// Its data are holes of the file: reading them costs what reading data does.
+/// Its data is holes of the file, which cost as much to read as data.
 fn make_sparse(path: &Path, size: u64) -> Result<(), Failure> {
     let file = File::create(path)?;
     let mut header = [0; 48];
@@ -87,7 +87,7 @@ fn make_sparse(path: &Path, size: u64) -> Result<(), Failure> {
     let cluster = BLOCK as u64;
     let span = cluster << 9;
     let mut end = (48 + size / span * 8).next_multiple_of(cluster);
-    // The L1 index of the last table, and where it is.
+    // The L1 index of the last table, and its offset.
     let mut table = (u64::MAX, 0);
     for start in (0..EXTENTS).map(|i| size / EXTENTS * i) {
         let index = start / span;
@@ -113,7 +113,7 @@ fn open<'m>(path: &Path, memory: &'m mut [u8]) -> Result<Counter<'m>, Failure> {
     Image::open(device, memory).map_err(|error| error.to_string().into())
 }
 
-/// What `work` on an open image costs.
+/// Measures `work` on an open image.
 fn cost(image: &mut Counter<'_>, work: impl FnOnce(&mut Counter<'_>) -> Result<(), Failure>) -> Result<Cost, Failure> {
     image.device_mut().requests = 0;
     let start = Instant::now();
@@ -133,7 +133,7 @@ fn read_all(image: &mut Counter<'_>, offsets: &[u64], buf: &mut [u8]) -> Result<
 }
 
 fn with_size(path: &Path, size: u64) -> Result<String, Failure> {
-    // Ones, so that it is mapped.
+    // Filled with ones, so that the system maps it.
     let mut memory = vec![1; 64 << 10];
     let mut buf = Aligned::new(BLOCK);
     let mut state = 1;

@@ -1,4 +1,4 @@
-"""Makes the disks that are read, each with a raw twin that says what a reader must give."""
+"""Makes the disks that are read, each with a raw disk of the same bytes."""
 
 import mmap
 import os
@@ -23,7 +23,7 @@ def run(*command, stdin=None):
 
 
 def make(folder: Path, size: int) -> None:
-    """Makes what is not there yet. An image that was not finished is made again."""
+    """Makes the missing images. An unfinished image is made again."""
     folder.mkdir(parents=True, exist_ok=True)
     for name, maker in MAKERS.items():
         path = folder / name
@@ -37,7 +37,7 @@ def make(folder: Path, size: int) -> None:
 
 
 def content(folder, out, size):
-    """Real files, one behind the other: what compresses, and what does not, as on a system's disk."""
+    """Writes real files in sequence: compressible and incompressible ones, as on a system's disk."""
     with open(out, "wb") as file:
         for top in ("/usr/bin", "/usr/lib"):
             for parent, folders, names in os.walk(top):
@@ -60,7 +60,7 @@ def in_order(folder, out, size):
 
 
 def scattered(folder, out, size):
-    """The same disk, as a guest leaves it that wrote its clusters in no order."""
+    """Makes the same disk, as a guest leaves it that wrote its clusters in random sequence."""
     places = list(range(0, size, CLUSTER))
     random.Random(1).shuffle(places)
     with open(folder / "flat.raw", "rb") as source:
@@ -69,7 +69,7 @@ def scattered(folder, out, size):
 
 
 def compressed(folder, out, size):
-    # Its exit status is 1 even where all went well; what it wrote is compared before it is measured.
+    # Its exit status is 1 even on success. The result is compared before it is measured.
     command = ["qemu-img", "convert", "-c", "-f", "raw", "-O", "qcow", folder / "flat.raw", out]
     subprocess.run(command, check=False, stderr=subprocess.DEVNULL)
 
@@ -82,7 +82,7 @@ def encrypted(folder, out, size):
 
 
 def sparse(folder, out, size):
-    """Extents of 64 KiB, evenly spread over a disk that is otherwise empty."""
+    """Makes an empty disk with evenly spread extents of 64 KiB."""
     disk = size * SPARSE_FACTOR
     step = disk // sparse_extents(size)
     with open(folder / "flat.raw", "rb") as source:
@@ -106,7 +106,7 @@ def write_image(path, size, clusters):
     spans = -(-size // span)
     l1 = [0] * spans
     tables = {}
-    # Where the L1 ends, and QEMU's first cluster starts.
+    # The end of the L1 table, where QEMU's first cluster starts.
     end = -(-(48 + 8 * spans) // CLUSTER) * CLUSTER
     with open(path, "wb") as file:
         file.seek(end)

@@ -1,4 +1,4 @@
-//! What no reader can be faster than: the same bytes, without a format around them.
+//! The limits of all readers: reading the same bytes without a format around them.
 
 use std::error::Error;
 use std::fs::{self, File};
@@ -15,17 +15,17 @@ use crate::readers::chain;
 use crate::work::{Aligned, BLOCK, MIB, add, report};
 use crate::{Disk, Places};
 
-// The decoder as it stands, compiled into this program, since the crate does not export it.
+// The crate does not export its decoder, so this program compiles the source.
 #[allow(dead_code, unused_imports, unreachable_pub, reason = "the crate uses all of it")]
 #[path = "../../src/inflate/mod.rs"]
 mod inflate_alone;
 
 type Failure = Box<dyn Error>;
 
-/// An extent of a disk, and the file that it lies in.
+/// An extent of a disk, and the index of its file.
 type Found = (usize, Extent);
 
-/// The extents of a disk, and its size.
+/// Returns the extents of a disk, and its size.
 fn extents(disk: &Disk) -> Result<(Vec<Found>, u64), Failure> {
     let mut memory = vec![vec![0; 32 * MIB]; disk.files.len()];
     let mut chain = chain(disk, &mut memory)?;
@@ -43,7 +43,7 @@ fn files(disk: &Disk) -> Result<Vec<File>, Failure> {
     Ok(disk.files.iter().map(File::open).collect::<Result<_, _>>()?)
 }
 
-/// A part of an extent that fits a buffer of 1 MiB: where in the buffer, and where in which file.
+/// A part of an extent that fits in a buffer of 1 MiB: its place in the buffer, its file and its offset there.
 struct Piece {
     start: usize,
     len: usize,

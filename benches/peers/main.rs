@@ -1,7 +1,7 @@
-//! What `run.py` measures of this crate, and the limits beside it: one piece of work a run, and its seconds as JSON.
+//! The workloads of this crate and the limits that `run.py` measures: each run does one and prints its seconds as JSON.
 //!
-//! Everything happens in this process, with the buffers touched before the clock starts, so that a run is comparable
-//! with any other one of the same bytes.
+//! All work is in this process, and the buffers are written before the clock starts, so that all runs over the same bytes are
+//! comparable.
 
 mod growth;
 mod limits;
@@ -21,7 +21,7 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Work {
-    /// Read the disk from end to end, 1 MiB a read.
+    /// Read the whole disk, 1 MiB per read.
     Read {
         #[command(flatten)]
         disk: Disk,
@@ -29,7 +29,7 @@ enum Work {
         #[arg(long)]
         dump: bool,
     },
-    /// Read 4 KiB at a time, all over the disk.
+    /// Read 4 KiB per read, at random offsets.
     Random {
         #[command(flatten)]
         disk: Disk,
@@ -49,12 +49,12 @@ enum Work {
         #[command(flatten)]
         disk: Disk,
     },
-    /// The limit of `read`: pread of the same bytes of the same files, in the guest's order, 1 MiB or an extent at a time.
+    /// The limit of `read`: pread of the same bytes of the same files, in the guest's sequence, by 1 MiB or by extent.
     Pread {
         #[command(flatten)]
         disk: Disk,
     },
-    /// The limit of `random`: pread of the same bytes of the same files, in the same order.
+    /// The limit of `random`: pread of the same bytes of the same files, in the same sequence.
     RandomPread {
         #[command(flatten)]
         disk: Disk,
@@ -69,18 +69,18 @@ enum Work {
         #[command(flatten)]
         disk: Disk,
     },
-    /// A limit of an encrypted disk: as many bytes decrypted in the same buffer.
+    /// A limit of an encrypted disk: the same number of bytes decrypted in the same buffer.
     Aes { bytes: u64 },
-    /// Time and device reads against the size of the disk and the memory lent.
+    /// Time and device reads by the size of the disk and by the memory lent.
     Growth {
-        /// Where the sparse images are made.
+        /// The folder for the sparse images.
         dir: PathBuf,
-        /// The full disk that is read with more and more memory.
+        /// The full disk that is read with different sizes of memory.
         file: PathBuf,
     },
 }
 
-/// A disk: an image and what lies below it.
+/// A disk: an image and its backing images.
 #[derive(Args)]
 struct Disk {
     /// The images, top first; one that ends in `.raw` is raw.
@@ -89,24 +89,24 @@ struct Disk {
     /// Bytes lent to each image.
     #[arg(long, default_value_t = 64 << 10)]
     memory: usize,
-    /// What an encrypted image is unlocked with.
+    /// The passphrase of an encrypted image.
     #[arg(long)]
     password: Option<String>,
 }
 
-/// Where to read 4 KiB at a time.
+/// The offsets of random reads.
 #[derive(Args)]
 struct Places {
-    /// How many reads are timed.
+    /// The number of reads that are timed.
     #[arg(long)]
     count: usize,
-    /// How many come before them.
+    /// The number of reads before them.
     #[arg(long, default_value_t = 0)]
     warm_up: usize,
-    /// The seed of the order.
+    /// The seed of the offsets.
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// Go on by so many bytes instead, from 0, and around the end: what `qemu-img bench` does.
+    /// Advance by this number of bytes instead, from 0, wrapping at the end, as `qemu-img bench` does.
     #[arg(long)]
     stride: Option<u64>,
 }

@@ -1,4 +1,4 @@
-//! This crate's side of each comparison.
+//! The workloads of this crate.
 
 use std::error::Error;
 use std::fs::{self, File};
@@ -14,10 +14,10 @@ use crate::{Disk, Places};
 
 type Failure = Box<dyn Error>;
 
-/// The longest chain that is measured.
+/// The maximum length of a measured chain.
 const DEPTH: usize = 3;
 
-/// How often `open` opens an image.
+/// The number of times that `open` opens an image.
 const OPENINGS: u32 = 1000;
 
 /// Opens an image, or a raw disk if its name says so.
@@ -37,7 +37,7 @@ fn level<'m, D: BlockRead<Error = io::Error>>(
     Ok(image)
 }
 
-/// Memory for each image, mapped already.
+/// Returns memory for each image, already mapped.
 fn memory(disk: &Disk) -> Vec<Vec<u8>> {
     vec![vec![1; disk.memory]; disk.files.len()]
 }
@@ -52,7 +52,7 @@ pub(crate) fn chain<'m>(disk: &Disk, memory: &'m mut [Vec<u8>]) -> Result<Chain<
     Ok(chain)
 }
 
-/// Reads the whole disk and hands on each piece.
+/// Reads the whole disk and passes each piece to a function.
 fn each_mib(
     disk: &mut impl GuestRead<Error = io::Error>,
     buf: &mut Aligned,
@@ -116,7 +116,7 @@ fn random_reads<G: GuestRead>(disk: &mut G, places: &Places) -> Result<(), Failu
     Ok(())
 }
 
-/// The guest offset of the first data at or behind the disk's middle.
+/// Returns the guest offset of the first data at or after the disk's middle.
 fn middle(disk: &Disk) -> Result<u64, Failure> {
     let mut memory = memory(disk);
     let path = &disk.files[0];
@@ -128,7 +128,7 @@ fn middle(disk: &Disk) -> Result<u64, Failure> {
             return Ok(extent.start.max(half));
         }
     }
-    Err("no data behind the middle".into())
+    Err("there is no data after the middle of the disk".into())
 }
 
 pub(crate) fn open(disk: &Disk) -> Result<(), Failure> {

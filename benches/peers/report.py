@@ -1,4 +1,4 @@
-"""The tables and the chart: all of it from the numbers of one run."""
+"""Writes the tables and the chart from the results of one run."""
 
 from html import escape
 
@@ -14,10 +14,10 @@ READERS = [
 PEERS = {"limit": "the limit", "qemu": "QEMU's faster one", "libqcow": "libqcow", "7z": "7z"}
 
 LIMITS = """\
-The limit is `pread` of the same bytes of the same files in the guest's order, the whole chain's: 1 MiB or an extent at a
-time, or the same 4 KiB; for compressed disks, our inflate alone, from memory; for encrypted ones, the time of `pread` and
-the time of AES alone, added up; for a slice, memcpy of the same clusters. For `open` it is the same work on the full disk.
-"-" is a reader that cannot do it, or that has nothing for it.
+The limit is `pread` of the same bytes of the same files of the whole chain in the guest's sequence, by 1 MiB, by extent or by
+the same 4 KiB; for compressed disks, qcow1's inflate alone, from memory; for encrypted ones, the sum of the times of `pread`
+and of AES; for a slice, memcpy of the same clusters. For `open` it is the same work on the full disk. "-" is a reader that
+cannot do the work.
 """
 
 
@@ -43,18 +43,19 @@ def table(heading, lines):
 
 def markdown(rows, growth, size, rounds, machine, starts, folder):
     parts = [
-        "# Beside other readers",
+        "# Comparison with other readers",
         f"Made by `benches/peers/run.py`: disks of {memory_size(size)} of real files in 4 KiB clusters, warm page "
         f"cache, {rounds} rounds. {machine}.",
         medians(rows, size),
         LIMITS.strip(),
-        "Programs that have no clock of their own are timed from outside, and what they take for an image of one "
-        "cluster is taken off: "
+        "Programs that do not measure their own time are timed from outside, and their time for an image of one "
+        "cluster is subtracted: "
         + ", ".join(f"{name} {seconds * 1e3:.1f} ms" for name, seconds in starts.items())
-        + ". `qemu-img bench` reads at random by going on by a fixed stride; we are compared with it in that order.",
+        + ". The random reads of `qemu-img bench` have a fixed stride; for the comparison with it, qcow1 reads at the "
+        "same offsets.",
         "## Targets",
-        "Medians of the ratios inside each round: how many times as fast as the other one this crate is, and how many "
-        "times a reader would be that is as fast as the limit.",
+        "Speed ratios, medians over the rounds. \"measured\" is the speed of qcow1 divided by that of the other reader; "
+        "\"the limit's\" is the speed of the limit divided by that of the other reader.",
         targets(rows),
     ]
     if growth:
@@ -131,7 +132,7 @@ def growth_tables(growth):
         ])
     heading = ["memory lent", "in order, 1 MiB reads", "device reads per MiB"]
     heading += ["random 4 KiB", "device reads per read"]
-    yield "The full disk, with more and more memory."
+    yield "The full disk, by memory lent."
     yield table(heading, lines)
 
 
@@ -139,7 +140,7 @@ def commands(rows, folder):
     lines = []
     for row in rows:
         lines.append(f"# {row.title}")
-        # The folders say nothing, and are somebody's.
+        # Without the folders, which are those of one machine.
         for run in row.runs.values():
             words = str(run).replace(f"{folder}/", "").replace(f"{folder.parent}/", "")
             program, _, rest = words.partition(" ")
@@ -147,7 +148,7 @@ def commands(rows, folder):
     return "\n".join(lines)
 
 
-# The chart: for each work a bar per reader, as long as its speed is of the limit's.
+# The chart: for each workload a bar per reader, whose length is the reader's speed relative to the limit.
 LEFT, WIDTH, RIGHT, BAR, GAP, TOP = 300, 420, 180, 13, 16, 62
 CHARTED = ["in-order", "scattered", "compressed", "encrypted", "random-4M", "random-64K"]
 CHARTED += ["overlay", "chain", "chain-random", "chain-random-32M"]

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Measures this crate beside every other reader of QCOW1, and beside what no reader can be faster than.
+"""Compares this crate with every other reader of QCOW1, and with the limits of all readers.
 
     benches/peers/run.py                            1 GiB, 11 rounds
     benches/peers/run.py --size 64M --rounds 3      a quick look
@@ -33,12 +33,12 @@ MIB = 1 << 20
 KIB64, MIB4 = 64 << 10, 4 << 20
 
 
-# What files are read into to have them in the page cache.
+# The buffer into which files are read to load them into the page cache.
 WARM = bytearray(MIB)
 
 
 class Run:
-    """A command whose seconds are measured: from its output, or from outside less what a start takes."""
+    """A command whose time is measured: by itself, or from outside without the time of its start."""
 
     def __init__(self, command, clock, start=None, environment=None):
         self.command = [str(word) for word in command]
@@ -52,7 +52,7 @@ class Run:
         return subprocess.run(self.command, stdout=stdout, stderr=subprocess.PIPE, env=environment)
 
     def warm(self):
-        """Reads the files of the command. Once is not enough: some systems take away what was not used for a minute."""
+        """Reads the files of the command before each run: some systems evict files that were not used for a minute."""
         words = {path for word in self.command for path in re.split("[,=]", word) if path.endswith((".qcow", ".raw"))}
         for path in words:
             with open(path, "rb", buffering=0) as file:
@@ -78,12 +78,12 @@ class Run:
         return " ".join(variables + [shlex.quote(word) for word in self.command])
 
 
-# How long a program takes that has next to nothing to do: an image of one cluster. It is no part of its reading.
+# The time that a program takes for an image of one cluster. It is subtracted, because it is not spent on reading.
 STARTS = {}
 
 
 def programs(work):
-    """Builds our side and libqcow's."""
+    """Builds this crate's program and libqcow's."""
     build = ["cargo", "build", "--release", "--package", "qcow1-peers", "--message-format=json"]
     messages = subprocess.run(build, cwd=ROOT, check=True, stdout=subprocess.PIPE).stdout.splitlines()
     artifacts = [json.loads(message) for message in messages if message.startswith(b"{")]
@@ -154,7 +154,7 @@ class Setup:
 
 
 class Row:
-    """One kind of work: its readers, and what is wanted of ours."""
+    """A workload: its readers, and the targets for this crate."""
 
     def __init__(self, name, title, unit, runs, targets, flat=None, names=(), encrypted=False, reads=1):
         # The unit is of the whole disk ("MiB/s", "ms") or of each of so many reads ("us").
@@ -164,7 +164,7 @@ class Row:
         self.notes = {}
 
     def ratio(self, reader, base="ours"):
-        """How many times as long as ours `reader` takes: the median over the rounds."""
+        """Returns the time of `reader` divided by this crate's: the median over the rounds."""
         pairs = zip(self.times[reader], self.times[base])
         return statistics.median(theirs / mine for theirs, mine in pairs)
 
@@ -172,7 +172,7 @@ class Row:
         return bool(self.times.get(reader))
 
     def against(self, peer):
-        """How many times as fast as a peer we are, and how many times the limit is.
+        """Returns how many times as fast as a peer this crate is, and how many times as fast the limit is.
 
         Where a peer has variants, it is its faster one, and in the order of reads that it can do.
         """
@@ -199,15 +199,15 @@ def in_order_row(setup, name, title, names, limits, targets, flat="flat.raw", en
         "7z": setup.seven_zip(names),
     }
     if chain:
-        # Neither knows where a backing file is.
+        # 7z does not find the backing files.
         runs.pop("7z")
     return Row(name, title, "MiB/s", runs, targets, flat, names, encrypted)
 
 
 def random_row(setup, name, title, names, memory, targets, peers=True):
-    """At random by our order, and in `qemu-img bench`'s for the comparison with it.
+    """Random reads at this crate's offsets, and at those of `qemu-img bench` for the comparison with it.
 
-    How much memory is lent to us is nothing to the peers, so a second row need not have them.
+    The memory lent to this crate does not affect the peers, so a second row does not repeat them.
     """
     disk = setup.disk(names, memory)
     runs = {
@@ -293,7 +293,7 @@ def rows(setup):
 
 
 def sha256(command):
-    """The digest of what a command prints, or None if it fails."""
+    """Returns the digest of a command's output, or None if it fails."""
     digest = hashlib.sha256()
     environment = os.environ | command.environment
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
@@ -309,12 +309,12 @@ def file_sha256(path):
 
 
 def verify(setup, row, work):
-    """Drops the readers that cannot read the disk, and those that give wrong bytes."""
+    """Drops the readers that cannot read the disk, and those that return wrong bytes."""
     expected = file_sha256(setup.folder / row.flat)
     ours = Run(row.runs["ours"].command + ["--dump"], "inside")
     if sha256(ours) != expected:
-        raise SystemExit(f"{row.name}: this crate gives wrong bytes")
-    # QEMU converts into files only. How it waits for the host makes no difference to what it reads.
+        raise SystemExit(f"{row.name}: this crate returns wrong bytes")
+    # QEMU converts only to files. Its way of waiting for the host does not change the bytes.
     raw = work / "converted.raw"
     image = setup.qemu_image(row.names, "io_uring", row.encrypted)
     secret = setup.qemu_secret(row.encrypted)
@@ -337,7 +337,7 @@ def drop(row, reader, why):
 
 
 def compare_checks(row):
-    """Random reads of the same places must add up to the same."""
+    """Checks that random reads at the same offsets have the same sum."""
     checks = {reader: run.last["check"] for reader, run in row.runs.items() if "check" in run.last}
     checks.pop("ours, stride", None)
     for reader, check in checks.items():
@@ -350,11 +350,11 @@ def compare_checks(row):
 
 def measure(all_rows, rounds):
     for number in range(-1, rounds):
-        # The first round is to warm up, and does not count.
+        # The first round is a warm-up and is not counted.
         print(f"round {number + 1} of {rounds}" if number >= 0 else "warming up", flush=True)
         for row in all_rows:
             readers = list(row.runs)
-            # Each round starts with another reader, so that none is always the one behind the slowest.
+            # Each round starts with another reader, so that no reader always runs after the slowest.
             first = number % len(readers)
             for reader in readers[first:] + readers[:first]:
                 seconds = row.runs[reader].seconds()
@@ -364,7 +364,7 @@ def measure(all_rows, rounds):
                 compare_checks(row)
     for row in all_rows:
         if row.has("pread") and row.has("aes"):
-            # Nobody decrypts while reading: the limit takes as long as both.
+            # No reader decrypts while it reads, so the limit is the sum of both.
             row.times["limit"] = [a + b for a, b in zip(row.times["pread"], row.times["aes"])]
 
 

@@ -1,4 +1,4 @@
-//! What readers and limits share: the buffer, the order of random reads, and the report.
+//! Shared by readers and limits: the buffer, the offsets of random reads, and the report.
 
 use std::io;
 use std::time::Duration;
@@ -9,10 +9,10 @@ use crate::Places;
 
 pub(crate) const MIB: usize = 1 << 20;
 
-/// The bytes of a random read.
+/// The size of a random read in bytes.
 pub(crate) const BLOCK: usize = 4096;
 
-/// A buffer that starts at a page, all of it mapped already.
+/// A buffer that starts at a page boundary and is already mapped.
 pub(crate) struct Aligned {
     bytes: Vec<u8>,
     start: usize,
@@ -21,7 +21,7 @@ pub(crate) struct Aligned {
 
 impl Aligned {
     pub(crate) fn new(len: usize) -> Self {
-        // Ones, since the system gives zeros without mapping them.
+        // Filled with ones, because the system does not map zeros.
         let bytes = vec![1; len + BLOCK];
         let start = bytes.as_ptr().align_offset(BLOCK);
         Self { bytes, start, len }
@@ -33,7 +33,7 @@ impl Aligned {
 }
 
 impl Places {
-    /// The offsets in a disk of `size` bytes, those of the warm-up first.
+    /// Returns the offsets in a disk of `size` bytes, those of the warm-up first.
     pub(crate) fn offsets(&self, size: u64) -> Vec<u64> {
         let blocks = size / BLOCK as u64;
         let mut state = self.seed;
@@ -51,7 +51,7 @@ impl Places {
     }
 }
 
-/// The next number of xorshift64*, scaled down below `end`.
+/// Returns the next number of xorshift64*, scaled to 0..end.
 pub(crate) fn below(state: &mut u64, end: u64) -> u64 {
     *state ^= *state >> 12;
     *state ^= *state << 25;
@@ -60,13 +60,13 @@ pub(crate) fn below(state: &mut u64, end: u64) -> u64 {
     ((u128::from(number) * u128::from(end)) >> 64) as u64
 }
 
-/// Adds a block's first word to `check`. It costs a load, and shows whether two readers read the same.
+/// Adds a block's first word to `check`. It costs one load, and shows whether two readers read the same bytes.
 pub(crate) fn add(check: &mut u64, block: &[u8]) {
     let word = block.first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes));
     *check = check.wrapping_add(word);
 }
 
-/// Prints what a run took, and what else there is to say about it.
+/// Prints the time of a run, and further figures.
 pub(crate) fn report(time: Duration, more: &[(&str, u64)]) {
     let mut line = format!("{{\"seconds\": {:.9}", time.as_secs_f64());
     for (name, number) in more {

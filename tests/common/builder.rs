@@ -1,6 +1,6 @@
-//! Images built in code, so that a test shows the one thing that is odd about its image.
+//! Images built in code, so that a test shows the one unusual property of its image.
 
-/// An image in the making. What is not said is as QEMU writes it.
+/// A builder of an image. Every property that is not set is as QEMU writes it.
 #[derive(Clone)]
 pub struct ImageBuilder {
     size: u64,
@@ -10,17 +10,17 @@ pub struct ImageBuilder {
     backing: Option<(u64, Vec<u8>)>,
     key: Option<[u8; 16]>,
     xen_flags: Option<u32>,
-    /// Everything but the header, at its place.
+    /// The file without its header, at its offsets.
     file: Vec<u8>,
     tables: std::collections::BTreeMap<u64, u64>,
-    /// What is added to a multiple of 512 where a new L2 table is put.
+    /// The distance in bytes of a new L2 table from a multiple of 512.
     table_skew: u64,
-    /// New tables and clusters are put at multiples of their own size, not only of 512.
+    /// Whether new tables and clusters start at multiples of their own size, not only of 512.
     aligned: bool,
 }
 
 impl ImageBuilder {
-    /// A disk of `size` bytes in clusters of 4 KiB, all holes.
+    /// Creates a disk of `size` bytes in clusters of 4 KiB, all holes.
     pub fn new(size: u64) -> Self {
         Self {
             size,
@@ -47,19 +47,19 @@ impl ImageBuilder {
         self
     }
 
-    /// New L2 tables start so many bytes behind a sector's start.
+    /// Sets the distance in bytes of new L2 tables from a sector's start.
     pub fn tables_off_by(mut self, bytes: u64) -> Self {
         self.table_skew = bytes;
         self
     }
 
-    /// New tables and clusters start at multiples of their own size.
+    /// Makes new tables and clusters start at multiples of their own size.
     pub fn aligned(mut self) -> Self {
         self.aligned = true;
         self
     }
 
-    /// Where something of `size` bytes goes.
+    /// Returns the offset for a new part of `size` bytes.
     fn place(&self, size: u64) -> u64 {
         self.free(if self.aligned { size } else { 512 })
     }
@@ -70,19 +70,19 @@ impl ImageBuilder {
         self
     }
 
-    /// Names a backing file as QEMU does: at 48, with the L1 behind it, 512-byte clusters and 32 KiB tables.
+    /// Names a backing file as QEMU does: at 48, with the L1 table after it, clusters of 512 bytes and tables of 32 KiB.
     pub fn overlay_on(self, name: &[u8]) -> Self {
         let l1 = 48 + name.len().next_multiple_of(8) as u64;
         self.bits(9, 12).l1_at(l1).backing_at(48, name)
     }
 
-    /// Data is encrypted with `key` as it is added.
+    /// Encrypts data that is added later with `key`.
     pub fn encrypted(mut self, key: [u8; 16]) -> Self {
         self.key = Some(key);
         self
     }
 
-    /// Has Xen's extension; the L1 is little-endian unless bit 1 of `flags` is set.
+    /// Adds Xen's extension. The L1 table is little-endian unless bit 1 of `flags` is set.
     pub fn xen(mut self, flags: u32) -> Self {
         self.xen_flags = Some(flags);
         self.l1_at(4096)
@@ -96,7 +96,7 @@ impl ImageBuilder {
         self.cluster_size() << self.l2_bits
     }
 
-    /// The first free multiple of `align`, behind the header and the L1 and all that has been added.
+    /// Returns the first free multiple of `align`, after the header, the L1 table and all parts.
     pub fn free(&self, align: u64) -> u64 {
         let l1_end = self.l1_offset + self.size.div_ceil(self.span()) * 8;
         let name_end = self.backing.as_ref().map_or(0, |(at, name)| at + name.len() as u64);
@@ -107,7 +107,7 @@ impl ImageBuilder {
             .next_multiple_of(align)
     }
 
-    /// Puts bytes anywhere in the file.
+    /// Writes bytes at any offset in the file.
     pub fn raw(&mut self, offset: u64, bytes: &[u8]) -> &mut Self {
         let start = offset as usize;
         let end = start + bytes.len();
@@ -157,14 +157,14 @@ impl ImageBuilder {
         self.raw(host, &cluster).l2_word(guest, host)
     }
 
-    /// Stores clusters from `guest` on, one behind the other; the last is padded with zeros.
+    /// Stores adjacent clusters from `guest` on; the last is padded with zeros.
     pub fn data(&mut self, guest: u64, bytes: &[u8]) -> &mut Self {
         let size = self.cluster_size();
         let mut guest = guest;
         for chunk in bytes.chunks(size as usize) {
             let mut cluster = chunk.to_vec();
             cluster.resize(size as usize, 0);
-            // The table first, so that data that follows data is adjacent.
+            // The table comes first, so that clusters added in sequence are adjacent.
             self.l2_word(guest, 0);
             self.data_at(guest, self.place(size), &cluster);
             guest += size;
@@ -183,13 +183,13 @@ impl ImageBuilder {
         self.stream_at(guest, host, &stream, stream.len() as u64)
     }
 
-    /// Stores a stream at `host`, and a word that gives it `len` bytes.
+    /// Stores a stream at `host`, and a word with the length `len`.
     pub fn stream_at(&mut self, guest: u64, host: u64, stream: &[u8], len: u64) -> &mut Self {
         let word = 1 << 63 | len << (63 - self.cluster_bits) | host;
         self.raw(host, stream).l2_word(guest, word)
     }
 
-    /// The file.
+    /// Returns the file.
     pub fn build(&self) -> Vec<u8> {
         let mut image = self.clone();
         let l1_end = self.l1_offset + self.size.div_ceil(self.span()) * 8;
@@ -218,7 +218,7 @@ impl ImageBuilder {
     }
 }
 
-/// AES-128-CBC over each sector, out of the block function alone.
+/// Encrypts each sector with AES-128-CBC, written here with only the block function of a library.
 pub fn encrypt(key: &[u8; 16], guest: u64, bytes: &mut [u8]) {
     use aes::cipher::{Array, BlockCipherEncrypt, KeyInit};
     let cipher = aes::Aes128::new(&Array(*key));

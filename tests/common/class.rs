@@ -1,10 +1,10 @@
-//! What the crate's errors are to the oracle.
+//! Maps the crate's errors to the oracle's.
 
 use qcow1::Error;
 
 use super::oracle::Refusal;
 
-/// The class of an error of the crate's; `None` for those that the oracle knows nothing of.
+/// Returns the class of the crate's error, or `None` if the oracle has no such error.
 pub fn class<E>(error: &Error<E>) -> Option<Refusal> {
     Some(match error {
         Error::NotQcow => Refusal::NotQcow,

@@ -1,4 +1,4 @@
-//! Devices that count what is asked of them, and that fail: the crate's own tools, and what tests ask for beyond.
+//! Devices that count requests and that fail: the crate's own tools, and additions for tests.
 
 use std::cell::Cell;
 use std::convert::Infallible;
@@ -6,8 +6,7 @@ use std::rc::Rc;
 
 use qcow1::{BlockRead, BlockSize, Blocks, FaultInjector, FaultInjectorError, ReadRequest};
 
-/// A device that panics where it is asked what no device may be: for nothing, for parts of blocks, or for blocks past its
-/// last.
+/// A device that panics at an invalid request: of no bytes, of parts of blocks, or of blocks past its last block.
 #[derive(Clone, Copy)]
 pub struct Strict<D> {
     pub inner: D,
@@ -32,7 +31,7 @@ impl<D: BlockRead> BlockRead for Strict<D> {
 
     fn read_blocks(&mut self, lba: u64, buf: &mut [u8]) -> Result<(), D::Error> {
         let size = self.inner.size()?;
-        // With as many bits as it takes, so that no sum is wrong here.
+        // With 128 bits, so that no sum overflows here.
         let block = u128::from(self.block_size().bytes());
         let len = buf.len() as u128;
         assert!(len != 0, "an empty request");
@@ -46,9 +45,7 @@ impl<D: BlockRead> BlockRead for Strict<D> {
     }
 }
 
-/// A device over bytes, with any block size, whose requests are counted and one of which may fail.
-///
-/// Requests that no device should ever see are a panic.
+/// A device over bytes, with any block size. It counts requests, can fail one, and panics at an invalid one.
 pub struct TestDevice<'a> {
     device: Strict<FaultInjector<Blocks<&'a [u8]>, Fails>>,
     pub log: Log,
@@ -56,7 +53,7 @@ pub struct TestDevice<'a> {
 
 type Fails = Box<dyn FnMut(ReadRequest) -> bool>;
 
-/// What was asked of a device; a handle that outlives a loan of the device.
+/// The requests of a device: a handle that can be used while the device is lent.
 #[derive(Clone, Default)]
 pub struct Log(Rc<Inner>);
 
@@ -76,17 +73,17 @@ impl Log {
         self.0.bytes.get()
     }
 
-    /// Lets the request that comes after `count` others fail, once.
+    /// Fails one request, after `count` others.
     pub fn fail_after(&self, count: u64) {
         self.0.fail_at.set(Some(self.requests() + count));
     }
 
-    /// Whether a failure is still to come; if it was, it does not.
+    /// Cancels the failure. Returns `true` if it had not happened yet.
     pub fn cancel_failure(&self) -> bool {
         self.0.fail_at.take().is_some()
     }
 
-    /// Counts a request; whether it is the one to fail.
+    /// Counts a request. Returns `true` if it must fail.
     fn note(&self, request: ReadRequest) -> bool {
         let number = self.requests();
         self.0.requests.set(number + 1);
@@ -99,7 +96,7 @@ impl Log {
     }
 }
 
-/// What a failing device says.
+/// The error of a failing device.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Broken;
 
@@ -130,7 +127,7 @@ impl<'a> TestDevice<'a> {
     }
 }
 
-/// The one error that it makes of the tools'.
+/// Converts the errors of the crate's tools to one error.
 fn broken(error: FaultInjectorError<Infallible>) -> Broken {
     match error {
         FaultInjectorError::Injected => Broken,

@@ -10,8 +10,8 @@ use gpt_disk_io::{BlockIoAdapter, Disk};
 
 use super::ImageBuilder;
 
-/// An image of a disk, as `qemu-img convert -c` might leave it: zeros are holes, and what deflates well is deflated in
-/// every other cluster.
+/// Makes an image of a disk, as `qemu-img convert -c` could: zeros become holes, and every other cluster that deflates well is
+/// compressed.
 pub fn image_of(disk: &[u8]) -> Vec<u8> {
     let mut builder = ImageBuilder::new(disk.len() as u64).bits(14, 11);
     for (number, cluster) in (0..).zip(disk.chunks(1 << 14)) {
@@ -28,7 +28,7 @@ pub fn image_of(disk: &[u8]) -> Vec<u8> {
     builder.build()
 }
 
-/// A disk with an MBR of partitions, each of a type and at a sector.
+/// Makes a disk with an MBR. Each partition has a type and a first sector.
 pub fn with_mbr(partitions: &[(u8, u32, &[u8])]) -> Vec<u8> {
     let mut disk = vec![0; 512];
     disk[510..].copy_from_slice(&[0x55, 0xaa]);
@@ -42,7 +42,7 @@ pub fn with_mbr(partitions: &[(u8, u32, &[u8])]) -> Vec<u8> {
     disk
 }
 
-/// A disk with a GPT of partitions, each at a sector, and an unused entry between any two.
+/// Makes a disk with a GPT. Each partition has a first sector, and there is an unused entry between any two.
 pub fn with_gpt(partitions: &[(u32, &[u8])]) -> Vec<u8> {
     let mut disk = vec![0; 34 * 512];
     for (sector, bytes) in partitions {
@@ -103,7 +103,7 @@ fn put(disk: &mut Vec<u8>, sector: u32, bytes: &[u8]) {
     disk[start..][..bytes.len()].copy_from_slice(bytes);
 }
 
-/// The FAT volume of the disk that comes with the repository.
+/// Returns the FAT volume of the repository's disk.
 pub fn fat_volume() -> Vec<u8> {
     let file = include_bytes!("../data/disk.qcow");
     let mut memory = vec![0; 65_536];
@@ -113,7 +113,7 @@ pub fn fat_volume() -> Vec<u8> {
     disk.split_off(64 * 512)
 }
 
-/// An ext4 volume of `len` bytes with the files of a folder, by `mkfs.ext4`.
+/// Makes an ext4 volume of `len` bytes with the files of a folder, by `mkfs.ext4`.
 pub fn ext4_volume(folder: &Path, block_size: u32, len: u64) -> Vec<u8> {
     let file = tempfile::NamedTempFile::new().unwrap();
     file.as_file().set_len(len).unwrap();
@@ -126,7 +126,7 @@ pub fn ext4_volume(folder: &Path, block_size: u32, len: u64) -> Vec<u8> {
     std::fs::read(file.path()).unwrap()
 }
 
-/// A folder with files and folders of all sorts.
+/// Makes a folder with different files and folders.
 pub fn folder_of_all_sorts() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name);
@@ -142,7 +142,7 @@ pub fn folder_of_all_sorts() -> tempfile::TempDir {
     std::fs::create_dir_all(path("boot/loader/entries")).unwrap();
     write("boot/loader/entries/linux.conf", b"title Linux\n");
     write("boot/vmlinuz", &super::pattern(3, 300_000));
-    // So many that the directory needs an index.
+    // Enough files that the directory needs an index.
     std::fs::create_dir(path("many")).unwrap();
     for number in 0..1000 {
         write(&format!("many/file number {number}"), number.to_string().as_bytes());

@@ -1,4 +1,4 @@
-//! What drives a future by hand, and drops it half way.
+//! Polls futures by hand, and drops them before they end.
 
 use std::future::{Future, poll_fn};
 use std::pin::pin;
@@ -7,7 +7,7 @@ use std::task::{Context, Poll, Waker};
 use qcow1::aio::AsyncBlockRead;
 use qcow1::{BlockRead, BlockSize};
 
-/// Pending once.
+/// A future that is pending once.
 pub async fn later() {
     let mut asked = false;
     poll_fn(|context| {
@@ -21,7 +21,7 @@ pub async fn later() {
     .await;
 }
 
-/// Polls a future so many times at most; `None`: it was dropped before its end.
+/// Polls a future a limited number of times. Returns `None` if it was dropped before its end.
 pub fn poll<F: Future>(future: F, times: usize) -> Option<F::Output> {
     let mut future = pin!(future);
     let mut context = Context::from_waker(Waker::noop());
@@ -36,7 +36,7 @@ pub fn finish<F: Future>(future: F) -> F::Output {
     poll(future, 1 << 20).expect("a future without end")
 }
 
-/// A device whose every call is pending once before it is done.
+/// A device whose calls are each pending once.
 pub struct Slow<D>(pub D);
 
 impl<D: BlockRead> AsyncBlockRead for Slow<D> {
@@ -52,7 +52,7 @@ impl<D: BlockRead> AsyncBlockRead for Slow<D> {
     }
 
     async fn read_blocks(&mut self, lba: u64, buf: &mut [u8]) -> Result<(), D::Error> {
-        // What a transfer that is given up leaves behind is anything.
+        // An aborted transfer may leave any bytes in the buffer.
         buf.fill(0xee);
         later().await;
         self.0.read_blocks(lba, buf)

@@ -1,4 +1,4 @@
-//! What the tests share.
+//! Helpers that tests share.
 #![allow(dead_code, unused_imports, reason = "each test file uses a part of it")]
 
 pub mod builder;
@@ -17,14 +17,14 @@ pub use class::class;
 pub use devices::{Broken, Log, Strict, TestDevice};
 pub use oracle::{Layer, Oracle, Refusal, Rules};
 
-/// Bytes that are different in every cluster and every sector, and deflate well.
+/// Returns bytes that differ in every cluster and every sector, and deflate well.
 pub fn pattern(seed: u8, len: usize) -> Vec<u8> {
     (0..len)
         .map(|i| seed ^ (i / 512) as u8 ^ (i / 64 % 8 * 16) as u8 | 1)
         .collect()
 }
 
-/// A generator of numbers that look random: xorshift64*.
+/// A pseudorandom number generator: xorshift64*.
 pub struct Random(pub u64);
 
 impl Random {

@@ -1,12 +1,12 @@
-//! A reader of QCOW1 that is as plain as can be, and shares nothing with the crate: the tests' idea of what is right.
+//! A simple reader of QCOW1 that shares no code with the crate. It defines what is right for the tests.
 //!
-//! It takes whole files in memory, looks up each cluster anew, and never panics, whatever the file holds.
+//! It takes whole files in memory, looks up each cluster separately, and never panics, whatever the file contains.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-/// Why the oracle gives no bytes: the classes of the crate's errors.
+/// The errors of the oracle, which are the classes of the crate's errors.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Refusal {
     NotQcow,
@@ -17,12 +17,12 @@ pub enum Refusal {
     KeyRequired,
 }
 
-/// How a file is read, beyond what its bytes say.
+/// The options for reading a file.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Rules {
-    /// What lies past the end of the file reads as zeros.
+    /// Whether everything past the end of the file reads as zeros.
     pub salvage: bool,
-    /// The L1 is big-endian whatever Xen's extension says.
+    /// Whether the L1 table is big-endian, whatever Xen's extension says.
     pub no_xen: bool,
 }
 
@@ -33,7 +33,7 @@ pub enum Layer<'a> {
     Raw(&'a [u8]),
 }
 
-/// A QCOW1 file whose header is right.
+/// A QCOW1 file with a valid header.
 #[derive(Clone)]
 pub struct Oracle<'a> {
     file: &'a [u8],
@@ -46,14 +46,14 @@ pub struct Oracle<'a> {
     pub names_backing: bool,
     pub encrypted: bool,
     pub key: Option<[u8; 16]>,
-    /// The streams that have been inflated, by offset and length. The file is the same for good, and so are they.
+    /// The inflated streams, by offset and length. They stay valid, because the file does not change.
     inflated: RefCell<Inflated>,
 }
 
-/// `None` is what a corrupt stream gives.
+/// An inflated cluster, or `None` for a corrupt stream.
 type Inflated = BTreeMap<(u64, u64), Option<Rc<[u8]>>>;
 
-/// What a table says of a cluster.
+/// How a table stores a cluster.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Cluster {
     Hole,
@@ -73,7 +73,7 @@ pub enum Stored {
 }
 
 impl Stored {
-    /// Whether `next` goes on, `len` bytes later.
+    /// Returns `true` if `next`, `len` bytes later, continues this.
     fn goes_on(self, len: u64, next: Self) -> bool {
         match (self, next) {
             (Self::Data(host), Self::Data(next)) => host + len == next,
@@ -143,14 +143,14 @@ impl<'a> Oracle<'a> {
         1 << self.cluster_bits
     }
 
-    /// `N` bytes of the file from `offset` on.
+    /// Returns `N` bytes of the file from `offset` on.
     fn array<const N: usize>(&self, offset: u64) -> [u8; N] {
         let mut array = [0; N];
         copy(self.file, offset, &mut array);
         array
     }
 
-    /// `len` bytes of the file from `offset` on.
+    /// Returns `len` bytes of the file from `offset` on.
     fn bytes(&self, offset: u64, len: u64) -> Vec<u8> {
         let mut bytes = vec![0; len as usize];
         copy(self.file, offset, &mut bytes);
@@ -161,7 +161,7 @@ impl<'a> Oracle<'a> {
         self.rules.salvage || u128::from(offset) + u128::from(len) <= self.file.len() as u128
     }
 
-    /// How the cluster that holds the guest's byte at `offset` is stored.
+    /// Returns how the cluster that holds the guest's byte at `offset` is stored.
     pub fn cluster(&self, offset: u64) -> Result<Cluster, Refusal> {
         let number = offset >> self.cluster_bits;
         let l1 = self.array(self.l1_offset.saturating_add((number >> self.l2_bits) * 8));
@@ -198,7 +198,7 @@ impl<'a> Oracle<'a> {
         Ok(Cluster::Data(word))
     }
 
-    /// The bytes of the sector that holds the guest's byte at `offset`, where the file has its cluster; `None` for a hole.
+    /// Returns the bytes of the sector that holds the guest's byte at `offset`, or `None` if the file has a hole there.
     fn contents(&self, offset: u64) -> Result<Option<[u8; 512]>, Refusal> {
         let start = offset % self.cluster_size() / 512 * 512;
         match self.cluster(offset)? {
@@ -210,7 +210,7 @@ impl<'a> Oracle<'a> {
             Cluster::Data(host) => {
                 let mut sector = self.array(host + start);
                 if self.encrypted {
-                    // Of a sector that the file has only a part of, nothing is left.
+                    // A truncated encrypted sector reads as zeros.
                     if host + start + 512 > self.file.len() as u64 {
                         sector.fill(0);
                     } else {
@@ -223,7 +223,7 @@ impl<'a> Oracle<'a> {
         }
     }
 
-    /// How the guest's byte at `offset` is stored, and where in its cluster that ends.
+    /// Returns how the guest's byte at `offset` is stored, and the offset in its cluster where that ends.
     fn piece(&self, offset: u64) -> Result<(Stored, u64), Refusal> {
         let inside = offset % self.cluster_size();
         let end = (offset - inside).saturating_add(self.cluster_size()).min(self.size);
@@ -232,7 +232,7 @@ impl<'a> Oracle<'a> {
             Cluster::Hole => (Stored::Zero, end),
             Cluster::Compressed(host, len) => (Stored::Compressed(host, len), end),
             Cluster::Data(host) => {
-                // What the file has of the cluster; of an encrypted one, whole sectors.
+                // The bytes of the cluster inside the file; if it is encrypted, only whole sectors.
                 let mut stored = (self.file.len() as u64).saturating_sub(host);
                 if self.encrypted {
                     stored = stored / 512 * 512;
@@ -246,8 +246,8 @@ impl<'a> Oracle<'a> {
         })
     }
 
-    /// The run of bytes that are stored alike, from `offset` to `end` at most: how, and where it ends. It ends before what
-    /// is corrupt, and after `most` clusters it may not be the whole run.
+    /// Returns how the run of bytes from `offset` on is stored, and where it ends: at `end`, before a corrupt cluster, or after
+    /// `most` clusters at the latest.
     pub fn run(&self, offset: u64, end: u64, most: usize) -> Result<(Stored, u64), Refusal> {
         let (stored, mut run_end) = self.piece(offset)?;
         for _ in 0..most {
@@ -262,26 +262,26 @@ impl<'a> Oracle<'a> {
         Ok((stored, run_end.min(end)))
     }
 
-    /// The bytes of the backing file's name; past the end of the file, zeros.
+    /// Returns the bytes of the backing file's name. Past the end of the file they are zeros.
     pub fn backing_name(&self) -> Option<Vec<u8>> {
         let at = u64::from_be_bytes(self.file[8..16].try_into().unwrap());
         let len = u64::from(u32::from_be_bytes(self.file[16..20].try_into().unwrap()));
         self.names_backing.then(|| self.bytes(at, len))
     }
 
-    /// The number of its L1 words that lie in the file.
+    /// Returns the number of L1 words inside the file.
     pub fn l1_words(&self) -> u64 {
         let span = 1_u64 << (self.cluster_bits + self.l2_bits);
         let inside = (self.file.len() as u64).saturating_sub(self.l1_offset).div_ceil(8);
         self.size.div_ceil(span).min(inside)
     }
 
-    /// log2 of the bytes of a cluster and of what an L1 entry spans.
+    /// Returns log2 of the cluster size and of the bytes that an L1 entry covers.
     pub fn bits(&self) -> (u32, u32) {
         (self.cluster_bits, self.cluster_bits + self.l2_bits)
     }
 
-    /// The cluster that a stream gives.
+    /// Inflates the cluster of a stream.
     fn inflated(&self, host: u64, len: u64) -> Option<Rc<[u8]>> {
         let mut inflated = self.inflated.borrow_mut();
         let cluster = inflated.entry((host, len)).or_insert_with(|| {
@@ -293,7 +293,7 @@ impl<'a> Oracle<'a> {
     }
 }
 
-/// The guest's bytes through a chain, top first.
+/// Reads the guest's bytes from a chain, top first.
 pub fn read(layers: &[Layer<'_>], offset: u64, len: usize) -> Result<Vec<u8>, Refusal> {
     let size = match layers.first() {
         Some(Layer::Qcow(top)) => top.size,
@@ -306,7 +306,7 @@ pub fn read(layers: &[Layer<'_>], offset: u64, len: usize) -> Result<Vec<u8>, Re
     let mut bytes = Vec::with_capacity(len);
     while bytes.len() < len {
         let at = offset + bytes.len() as u64;
-        // No cluster of any layer is smaller than a sector, or off the sectors.
+        // In every image, clusters consist of whole sectors.
         let step = (512 - at % 512).min((len - bytes.len()) as u64);
         bytes.extend(sector(layers, at, step as usize)?);
     }
@@ -324,14 +324,14 @@ fn copy(from: &[u8], offset: u64, to: &mut [u8]) {
     to[len..].fill(0);
 }
 
-/// A part of one sector.
+/// Reads a part of one sector.
 fn sector(layers: &[Layer<'_>], at: u64, len: usize) -> Result<Vec<u8>, Refusal> {
     let mut bytes = vec![0; len];
     match layers.split_first() {
         None => return Err(Refusal::BackingRequired),
         Some((Layer::Raw(raw), _)) => copy(raw, at, &mut bytes),
         Some((Layer::Qcow(image), below)) => {
-            // From its end on there are zeros, whatever its last cluster or the image below has there.
+            // Past the end of this image are zeros, whatever its last cluster or the next image has there.
             let inside = usize::try_from(image.size.saturating_sub(at))
                 .unwrap_or(usize::MAX)
                 .min(len);
@@ -349,15 +349,15 @@ fn sector(layers: &[Layer<'_>], at: u64, len: usize) -> Result<Vec<u8>, Refusal>
     Ok(bytes)
 }
 
-/// Inflates into the whole of `cluster`; what the stream holds beyond that is of no account.
+/// Inflates a stream until it fills `cluster`. The rest of the stream is ignored.
 pub fn inflate(stream: &[u8], cluster: &mut [u8]) -> bool {
-    // By zlib, as QEMU does it: others take streams that it refuses.
+    // With zlib, as QEMU does: other decoders accept streams that it refuses.
     let mut zlib = flate2::Decompress::new(false);
     let _ = zlib.decompress(stream, cluster, flate2::FlushDecompress::Finish);
     zlib.total_out() == cluster.len() as u64
 }
 
-/// AES-128-CBC over one sector, out of the block function alone.
+/// Decrypts one sector with AES-128-CBC, written here with only the block function of a library.
 fn decrypt(key: &[u8; 16], number: u64, sector: &mut [u8]) {
     use aes::cipher::{Array, BlockCipherDecrypt, KeyInit};
     let cipher = aes::Aes128::new(&Array(*key));

@@ -1,4 +1,4 @@
-//! A full disk as QEMU lays it out, made up as it is read: a gigabyte of image without a gigabyte of memory.
+//! A full disk as QEMU lays it out. It is generated when it is read, so an image of a gigabyte needs no gigabyte of memory.
 
 use std::convert::Infallible;
 
@@ -8,28 +8,28 @@ const CLUSTER: u64 = 4096;
 const ENTRIES: u64 = 512;
 const SPAN: u64 = CLUSTER * ENTRIES;
 
-/// The order in which the clusters were written.
+/// The sequence in which the clusters were written.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Order {
-    /// From first to last: each L2 table stands before its data.
+    /// From first to last: each L2 table is before its data.
     Ascending,
-    /// At random: all tables come early, and no two neighbours are adjacent.
+    /// Random: all tables come early, and no two neighbours are adjacent in the file.
     Scattered,
 }
 
-/// The image, which counts what is read of it.
+/// The image, which counts its reads.
 pub struct QemuLayout {
     size: u64,
     order: Order,
     block_size: BlockSize,
-    /// Requests that read data, as those of whole clusters do.
+    /// The number of requests that read data: those of whole clusters.
     pub data_requests: u64,
-    /// Requests of any kind.
+    /// The number of all requests.
     pub requests: u64,
 }
 
 impl QemuLayout {
-    /// A disk of `size` bytes, a multiple of 2 MiB.
+    /// Creates a disk of `size` bytes, a multiple of 2 MiB.
     pub fn new(size: u64, order: Order, block_size: BlockSize) -> Self {
         assert_eq!(size % SPAN, 0);
         Self {
@@ -68,7 +68,7 @@ impl QemuLayout {
         }
     }
 
-    /// The eight bytes at a multiple of eight.
+    /// Returns the eight bytes at `offset`, a multiple of eight.
     fn word(&self, offset: u64) -> [u8; 8] {
         let l1_end = 48 + self.spans() * 8;
         match offset {
@@ -87,7 +87,7 @@ impl QemuLayout {
         }
     }
 
-    /// The span whose L2 table holds the byte at `offset`.
+    /// Returns the span whose L2 table contains the byte at `offset`.
     fn span_of_table(&self, offset: u64) -> Option<u64> {
         let behind = offset.checked_sub(self.first_cluster())?;
         let span = match self.order {
@@ -117,7 +117,7 @@ impl BlockRead for QemuLayout {
         let start = lba * u64::from(self.block_size.bytes());
         self.requests += 1;
         if start >= self.first_cluster() && self.span_of_table(start).is_none() {
-            // Data: all zeros, as what it holds is of no account here.
+            // Data is zeros: its contents do not matter here.
             self.data_requests += 1;
             return Ok(());
         }

@@ -1,13 +1,13 @@
 #!/bin/sh
-# Makes the images of this folder, with qemu-img, qemu-io, mtools and python3. The contents come from seeds, so that
-# they, and their digests in SHA256, are always the same; where qemu-img puts its clusters may change with its version.
+# Makes the images of this folder with qemu-img, qemu-io, mtools and python3. The contents come from seeds, so that they and
+# their digests in SHA256 are always the same. The places of clusters may change with the version of qemu-img.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 cd "$work"
 
-# fill FILE SIZE SEED START:LENGTH...: zeros, but for runs of words that deflate to about a third.
+# fill FILE SIZE SEED START:LENGTH...: writes zeros, with runs of words that deflate to about a third.
 fill() {
     python3 - "$@" <<'PYTHON'
 import random, sys
@@ -22,7 +22,7 @@ for run in sys.argv[4:]:
 open(name, "wb").write(disk)
 PYTHON
 }
-# QEMU exits with 1 after -c, although the image is right; what is made is compared below.
+# QEMU exits with 1 after -c, although the image is right; the result is compared below.
 convert() { qemu-img convert -O qcow "$@" || true; }
 
 fill plain.raw 131072 1 0:40000 65536:20000
@@ -31,7 +31,7 @@ convert plain.raw plain.qcow
 fill sparse.raw 67108864 2 0:4096 2097152:8192 33554432:5000 67104768:4096
 convert sparse.raw sparse.qcow
 
-# Written backwards, a cluster at a time.
+# Written backwards, cluster by cluster.
 fill scattered.raw 1048576 3 0:32768 524288:16384
 qemu-img create -q -f qcow scattered.qcow 1048576
 for start in 536576 532480 528384 524288 28672 24576 20480 16384 12288 8192 4096 0; do

@@ -1,4 +1,4 @@
-//! What a case is: the image's bytes, and what a reader must make of them.
+//! A case: the image's bytes, and the expected results.
 
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
@@ -9,19 +9,19 @@ use crate::deflate::deflate;
 /// One image of the suite.
 pub struct Case {
     pub name: String,
-    /// What it is counted under.
+    /// The group under which it is counted.
     pub group: &'static str,
     pub shows: String,
     pub source: &'static str,
     pub image: Vec<u8>,
-    /// The files below it, top first.
+    /// Its backing files, top first.
     pub backing: Vec<Backing>,
     pub key: Option<&'static str>,
     pub strict: Expect,
     pub salvage: Expect,
 }
 
-/// A file below an image.
+/// A backing file.
 #[derive(Clone)]
 pub struct Backing {
     pub name: &'static str,
@@ -29,15 +29,15 @@ pub struct Backing {
     pub bytes: Vec<u8>,
 }
 
-/// What is right.
+/// The expected results.
 #[derive(Clone)]
 pub struct Expect {
     pub whole: Whole,
-    /// Reads one after the other of an image opened once.
+    /// Reads in sequence, of an image that is opened once.
     pub reads: Vec<Read>,
 }
 
-/// What reading the whole disk gives.
+/// The result of reading the whole disk.
 #[derive(Clone)]
 pub enum Whole {
     Bytes(Vec<u8>),
@@ -46,7 +46,7 @@ pub enum Whole {
     Refused(Refusal),
 }
 
-/// One read, and what it gives.
+/// A read and its result.
 #[derive(Clone)]
 pub struct Read {
     pub offset: u64,
@@ -87,28 +87,28 @@ impl Case {
         }
     }
 
-    /// A legal image.
+    /// Creates the case of a legal image.
     pub fn reads(name: &str, source: &'static str, shows: &str, disk: &Disk) -> Self {
         let image = disk.image.build();
         Self::new(name, source, shows, image, Expect::bytes(&disk.guest))
     }
 
-    /// A legal image, byte by byte.
+    /// Creates the case of a legal image, given byte by byte.
     pub fn reads_as(name: &str, source: &'static str, shows: &str, image: Vec<u8>, guest: &[u8]) -> Self {
         Self::new(name, source, shows, image, Expect::bytes(guest))
     }
 
-    /// An image that is refused, in salvage too.
+    /// Creates the case of an image that is refused, also in salvage.
     pub fn refused(name: &str, source: &'static str, shows: &str, image: Vec<u8>, refusal: Refusal) -> Self {
         Self::new(name, source, shows, image, Expect::refused(refusal))
     }
 
-    /// An image that is corrupt, in salvage too.
+    /// Creates the case of an image that is corrupt, also in salvage.
     pub fn corrupt(name: &str, source: &'static str, shows: &str, image: Vec<u8>) -> Self {
         Self::refused(name, source, shows, image, Refusal::Corrupt)
     }
 
-    /// An image that is corrupt, but of which salvage reads what is left.
+    /// Creates the case of an image that is corrupt, but readable in salvage.
     pub fn cut(name: &str, source: &'static str, shows: &str, image: Vec<u8>, left: &[u8]) -> Self {
         Self::corrupt(name, source, shows, image).salvages(Expect::bytes(left))
     }
@@ -128,28 +128,28 @@ impl Case {
         self
     }
 
-    /// With reads that give the same strictly and in salvage.
+    /// Adds reads with the same results strictly and in salvage.
     pub fn then(mut self, reads: Vec<Read>) -> Self {
         self.strict.reads.clone_from(&reads);
         self.salvage.reads = reads;
         self
     }
 
-    /// With all that is expected, strictly and in salvage.
+    /// Sets all expected results, strictly and in salvage.
     pub fn expects(mut self, expect: Expect) -> Self {
         self.strict = expect.clone();
         self.salvage = expect;
         self
     }
 
-    /// Its line in the manifest.
+    /// Returns its line in the manifest.
     pub fn json(&self) -> String {
         let backing = self.backing.iter().map(|backing| {
             let format = if backing.is_qcow { "qcow" } else { "raw" };
             json!({"file": backing.name, "format": format})
         });
         let backing: Value = backing.collect();
-        // In the order in which a person reads them.
+        // In the sequence in which a person reads them.
         let members = [
             ("file", Some(json!(self.name))),
             ("group", Some(json!(self.group))),
@@ -182,7 +182,7 @@ impl Expect {
         }
     }
 
-    /// A disk of zeros that is too large to be read in full.
+    /// Returns the result for a disk of zeros that is too large to be read in full.
     pub fn zeros(size: u64) -> Self {
         let (first, last) = (Read::gives(0, &[0; 512]), Read::gives(size - 512, &[0; 512]));
         Self {
@@ -220,12 +220,12 @@ impl Expect {
     }
 }
 
-/// SHA-256 in hexadecimal digits.
+/// Returns the SHA-256 in hexadecimal digits.
 pub fn digest(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// A class of errors, as the manifest has it.
+/// Returns the name of a class of errors in the manifest.
 pub fn error_name(refusal: Refusal) -> &'static str {
     match refusal {
         Refusal::NotQcow => "not-qcow",
@@ -237,8 +237,7 @@ pub fn error_name(refusal: Refusal) -> &'static str {
     }
 }
 
-/// An image together with the disk that the guest sees: each is put down by the same call, and neither is read off the
-/// other.
+/// An image together with the disk that the guest sees. Each call writes to both; neither is computed from the other.
 #[derive(Clone)]
 pub struct Disk {
     pub image: ImageBuilder,
@@ -246,8 +245,8 @@ pub struct Disk {
 }
 
 impl Disk {
-    /// A disk of holes, in clusters of 512 bytes and tables of 64 entries, but for what `shape` says. All is aligned to
-    /// its own size, so that a reader that needs this fails only where something else is shown.
+    /// Creates a disk of holes, in clusters of 512 bytes and tables of 64 entries, unless `shape` changes them. Tables and clusters
+    /// are aligned to their own size, so that a reader that requires this fails only the other cases.
     pub fn new(size: usize, shape: impl FnOnce(ImageBuilder) -> ImageBuilder) -> Self {
         Self {
             image: shape(ImageBuilder::new(size as u64).bits(9, 6).aligned()),
@@ -255,25 +254,25 @@ impl Disk {
         }
     }
 
-    /// The same with nothing more to say.
+    /// Creates the same disk without changes.
     pub fn small(size: usize) -> Self {
         Self::new(size, |image| image)
     }
 
-    /// The holes read from a backing disk.
+    /// Sets the backing disk from which the holes read.
     pub fn over(mut self, backing: &[u8]) -> Self {
         let both = backing.len().min(self.guest.len());
         self.guest[..both].copy_from_slice(&backing[..both]);
         self
     }
 
-    /// What the guest sees, and no more: the part of `bytes` that lies inside the disk.
+    /// Writes to the guest's disk only: the part of `bytes` that lies inside it.
     pub fn sees(&mut self, at: usize, bytes: &[u8]) {
         let end = (at + bytes.len()).min(self.guest.len());
         self.guest[at..end].copy_from_slice(&bytes[..end - at]);
     }
 
-    /// Whole clusters, from `at` on.
+    /// Adds whole clusters from `at` on.
     pub fn data(mut self, at: usize, len: usize) -> Self {
         let clusters = len.next_multiple_of(self.image.cluster_size() as usize);
         let bytes = text(at as u64, clusters);
@@ -282,7 +281,7 @@ impl Disk {
         self
     }
 
-    /// One cluster, at `host`.
+    /// Adds one cluster at `host`.
     pub fn data_at(mut self, at: usize, host: u64) -> Self {
         let bytes = text(at as u64, self.image.cluster_size() as usize);
         self.image.data_at(at as u64, host, &bytes);
@@ -290,7 +289,7 @@ impl Disk {
         self
     }
 
-    /// One cluster, deflated and right behind what is there.
+    /// Adds one deflated cluster at the end of the file.
     pub fn compressed(mut self, at: usize) -> Self {
         let bytes = text(at as u64, self.image.cluster_size() as usize);
         self.image.l2_word(at as u64, 0);
@@ -298,14 +297,14 @@ impl Disk {
         self.stream_at(at, host, &deflate(&bytes), &bytes)
     }
 
-    /// One cluster as a stream right behind what is there.
+    /// Adds one cluster as a stream at the end of the file.
     pub fn stream(mut self, at: usize, stream: &[u8], cluster: &[u8]) -> Self {
         self.image.l2_word(at as u64, 0);
         let host = self.image.free(1);
         self.stream_at(at, host, stream, cluster)
     }
 
-    /// One cluster as a stream at `host`.
+    /// Adds one cluster as a stream at `host`.
     pub fn stream_at(mut self, at: usize, host: u64, stream: &[u8], cluster: &[u8]) -> Self {
         assert_eq!(cluster.len() as u64, self.image.cluster_size());
         assert!(stream.len() < cluster.len(), "a stream of {} bytes", stream.len());
@@ -314,20 +313,20 @@ impl Disk {
         self
     }
 
-    /// A table word of the case's own.
+    /// Sets a table word.
     pub fn word(mut self, at: usize, word: u64) -> Self {
         self.image.l2_word(at as u64, word);
         self
     }
 
-    /// The file, without its last bytes.
+    /// Returns the file without its last bytes.
     pub fn without(&self, bytes: usize) -> Vec<u8> {
         let mut file = self.image.build();
         file.truncate(file.len() - bytes);
         file
     }
 
-    /// The guest's disk with zeros in a range.
+    /// Returns the guest's disk with zeros in a range.
     pub fn lost(&self, range: std::ops::Range<usize>) -> Vec<u8> {
         let mut guest = self.guest.clone();
         guest[range].fill(0);
@@ -335,13 +334,13 @@ impl Disk {
     }
 }
 
-/// Lines of 16 bytes, each with its own place in the disk: no two sectors are alike, and they deflate.
+/// Returns lines of 16 bytes, each with its own offset in the disk, so that all sectors differ, and deflate well.
 pub fn text(at: u64, len: usize) -> Vec<u8> {
     let lines = (at / 16..).flat_map(|line| format!("guest {:09x}\n", line * 16).into_bytes());
     lines.take(len).collect()
 }
 
-/// A file with other bytes at some offset.
+/// Returns a file with other bytes at an offset.
 pub fn with(mut file: Vec<u8>, at: usize, bytes: &[u8]) -> Vec<u8> {
     file[at..at + bytes.len()].copy_from_slice(bytes);
     file

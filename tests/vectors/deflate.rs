@@ -1,10 +1,10 @@
-//! DEFLATE streams by hand, where a test must know each bit.
+//! DEFLATE streams built by hand, for tests that need each bit.
 
-/// A stream in the making.
+/// A builder of a stream.
 #[derive(Clone, Default)]
 pub struct Deflate {
     bytes: Vec<u8>,
-    /// The bits of the last byte that are taken; 0 where it is full.
+    /// The number of used bits of the last byte; 0 if it is full.
     taken: u32,
 }
 
@@ -13,7 +13,7 @@ impl Deflate {
         Self::default()
     }
 
-    /// The lowest bit first.
+    /// Writes bits, the lowest first.
     pub fn bits(mut self, value: u32, count: u32) -> Self {
         for i in 0..count {
             if self.taken == 0 {
@@ -25,7 +25,7 @@ impl Deflate {
         self
     }
 
-    /// The highest bit first, as Huffman codes are.
+    /// Writes bits, the highest first, as in Huffman codes.
     fn code(mut self, value: u32, count: u32) -> Self {
         for i in (0..count).rev() {
             self = self.bits(value >> i, 1);
@@ -33,18 +33,18 @@ impl Deflate {
         self
     }
 
-    /// Starts a block: type 0 is stored, 1 fixed, 2 dynamic, and 3 does not exist.
+    /// Starts a block: type 0 is stored, 1 fixed, 2 dynamic, 3 invalid.
     pub fn block(self, last: bool, kind: u32) -> Self {
         self.bits(last.into(), 1).bits(kind, 2)
     }
 
-    /// A stored block.
+    /// Writes a stored block.
     pub fn stored(self, last: bool, bytes: &[u8]) -> Self {
         let len = bytes.len() as u16;
         self.stored_saying(last, len, !len, bytes)
     }
 
-    /// A stored block with a length, and a complement of it, of the caller's own.
+    /// Writes a stored block with a given length and complement.
     pub fn stored_saying(self, last: bool, len: u16, complement: u16, bytes: &[u8]) -> Self {
         let mut stream = self.block(last, 0);
         stream.taken = 0;
@@ -54,7 +54,7 @@ impl Deflate {
         stream
     }
 
-    /// Bytes as literals of a fixed block.
+    /// Writes bytes as literals of a fixed block.
     pub fn literals(mut self, bytes: &[u8]) -> Self {
         for &byte in bytes {
             let byte = u32::from(byte);
@@ -67,7 +67,7 @@ impl Deflate {
         self
     }
 
-    /// A symbol of a fixed block that is no literal.
+    /// Writes a symbol of a fixed block that is not a literal.
     pub fn symbol(self, symbol: u32) -> Self {
         if symbol < 280 {
             self.code(symbol - 256, 7)
@@ -76,17 +76,17 @@ impl Deflate {
         }
     }
 
-    /// The end of a fixed block.
+    /// Writes the end of a fixed block.
     pub fn end(self) -> Self {
         self.symbol(256)
     }
 
-    /// The code of a distance in a fixed block, without the bits behind it.
+    /// Writes the code of a distance in a fixed block, without its extra bits.
     pub fn distance_code(self, code: u32) -> Self {
         self.code(code, 5)
     }
 
-    /// A match of a fixed block: 3 to 10 bytes, or 258.
+    /// Writes a match of a fixed block: 3 to 10 bytes, or 258.
     fn matched(self, distance: u32, len: usize) -> Self {
         let stream = match len {
             3..=10 => self.symbol(257 + len as u32 - 3),
@@ -103,11 +103,11 @@ impl Deflate {
             .bits(less, log - 1)
     }
 
-    /// Matches of a fixed block: `len` bytes, each as that `distance` before it.
+    /// Writes matches of a fixed block: `len` bytes, each a copy of the byte `distance` before it.
     pub fn repeat(mut self, distance: u32, len: usize) -> Self {
         let mut left = len;
         while left > 0 {
-            // What is left must not be a match of one or two bytes.
+            // The rest must not be a match of one or two bytes.
             let next = match left {
                 258 | 261.. => 258,
                 ..=10 => left,
@@ -120,7 +120,7 @@ impl Deflate {
         self
     }
 
-    /// Goes on with a whole stream, where one ends at a byte's end.
+    /// Appends a whole stream to a stream that ends at a byte's end.
     pub fn then(mut self, bytes: &[u8]) -> Self {
         assert_eq!(self.taken, 0, "only a stored block surely ends so");
         self.bytes.extend(bytes);
@@ -132,7 +132,7 @@ impl Deflate {
     }
 }
 
-/// Bytes as a common encoder deflates them.
+/// Deflates bytes with a common encoder.
 pub fn deflate(bytes: &[u8]) -> Vec<u8> {
     miniz_oxide::deflate::compress_to_vec(bytes, 6)
 }

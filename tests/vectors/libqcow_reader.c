@@ -2,8 +2,9 @@
  *
  *     libqcow_reader PASSWORD IMAGE[,BACKING...] [OFFSET:LENGTH...]
  *
- * Without ranges, the disk on standard output. With them, a line for each, in order, of one image opened once: the bytes
- * in hexadecimal digits, or "error". An empty PASSWORD is none. Exit status 1: it could not be opened, or read. */
+ * Without ranges, it writes the disk to standard output. With ranges, it opens the image once, reads them in sequence, and writes
+ * a line for each: the bytes in hexadecimal digits, or "error". An empty PASSWORD means none. The exit status is 1 if the image
+ * could not be opened or read. */
 
 #include <inttypes.h>
 #include <libqcow.h>

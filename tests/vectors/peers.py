@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Runs QCOW1 readers over the suite in this folder, and prints a markdown table of who gets what right.
+"""Runs QCOW1 readers over the suite in this folder, and prints a Markdown table of their results.
 
     ./peers.py                      every reader that is installed: qemu-img, libqcow, 7z, and this crate's host tool
     ./peers.py --verbose            with a line for each image that a reader gets wrong
@@ -30,11 +30,11 @@ import tempfile
 FOLDER = pathlib.Path(__file__).resolve().parent
 IMAGES = FOLDER / "images"
 SECONDS = 10
-# More memory or output than this is no honest need of a small image.
+# The limits of memory and output: a small image never needs more.
 MEMORY = 4 << 30
 OUTPUT = 3 << 28
 
-# What a reader may do, best first; the worst of what it does with an image counts.
+# The possible results of a reader, best first. Its worst result for an image counts.
 VERDICTS = {
     "right": "right bytes",
     "refused rightly": "rightly refused",
@@ -45,22 +45,22 @@ VERDICTS = {
     "not judged": "not judged",
 }
 
-# Where the tables go.
+# The marks in README.md between which the tables are written.
 BEGIN, END = "<!-- table: peers.py -->", "<!-- end -->"
 
 AS_SALVAGE = "zeros past the end of the file, as in salvage, but without being asked"
 
 
 class Crashed(Exception):
-    """Died of a signal, or took too long."""
+    """The reader was ended by a signal, or took too long."""
 
 
 class Refused(Exception):
-    """Reported an error."""
+    """The reader reported an error."""
 
 
 class TooMuch(Exception):
-    """Wrote more than any image of the suite holds."""
+    """The reader wrote more bytes than any disk of the suite has."""
 
 
 def limits():
@@ -69,7 +69,7 @@ def limits():
 
 
 def run(command, output=subprocess.PIPE):
-    """The output of a command, which stands for a reader."""
+    """A reader that is a command with output."""
     process = subprocess.Popen(
         [str(word) for word in command],
         stdin=subprocess.DEVNULL,
@@ -93,7 +93,7 @@ def run(command, output=subprocess.PIPE):
 
 
 def disk_of(command, folder):
-    """What a command writes to standard output, as a file; an exit status other than 0 is an error."""
+    """Returns the standard output of a command, as a file. An exit status other than 0 is an error."""
     path = folder / "disk.raw"
     with open(path, "wb") as output:
         status, _ = run(["sh", "-c", f"ulimit -f {OUTPUT // 512}; exec \"$@\"", "sh", *command], output)
@@ -116,7 +116,7 @@ class Qemu:
         self.has_reads = shutil.which("qemu-io") is not None
 
     def options(self, entry):
-        """The formats of the files below are declared, as the manifest has them."""
+        """Returns the backing files with their declared formats, as in the manifest."""
         words, options = [], []
         if "key" in entry:
             words = ["--object", f"secret,id=key,data={entry['key']}"]
@@ -153,7 +153,7 @@ class Qemu:
             elif line.startswith("read failed"):
                 results.append(None)
                 found = b""
-        # What does not open answers nothing.
+        # If the image cannot be opened, there is no answer.
         return results + [None] * (len(reads) - len(results))
 
 
@@ -206,13 +206,13 @@ class SevenZip:
         self.version = re.search(r"7-Zip.*?([\d.]+) ", run(["7z"])[1].decode())[1]
 
     def disk(self, entry, folder):
-        # It is told of no backing file: it has no option for one.
+        # It has no option for backing files.
         key = [f"-p{entry['key']}"] if "key" in entry else []
         return disk_of(["7z", "x", "-tqcow", "-so", "-y", *key, entry["file"]], folder)
 
 
 class HostTool:
-    """This crate's."""
+    """This crate's tool."""
 
     name = "qcow1"
     has_reads = True
@@ -259,7 +259,7 @@ class HostTool:
 
 
 class Command:
-    """A reader of the caller's own."""
+    """The caller's reader."""
 
     has_reads = False
 
@@ -279,7 +279,7 @@ class Command:
 
 
 def digest(path, size):
-    """The digest of a file's first bytes."""
+    """Returns the digest of a file's first bytes."""
     found = hashlib.sha256()
     with open(path, "rb") as file:
         while size > 0 and (part := file.read(min(size, 1 << 20))):
@@ -289,7 +289,7 @@ def digest(path, size):
 
 
 def judge_disk(path, right):
-    """A disk that may be cut or padded to sectors, as a reader that knows only these must."""
+    """Compares a disk that may be cut or padded to whole sectors, for a reader that supports only these."""
     size, found = right["size"], path.stat().st_size
     if found == size and digest(path, size) == right["sha256"]:
         return "right", ""
@@ -302,7 +302,7 @@ def judge_disk(path, right):
 
 
 def judge_reads(results, reads, may_refuse):
-    """Reads in their order. Of an image that is wrong somewhere all may be refused; some cannot be at one time only."""
+    """Returns the verdict on reads in sequence. If `may_refuse`, a reader may refuse all of them."""
     if may_refuse and all(result is None for result in results):
         return "refused rightly", ""
     for result, read in zip(results, reads, strict=True):
@@ -315,14 +315,14 @@ def judge_reads(results, reads, may_refuse):
 
 
 def bytes_without_error(path, entry):
-    """What a reader gave where it should have reported an error."""
+    """Describes the bytes that a reader returned instead of an error."""
     if "sha256" in entry["salvage"] and judge_disk(path, entry["salvage"])[0] in ("right", "sectors"):
         return AS_SALVAGE
     return f"{path.stat().st_size} bytes, where it is {entry['strict']['error']}"
 
 
 def verdict(reader, entry, folder):
-    """What a reader makes of an image, and a word on it."""
+    """Returns the result of a reader for an image, and a remark."""
     right = entry["strict"]
     reads, verdicts = right.get("reads", []), []
     has_reads = reads and reader.has_reads
@@ -357,7 +357,7 @@ def verdict(reader, entry, folder):
 
 
 def summary(readers, entries, found):
-    """Who gets what right in all."""
+    """Returns the table of all results."""
     lines = ["| reader | " + " | ".join(VERDICTS.values()) + " |", "|---" * (len(VERDICTS) + 1) + "|"]
     for reader in readers:
         counts = collections.Counter(found[reader.name, entry["file"]][0] for entry in entries)
@@ -371,7 +371,7 @@ def summary(readers, entries, found):
 
 
 def groups(readers, entries, found):
-    """Who gets what right, by group."""
+    """Returns the table of results by group."""
     lines = ["Right (as it should be, bytes or refusal), of how many; then what is wrong with the others:", ""]
     lines.append("| group | images | " + " | ".join(reader.name for reader in readers) + " |")
     lines.append("|---" * (len(readers) + 2) + "|")
@@ -388,7 +388,7 @@ def groups(readers, entries, found):
 
 
 def publish(path, text):
-    """Puts a text between the marks of a file."""
+    """Writes a text between the marks of a file."""
     before, rest = path.read_text().split(BEGIN)
     _, after = rest.split(END, 1)
     path.write_text(f"{before}{BEGIN}\n{text}{END}{after}")
@@ -396,8 +396,8 @@ def publish(path, text):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--verbose", action="store_true", help="name each image that a reader gets wrong")
-    parser.add_argument("--group", help="only the images of this group")
+    parser.add_argument("--verbose", action="store_true", help="print each image with a wrong result")
+    parser.add_argument("--group", help="run only the images of this group")
     parser.add_argument("--output", type=pathlib.Path, help="write the tables to this file too")
     parser.add_argument("--publish", action="store_true", help="write the tables into README.md")
     parser.add_argument("--reader", nargs=2, action="append", default=[], metavar=("NAME", "COMMAND"))

@@ -1,4 +1,4 @@
-//! That the committed files are what the recipe makes, and that the recipe is right.
+//! Tests that the committed files are those of the recipe, and that the recipe is right.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -8,7 +8,7 @@ use crate::case::{Case, Expect, Whole, error_name};
 use crate::cases;
 use crate::common::{Layer, Oracle, Refusal, Rules, oracle};
 
-/// The folder of the suite; its files are written first where that is asked for.
+/// Returns the folder of the suite. If requested, its files are written first.
 pub fn folder() -> PathBuf {
     static WRITTEN: Once = Once::new();
     let folder: PathBuf = [env!("CARGO_MANIFEST_DIR"), "tests", "vectors"].iter().collect();
@@ -22,7 +22,7 @@ pub fn folder() -> PathBuf {
 
 fn write(folder: &Path, cases: &[Case]) {
     let images = folder.join("images");
-    // What the recipe no longer makes goes.
+    // Files that the recipe no longer makes are removed.
     let _ = std::fs::remove_dir_all(&images);
     std::fs::create_dir_all(&images).unwrap();
     for (name, bytes) in files(cases) {
@@ -32,10 +32,10 @@ fn write(folder: &Path, cases: &[Case]) {
 }
 
 /// The suite's version. Major: a member of the manifest changes its meaning. Minor: images are added. Patch: a mistake is
-/// mended.
+/// corrected.
 const VERSION: &str = "1.1.0";
 
-/// One image a line, so that a change of one shows as one.
+/// Returns the manifest, one image per line, so that a change of one image changes one line.
 fn manifest(cases: &[Case]) -> String {
     let lines: Vec<String> = cases.iter().map(Case::json).collect();
     format!(
@@ -44,7 +44,7 @@ fn manifest(cases: &[Case]) -> String {
     )
 }
 
-/// Every file of the suite's folder of images.
+/// Returns all files in the suite's folder of images.
 fn files(cases: &[Case]) -> BTreeMap<String, Vec<u8>> {
     let mut files = BTreeMap::new();
     for case in cases {
@@ -80,7 +80,7 @@ fn the_committed_files_are_what_the_recipe_makes() {
     assert!(committed == manifest, "write the vectors anew");
 }
 
-/// Whether Python's jsonschema takes a manifest by the suite's schema.
+/// Returns `true` if Python's jsonschema accepts a manifest by the suite's schema.
 fn is_valid(manifest: &str) -> bool {
     let mut file = tempfile::NamedTempFile::new().unwrap();
     std::io::Write::write_all(&mut file, manifest.as_bytes()).unwrap();
@@ -93,7 +93,7 @@ fn is_valid(manifest: &str) -> bool {
         .output()
         .unwrap();
     let stderr = String::from_utf8_lossy(&run.stderr);
-    // Without the library there is no verdict.
+    // Fails if the library is missing.
     assert!(
         run.status.success() || stderr.contains("jsonschema.exceptions.ValidationError"),
         "{stderr}"
@@ -127,7 +127,7 @@ fn the_suite_is_as_large_and_as_small_as_it_says() {
     let names: BTreeSet<&str> = cases.iter().map(|case| case.name.as_str()).collect();
     assert_eq!(names.len(), cases.len(), "two images of one name");
     let bytes: usize = files(&cases).values().map(Vec::len).sum();
-    // Most of it is the gaps before tables of 64 KiB and clusters of 64 KiB, which take no room in a repository.
+    // Most bytes are gaps before tables and clusters of 64 KiB, which a repository compresses.
     assert!(bytes < 5 << 20, "{bytes} bytes");
 }
 
@@ -140,7 +140,7 @@ fn what_the_recipe_expects_is_what_the_plain_reader_of_the_tests_finds() {
     }
 }
 
-/// The recipe wrote down what the guest sees as it made the image; the oracle reads it off the image. Both agree.
+/// The recipe states what the guest sees; the oracle reads it from the image. Both must agree.
 fn check(case: &Case, salvage: bool, expect: &Expect) {
     let name = &case.name;
     let layers = layers(case, salvage);

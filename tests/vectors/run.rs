@@ -1,4 +1,4 @@
-//! This crate over the suite, by the manifest alone: as any other reader would be run.
+//! Runs this crate over the suite, using only the manifest, as any other reader would be run.
 
 use qcow1::{BlockSize, Chain, Error, Header, Image, Key, OpenOptions};
 use serde_json::Value;
@@ -15,11 +15,11 @@ struct File {
     is_qcow: bool,
 }
 
-/// How a run is made: none of it may change what is read.
+/// The parameters of a run. None of them may change the bytes that are read.
 struct Way {
     salvage: bool,
     block_size: u32,
-    /// The bytes lent to each image beyond what it needs.
+    /// The number of bytes lent to each image beyond its needs.
     extra: usize,
     step: usize,
 }
@@ -60,7 +60,7 @@ fn run(salvage: bool) {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
-/// The image and the files below it.
+/// Reads the files of the image and of its backing images.
 fn files(entry: &Value) -> Vec<File> {
     let read = |name: &Value| std::fs::read(folder().join("images").join(name.as_str().unwrap())).unwrap();
     let mut files = vec![File {
@@ -82,7 +82,7 @@ fn one(entry: &Value, files: &[File], way: &Way) -> Result<(), String> {
     let key = entry["key"].as_str();
     let mut chain = open(files, &mut memories, key, way);
 
-    // In the order of the manifest, before anything else is read.
+    // In the sequence of the manifest, before anything else is read.
     for read in expected["reads"].as_array().into_iter().flatten() {
         let chain = chain.as_mut().map_err(|error| error.to_string())?;
         let mut bytes = vec![0xcc; read["len"].as_u64().unwrap() as usize];
@@ -102,7 +102,7 @@ fn one(entry: &Value, files: &[File], way: &Way) -> Result<(), String> {
     Ok(())
 }
 
-/// Whether a digest or an error is the expected one.
+/// Checks that a digest or an error is the expected one.
 fn judge(found: &Result<String, Error<Broken>>, expected: &Value) -> Result<(), String> {
     let found = match found {
         Ok(digest) => digest.as_str(),
@@ -120,7 +120,7 @@ fn judge(found: &Result<String, Error<Broken>>, expected: &Value) -> Result<(), 
     }
 }
 
-/// What an image says it needs for all that is in it; what cannot be opened needs a block.
+/// Returns the memory that an image needs to read everything; if it cannot be opened, a block.
 fn memory(file: &File, way: &Way) -> Vec<u8> {
     let block_size = BlockSize::new(way.block_size).unwrap();
     let needed = match Header::parse(&file.bytes) {
@@ -153,7 +153,7 @@ fn open<'m, 'f>(
     Ok(chain)
 }
 
-/// The digest of the whole disk.
+/// Returns the digest of the whole disk.
 fn whole(chain: &mut Opened<'_, '_>, step: usize) -> Result<String, Error<Broken>> {
     let mut disk = vec![0xcc; chain.size() as usize];
     let mut at = 0;
