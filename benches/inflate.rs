@@ -1,7 +1,7 @@
 //! Compares the decoder of compressed clusters with zlib, libdeflate and miniz_oxide: `cargo bench --bench inflate`.
 //!
-//! The input is clusters of 4, 16 and 64 KiB of text and of a program's machine code, compressed as QEMU does it. The decoders
-//! take turns in each round, with state that is set up once. A figure is the median of the rounds.
+//! The input is clusters of 4, 16 and 64 KiB of text and of a program's machine code, compressed as QEMU does it. The
+//! decoders take turns in each round, with state that is set up once. A figure is the median of the rounds.
 
 // The crate does not export its decoder, so the bench compiles the source.
 #[path = "../src/inflate/mod.rs"]

@@ -1,8 +1,8 @@
 //! Reads the start of a disk inside a QCOW1 image, asynchronously: `async_read [IMAGE]`.
 //!
-//! The device here is a file, whose reads complete at once; a driver's reads would wait for an interrupt. The executor is
-//! `pollster`, which polls one future to its end. Any other executor works: only `main` uses it. Without arguments, the
-//! example reads an image of the repository.
+//! The device here is a file, whose reads complete at once; a driver's reads would wait for an interrupt. The executor
+//! is `pollster`, which polls one future to its end. Any other executor works: only `main` uses it. Without arguments,
+//! the example reads an image of the repository.
 
 use std::fs::File;
 use std::process::ExitCode;

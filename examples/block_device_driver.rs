@@ -1,8 +1,8 @@
 //! Adapters between `block-device-driver` 0.2 and this crate, in both directions, to copy.
 //!
-//! One makes a device of a driver that implements `BlockDevice`, the other makes a `BlockDevice` of the guest's disk. They are not
-//! in the crate because the conversions between blocks and bytes in `block-device-driver` panic if the alignment is larger than a
-//! block. The driver here is an image of the repository, in memory.
+//! One makes a device of a driver that implements `BlockDevice`, the other makes a `BlockDevice` of the guest's disk.
+//! They are not in the crate because the conversions between blocks and bytes in `block-device-driver` panic if the
+//! alignment is larger than a block. The driver here is an image of the repository, in memory.
 
 use core::convert::Infallible;
 use core::fmt;

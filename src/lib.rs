@@ -1,12 +1,13 @@
 //! Reads QCOW version 1 disk images without allocation, `unsafe` code or panics.
 //!
-//! This crate is for bootloaders, unikernels and host tools that read a guest's disk from an untrusted image. It reads the
-//! format that QEMU, Xen's tapdisk and kvmtool call "qcow" (not qcow2): plain, compressed and encrypted clusters, holes,
-//! chains of backing files, and truncated images.
+//! This crate is for bootloaders, unikernels and host tools that read a guest's disk from an untrusted image. It reads
+//! the format that QEMU, Xen's tapdisk and kvmtool call "qcow" (not qcow2): plain, compressed and encrypted clusters,
+//! holes, chains of backing files, and truncated images.
 //!
 //! # Reading
 //!
-//! An [`Image`] consists of a device and of memory that you lend. [`Image::read_at`] reads any range of the guest's disk.
+//! An [`Image`] consists of a device and of memory that you lend. [`Image::read_at`] reads any range of the guest's
+//! disk.
 //!
 //! ```
 //! # let file: &[u8] = include_bytes!("../tests/data/plain.qcow");
@@ -19,26 +20,27 @@
 //! # Ok::<(), qcow1::Error<core::convert::Infallible>>(())
 //! ```
 //!
-//! - A device is a type that implements [`BlockRead`], a trait with three methods. It is implemented for byte slices and arrays
-//!   and, with the feature `std`, for [`std::fs::File`] and `Box<D>`. [`FromIo`] and similar types adapt other crates' traits.
-//!   [`Blocks`] sets a block size, [`Aligned`] serves drivers that require aligned buffers, and [`Tracer`] and
-//!   [`FaultInjector`] help to debug and test.
+//! - A device is a type that implements [`BlockRead`], a trait with three methods. It is implemented for byte slices
+//!   and arrays and, with the feature `std`, for [`std::fs::File`] and `Box<D>`. [`FromIo`] and similar types adapt
+//!   other crates' traits. [`Blocks`] sets a block size, [`Aligned`] serves drivers that require aligned buffers, and
+//!   [`Tracer`] and [`FaultInjector`] help to debug and test.
 //! - [`OpenOptions`] opens truncated images, and disks that may be raw.
 //! - A [`Chain`] reads an image with its backing images. This crate never opens a file that an image names;
 //!   [`Image::backing_name`] returns the name.
 //! - [`Image::set_key`] and [`Image::set_cipher`] decrypt encrypted images.
-//! - A [`Cursor`] reads a guest's disk as a stream: it implements `embedded_io::{Read, Seek}` and, with `std`, the standard
-//!   library's traits. [`ReadOnly`] adds a `Write` that returns an error.
-//! - [`GuestRead`] is implemented for images and chains. [`Partition`] and the adapters to other crates' traits take any type
-//!   that implements it.
+//! - A [`Cursor`] reads a guest's disk as a stream: it implements `embedded_io::{Read, Seek}` and, with `std`, the
+//!   standard library's traits. [`ReadOnly`] adds a `Write` that returns an error.
+//! - [`GuestRead`] is implemented for images and chains. [`Partition`] and the adapters to other crates' traits take
+//!   any type that implements it.
 //! - [`Image::extents`] returns how the disk is stored. [`Image::check`] finds flaws of the image.
 //! - [`aio`] has the same API for devices whose reads are futures.
 //!
 //! # Memory
 //!
-//! The lent memory holds a cache of the image's tables, a bounce buffer, and the buffers for inflating a cluster. max(512, block
-//! size) bytes are enough to open every legal image and to read every uncompressed byte of it; more memory saves device
-//! requests. [`Header::memory_for`] returns the figures for an image before it is opened. The memory may have any alignment.
+//! The lent memory holds a cache of the image's tables, a bounce buffer, and the buffers for inflating a cluster.
+//! max(512, block size) bytes are enough to open every legal image and to read every uncompressed byte of it; more
+//! memory saves device requests. [`Header::memory_for`] returns the figures for an image before it is opened. The
+//! memory may have any alignment.
 //!
 //! On a host, allocate it:
 //!
@@ -58,8 +60,8 @@
 //! # }
 //! ```
 //!
-//! In firmware, use a static, for example with the crate `static_cell`. It needs no stack, because its initial value is a
-//! constant:
+//! In firmware, use a static, for example with the crate `static_cell`. It needs no stack, because its initial value is
+//! a constant:
 //!
 //! ```
 //! # static DISK: &[u8] = include_bytes!("../tests/data/plain.qcow");
@@ -83,13 +85,13 @@
 //!
 //! # Errors
 //!
-//! An [`Error`] states its cause; [`Corrupt`] also contains the place, as guest and host offsets. After any error the image stays
-//! usable, and later calls return what they would have returned without the error.
+//! An [`Error`] states its cause; [`Corrupt`] also contains the place, as guest and host offsets. After any error the
+//! image stays usable, and later calls return what they would have returned without the error.
 //!
 //! # Bounds
 //!
-//! The documentation of each call states the maximum number of device reads that it makes; the maximum holds for every image.
-//! No call recurses, and the stack that a call needs does not depend on the image.
+//! The documentation of each call states the maximum number of device reads that it makes; the maximum holds for every
+//! image. No call recurses, and the stack that a call needs does not depend on the image.
 //!
 //! # Features
 //!
@@ -104,8 +106,9 @@
 //! | `defmt` | `defmt::Format` for errors, extents and findings |
 //! | the name of a crate | adapters to its traits: `embedded-io-async` 0.7, `embedded-storage` 0.3, `embedded-storage-async` 0.4, `gpt_disk_io` 0.17, `embedded-sdmmc-types` 0.1 (embedded-sdmmc 0.10) |
 //!
-//! Bare-metal x86-64 targets are built without SSE, so RustCrypto uses its software AES there, unless the kernel enables SSE
-//! and the build has `-C target-feature=+aes,+sse2,-soft-float`. For a board with an AES engine, implement [`SectorCipher`].
+//! Bare-metal x86-64 targets are built without SSE, so RustCrypto uses its software AES there, unless the kernel
+//! enables SSE and the build has `-C target-feature=+aes,+sse2,-soft-float`. For a board with an AES engine, implement
+//! [`SectorCipher`].
 #![no_std]
 #![forbid(unsafe_code)]
 #![warn(unreachable_pub)]

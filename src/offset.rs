@@ -23,8 +23,8 @@ impl GuestOffset {
         self.0.saturating_sub(start.0)
     }
 
-    /// Adds `bytes`: for sums that lie inside a disk or a file, so they do not wrap. Saturating takes four times the code on
-    /// 32-bit machines.
+    /// Adds `bytes`: for sums that lie inside a disk or a file, so they do not wrap. Saturating takes four times the
+    /// code on 32-bit machines.
     pub(crate) const fn wrapping_add(self, bytes: u64) -> Self {
         Self(self.0.wrapping_add(bytes))
     }
@@ -46,8 +46,8 @@ impl HostOffset {
         self.0.saturating_sub(start.0)
     }
 
-    /// Adds `bytes`: for sums that lie inside a disk or a file, so they do not wrap. Saturating takes four times the code on
-    /// 32-bit machines.
+    /// Adds `bytes`: for sums that lie inside a disk or a file, so they do not wrap. Saturating takes four times the
+    /// code on 32-bit machines.
     pub(crate) const fn wrapping_add(self, bytes: u64) -> Self {
         Self(self.0.wrapping_add(bytes))
     }

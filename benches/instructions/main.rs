@@ -1,7 +1,7 @@
 //! Makes the calls whose instructions `run.sh` counts.
 //!
-//! `instructions CASE` prepares a case, makes its calls, and prints the number of calls and of device reads. Callgrind counts
-//! the instructions of the functions of [`counted`] and of their callees, except the device's driver.
+//! `instructions CASE` prepares a case, makes its calls, and prints the number of calls and of device reads. Callgrind
+//! counts the instructions of the functions of [`counted`] and of their callees, except the device's driver.
 
 mod counted;
 mod device;

@@ -1,7 +1,7 @@
 //! The workloads of this crate and the limits that `run.py` measures: each run does one and prints its seconds as JSON.
 //!
-//! All work is in this process, and the buffers are written before the clock starts, so that all runs over the same bytes are
-//! comparable.
+//! All work is in this process, and the buffers are written before the clock starts, so that all runs over the same
+//! bytes are comparable.
 
 mod growth;
 mod limits;

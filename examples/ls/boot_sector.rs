@@ -27,7 +27,8 @@ pub struct BootSector {
 }
 
 impl BootSector {
-    /// Returns `true` if a sector can be the first sector of a FAT volume: it has a jump, a sector size, and a signature.
+    /// Returns `true` if a sector can be the first sector of a FAT volume: it has a jump, a sector size, and a
+    /// signature.
     pub fn is_fat(sector: &[u8; SECTOR]) -> bool {
         matches!(sector[0], 0xeb | 0xe9)
             && matches!(number(sector, 11, 2), 512 | 1024 | 2048 | 4096)

@@ -1,9 +1,9 @@
 //! Lists the files of a file system inside a QCOW1 image, or prints one: `ls [IMAGE [PATH]]`.
 //!
-//! It combines crates that do not know each other: a file, an image in it, and a file system in the image. The disk may be one
-//! volume, or have an MBR or a GPT (read by `gpt_disk_io`). The volume may be FAT16 or FAT32 (`embedded-sdmmc`) or ext4
-//! (`ext4-view`). The first volume of one of these kinds is shown. Without arguments, the example reads an image of the
-//! repository.
+//! It combines crates that do not know each other: a file, an image in it, and a file system in the image. The disk may
+//! be one volume, or have an MBR or a GPT (read by `gpt_disk_io`). The volume may be FAT16 or FAT32 (`embedded-sdmmc`)
+//! or ext4 (`ext4-view`). The first volume of one of these kinds is shown. Without arguments, the example reads an
+//! image of the repository.
 
 mod boot_sector;
 mod disk;

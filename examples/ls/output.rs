@@ -5,7 +5,8 @@ use std::io::{self, BufWriter, StdoutLock, Write};
 
 use crate::Failure;
 
-/// The maximum number of listed entries. In a damaged volume a directory may contain itself, so a listing needs a limit.
+/// The maximum number of listed entries. In a damaged volume a directory may contain itself, so a listing needs a
+/// limit.
 const MOST: u32 = 1_000_000;
 
 /// Standard output, and the number of entries that may still be listed.

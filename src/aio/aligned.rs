@@ -35,7 +35,8 @@ use crate::error::OpenError;
 pub struct Aligned<'b, D>(crate::Aligned<'b, D>);
 
 impl<'b, D: AsyncBlockRead> Aligned<'b, D> {
-    /// Wraps `device`, whose driver requires buffers that start at a multiple of `align` bytes; see [`crate::Aligned::new`].
+    /// Wraps `device`, whose driver requires buffers that start at a multiple of `align` bytes; see
+    /// [`crate::Aligned::new`].
     ///
     /// # Errors
     /// As [`crate::Aligned::new`].

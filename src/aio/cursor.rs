@@ -8,8 +8,8 @@ use crate::guest::{after, stored, target};
 
 /// A position in a guest's disk, which reads the disk as a stream.
 ///
-/// It implements [`embedded_io_async::Read`] and [`embedded_io_async::Seek`]. Dropping the future of a `read` leaves the
-/// position unchanged.
+/// It implements [`embedded_io_async::Read`] and [`embedded_io_async::Seek`]. Dropping the future of a `read` leaves
+/// the position unchanged.
 ///
 /// ```
 /// # use qcow1::{BlockRead, BlockSize, aio::AsyncBlockRead};

@@ -47,7 +47,8 @@ pub trait AsyncGuestRead {
     /// Returns the size of the disk in bytes.
     fn size(&self) -> u64;
 
-    /// Fills `dst` with the guest's bytes from `offset` on. `offset`, in bytes, and the length of `dst` may have any alignment.
+    /// Fills `dst` with the guest's bytes from `offset` on. `offset`, in bytes, and the length of `dst` may have any
+    /// alignment.
     ///
     /// # Errors
     /// As [`GuestRead::read_at`](crate::GuestRead::read_at).

@@ -1,8 +1,8 @@
 //! Asynchronous images: the same API on devices whose reads are futures.
 //!
-//! [`Image`] does what [`crate::Image`] does, over an [`AsyncBlockRead`]. Both drive the same core, which makes all decisions
-//! and does no I/O. So they return the same bytes and the same errors, and make the same device requests in the same sequence.
-//! They work with any executor.
+//! [`Image`] does what [`crate::Image`] does, over an [`AsyncBlockRead`]. Both drive the same core, which makes all
+//! decisions and does no I/O. So they return the same bytes and the same errors, and make the same device requests in
+//! the same sequence. They work with any executor.
 //!
 //! ```
 //! use qcow1::BlockSize;
@@ -47,14 +47,14 @@
 //!
 //! # Types shared with the crate's root
 //!
-//! [`Chain`], [`Extents`], [`Blocks`] and [`Partition`] are the types of the crate's root. Over asynchronous images and devices
-//! their methods return futures. The same holds for `FromIo`, `FromStorage`, `FromNorFlash` and `ReadOnly`, each with the
-//! feature of its crate. [`Aligned`], `Cursor` and `ToStorage` are types of this module.
+//! [`Chain`], [`Extents`], [`Blocks`] and [`Partition`] are the types of the crate's root. Over asynchronous images and
+//! devices their methods return futures. The same holds for `FromIo`, `FromStorage`, `FromNorFlash` and `ReadOnly`,
+//! each with the feature of its crate. [`Aligned`], `Cursor` and `ToStorage` are types of this module.
 //!
 //! # Cancellation
 //!
-//! A future may be dropped at any await point. The only await points are the device's reads, and the image uses the bytes of
-//! a read only after the read has succeeded. So a dropped future cannot change what a later call returns.
+//! A future may be dropped at any await point. The only await points are the device's reads, and the image uses the
+//! bytes of a read only after the read has succeeded. So a dropped future cannot change what a later call returns.
 //!
 //! | method | after a drop |
 //! |---|---|
@@ -68,12 +68,13 @@
 //! | `Cursor`'s `read_exact` (from `embedded-io-async`) | the position is after the last inner `read` that finished: seek before you retry |
 //! | `Cursor`'s `seek` | it has no await point, so it is complete if it was polled |
 //!
-//! No cleanup call is needed after a drop. The driver determines whether the *device* can be read again after one of its
-//! futures was dropped, and whether a pending transfer can still write to the buffer. A driver with DMA must stop the transfer
-//! or wait for it in the `Drop` of its future, because the caller may use the buffer again after that. `FromIo` requires a
-//! stream that can seek and read after such a drop.
+//! No cleanup call is needed after a drop. The driver determines whether the *device* can be read again after one of
+//! its futures was dropped, and whether a pending transfer can still write to the buffer. A driver with DMA must stop
+//! the transfer or wait for it in the `Drop` of its future, because the caller may use the buffer again after that.
+//! `FromIo` requires a stream that can seek and read after such a drop.
 //!
-//! An image performs one read at a time. For concurrent reads, open several images of one file, each on a device of its own.
+//! An image performs one read at a time. For concurrent reads, open several images of one file, each on a device of its
+//! own.
 
 mod aligned;
 mod blocks;
@@ -391,8 +392,8 @@ async fn read_at<D: AsyncBlockRead>(
 }
 
 async fn perform<D: AsyncBlockRead>(images: &mut [Image<'_, D>], mut read: Read<'_>) -> Result<(), Error<D::Error>> {
-    // Bound: each turn reads at least one byte, reads one of the two parts of a table word, or changes the image for at least
-    // one byte.
+    // Bound: each turn reads at least one byte, reads one of the two parts of a table word, or changes the image for at
+    // least one byte.
     loop {
         let Image(image) = images.get_mut(read.level()).ok_or(Error::BackingRequired)?;
         match read.step(&mut image.state) {
@@ -446,13 +447,14 @@ impl<D: AsyncBlockRead, const DEPTH: usize> Chain<Image<'_, D>, DEPTH> {
     /// number of device reads.
     ///
     /// # Errors
-    /// As [`crate::Image::read_at`]. [`Error::BackingRequired`] is returned only if the lowest image names a backing file.
+    /// As [`crate::Image::read_at`]. [`Error::BackingRequired`] is returned only if the lowest image names a backing
+    /// file.
     pub async fn read_at(&mut self, offset: u64, dst: &mut [u8]) -> Result<(), Error<D::Error>> {
         read_at(self.images_mut(), offset, dst).await
     }
 
-    /// Returns how the guest's bytes from `offset` on are stored, and the index of the image that stores them (0 is the top);
-    /// see [`crate::Image::extent_at`].
+    /// Returns how the guest's bytes from `offset` on are stored, and the index of the image that stores them (0 is the
+    /// top); see [`crate::Image::extent_at`].
     ///
     /// # Errors
     /// As [`crate::Image::extent_at`].

@@ -7,9 +7,9 @@ use crate::error::{Error, OpenError};
 
 /// A device whose driver requires buffers at aligned addresses.
 ///
-/// The driver fills an aligned buffer directly. If a buffer is misaligned, the driver fills a bounce buffer that the caller
-/// lends, and the bytes are copied from there. If a later block of the buffer starts at an aligned address, the driver fills
-/// the buffer directly from that block on.
+/// The driver fills an aligned buffer directly. If a buffer is misaligned, the driver fills a bounce buffer that the
+/// caller lends, and the bytes are copied from there. If a later block of the buffer starts at an aligned address, the
+/// driver fills the buffer directly from that block on.
 ///
 /// ```
 /// # let driver: &[u8] = include_bytes!("../../tests/data/plain.qcow");
@@ -34,12 +34,13 @@ pub struct Aligned<'b, D> {
 impl<'b, D: BlockRead> Aligned<'b, D> {
     /// Wraps `device`, whose driver requires buffers that start at a multiple of `align` bytes.
     ///
-    /// `align` is rounded up to a power of two. 0 and 1 allow any address, as in UEFI's `IoAlign`. `bounce` may have any
-    /// alignment, and `align - 1` bytes plus one block are enough. With more, a misaligned read makes fewer requests: about
-    /// one for each `bounce.len()` bytes. For DMA, `bounce` must be memory that the device can access.
+    /// `align` is rounded up to a power of two. 0 and 1 allow any address, as in UEFI's `IoAlign`. `bounce` may have
+    /// any alignment, and `align - 1` bytes plus one block are enough. With more, a misaligned read makes fewer
+    /// requests: about one for each `bounce.len()` bytes. For DMA, `bounce` must be memory that the device can access.
     ///
     /// # Errors
-    /// [`Error::MemoryTooSmall`] if `bounce` has no room for an aligned block. The error returns the device and `bounce`.
+    /// [`Error::MemoryTooSmall`] if `bounce` has no room for an aligned block. The error returns the device and
+    /// `bounce`.
     pub fn new(device: D, align: u32, bounce: &'b mut [u8]) -> Result<Self, OpenError<'b, D, D::Error>> {
         let block_size = device.block_size();
         Self::in_blocks(device, block_size, align, bounce)

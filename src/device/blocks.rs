@@ -5,8 +5,8 @@ use crate::device::{BlockRead, BlockSize};
 /// A device with a larger block size than its own: for example, a file that is read in the blocks of a disk.
 ///
 /// It implements [`BlockRead`] over a [`BlockRead`] and, with the feature `async`,
-/// [`aio::AsyncBlockRead`](crate::aio::AsyncBlockRead) over an `AsyncBlockRead`. In the last block, bytes past the end of the
-/// device below read as zeros, and are not requested from it.
+/// [`aio::AsyncBlockRead`](crate::aio::AsyncBlockRead) over an `AsyncBlockRead`. In the last block, bytes past the end
+/// of the device below read as zeros, and are not requested from it.
 ///
 /// ```
 /// # let file: &[u8] = include_bytes!("../../tests/data/plain.qcow");
@@ -47,8 +47,9 @@ impl<D> Blocks<D> {
         self.least.max(below)
     }
 
-    /// Splits a read of `buf` at `lba` on a device of `size` bytes in blocks of `below`: fills the bytes past the device's end
-    /// with zeros, and returns the address of the others, in blocks of `below`, and their part of `buf`, which may be empty.
+    /// Splits a read of `buf` at `lba` on a device of `size` bytes in blocks of `below`: fills the bytes past the
+    /// device's end with zeros, and returns the address of the others, in blocks of `below`, and their part of `buf`,
+    /// which may be empty.
     pub(crate) fn stored<'b>(&self, below: BlockSize, size: u64, lba: u64, buf: &'b mut [u8]) -> (u64, &'b mut [u8]) {
         let shift = self.block_size_over(below).shift().saturating_sub(below.shift());
         let start = lba.saturating_mul(1_u64.wrapping_shl(shift));

@@ -8,9 +8,10 @@ use crate::device::{BlockRead, BlockSize};
 
 /// A byte-addressable device over a stream that can seek.
 ///
-/// It implements [`BlockRead`] over [`embedded_io::Read`] and [`embedded_io::Seek`] and, with the feature `embedded-io-async`,
-/// [`aio::AsyncBlockRead`](crate::aio::AsyncBlockRead) over the traits of that crate. Each read takes at least two calls of
-/// the stream: a seek and a read. If the driver can read at an offset, implement [`BlockRead`] for it instead.
+/// It implements [`BlockRead`] over [`embedded_io::Read`] and [`embedded_io::Seek`] and, with the feature
+/// `embedded-io-async`, [`aio::AsyncBlockRead`](crate::aio::AsyncBlockRead) over the traits of that crate. Each read
+/// takes at least two calls of the stream: a seek and a read. If the driver can read at an offset, implement
+/// [`BlockRead`] for it instead.
 ///
 /// ```
 /// # let file: &[u8] = include_bytes!("../../tests/data/plain.qcow");
@@ -99,7 +100,8 @@ impl<T: Read + Seek> BlockRead for FromIo<T> {
 }
 
 impl<E> FromIoError<E> {
-    /// Returns the part of `buf` after the first `read` bytes. `embedded_io`'s `read_exact` panics if `read` is too large.
+    /// Returns the part of `buf` after the first `read` bytes. `embedded_io`'s `read_exact` panics if `read` is too
+    /// large.
     ///
     /// # Errors
     /// [`FromIoError::UnexpectedEof`] if `read` is 0, [`FromIoError::TooManyBytes`] if it is larger than `buf.len()`.

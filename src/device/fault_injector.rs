@@ -7,8 +7,8 @@ use crate::device::{BlockRead, BlockSize};
 
 /// A device whose reads fail if a function says so, for tests.
 ///
-/// A failed read does not reach the device. It fills the buffer with 0xee, because a failed transfer may leave any bytes in
-/// it.
+/// A failed read does not reach the device. It fills the buffer with 0xee, because a failed transfer may leave any
+/// bytes in it.
 ///
 /// ```
 /// # let file: &[u8] = include_bytes!("../../tests/data/plain.qcow");

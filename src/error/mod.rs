@@ -49,8 +49,8 @@ pub enum Error<E> {
         /// Bytes required. Operations that need less still succeed.
         needed: usize,
     },
-    /// The guest bytes lie in a hole of an image that names a backing file, and no backing image was supplied: push both to
-    /// a [`Chain`](crate::Chain).
+    /// The guest bytes lie in a hole of an image that names a backing file, and no backing image was supplied: push
+    /// both to a [`Chain`](crate::Chain).
     BackingRequired,
     /// The guest bytes lie in an encrypted cluster, and the image has no key.
     KeyRequired,

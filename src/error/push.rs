@@ -45,8 +45,8 @@ impl core::error::Error for PushReason {}
 /// The error of adding an image to a [`Chain`](crate::Chain). It returns the image.
 ///
 /// `?` converts it to [`Error`] and, with the feature `std`, to `std::io::Error` and `Box<dyn std::error::Error>`. The
-/// conversion drops the image. `PushError` does not implement [`core::error::Error`], because the image borrows its memory;
-/// [`PushError::reason`] returns an error that does.
+/// conversion drops the image. `PushError` does not implement [`core::error::Error`], because the image borrows its
+/// memory; [`PushError::reason`] returns an error that does.
 ///
 /// ```
 /// # let plain: &[u8] = include_bytes!("../../tests/data/plain.qcow");

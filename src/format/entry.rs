@@ -79,14 +79,15 @@ impl L2Entry {
     }
 }
 
-/// Returns the upper 32 bits of a word. They hold the flag and the size, and cost less than 64-bit shifts on 32-bit machines.
+/// Returns the upper 32 bits of a word. They hold the flag and the size, and cost less than 64-bit shifts on 32-bit
+/// machines.
 const fn high(word: u64) -> u32 {
     let [a, b, c, d, ..] = word.to_be_bytes();
     u32::from_be_bytes([a, b, c, d])
 }
 
-/// Returns the position of the size in the upper half of a compressed cluster's word. From bit 63 down, the word holds the
-/// flag, `cluster_bits` bits of size, and the offset.
+/// Returns the position of the size in the upper half of a compressed cluster's word. From bit 63 down, the word holds
+/// the flag, `cluster_bits` bits of size, and the offset.
 fn size_shift(cluster_bits: ClusterBits) -> u32 {
     31_u32.wrapping_sub(cluster_bits.get().into())
 }

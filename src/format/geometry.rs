@@ -79,7 +79,8 @@ impl L2Bits {
     }
 }
 
-/// The sizes that map a guest offset to table entries. They are powers of two, because firmware has no fast 64-bit division.
+/// The sizes that map a guest offset to table entries. They are powers of two, because firmware has no fast 64-bit
+/// division.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub(crate) struct Geometry {

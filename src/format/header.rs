@@ -39,8 +39,8 @@ pub(crate) const PREFIX: u64 = 64;
 
 /// The format that the first bytes of a file claim; see [`probe`].
 ///
-/// A raw disk may begin with any bytes, also with QCOW's magic number. So [`Probe::Qcow1`] does not prove that a file is an
-/// image.
+/// A raw disk may begin with any bytes, also with QCOW's magic number. So [`Probe::Qcow1`] does not prove that a file
+/// is an image.
 ///
 /// ```
 /// # let file: &[u8] = include_bytes!("../../tests/data/plain.qcow");
@@ -105,8 +105,8 @@ pub fn probe(prefix: &[u8]) -> Probe {
 /// # Ok::<(), qcow1::Error<core::convert::Infallible>>(())
 /// ```
 ///
-/// Each field is inside its range. Opening an image also checks that the L1 table and the backing file's name lie inside the
-/// file; reads check the L2 tables.
+/// Each field is inside its range. Opening an image also checks that the L1 table and the backing file's name lie
+/// inside the file; reads check the L2 tables.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Header {
@@ -153,7 +153,8 @@ impl Header {
             return corrupt(Flaw::L2Bits, raw.l2_bits.into());
         };
         let geometry = Geometry { cluster_bits, l2_bits };
-        // QEMU refuses a size to which one L1 span cannot be added in 64 bits. So rounding up to a span cannot overflow.
+        // QEMU refuses a size to which one L1 span cannot be added in 64 bits. So rounding up to a span cannot
+        // overflow.
         if size.checked_add(geometry.span()).is_none() {
             return corrupt(Flaw::SizeTooLarge, size);
         }
@@ -250,8 +251,8 @@ impl Header {
         self.mtime
     }
 
-    /// Returns `true` if the image has the extension that Xen's tapdisk writes after the header. [`Header::parse`] does not
-    /// look for it; opening an [`Image`](crate::Image) does.
+    /// Returns `true` if the image has the extension that Xen's tapdisk writes after the header. [`Header::parse`] does
+    /// not look for it; opening an [`Image`](crate::Image) does.
     #[must_use]
     pub const fn is_xen(&self) -> bool {
         !matches!(self.xen, Xen::Absent)

@@ -11,8 +11,8 @@ use crate::guest::error::DiskError;
 
 /// A guest's disk as embedded-sdmmc's [`BlockDevice`], in blocks of 512 bytes.
 ///
-/// Writes return [`DiskError::ReadOnly`]. A partial last block is not accessible. Each block is one read of the disk, because
-/// embedded-sdmmc's blocks are not contiguous in memory.
+/// Writes return [`DiskError::ReadOnly`]. A partial last block is not accessible. Each block is one read of the disk,
+/// because embedded-sdmmc's blocks are not contiguous in memory.
 ///
 /// embedded-sdmmc finds volumes only by an MBR. For a FAT volume without one, or in a GPT, wrap the volume in
 /// [`WithMbr`](crate::WithMbr).

@@ -11,7 +11,8 @@ use crate::guest::GuestRead;
 /// The first byte offset that does not fit in 32 bits.
 const END: u64 = 1 << 32;
 
-/// A guest's disk as a [`ReadStorage`] and as a [`ReadNorFlash`] with a `READ_SIZE` of 1, for crates that use these traits.
+/// A guest's disk as a [`ReadStorage`] and as a [`ReadNorFlash`] with a `READ_SIZE` of 1, for crates that use these
+/// traits.
 ///
 /// ```
 /// # let file: &[u8] = include_bytes!("../../tests/data/plain.qcow");

@@ -47,7 +47,8 @@ pub trait GuestRead {
     /// Returns the size of the disk in bytes.
     fn size(&self) -> u64;
 
-    /// Fills `dst` with the guest's bytes from `offset` on. `offset`, in bytes, and the length of `dst` may have any alignment.
+    /// Fills `dst` with the guest's bytes from `offset` on. `offset`, in bytes, and the length of `dst` may have any
+    /// alignment.
     ///
     /// # Errors
     /// [`Error::OutOfRange`] if the range does not lie inside the disk, and the other errors of
@@ -114,7 +115,8 @@ impl<'a, G: GuestRead + ?Sized> Cursor<'a, G> {
         self.position
     }
 
-    /// Fills `buf`, or its start if the disk ends before, and moves the position after the bytes read. Returns their number.
+    /// Fills `buf`, or its start if the disk ends before, and moves the position after the bytes read. Returns their
+    /// number.
     pub(crate) fn read_next(&mut self, buf: &mut [u8]) -> Result<usize, Error<G::Error>> {
         let buf = stored(buf, self.position, self.guest.size());
         if !buf.is_empty() {

@@ -3,7 +3,8 @@
 use crate::error::Error;
 use crate::guest::GuestRead;
 
-/// A range of a guest's disk as a disk of its own: for example, a partition for a file system crate that reads from byte 0.
+/// A range of a guest's disk as a disk of its own: for example, a partition for a file system crate that reads from
+/// byte 0.
 ///
 /// It implements [`GuestRead`] over a [`GuestRead`] and, with the feature `async`,
 /// [`aio::AsyncGuestRead`](crate::aio::AsyncGuestRead) over an `AsyncGuestRead`.

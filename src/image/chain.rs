@@ -64,8 +64,8 @@ impl<D> sealed::Sealed for Image<'_, D> {
 /// An image with its backing images, top first, at most `DEPTH` images in all.
 ///
 /// A hole of an image reads from the next image at the same guest offset, and as zeros past that image's end. `I` is
-/// [`Image`] or, with the feature `async`, `aio::Image`; the chain then has the same methods as the image. All images have the
-/// same type. If their devices have different types, use `&mut dyn BlockRead` as the device type.
+/// [`Image`] or, with the feature `async`, `aio::Image`; the chain then has the same methods as the image. All images
+/// have the same type. If their devices have different types, use `&mut dyn BlockRead` as the device type.
 ///
 /// ```
 /// # let top: &[u8] = include_bytes!("../../tests/data/chain-top.qcow");
@@ -141,9 +141,9 @@ impl<D: BlockRead, const DEPTH: usize> Chain<Image<'_, D>, DEPTH> {
     /// Fills `dst` with the guest's bytes from `offset` on; see [`Image::read_at`].
     ///
     /// For each cluster that the range touches, a QCOW1 image makes at most 5 device reads, and a raw disk at most 3. A
-    /// QCOW1 image also makes at most 2 for each of its L1 entries. The size of these clusters is the smallest cluster size
-    /// of the image and the images above it, because each hole above is read separately. A raw disk without images above it
-    /// makes at most 3 device reads in total.
+    /// QCOW1 image also makes at most 2 for each of its L1 entries. The size of these clusters is the smallest cluster
+    /// size of the image and the images above it, because each hole above is read separately. A raw disk without images
+    /// above it makes at most 3 device reads in total.
     ///
     /// # Errors
     /// As [`Image::read_at`]. [`Error::BackingRequired`] is returned only if the lowest image names a backing file.
@@ -151,8 +151,8 @@ impl<D: BlockRead, const DEPTH: usize> Chain<Image<'_, D>, DEPTH> {
         read_at(&mut self.images, offset, dst)
     }
 
-    /// Returns how the guest's bytes from `offset` on are stored, and the index of the image that stores them (0 is the top);
-    /// see [`Image::extent_at`].
+    /// Returns how the guest's bytes from `offset` on are stored, and the index of the image that stores them (0 is the
+    /// top); see [`Image::extent_at`].
     ///
     /// [`ExtentKind::Backing`](crate::ExtentKind::Backing) is returned only if the lowest image names a backing file.
     ///

@@ -26,8 +26,8 @@ use crate::reader::stop::Stop;
 
 /// A QCOW1 image, or a raw disk, on a block device.
 ///
-/// It owns the device and borrows memory from the caller. After an error it stays usable, and later reads return the same
-/// bytes as without that error.
+/// It owns the device and borrows memory from the caller. After an error it stays usable, and later reads return the
+/// same bytes as without that error.
 ///
 /// ```
 /// # let disk: &[u8] = include_bytes!("../../tests/data/plain.qcow");
@@ -61,26 +61,28 @@ impl<'m, D> Image<'m, D> {
         self.state.size().0
     }
 
-    /// Sets the key with which later reads decrypt the image's encrypted clusters. An image that is not encrypted ignores it.
+    /// Sets the key with which later reads decrypt the image's encrypted clusters. An image that is not encrypted
+    /// ignores it.
     ///
     /// Without a key, a read that includes an encrypted cluster returns [`Error::KeyRequired`]. Holes, backing data and
-    /// compressed clusters are never encrypted and need no key. QCOW1 stores no key check: a wrong key yields garbage, not an
-    /// error.
+    /// compressed clusters are never encrypted and need no key. QCOW1 stores no key check: a wrong key yields garbage,
+    /// not an error.
     #[cfg(feature = "aes")]
     pub fn set_key(&mut self, key: &crate::Key) {
         self.state.cipher = Cipher::Aes(crate::AesCipher::new(key));
     }
 
-    /// Sets the cipher with which later reads decrypt the image's encrypted clusters: for example, a board's AES engine.
+    /// Sets the cipher with which later reads decrypt the image's encrypted clusters: for example, a board's AES
+    /// engine.
     ///
-    /// `cipher` need not be `Sync`, so it may hold an engine in a `RefCell`. Because of that, `Image` is neither `Send` nor
-    /// `Sync`.
+    /// `cipher` need not be `Sync`, so it may hold an engine in a `RefCell`. Because of that, `Image` is neither `Send`
+    /// nor `Sync`.
     pub fn set_cipher(&mut self, cipher: &'m dyn SectorCipher) {
         self.state.cipher = Cipher::Lent(cipher);
     }
 
-    /// Returns a mutable reference to the device: for example, to read the counts of a [`Tracer`](crate::Tracer). The bytes
-    /// that the device reads must stay the same.
+    /// Returns a mutable reference to the device: for example, to read the counts of a [`Tracer`](crate::Tracer). The
+    /// bytes that the device reads must stay the same.
     pub fn device_mut(&mut self) -> &mut D {
         &mut self.device
     }
@@ -112,17 +114,19 @@ impl<'m, D> Image<'m, D> {
 impl<'m, D: BlockRead> Image<'m, D> {
     /// Opens a QCOW1 image.
     ///
-    /// `memory` must have at least max(512, block size) bytes, which is enough to read every uncompressed byte of every legal
-    /// image. More memory saves device reads; [`Header::memory_for`] returns the figures for an image. The contents of
-    /// `memory` are overwritten.
+    /// `memory` must have at least max(512, block size) bytes, which is enough to read every uncompressed byte of every
+    /// legal image. More memory saves device reads; [`Header::memory_for`] returns the figures for an image. The
+    /// contents of `memory` are overwritten.
     ///
     /// Opening makes one device read.
     ///
     /// # Errors
     /// Each error returns the device and the memory.
     /// - [`Error::NotQcow`]: the magic number is missing.
-    /// - [`Error::Unsupported`]: the version is not 1, the encryption method is unknown, or the device has more than 2^63 bytes.
-    /// - [`Error::Corrupt`]: the header is invalid, or the L1 table or the backing file's name reaches past the end of the file.
+    /// - [`Error::Unsupported`]: the version is not 1, the encryption method is unknown, or the device has more than
+    ///   2^63 bytes.
+    /// - [`Error::Corrupt`]: the header is invalid, or the L1 table or the backing file's name reaches past the end of
+    ///   the file.
     /// - [`Error::MemoryTooSmall`]: `memory` is smaller than the minimum.
     /// - [`Error::Io`]: the device failed.
     pub fn open(device: D, memory: &'m mut [u8]) -> Result<Self, OpenError<'m, D, D::Error>> {
@@ -143,11 +147,12 @@ impl<'m, D: BlockRead> Image<'m, D> {
         Self::opened(device, memory, opening)
     }
 
-    /// Fills `dst` with the guest's bytes from `offset` on. `offset`, in bytes, and the length of `dst` may have any alignment.
+    /// Fills `dst` with the guest's bytes from `offset` on. `offset`, in bytes, and the length of `dst` may have any
+    /// alignment.
     ///
-    /// Clusters that are adjacent in the file are read with one device request, directly into `dst`; only partial blocks at
-    /// the ends are copied. A call makes at most 5 device reads for each cluster, and 2 for each L1 entry, that the range
-    /// touches. For a raw disk it makes at most 3 device reads in total.
+    /// Clusters that are adjacent in the file are read with one device request, directly into `dst`; only partial
+    /// blocks at the ends are copied. A call makes at most 5 device reads for each cluster, and 2 for each L1 entry,
+    /// that the range touches. For a raw disk it makes at most 3 device reads in total.
     ///
     /// # Errors
     /// The contents of `dst` are unspecified after an error; the image stays usable.
@@ -165,9 +170,9 @@ impl<'m, D: BlockRead> Image<'m, D> {
 
     /// Returns how the guest's bytes from `offset` on are stored: one run of 1..=`max_len` bytes.
     ///
-    /// A run consists of adjacent clusters that are stored in the same way. A call looks at no more than 4,099 table words,
-    /// so the next run may continue this one; [`Extent::join`] joins them. A call reads only tables, with at most 2 device
-    /// reads for each table word.
+    /// A run consists of adjacent clusters that are stored in the same way. A call looks at no more than 4,099 table
+    /// words, so the next run may continue this one; [`Extent::join`] joins them. A call reads only tables, with at
+    /// most 2 device reads for each table word.
     ///
     /// # Errors
     /// - [`Error::OutOfRange`]: `offset` is not inside the disk, or `max_len` is 0.
@@ -180,11 +185,12 @@ impl<'m, D: BlockRead> Image<'m, D> {
 
     /// Returns the runs of the whole disk in sequence, each as [`Image::extent_at`] returns it.
     ///
-    /// The iterator ends after the last run or after an error. To continue after an error, call [`Image::extent_at`] with a
-    /// later offset.
+    /// The iterator ends after the last run or after an error. To continue after an error, call [`Image::extent_at`]
+    /// with a later offset.
     ///
-    /// Each item has the bounds of [`Image::extent_at`], but the number of items is bounded only by the size of the tables: a
-    /// device of 2^50 bytes may hold an L1 table of 2^47 words. For an untrusted image, limit it with [`Iterator::take`].
+    /// Each item has the bounds of [`Image::extent_at`], but the number of items is bounded only by the size of the
+    /// tables: a device of 2^50 bytes may hold an L1 table of 2^47 words. For an untrusted image, limit it with
+    /// [`Iterator::take`].
     pub fn extents(&mut self) -> Extents<'_, Self> {
         Extents {
             walk: Some(ExtentWalk::extents(&self.state)),
@@ -194,8 +200,9 @@ impl<'m, D: BlockRead> Image<'m, D> {
 
     /// Reads the backing file's name into `buf` and returns it, or returns `None` if the image names no backing file.
     ///
-    /// The name is untrusted bytes, not necessarily text: a path on the machine that wrote the image, absolute or relative to
-    /// the image's folder. This crate never opens it. No name is longer than 1,023 bytes. A call makes at most 3 device reads.
+    /// The name is untrusted bytes, not necessarily text: a path on the machine that wrote the image, absolute or
+    /// relative to the image's folder. This crate never opens it. No name is longer than 1,023 bytes. A call makes at
+    /// most 3 device reads.
     ///
     /// # Errors
     /// - [`Error::MemoryTooSmall`]: `buf` is shorter than the name.
@@ -295,8 +302,8 @@ pub(crate) fn read_at<D: BlockRead>(
 
 #[inline(never)]
 fn perform<D: BlockRead>(images: &mut [Image<'_, D>], mut read: Read<'_>) -> Result<(), Error<D::Error>> {
-    // Bound: each turn reads at least one byte, reads one of the two parts of a table word, or changes the image for at least
-    // one byte.
+    // Bound: each turn reads at least one byte, reads one of the two parts of a table word, or changes the image for at
+    // least one byte.
     loop {
         let image = images.get_mut(read.level()).ok_or(Error::BackingRequired)?;
         match read.step(&mut image.state) {

@@ -24,8 +24,8 @@ pub struct OpenOptions {
 }
 
 impl OpenOptions {
-    /// Returns the defaults: [`salvage`](Self::salvage) and [`or_raw`](Self::or_raw) are off, [`xen_l1`](Self::xen_l1) is
-    /// [`XenL1::Detect`].
+    /// Returns the defaults: [`salvage`](Self::salvage) and [`or_raw`](Self::or_raw) are off, [`xen_l1`](Self::xen_l1)
+    /// is [`XenL1::Detect`].
     #[must_use]
     pub const fn new() -> Self {
         Self {
@@ -37,8 +37,9 @@ impl OpenOptions {
 
     /// Sets whether everything past the end of the file reads as zeros: tables, clusters and the backing file's name.
     ///
-    /// Use it to read what is left of a truncated image. QEMU always reads images in this way. By default, reading past the
-    /// end of the file is an error that states where. With this option, a truncated encrypted sector reads as zeros too.
+    /// Use it to read what is left of a truncated image. QEMU always reads images in this way. By default, reading past
+    /// the end of the file is an error that states where. With this option, a truncated encrypted sector reads as zeros
+    /// too.
     #[must_use]
     pub const fn salvage(mut self, salvage: bool) -> Self {
         self.salvage = salvage;
@@ -54,17 +55,17 @@ impl OpenOptions {
 
     /// Sets whether a disk without QCOW's magic number is opened as a raw disk. By default it is [`Error::NotQcow`].
     ///
-    /// QCOW2, QCOW3 and invalid QCOW1 headers are still errors. [`Image::header`] returns `None` for a raw disk. `memory` must
-    /// have at least max(512, block size) bytes for either format.
+    /// QCOW2, QCOW3 and invalid QCOW1 headers are still errors. [`Image::header`] returns `None` for a raw disk.
+    /// `memory` must have at least max(512, block size) bytes for either format.
     ///
-    /// **With this option, the first four bytes of the disk choose its format. Use it only if whoever can write the disk may
-    /// also choose its format.**
-    /// - It is safe for the owner of the machine and its disks: a boot loader or a unikernel that opens no file that an image
-    ///   names.
-    /// - It is not safe for a host that runs guests. A guest with a raw disk can write a QCOW1 header into its first sector and
-    ///   name any file of the host as the backing file. A host that then opens the disk as QCOW1 and follows the name lets the
-    ///   guest read that file (CVE-2008-2004). Such a host knows the format of each disk: it uses [`Image::open`] or
-    ///   [`Image::open_raw`].
+    /// **With this option, the first four bytes of the disk choose its format. Use it only if whoever can write the
+    /// disk may also choose its format.**
+    /// - It is safe for the owner of the machine and its disks: a boot loader or a unikernel that opens no file that an
+    ///   image names.
+    /// - It is not safe for a host that runs guests. A guest with a raw disk can write a QCOW1 header into its first
+    ///   sector and name any file of the host as the backing file. A host that then opens the disk as QCOW1 and follows
+    ///   the name lets the guest read that file (CVE-2008-2004). Such a host knows the format of each disk: it uses
+    ///   [`Image::open`] or [`Image::open_raw`].
     ///
     /// [`Error::NotQcow`]: crate::Error::NotQcow
     /// [`Image::header`]: crate::Image::header

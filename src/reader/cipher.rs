@@ -10,9 +10,9 @@ pub(crate) const SECTOR_SHIFT: u32 = 9;
 
 /// A cipher that decrypts sectors, for example with a board's AES engine; see [`Image::set_cipher`].
 ///
-/// The format's cipher (crypt method 1) is AES-128 in CBC mode, separately for each sector. The initialization vector is the
-/// sector's number as a little-endian `u64`, followed by eight zero bytes (`plain64` in QEMU). The key is the first 16 bytes
-/// of the passphrase, padded with zero bytes.
+/// The format's cipher (crypt method 1) is AES-128 in CBC mode, separately for each sector. The initialization vector
+/// is the sector's number as a little-endian `u64`, followed by eight zero bytes (`plain64` in QEMU). The key is the
+/// first 16 bytes of the passphrase, padded with zero bytes.
 ///
 /// ```
 /// use core::cell::RefCell;
@@ -40,12 +40,12 @@ pub(crate) const SECTOR_SHIFT: u32 = 9;
 ///
 /// [`Image::set_cipher`]: crate::Image::set_cipher
 pub trait SectorCipher {
-    /// Decrypts `sectors` in place: one or more sectors of 512 bytes that are adjacent in the guest's disk. `first_sector` is
-    /// the number of the first sector, which is its guest offset divided by 512.
+    /// Decrypts `sectors` in place: one or more sectors of 512 bytes that are adjacent in the guest's disk.
+    /// `first_sector` is the number of the first sector, which is its guest offset divided by 512.
     ///
     /// # Errors
-    /// [`CipherFailed`] if the engine fails. The image's read then returns [`Error::CipherFailed`](crate::Error::CipherFailed),
-    /// and can be retried.
+    /// [`CipherFailed`] if the engine fails. The image's read then returns
+    /// [`Error::CipherFailed`](crate::Error::CipherFailed), and can be retried.
     fn decrypt(&self, first_sector: u64, sectors: &mut [u8]) -> Result<(), CipherFailed>;
 }
 
@@ -127,8 +127,8 @@ mod aes_cipher {
     ///
     /// Dropping it overwrites it with zeros. Not overwritten are
     /// - the passphrase, which the caller owns,
-    /// - copies of the key or of the key schedule that a move leaves on the stack: [`Image::set_key`](crate::Image::set_key)
-    ///   moves the schedule, and so does moving an image that has a key,
+    /// - copies of the key or of the key schedule that a move leaves on the stack:
+    ///   [`Image::set_key`](crate::Image::set_key) moves the schedule, and so does moving an image that has a key,
     /// - decrypted bytes of the disk in the lent memory, through which partial sectors and blocks are read.
     ///
     /// ```
@@ -176,11 +176,11 @@ mod aes_cipher {
         }
     }
 
-    /// The format's cipher in software, or with the processor's AES instructions if the build enables them or they are detected
-    /// at run time.
+    /// The format's cipher in software, or with the processor's AES instructions if the build enables them or they are
+    /// detected at run time.
     ///
-    /// [`Image::set_key`](crate::Image::set_key) uses it. Dropping it overwrites its key schedule with zeros; [`Key`] lists what
-    /// is not overwritten.
+    /// [`Image::set_key`](crate::Image::set_key) uses it. Dropping it overwrites its key schedule with zeros; [`Key`]
+    /// lists what is not overwritten.
     ///
     /// ```
     /// # let file: &[u8] = include_bytes!("../../tests/data/encrypted.qcow");

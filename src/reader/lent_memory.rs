@@ -14,8 +14,8 @@ use crate::reader::table_cache::{TableCache, Tag};
 /// log2 of the smallest slot: a disk's sector.
 const SECTOR_SHIFT: u32 = 9;
 
-/// log2 of the largest slot, unless blocks are larger: a whole table of QEMU's plain images. A larger slot would make each
-/// random look-up read more.
+/// log2 of the largest slot, unless blocks are larger: a whole table of QEMU's plain images. A larger slot would make
+/// each random look-up read more.
 const MAX_SLOT_SHIFT: u32 = 12;
 
 /// The minimum number of slots larger than the minimum.
@@ -91,10 +91,11 @@ pub struct MemoryNeeds {
     pub minimum: usize,
     /// Enough to read compressed clusters too. Equal to `minimum` in a build without the feature `deflate`.
     pub compressed: usize,
-    /// Enough to read compressed clusters three to five times as fast as with `compressed` bytes. Equal to `minimum` in a build
-    /// without the feature `deflate`.
+    /// Enough to read compressed clusters three to five times as fast as with `compressed` bytes. Equal to `minimum` in
+    /// a build without the feature `deflate`.
     pub compressed_fast: usize,
-    /// Enough to cache all tables of a full disk too: lending more gains little. Saturates at the size of the address space.
+    /// Enough to cache all tables of a full disk too: lending more gains little. Saturates at the size of the address
+    /// space.
     pub all_tables: usize,
 }
 
@@ -132,8 +133,8 @@ impl Header {
 }
 
 impl<'m> LentMemory<'m> {
-    /// Splits at least [`minimum`] bytes, or [`minimum_raw`] bytes for a raw disk, which has no geometry. Of less, some parts
-    /// come out empty, and what needs them is an error.
+    /// Splits at least [`minimum`] bytes, or [`minimum_raw`] bytes for a raw disk, which has no geometry. Of less, some
+    /// parts come out empty, and what needs them is an error.
     pub(crate) fn split(memory: &'m mut [u8], device: DeviceShape, geometry: Option<Geometry>) -> Self {
         let block_size = device.block_size;
         let unit_shift = unit_shift(block_size);

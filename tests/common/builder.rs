@@ -70,7 +70,8 @@ impl ImageBuilder {
         self
     }
 
-    /// Names a backing file as QEMU does: at 48, with the L1 table after it, clusters of 512 bytes and tables of 32 KiB.
+    /// Names a backing file as QEMU does: at 48, with the L1 table after it, clusters of 512 bytes and tables of 32
+    /// KiB.
     pub fn overlay_on(self, name: &[u8]) -> Self {
         let l1 = 48 + name.len().next_multiple_of(8) as u64;
         self.bits(9, 12).l1_at(l1).backing_at(48, name)

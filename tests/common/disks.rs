@@ -10,8 +10,8 @@ use gpt_disk_io::{BlockIoAdapter, Disk};
 
 use super::ImageBuilder;
 
-/// Makes an image of a disk, as `qemu-img convert -c` could: zeros become holes, and every other cluster that deflates well is
-/// compressed.
+/// Makes an image of a disk, as `qemu-img convert -c` could: zeros become holes, and every other cluster that deflates
+/// well is compressed.
 pub fn image_of(disk: &[u8]) -> Vec<u8> {
     let mut builder = ImageBuilder::new(disk.len() as u64).bits(14, 11);
     for (number, cluster) in (0..).zip(disk.chunks(1 << 14)) {

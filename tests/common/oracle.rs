@@ -246,8 +246,8 @@ impl<'a> Oracle<'a> {
         })
     }
 
-    /// Returns how the run of bytes from `offset` on is stored, and where it ends: at `end`, before a corrupt cluster, or after
-    /// `most` clusters at the latest.
+    /// Returns how the run of bytes from `offset` on is stored, and where it ends: at `end`, before a corrupt cluster,
+    /// or after `most` clusters at the latest.
     pub fn run(&self, offset: u64, end: u64, most: usize) -> Result<(Stored, u64), Refusal> {
         let (stored, mut run_end) = self.piece(offset)?;
         for _ in 0..most {

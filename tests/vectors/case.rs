@@ -245,8 +245,8 @@ pub struct Disk {
 }
 
 impl Disk {
-    /// Creates a disk of holes, in clusters of 512 bytes and tables of 64 entries, unless `shape` changes them. Tables and clusters
-    /// are aligned to their own size, so that a reader that requires this fails only the other cases.
+    /// Creates a disk of holes, in clusters of 512 bytes and tables of 64 entries, unless `shape` changes them. Tables
+    /// and clusters are aligned to their own size, so that a reader that requires this fails only the other cases.
     pub fn new(size: usize, shape: impl FnOnce(ImageBuilder) -> ImageBuilder) -> Self {
         Self {
             image: shape(ImageBuilder::new(size as u64).bits(9, 6).aligned()),

@@ -50,7 +50,8 @@ impl Failure {
         match self {
             Self::ClosedPipe => ExitCode::SUCCESS,
             Self::Told(message) => {
-                // Escaped, because names may contain line ends and terminal commands. A failure of this write is ignored.
+                // Escaped, because names may contain line ends and terminal commands. A failure of this write is
+                // ignored.
                 let _ = writeln!(io::stderr(), "qcow1: {}", printable(message));
                 ExitCode::FAILURE
             }

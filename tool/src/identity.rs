@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 /// Where Linux describes block devices, by their numbers.
 const BLOCK_DEVICES: &str = "/sys/dev/block";
 
-/// The maximum number of steps down from a file. Three lead to its file system's partition, to the partition's disk, and to the
-/// file of a loop device; the rest is for nested loop devices.
+/// The maximum number of steps down from a file. Three lead to its file system's partition, to the partition's disk,
+/// and to the file of a loop device; the rest is for nested loop devices.
 const STEPS: usize = 8;
 
 /// The identity of a file: equal for two names of one file.

@@ -1,7 +1,7 @@
 //! The host tool: shows what is in QCOW1 images, and writes the guest's disk to a file.
 //!
-//! It is a thin layer over the crate's public API, so it is also an example of each call. `disk.rs` opens images and chains,
-//! each module of `commands/` is one command, and the other files are arguments, output and errors.
+//! It is a thin layer over the crate's public API, so it is also an example of each call. `disk.rs` opens images and
+//! chains, each module of `commands/` is one command, and the other files are arguments, output and errors.
 
 #![forbid(unsafe_code)]
 

@@ -37,8 +37,8 @@ pub(crate) fn path(name: &[u8]) -> Option<PathBuf> {
     return std::str::from_utf8(name).ok().map(PathBuf::from);
 }
 
-/// Escapes characters that a terminal would act on. A name in an image may contain any character, such as commands that move
-/// the cursor and marks that reverse the direction of text.
+/// Escapes characters that a terminal would act on. A name in an image may contain any character, such as commands that
+/// move the cursor and marks that reverse the direction of text.
 pub(crate) fn printable(text: &str) -> String {
     let mut printable = String::with_capacity(text.len());
     for char in text.chars() {

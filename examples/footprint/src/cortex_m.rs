@@ -13,8 +13,8 @@ use footprint::{API, Device, DeviceError, Disk, Disks};
 use qcow1::BlockSize;
 use sha2::{Digest, Sha256};
 
-/// The flash after the program, in four partitions. Each image's device is its whole partition, because the length of the image
-/// file is not known here.
+/// The flash after the program, in four partitions. Each image's device is its whole partition, because the length of
+/// the image file is not known here.
 const PLAIN: (usize, usize) = (0, 32 * 1024);
 const COMPRESSED: (usize, usize) = (32 * 1024, 32 * 1024);
 const MIDDLE: (usize, usize) = (64 * 1024, 64 * 1024);
@@ -24,8 +24,8 @@ fn images() -> &'static [u8] {
     unsafe extern "C" {
         static __images: [u8; 192 * 1024];
     }
-    // SAFETY: the linker script puts this symbol at the start of 192 KiB of flash that contain nothing else and are never
-    // written.
+    // SAFETY: the linker script puts this symbol at the start of 192 KiB of flash that contain nothing else and are
+    // never written.
     unsafe { &__images }
 }
 
@@ -119,8 +119,8 @@ impl fmt::Display for Hex<'_> {
     }
 }
 
-/// Returns the result of a call, and the number of bytes of stack that it used, including the driver's: it paints the stack below
-/// before the call, and looks for changes after it.
+/// Returns the result of a call, and the number of bytes of stack that it used, including the driver's: it paints the
+/// stack below before the call, and looks for changes after it.
 #[inline(never)]
 fn stack_of<T>(call: impl FnOnce() -> T) -> (T, usize) {
     const PAINT: u32 = 0xa5a5_5a5a;
@@ -129,8 +129,9 @@ fn stack_of<T>(call: impl FnOnce() -> T) -> (T, usize) {
     // A little below the stack pointer, so that this function's own frame stays whole.
     let top = (cortex_m::register::msp::read() as usize - 64) as *mut u32;
     for word in 1..=WORDS {
-        // SAFETY: the stack grows down from the end of 64 KiB of RAM, of which the statics have 25 KiB and the callers less
-        // than 8 KiB. The memory below the stack pointer is unused until the next call, and no interrupt is enabled.
+        // SAFETY: the stack grows down from the end of 64 KiB of RAM, of which the statics have 25 KiB and the callers
+        // less than 8 KiB. The memory below the stack pointer is unused until the next call, and no interrupt is
+        // enabled.
         unsafe { top.sub(word).write_volatile(PAINT) };
     }
     let result = call();

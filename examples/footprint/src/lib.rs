@@ -1,8 +1,8 @@
 //! The whole public API of qcow1 as tables of function pointers. complete.sh finds functions that are in no table.
 //!
-//! Linking this static library with only such a table as its root proves that no panic path is left: the panic handler calls
-//! an undefined symbol, so a remaining panic path makes the link fail. The proof does not include formatting, because core's
-//! own has panic paths, the `aes` feature, and the asynchronous loops.
+//! Linking this static library with only such a table as its root proves that no panic path is left: the panic handler
+//! calls an undefined symbol, so a remaining panic path makes the link fail. The proof does not include formatting,
+//! because core's own has panic paths, the `aes` feature, and the asynchronous loops.
 //!
 //! The compiler does not know the callers of these pointers, nor what a [`Device`] does, so it cannot remove code.
 #![no_std]
@@ -188,7 +188,8 @@ pub struct Api {
     pub chain_bytes: &'static [AtomicU8; size_of::<Chain<Image<'static, ()>, 3>>()],
 }
 
-/// The rest of the public API, which is proved but not counted: accessors, forwarding calls, and adapters of the caller's streams.
+/// The rest of the public API, which is proved but not counted: accessors, forwarding calls, and adapters of the
+/// caller's streams.
 #[repr(C)]
 pub struct Rest {
     pub device_mut: fn(&mut Disk) -> &mut Device,

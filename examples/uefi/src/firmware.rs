@@ -31,8 +31,8 @@ pub fn pages(len: usize) -> uefi::Result<&'static mut [u8]> {
 pub fn free(memory: &'static mut [u8]) {
     let count = memory.len().div_ceil(PAGE_SIZE).max(1);
     let start = NonNull::from(memory).cast();
-    // SAFETY: the slice is from `pages`, and as it was passed by value, no reference to it is left. If the firmware refuses,
-    // it stays allocated.
+    // SAFETY: the slice is from `pages`, and as it was passed by value, no reference to it is left. If the firmware
+    // refuses, it stays allocated.
     let _ = unsafe { boot::free_pages(start, count) };
 }
 
@@ -51,8 +51,8 @@ fn protocol<P: ProtocolPointer + ?Sized>(handle: Handle) -> uefi::Result<ScopedP
         agent: boot::image_handle(),
         controller: None,
     };
-    // SAFETY: the protocols that are opened in this way belong to disks or to the firmware itself. They exist as long as this
-    // program runs: it removes none, and no other program runs.
+    // SAFETY: the protocols that are opened in this way belong to disks or to the firmware itself. They exist as long
+    // as this program runs: it removes none, and no other program runs.
     unsafe { boot::open_protocol(params, OpenProtocolAttributes::GetProtocol) }
 }
 
@@ -108,7 +108,8 @@ pub struct Disk {
 const BOUNCE: usize = 1 << 16;
 
 impl Disk {
-    /// Opens the block device of a handle. Returns `None` if it has no medium, or a medium with an unsupported block size.
+    /// Opens the block device of a handle. Returns `None` if it has no medium, or a medium with an unsupported block
+    /// size.
     pub fn open(handle: Handle) -> uefi::Result<Option<Aligned<'static, Self>>> {
         let io = protocol::<BlockIO>(handle)?;
         let media = io.media();

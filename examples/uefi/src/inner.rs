@@ -1,4 +1,5 @@
-//! The test program for `\EFI\BOOT\BOOTX64.EFI` inside a QCOW1 disk, instead of an operating system: prints a line and returns.
+//! The test program for `\EFI\BOOT\BOOTX64.EFI` inside a QCOW1 disk, instead of an operating system: prints a line and
+//! returns.
 #![no_std]
 #![no_main]
 

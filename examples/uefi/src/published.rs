@@ -28,7 +28,8 @@ const SECTOR: usize = 512;
 
 const MEDIA_ID: u32 = 0;
 
-/// The device path of the guest's disk: a vendor's node, with a GUID that was generated for this program, and the end node.
+/// The device path of the guest's disk: a vendor's node, with a GUID that was generated for this program, and the end
+/// node.
 static PATH: [u8; 24] = {
     const NODE: [u8; 4] = [0x01, 0x04, 20, 0];
     const END: [u8; 4] = [0x7f, 0xff, 4, 0];
@@ -63,8 +64,8 @@ pub fn publish<G: GuestRead<Error: Copy> + 'static>(guest: G) -> uefi::Result<&'
         logical_blocks_per_physical_block: 0,
         optimal_transfer_length_granularity: 0,
     };
-    // SAFETY: the pages are large enough for the value, aligned for it, unshared and never freed. The protocol's pointer to its
-    // medium points into the same value, which is never moved.
+    // SAFETY: the pages are large enough for the value, aligned for it, unshared and never freed. The protocol's
+    // pointer to its medium points into the same value, which is never moved.
     let this: &'static Published<G> = unsafe {
         place.write(Published {
             protocol: BlockIoProtocol {
@@ -82,8 +83,8 @@ pub fn publish<G: GuestRead<Error: Copy> + 'static>(guest: G) -> uefi::Result<&'
         });
         &*place
     };
-    // SAFETY: each interface has the type of its GUID, and lives for ever. The path is installed first, so that the handle has
-    // both when drivers look at the disk.
+    // SAFETY: each interface has the type of its GUID, and lives for ever. The path is installed first, so that the
+    // handle has both when drivers look at the disk.
     let handle = unsafe {
         let handle = boot::install_protocol_interface(None, &DevicePath::GUID, (&raw const PATH).cast::<c_void>())?;
         boot::install_protocol_interface(Some(handle), &BlockIO::GUID, place.cast::<c_void>())?
@@ -105,7 +106,8 @@ impl<G: GuestRead<Error: Copy>> Published<G> {
         // The drivers of the disk are stopped first. If one does not stop, the next call fails.
         let _ = boot::disconnect_controller(handle, None, None);
         let disk: *const Self = self;
-        // SAFETY: these are the interfaces that `publish` installed. Their memory is never freed, so late accesses are safe.
+        // SAFETY: these are the interfaces that `publish` installed. Their memory is never freed, so late accesses are
+        // safe.
         unsafe {
             boot::uninstall_protocol_interface(handle, &BlockIO::GUID, disk.cast::<c_void>())?;
             boot::uninstall_protocol_interface(handle, &DevicePath::GUID, (&raw const PATH).cast::<c_void>())?;
@@ -159,8 +161,8 @@ unsafe extern "efiapi" fn read_blocks<G: GuestRead<Error: Copy>>(
     if buffer.is_null() || !inside {
         return Status::INVALID_PARAMETER;
     }
-    // SAFETY: the caller lends `buffer_size` bytes for the duration of this call. They are zeroed, because the caller may not
-    // have initialized them.
+    // SAFETY: the caller lends `buffer_size` bytes for the duration of this call. They are zeroed, because the caller
+    // may not have initialized them.
     let buf = unsafe {
         buffer.write_bytes(0, buffer_size);
         core::slice::from_raw_parts_mut(buffer.cast::<u8>(), buffer_size)

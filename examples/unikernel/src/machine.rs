@@ -14,8 +14,8 @@ const POWER: usize = 0x10_0000;
 const VIRTIO: usize = 0x1000_1000;
 const VIRTIO_SLOT: usize = 0x1000;
 
-// The first hart sets up a stack and continues; any other harts sleep. Floating-point registers are enabled, because the
-// compiler may use them.
+// The first hart sets up a stack and continues; any other harts sleep. Floating-point registers are enabled, because
+// the compiler may use them.
 global_asm!(
     ".section .text.start",
     ".globl start",

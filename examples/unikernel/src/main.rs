@@ -1,7 +1,7 @@
 //! A unikernel whose disk is a QCOW1 image, without firmware and without an allocator.
 //!
-//! It opens the image on its first virtio disk, with the image on the second disk, if any, as its backing image. It prints a file
-//! of the FAT volume and the sha256 of the guest's whole disk, and powers off.
+//! It opens the image on its first virtio disk, with the image on the second disk, if any, as its backing image. It
+//! prints a file of the FAT volume and the sha256 of the guest's whole disk, and powers off.
 #![no_std]
 #![no_main]
 

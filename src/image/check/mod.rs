@@ -29,12 +29,12 @@ impl<D: BlockRead> Image<'_, D> {
     /// - an L1 word with bit 63 set,
     /// - more L2 tables than fit in the file.
     ///
-    /// Adjacent words with the same flaw are one finding. The summary does not count guest bytes whose table words are invalid.
-    /// A check reads only tables, never data.
+    /// Adjacent words with the same flaw are one finding. The summary does not count guest bytes whose table words are
+    /// invalid. A check reads only tables, never data.
     ///
-    /// It reads each table of a valid image once, in as few requests as the memory allows. For any image, the size of the
-    /// file bounds its work: it looks only at L1 words inside the file, and at no more than one L2 table beyond the number
-    /// that fits in the file, with at most 4 device reads for each table word.
+    /// It reads each table of a valid image once, in as few requests as the memory allows. For any image, the size of
+    /// the file bounds its work: it looks only at L1 words inside the file, and at no more than one L2 table beyond the
+    /// number that fits in the file, with at most 4 device reads for each table word.
     ///
     /// # Errors
     /// [`Error::Io`] if the device failed. The rest of the image was not checked; earlier findings have been reported.
@@ -63,7 +63,8 @@ impl<D: BlockRead> Image<'_, D> {
         options.clear_map(file_end)?;
         let check = Check::new(header, file_end, options, found);
         let mut checking = Checking { image: self, check };
-        // Bound: each turn ends a run, and a span takes one turn or, if it has a table, at most two for each of its words.
+        // Bound: each turn ends a run, and a span takes one turn or, if it has a table, at most two for each of its
+        // words.
         while let Some(question) = checking.check.question() {
             let Checking { image, check } = &mut checking;
             let answered = match question {

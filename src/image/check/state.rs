@@ -45,8 +45,8 @@ pub(crate) struct Check<'b, U: ?Sized, F> {
     span_end: GuestOffset,
 }
 
-/// A check and its image. When the check ends, also by a dropped future, and has findings, the cache forgets its tables: they
-/// may be from a device that returned wrong bytes once.
+/// A check and its image. When the check ends, also by a dropped future, and has findings, the cache forgets its
+/// tables: they may be from a device that returned wrong bytes once.
 pub(crate) struct Checking<'i, 'b, I: Layer, U: ?Sized, F> {
     pub(crate) image: &'i mut I,
     pub(crate) check: Check<'b, U, F>,
@@ -108,8 +108,8 @@ impl<'b, U: UsageMap + ?Sized, F: FnMut(Finding)> Check<'b, U, F> {
         ExtentWalk::new(self.at, end)
     }
 
-    /// Claims the table if the question was [`Question::Table`] and there is one. Returns `true` if so: nothing that was read
-    /// from the table may be used before it is claimed.
+    /// Claims the table if the question was [`Question::Table`] and there is one. Returns `true` if so: nothing that
+    /// was read from the table may be used before it is claimed.
     pub(crate) fn takes_table(&mut self, map: &ImageState<'_>) -> bool {
         if self.question == Question::Table
             && let Some(table) = map.last_table(self.at)
@@ -125,7 +125,8 @@ impl<'b, U: UsageMap + ?Sized, F: FnMut(Finding)> Check<'b, U, F> {
         false
     }
 
-    /// Continues after an attempt to answer `question`. A flaw is recorded, and the guest bytes that have it are skipped.
+    /// Continues after an attempt to answer `question`. A flaw is recorded, and the guest bytes that have it are
+    /// skipped.
     ///
     /// # Errors
     /// Every error but [`Error::Corrupt`]. It ends the check.

@@ -12,7 +12,8 @@ use crate::failure::Failure;
 use crate::output::progress;
 use crate::sink::Sink;
 
-/// The length below which a hole is read together with the bytes around it, because that costs less than another request.
+/// The length below which a hole is read together with the bytes around it, because that costs less than another
+/// request.
 const SHORT: u64 = 64 << 10;
 
 /// The length of the pieces in which a failed chunk is read again.

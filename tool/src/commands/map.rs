@@ -51,7 +51,8 @@ impl Run {
         Self { extent, stored }
     }
 
-    /// Appends `next` if it is of the same kind; data must be adjacent in the file too. Returns `true` if it was appended.
+    /// Appends `next` if it is of the same kind; data must be adjacent in the file too. Returns `true` if it was
+    /// appended.
     fn join(&mut self, next: &Extent) -> bool {
         // The crate returns each compressed cluster as a run of its own; the map shows them as one.
         if let (Some(_), Some(next_stored)) = (stored(&self.extent), stored(next)) {

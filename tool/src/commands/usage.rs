@@ -5,10 +5,12 @@ use std::collections::BTreeMap;
 
 use qcow1::UsageMap;
 
-/// The size of a piece in bytes, for 256 KiB of the file. It is small, so that clusters that are far apart take little memory.
+/// The size of a piece in bytes, for 256 KiB of the file. It is small, so that clusters that are far apart take little
+/// memory.
 const PIECE: usize = 128;
 
-/// A usage map in pieces. Only pieces with a byte other than 0 are allocated, so a large sparse file takes little memory.
+/// A usage map in pieces. Only pieces with a byte other than 0 are allocated, so a large sparse file takes little
+/// memory.
 #[derive(Default)]
 pub(super) struct Pieces {
     /// The index in `stored` of each piece, by its number.

@@ -1,8 +1,9 @@
 //! A boot loader: starts the boot manager or operating system inside a QCOW1 disk.
 //!
-//! It opens the images of `\qcow1.conf` on its own volume; without that file, the image `\disk.qcow`; without that one, the
-//! first block device that is an image. It adds the guest's disk to the firmware as a block device, and the firmware's own
-//! partition and FAT drivers mount it. On an error, it prints a sentence, and the firmware continues with its boot order.
+//! It opens the images of `\qcow1.conf` on its own volume; without that file, the image `\disk.qcow`; without that one,
+//! the first block device that is an image. It adds the guest's disk to the firmware as a block device, and the
+//! firmware's own partition and FAT drivers mount it. On an error, it prints a sentence, and the firmware continues
+//! with its boot order.
 #![no_std]
 #![no_main]
 
@@ -33,8 +34,8 @@ const PROGRAM: &CStr16 = cstr16!("\\EFI\\BOOT\\BOOTX64.EFI");
 #[cfg(target_arch = "aarch64")]
 const PROGRAM: &CStr16 = cstr16!("\\EFI\\BOOT\\BOOTAA64.EFI");
 
-/// The number of bytes to lend to an image for its tables, in addition to the memory for compressed clusters, if the configuration
-/// does not set it.
+/// The number of bytes to lend to an image for its tables, in addition to the memory for compressed clusters, if the
+/// configuration does not set it.
 const TABLES: usize = 1 << 20;
 
 /// The image with its backing images.
@@ -57,7 +58,8 @@ fn run() -> Result<(), Failure> {
     let encrypted = is_encrypted(&disk);
     let disk = published::publish(disk)?;
     let result = start(disk.handle());
-    // The started program may return. This program's code is removed when it returns, so the disk must be removed first.
+    // The started program may return. This program's code is removed when it returns, so the disk must be removed
+    // first.
     let fault = disk.withdraw().unwrap_or_else(|error| {
         let status = error.status();
         println!("loader: the firmware does not let go of the disk ({status}), so the machine starts again");

@@ -1,6 +1,7 @@
 //! The passphrase of an encrypted image, typed at the console.
 //!
-//! It is not read from a file, because the loader's volume is not encrypted: whoever has the disk would have the key too.
+//! It is not read from a file, because the loader's volume is not encrypted: whoever has the disk would have the key
+//! too.
 
 use heapless::String;
 use qcow1::Key;

@@ -11,8 +11,8 @@ use crate::failure::Failure;
 
 /// The device of an image.
 pub enum Source {
-    /// A file that was read whole. It cannot be read while the firmware requests a block of the guest's disk, because the
-    /// firmware's FAT driver holds one lock for all volumes.
+    /// A file that was read whole. It cannot be read while the firmware requests a block of the guest's disk, because
+    /// the firmware's FAT driver holds one lock for all volumes.
     Memory(&'static [u8]),
     Disk(Aligned<'static, Disk>),
 }
@@ -109,8 +109,8 @@ fn list_disks() -> Result<(), Failure> {
     Ok(())
 }
 
-/// Returns `true` if a disk begins as an image does, and `false` if it cannot be read. This trusts whoever wrote the disks, who
-/// could also have replaced this program.
+/// Returns `true` if a disk begins as an image does, and `false` if it cannot be read. This trusts whoever wrote the
+/// disks, who could also have replaced this program.
 fn is_image(disk: &mut Aligned<'static, Disk>) -> bool {
     let Ok(first) = firmware::pages(disk.block_size().bytes() as usize) else {
         return false;
