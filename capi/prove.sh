@@ -7,7 +7,10 @@
 cd "$(dirname "$0")"
 . ../examples/firmware.sh
 
-target_dir=${CARGO_TARGET_DIR:-target}
+# The firmware examples' folder, for their builds of `core`.
+CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$(cd .. && pwd)/target}/firmware
+export CARGO_TARGET_DIR
+target_dir=$CARGO_TARGET_DIR
 work=$target_dir/capi-proof
 mkdir -p "$work"
 for tool in llvm-size llvm-cxxfilt; do
