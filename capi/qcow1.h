@@ -3,11 +3,12 @@
  * Made by cbindgen from the library's source: do not edit. README.md shows how to use it.
  *
  * Ownership. The caller owns all storage: a qcow1_disk, the memory lent to each image, and what `ctx` points to. The
- * library allocates nothing, keeps nothing in statics, and keeps no pointer but these three.
+ * library allocates nothing and has no global state. It keeps no other pointers.
  *
  * Lifetimes. Memory and `ctx` must stay valid from qcow1_open() or qcow1_push() until qcow1_close(), or until the disk is
- * no more used: closing frees nothing, it only wipes keys. While lent, memory is not for the caller to read or write. What
- * the device reads must not change, since tables are cached. Every other argument is used only during the call.
+ * no longer used: closing frees nothing, it only wipes keys. The caller must not read or write memory while it is lent. The
+ * image must not change while it is open, since tables are cached. Every other argument is used only during the call, and
+ * must overlap neither the disk nor lent memory.
  *
  * Alignment. A qcow1_disk has QCOW1_DISK_ALIGN, which its type demands. Memory and buffers have any.
  *
@@ -232,8 +233,8 @@ typedef enum {
 /**
  * The storage of a disk. Its bytes are the library's.
  *
- * The caller owns it: a static, a local, or allocated, of this type for its size and alignment. Set it to zeros once, so
- * that a call before qcow1_open() is noticed. It must not be copied or moved while it is open.
+ * The caller owns it: a static, a local, or allocated, of this type for its size and alignment. Set it to zeros before
+ * the first call, so that a call without qcow1_open() is noticed. It must not be copied or moved while it is open.
  */
 typedef struct QCOW1_ALIGNED(16) {
   uint8_t bytes[QCOW1_DISK_SIZE];
@@ -263,7 +264,7 @@ typedef struct {
    *
    * Returns 0 if all of them were read. Anything else is an error: a positive number of the callback's own, which the
    * call that needed the bytes then returns. The last block may reach past `size`; no block after it is read. `buf` has
-   * any alignment. It must not call this library for the same disk.
+   * any alignment. It must return: no longjmp(), no C++ exception. It must not call this library for the same disk.
    */
   int (*read)(void *ctx, uint64_t lba, void *buf, size_t len);
 } qcow1_device;
@@ -317,7 +318,7 @@ typedef struct {
 } qcow1_memory_needs;
 
 /**
- * The last call that failed: its error, and where the image or the call is wrong.
+ * The error of the last call that failed, and where the image is wrong.
  *
  * An offset is QCOW1_UNKNOWN where the error has none.
  */
@@ -345,17 +346,16 @@ extern "C" {
 #endif // __cplusplus
 
 /**
- * Opens an image as the top one of `disk`, whatever the storage held before.
+ * Opens an image as the top one of `disk`. The storage may hold anything but a disk with a call under way.
  *
- * `memory` is lent until qcow1_close(), or until the disk is no more used: `memory_size` bytes of any alignment.
+ * `memory` is lent until qcow1_close(), or until the disk is no longer used: `memory_size` bytes of any alignment.
  * max(512, block size) bytes open every image and read every byte of it that is not compressed; qcow1_memory_for()
- * returns what more is of use. A raw disk takes one block; where its block size is 1, `memory` may be null and
+ * returns how many more are of use. A raw disk needs one block; where its block size is 1, `memory` may be null and
  * `memory_size` 0.
  *
- * `flags` is 0, QCOW1_RAW, or any of QCOW1_SALVAGE, QCOW1_XEN_L1_BIG_ENDIAN and QCOW1_OR_RAW. It reads the device once; `device` itself is
- * copied.
+ * `flags` is 0, QCOW1_RAW, or any of QCOW1_SALVAGE, QCOW1_XEN_L1_BIG_ENDIAN and QCOW1_OR_RAW. `device` is copied.
  *
- * Returns 0, or an error; then the disk has no images and nothing is lent.
+ * Returns 0, or an error. After an error the disk has no images, and nothing is lent.
  */
 int qcow1_open(qcow1_disk *disk,
                const qcow1_device *device,
@@ -364,13 +364,13 @@ int qcow1_open(qcow1_disk *disk,
                uint32_t flags);
 
 /**
- * Opens an image below those of `disk`: the backing image of the lowest one, from which its holes are read.
+ * Opens the backing image of the lowest image of `disk`: holes are read from it. The rest is as for qcow1_open().
  *
  * The image above must name a backing file. QCOW1 does not store the format of a backing file: pass QCOW1_RAW where it
  * is a raw disk. Never guess that from its first bytes: a guest that owns a raw disk can write a QCOW header into it,
  * and so have any file read whose name the caller would follow.
  *
- * Returns 0, or an error; then the disk is as before and nothing is lent. Otherwise as qcow1_open().
+ * Returns 0, or an error. After an error the disk is as before, and nothing is lent.
  */
 int qcow1_push(qcow1_disk *disk,
                const qcow1_device *device,
@@ -379,15 +379,15 @@ int qcow1_push(qcow1_disk *disk,
                uint32_t flags);
 
 /**
- * Closes all images of a disk, and wipes their keys. The memory is the caller's again.
+ * Closes all images of a disk, and sets the storage to zeros, keys included. The memory is the caller's again.
  *
  * Returns 0, or QCOW1_ERROR_NOT_OPEN or another error of misuse.
  */
 int qcow1_close(qcow1_disk *disk);
 
 /**
- * Decrypts the encrypted clusters of an image with a passphrase from now on. `level` is 0 for the top image, 1 for
- * the one below it.
+ * Sets the passphrase of an image, with which its encrypted clusters are decrypted. `level` is 0 for the top image, 1
+ * for the one below it.
  *
  * QCOW1 uses the first 16 bytes and stores no key check: a wrong passphrase yields garbage, not an error.
  *
@@ -406,7 +406,7 @@ uint64_t qcow1_size(const qcow1_disk *disk);
 /**
  * Fills `dst` with the `len` bytes of the guest's disk from `offset` on: any offset, any length but 0.
  *
- * Returns 0, or an error; then `dst` holds anything, and the call may be tried again.
+ * Returns 0, or an error. After an error `dst` holds anything, and the call may be repeated.
  */
 int qcow1_read(qcow1_disk *disk,
                uint64_t offset,
@@ -426,7 +426,7 @@ int qcow1_extent(qcow1_disk *disk,
                  qcow1_extent_t *extent);
 
 /**
- * Reads the name of the backing file that the lowest image of the disk names: what to open and push next.
+ * Reads the name of the backing file of the lowest image: what to open and push next.
  *
  * The name is bytes without a NUL, at most 1023, and untrusted: a path on the machine that wrote it, relative to the
  * image that names it.
@@ -449,15 +449,16 @@ int qcow1_memory_for(const void *first_48_bytes,
                      qcow1_memory_needs *needs);
 
 /**
- * Copies what the last call that failed has failed with, since qcow1_open().
+ * Copies the error of the last call that failed since qcow1_open(), with its offsets. A failed qcow1_open() counts.
  *
- * Returns 0 and fills `failure`, or an error of misuse.
+ * Returns 0 and fills `failure`, or an error of misuse, which does not count.
  */
-int qcow1_last_failure(const qcow1_disk *disk, qcow1_failure *failure);
+int qcow1_last_failure(const qcow1_disk *disk,
+                       qcow1_failure *failure);
 
 /**
- * Returns a sentence for what a call returned: a static string. For a positive number, an error of the read
- * callback's own, it says only that.
+ * Returns a sentence for what a call returned: a static string. For a positive number it says only that the read
+ * callback failed.
  */
 const char *qcow1_message(int error);
 

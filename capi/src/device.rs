@@ -23,7 +23,7 @@ pub struct DeviceDescription {
     ///
     /// Returns 0 if all of them were read. Anything else is an error: a positive number of the callback's own, which the
     /// call that needed the bytes then returns. The last block may reach past `size`; no block after it is read. `buf` has
-    /// any alignment. It must not call this library for the same disk.
+    /// any alignment. It must return: no longjmp(), no C++ exception. It must not call this library for the same disk.
     pub read: Option<extern "C" fn(ctx: *mut c_void, lba: u64, buf: *mut c_void, len: usize) -> c_int>,
 }
 
@@ -42,14 +42,22 @@ pub(crate) struct Device {
 pub(crate) struct DeviceError(pub(crate) c_int);
 
 impl Device {
-    pub(crate) fn new(description: &DeviceDescription, memory: Range<usize>) -> Result<Self, Code> {
+    pub(crate) fn new(description: &DeviceDescription) -> Result<Self, Code> {
         Ok(Self {
             ctx: description.ctx,
             size: description.size,
             block_size: BlockSize::new(description.block_size).ok_or(Code::BlockSize)?,
             read: description.read.ok_or(Code::NoReadCallback)?,
-            memory,
+            memory: 0..0,
         })
+    }
+
+    pub(crate) fn with_memory(self, memory: &[u8]) -> Self {
+        let memory = memory.as_ptr_range();
+        Self {
+            memory: memory.start.addr()..memory.end.addr(),
+            ..self
+        }
     }
 }
 

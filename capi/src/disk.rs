@@ -8,7 +8,7 @@ use qcow1::{Chain, Error, Image, OpenError, OpenOptions, XenL1};
 
 use crate::device::{Device, DeviceDescription, DeviceError};
 use crate::error::{Code, Failure};
-use crate::pointer;
+use crate::pointer::{self, Lent};
 
 /// The size of a qcow1_disk in bytes, at most: on each target, whatever the library was built with.
 pub const DISK_SIZE: usize = 2560;
@@ -34,11 +34,15 @@ pub const OR_RAW: u32 = 8;
 
 /// The storage of a disk. Its bytes are the library's.
 ///
-/// The caller owns it: a static, a local, or allocated, of this type for its size and alignment. Set it to zeros once, so
-/// that a call before qcow1_open() is noticed. It must not be copied or moved while it is open.
+/// The caller owns it: a static, a local, or allocated, of this type for its size and alignment. Set it to zeros before
+/// the first call, so that a call without qcow1_open() is noticed. It must not be copied or moved while it is open.
 #[repr(C, align(16))]
 pub struct Storage {
     bytes: [u8; DISK_SIZE],
+}
+
+impl Storage {
+    pub(crate) const ZEROS: Self = Self { bytes: [0; DISK_SIZE] };
 }
 
 const _: () = assert!(size_of::<Disk>() <= size_of::<Storage>() && size_of::<Storage>() == DISK_SIZE);
@@ -83,8 +87,8 @@ impl State {
         address ^ 0x7163_6f77
     }
 
-    pub(crate) fn failure(&self) -> Failure {
-        self.failure.get()
+    pub(crate) fn is_busy(&self) -> bool {
+        self.busy.get()
     }
 }
 
@@ -102,19 +106,39 @@ pub(crate) fn call(storage: *mut Storage, call: impl FnOnce(&mut Images) -> Resu
         Ok(state) => state,
         Err(code) => return code.number(),
     };
-    if state.busy.replace(true) {
-        return Code::Busy.number();
-    }
-    let result = pointer::images_mut(storage).map_err(Failure::from).and_then(call);
-    state.busy.set(false);
-    let Err(failure) = result else { return 0 };
+    let Err(failure) = alone(storage, state, call) else {
+        return 0;
+    };
     state.failure.set(failure);
     failure.error
 }
 
+/// Copies what the last call has failed with.
+pub(crate) fn last_failure(storage: *mut Storage, failure: *mut Failure) -> Result<(), Failure> {
+    let state = pointer::state(storage)?;
+    alone(storage, state, |images| {
+        lent(storage, images, failure, 1)?.set(state.failure.get());
+        Ok(())
+    })
+}
+
+/// Makes a call while no other is under way: only then does nobody else have the images.
+fn alone(
+    storage: *mut Storage,
+    state: &State,
+    call: impl FnOnce(&mut Images) -> Result<(), Failure>,
+) -> Result<(), Failure> {
+    if state.busy.replace(true) {
+        return Err(Code::Busy.into());
+    }
+    let result = pointer::images_mut(storage).map_err(Failure::from).and_then(call);
+    state.busy.set(false);
+    result
+}
+
 /// Returns the size of the guest's disk: 0 without an image, or in a call of the read callback.
 pub(crate) fn size(storage: *const Storage) -> Result<u64, Code> {
-    if pointer::state(storage)?.busy.get() {
+    if pointer::state(storage)?.is_busy() {
         return Err(Code::Busy);
     }
     Ok(pointer::images(storage)?.size())
@@ -130,12 +154,14 @@ pub(crate) fn push(
     flags: u32,
 ) -> Result<(), Failure> {
     let options = options(flags)?;
+    // Copied before the memory is lent, since C may have it there.
+    let device = Device::new(lent(storage, images, device, 1)?.value()?)?;
     let memory = match memory_size {
         // Enough for a raw disk whose blocks are bytes.
         0 => &mut [],
-        _ => pointer::bytes_mut(memory, memory_size, |memory| uses(storage, images, memory))?,
+        _ => bytes(storage, images, memory, memory_size)?.values_mut(),
     };
-    let device = Device::new(pointer::value(device)?, addresses(memory))?;
+    let device = device.with_memory(memory);
     let image = match options {
         Some(options) => options.open(device, memory),
         None => Image::open_raw(device, memory),
@@ -146,8 +172,32 @@ pub(crate) fn push(
         .map_err(|error| Error::<DeviceError>::from(error).into())
 }
 
-/// Returns whether addresses are of the disk itself, or of memory lent to its images.
-pub(crate) fn uses(storage: *const Storage, images: &mut Images, addresses: &Range<usize>) -> bool {
+/// Returns the bytes that C lends at a pointer, which the disk must not use.
+pub(crate) fn bytes(
+    storage: *const Storage,
+    images: &mut Images,
+    pointer: *const c_void,
+    len: usize,
+) -> Result<Lent<u8>, Code> {
+    lent(storage, images, pointer.cast(), len)
+}
+
+/// Returns the values that C lends at a pointer, which the disk must not use.
+pub(crate) fn lent<T>(
+    storage: *const Storage,
+    images: &mut Images,
+    pointer: *const T,
+    len: usize,
+) -> Result<Lent<T>, Code> {
+    let lent = Lent::new(pointer, len)?;
+    if uses(storage, images, &lent.addresses()) {
+        return Err(Code::Overlap);
+    }
+    Ok(lent)
+}
+
+/// Returns whether some of the addresses are those of the disk itself, or of memory lent to its images.
+fn uses(storage: *const Storage, images: &mut Images, addresses: &Range<usize>) -> bool {
     let overlaps = |used: &Range<usize>| used.start < addresses.end && addresses.start < used.end;
     let own = storage.addr();
     overlaps(&(own..own.saturating_add(DISK_SIZE)))
@@ -173,9 +223,4 @@ fn options(flags: u32) -> Result<Option<OpenOptions>, Code> {
         .salvage(flags & SALVAGE != 0)
         .or_raw(flags & OR_RAW != 0);
     Ok(Some(options.xen_l1(xen_l1)))
-}
-
-fn addresses(bytes: &[u8]) -> Range<usize> {
-    let range = bytes.as_ptr_range();
-    range.start.addr()..range.end.addr()
 }

@@ -172,7 +172,7 @@ pub(crate) fn message(number: c_int) -> &'static CStr {
     }
 }
 
-/// The last call that failed: its error, and where the image or the call is wrong.
+/// The error of the last call that failed, and where the image is wrong.
 ///
 /// An offset is QCOW1_UNKNOWN where the error has none.
 #[repr(C)]

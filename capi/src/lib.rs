@@ -14,18 +14,18 @@ use qcow1::{BlockSize, ExtentKind, Header, Image};
 use crate::device::{Device, DeviceDescription};
 use crate::disk::Storage;
 use crate::error::{Code, Failure, UNKNOWN};
+use crate::pointer::Lent;
 
-/// Opens an image as the top one of `disk`, whatever the storage held before.
+/// Opens an image as the top one of `disk`. The storage may hold anything but a disk with a call under way.
 ///
-/// `memory` is lent until qcow1_close(), or until the disk is no more used: `memory_size` bytes of any alignment.
+/// `memory` is lent until qcow1_close(), or until the disk is no longer used: `memory_size` bytes of any alignment.
 /// max(512, block size) bytes open every image and read every byte of it that is not compressed; qcow1_memory_for()
-/// returns what more is of use. A raw disk takes one block; where its block size is 1, `memory` may be null and
+/// returns how many more are of use. A raw disk needs one block; where its block size is 1, `memory` may be null and
 /// `memory_size` 0.
 ///
-/// `flags` is 0, QCOW1_RAW, or any of QCOW1_SALVAGE, QCOW1_XEN_L1_BIG_ENDIAN and QCOW1_OR_RAW. It reads the device once; `device` itself is
-/// copied.
+/// `flags` is 0, QCOW1_RAW, or any of QCOW1_SALVAGE, QCOW1_XEN_L1_BIG_ENDIAN and QCOW1_OR_RAW. `device` is copied.
 ///
-/// Returns 0, or an error; then the disk has no images and nothing is lent.
+/// Returns 0, or an error. After an error the disk has no images, and nothing is lent.
 #[unsafe(no_mangle)]
 pub extern "C" fn qcow1_open(
     disk: *mut Storage,
@@ -42,13 +42,13 @@ pub extern "C" fn qcow1_open(
     }
 }
 
-/// Opens an image below those of `disk`: the backing image of the lowest one, from which its holes are read.
+/// Opens the backing image of the lowest image of `disk`: holes are read from it. The rest is as for qcow1_open().
 ///
 /// The image above must name a backing file. QCOW1 does not store the format of a backing file: pass QCOW1_RAW where it
 /// is a raw disk. Never guess that from its first bytes: a guest that owns a raw disk can write a QCOW header into it,
 /// and so have any file read whose name the caller would follow.
 ///
-/// Returns 0, or an error; then the disk is as before and nothing is lent. Otherwise as qcow1_open().
+/// Returns 0, or an error. After an error the disk is as before, and nothing is lent.
 #[unsafe(no_mangle)]
 pub extern "C" fn qcow1_push(
     disk: *mut Storage,
@@ -62,20 +62,27 @@ pub extern "C" fn qcow1_push(
     })
 }
 
-/// Closes all images of a disk, and wipes their keys. The memory is the caller's again.
+/// Closes all images of a disk, and sets the storage to zeros, keys included. The memory is the caller's again.
 ///
 /// Returns 0, or QCOW1_ERROR_NOT_OPEN or another error of misuse.
 #[unsafe(no_mangle)]
 pub extern "C" fn qcow1_close(disk: *mut Storage) -> c_int {
-    disk::read(disk, |images| {
-        // One turn for each image.
+    let error = disk::read(disk, |images| {
+        // One turn for each image. Dropping it wipes the key, but not the place from which it was taken.
         while images.pop().is_some() {}
         Ok(())
+    });
+    if error != 0 {
+        return error;
+    }
+    Lent::new(disk, 1).map_or_else(Code::number, |storage| {
+        storage.set(Storage::ZEROS);
+        0
     })
 }
 
-/// Decrypts the encrypted clusters of an image with a passphrase from now on. `level` is 0 for the top image, 1 for
-/// the one below it.
+/// Sets the passphrase of an image, with which its encrypted clusters are decrypted. `level` is 0 for the top image, 1
+/// for the one below it.
 ///
 /// QCOW1 uses the first 16 bytes and stores no key check: a wrong passphrase yields garbage, not an error.
 ///
@@ -88,9 +95,10 @@ pub extern "C" fn qcow1_set_passphrase(
     passphrase_len: usize,
 ) -> c_int {
     disk::read(disk, |images| {
+        let passphrase = disk::bytes(disk, images, passphrase, passphrase_len)?.values();
         let level = usize::try_from(level).map_err(|_| Code::NoSuchImage)?;
         let image = images.images_mut().get_mut(level).ok_or(Code::NoSuchImage)?;
-        set_passphrase(image, pointer::bytes(passphrase, passphrase_len)?)
+        set_passphrase(image, passphrase)
     })
 }
 
@@ -102,11 +110,11 @@ pub extern "C" fn qcow1_size(disk: *const Storage) -> u64 {
 
 /// Fills `dst` with the `len` bytes of the guest's disk from `offset` on: any offset, any length but 0.
 ///
-/// Returns 0, or an error; then `dst` holds anything, and the call may be tried again.
+/// Returns 0, or an error. After an error `dst` holds anything, and the call may be repeated.
 #[unsafe(no_mangle)]
 pub extern "C" fn qcow1_read(disk: *mut Storage, offset: u64, dst: *mut c_void, len: usize) -> c_int {
     disk::read(disk, |images| {
-        let dst = pointer::bytes_mut(dst, len, |dst| disk::uses(disk, images, dst))?;
+        let dst = disk::bytes(disk, images, dst, len)?.values_mut();
         Ok(images.read_at(offset, dst)?)
     })
 }
@@ -149,7 +157,7 @@ pub struct Extent {
 #[unsafe(no_mangle)]
 pub extern "C" fn qcow1_extent(disk: *mut Storage, offset: u64, max_len: u64, extent: *mut Extent) -> c_int {
     disk::read(disk, |images| {
-        let extent = pointer::value_mut(extent)?;
+        let extent = disk::lent(disk, images, extent, 1)?;
         let (level, found) = images.extent_at(offset, max_len)?;
         let (kind, host_offset, stored_len) = match found.kind {
             ExtentKind::Data { host_offset } => (Kind::Data, host_offset, 0),
@@ -161,19 +169,19 @@ pub extern "C" fn qcow1_extent(disk: *mut Storage, offset: u64, max_len: u64, ex
             ExtentKind::Backing => (Kind::Backing, UNKNOWN, 0),
             _ => return Err(Code::Otherwise.into()),
         };
-        *extent = Extent {
+        extent.set(Extent {
             start: found.start,
             len: found.len,
             host_offset,
             stored_len,
             level: u32::try_from(level).unwrap_or(u32::MAX),
             kind,
-        };
+        });
         Ok(())
     })
 }
 
-/// Reads the name of the backing file that the lowest image of the disk names: what to open and push next.
+/// Reads the name of the backing file of the lowest image: what to open and push next.
 ///
 /// The name is bytes without a NUL, at most 1023, and untrusted: a path on the machine that wrote it, relative to the
 /// image that names it.
@@ -183,10 +191,10 @@ pub extern "C" fn qcow1_extent(disk: *mut Storage, offset: u64, max_len: u64, ex
 #[unsafe(no_mangle)]
 pub extern "C" fn qcow1_backing_name(disk: *mut Storage, buf: *mut c_void, len: usize, name_len: *mut usize) -> c_int {
     disk::read(disk, |images| {
-        let buf = pointer::bytes_mut(buf, len, |buf| disk::uses(disk, images, buf))?;
-        let name_len = pointer::value_mut(name_len)?;
+        let buf = disk::bytes(disk, images, buf, len)?.values_mut();
+        let name_len = disk::lent(disk, images, name_len, 1)?;
         let lowest = images.images_mut().last_mut().ok_or(Code::NotOpen)?;
-        *name_len = lowest.backing_name(buf)?.map_or(0, <[u8]>::len);
+        name_len.set(lowest.backing_name(buf)?.map_or(0, <[u8]>::len));
         Ok(())
     })
 }
@@ -207,26 +215,19 @@ pub struct MemoryNeeds {
 /// Returns 0 and fills `needs`, or an error: what is wrong with the header, if it is.
 #[unsafe(no_mangle)]
 pub extern "C" fn qcow1_memory_for(first_48_bytes: *const c_void, block_size: u32, needs: *mut MemoryNeeds) -> c_int {
-    match memory_for(first_48_bytes, block_size, needs) {
-        Ok(()) => 0,
-        Err(failure) => failure.error,
-    }
+    number(memory_for(first_48_bytes, block_size, needs))
 }
 
-/// Copies what the last call that failed has failed with, since qcow1_open().
+/// Copies the error of the last call that failed since qcow1_open(), with its offsets. A failed qcow1_open() counts.
 ///
-/// Returns 0 and fills `failure`, or an error of misuse.
+/// Returns 0 and fills `failure`, or an error of misuse, which does not count.
 #[unsafe(no_mangle)]
 pub extern "C" fn qcow1_last_failure(disk: *const Storage, failure: *mut Failure) -> c_int {
-    let copied = pointer::state(disk).and_then(|state| {
-        *pointer::value_mut(failure)? = state.failure();
-        Ok(())
-    });
-    copied.map_or_else(Code::number, |()| 0)
+    number(disk::last_failure(disk.cast_mut(), failure))
 }
 
-/// Returns a sentence for what a call returned: a static string. For a positive number, an error of the read
-/// callback's own, it says only that.
+/// Returns a sentence for what a call returned: a static string. For a positive number it says only that the read
+/// callback failed.
 #[unsafe(no_mangle)]
 pub extern "C" fn qcow1_message(error: c_int) -> *const c_char {
     error::message(error).as_ptr()
@@ -243,16 +244,20 @@ const VERSION: &CStr = match CStr::from_bytes_with_nul(concat!(env!("CARGO_PKG_V
     Err(_) => c"",
 };
 
+fn number(result: Result<(), Failure>) -> c_int {
+    result.map_or_else(|failure| failure.error, |()| 0)
+}
+
 fn memory_for(first_48_bytes: *const c_void, block_size: u32, needs: *mut MemoryNeeds) -> Result<(), Failure> {
-    let header = Header::parse(pointer::bytes(first_48_bytes, 48)?)?;
+    let header = Header::parse(Lent::new(first_48_bytes.cast(), 48)?.values())?;
     let block_size = BlockSize::new(block_size).ok_or(Code::BlockSize)?;
-    let needs = pointer::value_mut(needs)?;
+    let needs = Lent::new(needs, 1)?;
     let found = header.memory_for(block_size);
-    *needs = MemoryNeeds {
+    needs.set(MemoryNeeds {
         minimum: found.minimum,
         compressed: found.compressed,
         all_tables: found.all_tables,
-    };
+    });
     Ok(())
 }
 

@@ -3,7 +3,6 @@
 //! Each pointer that these functions take is an argument of a call from C, or the field of one: what `qcow1.h` demands of
 //! it is what the `SAFETY` lines rely on. What can be checked is checked.
 
-use core::ffi::c_void;
 use core::mem::offset_of;
 use core::ops::Range;
 use core::slice;
@@ -11,49 +10,81 @@ use core::slice;
 use crate::disk::{Disk, Images, State, Storage};
 use crate::error::Code;
 
-/// Returns the value that C lends for reading.
-pub(crate) fn value<'a, T>(pointer: *const T) -> Result<&'a T, Code> {
-    values(pointer, 1)?.first().ok_or(Code::NullPointer)
-}
-
-/// Returns the value that C lends for writing.
-pub(crate) fn value_mut<'a, T>(pointer: *mut T) -> Result<&'a mut T, Code> {
-    values_mut(pointer, 1)?.first_mut().ok_or(Code::NullPointer)
-}
-
-/// Returns the bytes that C lends for reading.
-pub(crate) fn bytes<'a>(pointer: *const c_void, len: usize) -> Result<&'a [u8], Code> {
-    values(pointer.cast(), len)
-}
-
-/// Returns the bytes that C lends for writing, unless `used` says that some of their addresses are in use.
-pub(crate) fn bytes_mut<'a>(
-    pointer: *mut c_void,
+/// Values that C lends: a pointer to them in which nothing is wrong that can be seen.
+pub(crate) struct Lent<T> {
+    pointer: *mut T,
     len: usize,
-    used: impl FnOnce(&Range<usize>) -> bool,
-) -> Result<&'a mut [u8], Code> {
-    let pointer = pointer.cast::<u8>();
-    if used(&check(pointer, len)?) {
-        return Err(Code::Overlap);
-    }
-    values_mut(pointer, len)
 }
 
-/// Puts a disk without images into the storage, whatever is there.
+impl<T> Lent<T> {
+    pub(crate) fn new(pointer: *const T, len: usize) -> Result<Self, Code> {
+        if pointer.is_null() {
+            return Err(Code::NullPointer);
+        }
+        if !pointer.is_aligned() {
+            return Err(Code::Misaligned);
+        }
+        if len == 0 {
+            return Err(Code::ZeroLength);
+        }
+        // A slice has at most `isize::MAX` bytes, and does not wrap around the address space.
+        len.checked_mul(size_of::<T>())
+            .filter(|&bytes| isize::try_from(bytes).is_ok())
+            .and_then(|bytes| pointer.addr().checked_add(bytes))
+            .map(|_| Self {
+                pointer: pointer.cast_mut(),
+                len,
+            })
+            .ok_or(Code::TooLong)
+    }
+
+    /// Returns the addresses that the values take.
+    pub(crate) fn addresses(&self) -> Range<usize> {
+        self.pointer.addr()..self.pointer.wrapping_add(self.len).addr()
+    }
+
+    /// Returns the first of the values for reading.
+    pub(crate) fn value<'a>(self) -> Result<&'a T, Code> {
+        self.values().first().ok_or(Code::ZeroLength)
+    }
+
+    /// Returns the values for reading.
+    pub(crate) fn values<'a>(self) -> &'a [T] {
+        // SAFETY: the pointer is aligned and not null, and the length is one that a slice may have. C lends initialized
+        // values there, or `state` has found a disk by its mark. Nobody writes them for as long as `qcow1.h` says.
+        unsafe { slice::from_raw_parts(self.pointer, self.len) }
+    }
+
+    /// Returns the values for writing.
+    pub(crate) fn values_mut<'a>(self) -> &'a mut [T] {
+        // SAFETY: the pointer is aligned and not null, and the length is one that a slice may have. C lends values there,
+        // or a disk is there. Nobody else reads or writes them for as long as `qcow1.h` says.
+        unsafe { slice::from_raw_parts_mut(self.pointer, self.len) }
+    }
+
+    /// Writes the first of the values, without a reference: what C has there need not be a value of the type.
+    pub(crate) fn set(self, value: T) {
+        // SAFETY: the pointer is aligned and not null. C lends a `T` there, or a `Storage`, in which a `Disk` has room.
+        unsafe { self.pointer.write(value) };
+    }
+}
+
+/// Puts a disk without images into the storage, whatever is there but a disk with a call under way.
 pub(crate) fn place(storage: *mut Storage) -> Result<(), Code> {
-    check(storage, 1)?;
-    let disk = storage.cast::<Disk>();
-    // SAFETY: the pointer is aligned and not null, and C lends a `Storage` there, in which a `Disk` has room.
-    unsafe { disk.write(Disk::new(storage.addr())) };
+    Lent::new(storage, 1)?;
+    if state(storage).is_ok_and(State::is_busy) {
+        return Err(Code::Busy);
+    }
+    Lent::new(storage.cast(), 1)?.set(Disk::new(storage.addr()));
     Ok(())
 }
 
 /// Returns the state of the disk that the storage holds.
 pub(crate) fn state<'a>(storage: *const Storage) -> Result<&'a State, Code> {
-    check(storage, 1)?;
+    Lent::new(storage, 1)?;
     // A disk begins with its mark. Without the mark, what follows is not looked at.
-    if *value(storage.cast::<usize>())? == State::mark_at(storage.addr()) {
-        value(storage.cast())
+    if *Lent::new(storage.cast::<usize>(), 1)?.value()? == State::mark_at(storage.addr()) {
+        Lent::new(storage.cast(), 1)?.value()
     } else {
         Err(Code::NotOpen)
     }
@@ -61,43 +92,14 @@ pub(crate) fn state<'a>(storage: *const Storage) -> Result<&'a State, Code> {
 
 /// Returns the images of a disk for a look: only while its state says that no call is under way.
 pub(crate) fn images<'a>(storage: *const Storage) -> Result<&'a Images, Code> {
-    value(storage.wrapping_byte_add(offset_of!(Disk, images)).cast())
+    images_at(storage)?.value()
 }
 
 /// Returns the images of a disk: only to the call that its state says is under way.
 pub(crate) fn images_mut<'a>(storage: *mut Storage) -> Result<&'a mut Images, Code> {
-    value_mut(storage.wrapping_byte_add(offset_of!(Disk, images)).cast())
+    images_at(storage)?.values_mut().first_mut().ok_or(Code::ZeroLength)
 }
 
-fn values<'a, T>(pointer: *const T, len: usize) -> Result<&'a [T], Code> {
-    check(pointer, len)?;
-    // SAFETY: the pointer is aligned and not null, and the length is one that a slice may have. C lends `len` initialized
-    // values there, or `state` has found a disk by its mark. Nobody writes them for as long as `qcow1.h` says.
-    Ok(unsafe { slice::from_raw_parts(pointer, len) })
-}
-
-fn values_mut<'a, T>(pointer: *mut T, len: usize) -> Result<&'a mut [T], Code> {
-    check(pointer, len)?;
-    // SAFETY: the pointer is aligned and not null, and the length is one that a slice may have. C lends `len` values
-    // there, or a disk is there. Nobody else reads or writes them for as long as `qcow1.h` says.
-    Ok(unsafe { slice::from_raw_parts_mut(pointer, len) })
-}
-
-/// Checks what can be checked of a pointer to `len` values, and returns the addresses that they take.
-fn check<T>(pointer: *const T, len: usize) -> Result<Range<usize>, Code> {
-    if pointer.is_null() {
-        return Err(Code::NullPointer);
-    }
-    if !pointer.is_aligned() {
-        return Err(Code::Misaligned);
-    }
-    if len == 0 {
-        return Err(Code::ZeroLength);
-    }
-    let start = pointer.addr();
-    len.checked_mul(size_of::<T>())
-        .filter(|&bytes| isize::try_from(bytes).is_ok())
-        .and_then(|bytes| start.checked_add(bytes))
-        .map(|end| start..end)
-        .ok_or(Code::TooLong)
+fn images_at(storage: *const Storage) -> Result<Lent<Images>, Code> {
+    Lent::new(storage.wrapping_byte_add(offset_of!(Disk, images)).cast(), 1)
 }

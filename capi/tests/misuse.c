@@ -52,7 +52,7 @@ static int read_file(void *ctx, uint64_t lba, void *buf, size_t len) {
 static const char *folder;
 static qcow1_disk disk;
 static qcow1_device device;
-static unsigned char memory[QCOW1_MAX_IMAGES + 1][1 << 16];
+static unsigned char memory[QCOW1_MAX_IMAGES + 1][1 << 16] __attribute__((aligned(16)));
 static unsigned char buf[4096];
 static qcow1_failure failure;
 static qcow1_extent_t extent;
@@ -113,7 +113,19 @@ CASE(a_disk_that_was_closed) {
     open_image();
     EXPECT(qcow1_close(&disk), 0);
     each_call(&disk, QCOW1_ERROR_NOT_OPEN);
-    EXPECT(last(), QCOW1_ERROR_NOT_OPEN);
+    EXPECT(qcow1_last_failure(&disk, &failure), QCOW1_ERROR_NOT_OPEN);
+}
+
+CASE(a_disk_that_was_closed_holds_nothing_of_its_keys) {
+    static qcow1_disk closed[2];
+    for (int i = 0; i < 2; i++) {
+        open_image();
+        int error = qcow1_set_passphrase(&disk, 0, i == 0 ? "a first secret" : "the second", 10);
+        EXPECT(error, 0);
+        EXPECT(qcow1_close(&disk), 0);
+        memcpy(&closed[i], &disk, sizeof disk);
+    }
+    EXPECT(memcmp(&closed[0], &closed[1], sizeof disk), 0);
 }
 
 CASE(a_disk_that_could_not_be_opened) {
@@ -272,6 +284,29 @@ CASE(a_read_into_what_the_disk_uses) {
     EXPECT(qcow1_backing_name(&disk, memory[0], 512, &name_len), QCOW1_ERROR_OVERLAP);
 }
 
+CASE(an_argument_in_what_the_disk_uses) {
+    void *const used[] = {&disk, (unsigned char *)&disk + 256, memory[0], memory[0] + sizeof memory[0] - 64};
+    name_backing();
+    for (size_t i = 0; i < sizeof used / sizeof *used; i++) {
+        open_image();
+        EXPECT(qcow1_push(&disk, used[i], memory[1], sizeof memory[1], 0), QCOW1_ERROR_OVERLAP);
+        EXPECT(qcow1_set_passphrase(&disk, 0, used[i], 6), QCOW1_ERROR_OVERLAP);
+        EXPECT(qcow1_extent(&disk, 0, 1, used[i]), QCOW1_ERROR_OVERLAP);
+        EXPECT(qcow1_backing_name(&disk, buf, sizeof buf, used[i]), QCOW1_ERROR_OVERLAP);
+        EXPECT(qcow1_last_failure(&disk, used[i]), QCOW1_ERROR_OVERLAP);
+        EXPECT(last(), QCOW1_ERROR_OVERLAP);
+        EXPECT(qcow1_read(&disk, 0, buf, sizeof buf), 0);
+    }
+    memcpy(&disk, &device, sizeof device);
+    EXPECT(qcow1_open(&disk, (qcow1_device *)(void *)&disk, memory[0], sizeof memory[0], 0), QCOW1_ERROR_OVERLAP);
+}
+
+CASE(a_device_in_the_memory_that_is_lent) {
+    memcpy(memory[0], &device, sizeof device);
+    EXPECT(qcow1_open(&disk, (qcow1_device *)(void *)memory[0], memory[0], sizeof memory[0], 0), 0);
+    EXPECT(qcow1_read(&disk, 0, buf, sizeof buf), 0);
+}
+
 CASE(a_read_past_the_end) {
     open_image();
     uint64_t size = qcow1_size(&disk);
@@ -343,6 +378,8 @@ CASE(a_negative_error_of_the_callback_is_not_taken_for_ours) {
 static int read_within(void *ctx, uint64_t lba, void *dst, size_t len) {
     (void)ctx, (void)lba, (void)dst, (void)len;
     each_call(&disk, QCOW1_ERROR_BUSY);
+    EXPECT(qcow1_open(&disk, &device, memory[0], sizeof memory[0], 0), QCOW1_ERROR_BUSY);
+    EXPECT(qcow1_last_failure(&disk, &failure), QCOW1_ERROR_BUSY);
     return 7;
 }
 
