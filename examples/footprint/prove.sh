@@ -14,8 +14,6 @@ mkdir -p "$work"
 for tool in llvm-readobj llvm-objdump llvm-nm llvm-size llvm-cxxfilt; do
     need "$tool" "LLVM's tools (Debian: llvm)"
 done
-linker="ld.lld"
-command -v ld.lld >/dev/null || linker="$(rustc --print sysroot)/lib/rustlib/$(rustc --print host-tuple)/bin/rust-lld -flavor gnu"
 
 # build TARGET OPT-LEVEL FEATURES: builds the library. Only this crate, qcow1 and the crates that it inlines have the
 # optimisation level, so `core` is built once for each target.
@@ -32,19 +30,7 @@ build() {
 
 # link TARGET ROOT OUTPUT
 link() {
-    case $1 in
-    x86_64-*) emulation=elf_x86_64 ;;
-    thumbv7em-*) emulation=armelf_linux_eabi ;;
-    riscv64*) emulation=elf64lriscv ;;
-    aarch64-*) emulation=aarch64linux ;;
-    esac
-    # shellcheck disable=SC2086
-    $linker -m $emulation --gc-sections -z nognustack -u "$2" -e "$2" -o "$3" "$target_dir/$1/release/libfootprint.a"
-}
-
-# The code and constants of a linked program in bytes.
-code_size() {
-    llvm-size -A "$1" | awk '$1 ~ /^\.(text|rodata|data)/ { sum += $2 } END { print sum }'
+    link_roots "$1" "$target_dir/$1/release/libfootprint.a" "$3" "$2"
 }
 
 symbol_size() {
