@@ -28,20 +28,15 @@ pub fn suite() -> PathBuf {
 /// The library as its users build it.
 pub static RELEASE: LazyLock<PathBuf> = LazyLock::new(|| build("release"));
 
-/// Builds the library in a profile.
+/// Builds the library in a profile, where `cargo build` puts it.
 pub fn build(profile: &str) -> PathBuf {
-    static FOLDER: LazyLock<PathBuf> = LazyLock::new(|| {
-        // A program of cargo's is in its target folder at debug/deps.
-        let folder = std::env::current_exe().unwrap().ancestors().nth(3).unwrap().to_owned();
-        folder.join("capi-tests")
-    });
     let mut cargo = Command::new(env!("CARGO"));
-    cargo.args(["build", "--quiet", "--locked"]);
-    if profile != "dev" {
-        cargo.args(["--profile", profile]);
-    }
-    run(cargo.current_dir(capi()).arg("--target-dir").arg(&*FOLDER));
-    FOLDER
+    cargo.args(["build", "--quiet", "--locked", "--profile", profile]);
+    run(cargo.current_dir(capi()));
+    // This program is in that folder at debug/deps.
+    let program = std::env::current_exe().unwrap();
+    let folder = program.ancestors().nth(3).unwrap();
+    folder
         .join(if profile == "dev" { "debug" } else { profile })
         .join("libqcow1.a")
 }
