@@ -7,6 +7,7 @@
 # Without a source tree, it downloads Debian's, which the machine's own package lists sign. It keeps the source and the build
 # below the target folder, so that a second run takes seconds.
 . "$(dirname "$0")/../firmware.sh"
+source=${1:+$(cd "$1" && pwd)}
 cd "$(dirname "$0")"
 target_dir=${CARGO_TARGET_DIR:-$(cd ../.. && pwd)/target}
 work=$target_dir/u-boot
@@ -20,8 +21,17 @@ need qemu-io "QEMU's disk tools (Debian: qemu-utils)"
 # download: unpacks Debian's source into the work folder.
 download() {
     mkdir -p "$work/lists/partial"
-    sed 's/^Types: .*/Types: deb-src/' /etc/apt/sources.list.d/debian.sources >"$work/debian.sources"
-    set -- -q -o "Dir::Etc::sourcelist=$work/debian.sources" -o Dir::Etc::sourceparts=/dev/null \
+    # A machine's list is in one of two formats.
+    if [ -f /etc/apt/sources.list.d/debian.sources ]; then
+        list=$work/debian.sources
+        sed 's/^Types: .*/Types: deb-src/' /etc/apt/sources.list.d/debian.sources >"$list"
+    elif [ -f /etc/apt/sources.list ]; then
+        list=$work/sources.list
+        sed -n 's/^deb /deb-src /p' /etc/apt/sources.list >"$list"
+    else
+        fail "This machine has no list of Debian's sources: give the folder of a U-Boot 2023.01 as an argument."
+    fi
+    set -- -q -o "Dir::Etc::sourcelist=$list" -o Dir::Etc::sourceparts=/dev/null \
         -o "Dir::State::lists=$work/lists"
     apt-get "$@" update
     (cd "$work" && apt-get "$@" source --download-only u-boot)
@@ -31,11 +41,11 @@ download() {
     mv "$work/source.new" "$work/source"
 }
 
-source=${1:-$work/source}
+source=${source:-$work/source}
 [ -d "$source" ] || download
 # In its folder, for the options there.
-(cd ../../capi && cargo build --release --locked --target-dir "$target_dir/capi")
-./add.sh "$source" "$target_dir/capi/release/libqcow1.a"
+(cd ../../capi && cargo build --quiet --release --locked)
+./add.sh "$source" "${CARGO_TARGET_DIR:-../../capi/target}/release/libqcow1.a"
 {
     [ -f "$source/.config" ] || make -C "$source" sandbox_defconfig
     # Without LTO, which takes longer than the rest of the build.
