@@ -12,8 +12,8 @@ cd "$(dirname "$0")"
 target_dir=${CARGO_TARGET_DIR:-$(cd ../.. && pwd)/target}
 work=$target_dir/u-boot
 mkdir -p "$work"
-for tool in gcc make bison flex swig dtc python3; do
-    need "$tool" "what U-Boot is built with (Debian: gcc make bison flex swig device-tree-compiler python3-dev python3-setuptools libssl-dev)"
+for tool in gcc make bison flex python3 xz; do
+    need "$tool" "what U-Boot is built with (Debian: gcc make bison flex python3 xz-utils libssl-dev)"
 done
 need qemu-img "QEMU's disk tools (Debian: qemu-utils)"
 need qemu-io "QEMU's disk tools (Debian: qemu-utils)"
@@ -47,9 +47,16 @@ source=${source:-$work/source}
 (cd ../../capi && cargo build --quiet --release --locked)
 ./add.sh "$source" "${CARGO_TARGET_DIR:-../../capi/target}/release/libqcow1.a"
 {
-    [ -f "$source/.config" ] || make -C "$source" sandbox_defconfig
-    # Without LTO, which takes longer than the rest of the build.
-    make -C "$source" -j "$(nproc)" NO_SDL=1 NO_LTO=1
+    [ -f "$source/.config" ] || {
+        make -C "$source" sandbox_defconfig
+        # U-Boot's own tests, and a tool that needs two more libraries.
+        for option in UNIT_TEST CMD_BOOTEFI_SELFTEST TOOLS_MKEFICAPSULE; do
+            echo "# CONFIG_$option is not set" >>"$source/.config"
+        done
+        make -C "$source" olddefconfig
+    }
+    # Without LTO, which takes longer than the rest of the build, and without the device trees' library for Python.
+    make -C "$source" -j "$(nproc)" NO_SDL=1 NO_LTO=1 CONFIG_PYLIBFDT= u-boot u-boot.dtb
 } >"$work/build.log" 2>&1 || {
     tail -n 40 "$work/build.log" >&2
     fail "U-Boot was not built; the end of $work/build.log is above."
