@@ -96,24 +96,21 @@ static int read_memory(void *image, uint64_t offset, void *buf, size_t len) {
     return 0;
 }
 
-static int driver_read(uint64_t lba, void *buf, size_t len) {
-    return read_memory(file, lba * 512, buf, len);
-}
-
 /* ten lines */
-static int read_driver(void *ctx, uint64_t lba, void *buf, size_t len) {
-    (void)ctx;
-    return driver_read(lba, buf, len); /* 0, or a positive error of yours */
-}
-
-static int first_sector(uint64_t device_size, void *sector) {
+int driver_read(void *ctx, uint64_t lba, void *buf, size_t len); /* your driver: 0, or a positive error of its own */
+int first_sector(uint64_t device_size, void *sector) {
     static qcow1_disk disk;
     static unsigned char memory[32768]; /* lent while the disk is open; 512 bytes do without compression */
-    qcow1_device device = {NULL, device_size, 512, read_driver};
+    qcow1_device device = {NULL, device_size, 512, driver_read};
     int error = qcow1_open(&disk, &device, memory, sizeof memory, 0);
     return error != 0 ? error : qcow1_read(&disk, 0, sector, 512); /* any offset, any length */
 }
 /* end */
+
+int driver_read(void *ctx, uint64_t lba, void *buf, size_t len) {
+    (void)ctx;
+    return read_memory(file, lba * 512, buf, len);
+}
 
 static void check(int condition, const char *what) {
     if (!condition) {
