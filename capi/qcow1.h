@@ -312,6 +312,10 @@ typedef struct {
    */
   size_t compressed;
   /**
+   * Reads compressed clusters three to five times as fast.
+   */
+  size_t compressed_fast;
+  /**
    * Has room for all tables of the image, so that more gains little.
    */
   size_t all_tables;

@@ -206,6 +206,8 @@ pub struct MemoryNeeds {
     pub minimum: usize,
     /// Reads compressed clusters too.
     pub compressed: usize,
+    /// Reads compressed clusters three to five times as fast.
+    pub compressed_fast: usize,
     /// Has room for all tables of the image, so that more gains little.
     pub all_tables: usize,
 }
@@ -256,6 +258,7 @@ fn memory_for(first_48_bytes: *const c_void, block_size: u32, needs: *mut Memory
     needs.set(MemoryNeeds {
         minimum: found.minimum,
         compressed: found.compressed,
+        compressed_fast: found.compressed_fast,
         all_tables: found.all_tables,
     });
     Ok(())

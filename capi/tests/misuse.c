@@ -346,6 +346,9 @@ CASE(memory_for_null) {
     EXPECT(qcow1_memory_for(file, 1, NULL), QCOW1_ERROR_NULL_POINTER);
     EXPECT(qcow1_memory_for(file, 1, &needs), 0);
     EXPECT(needs.minimum, 512);
+    EXPECT(needs.minimum < needs.compressed, 1);
+    EXPECT(needs.compressed < needs.compressed_fast, 1);
+    EXPECT(needs.compressed_fast < needs.all_tables, 1);
 }
 
 CASE(the_last_failure_into_null) {

@@ -60,7 +60,7 @@ static int add(unsigned level, const char *name, size_t block_size, uint32_t fla
         exit(3);
     fclose(input);
 
-    qcow1_memory_needs needs = {512, block_size > 512 ? block_size : 512, 0};
+    qcow1_memory_needs needs = {512, block_size > 512 ? block_size : 512, 0, 0};
     if (flags != QCOW1_RAW && file->size >= 48)
         qcow1_memory_for(file->bytes, (uint32_t)block_size, &needs);
     size_t size = needs.compressed + extra;

@@ -149,7 +149,7 @@ static int add(struct qcow1_plat *plat, unsigned level, struct blk_desc *desc, u
 		free(header);
 		if (ret)
 			return report(name, ret);
-		size = max(needs.compressed, min_t(size_t, needs.all_tables, needs.compressed + CACHE_SIZE));
+		size = min_t(size_t, needs.all_tables, needs.compressed_fast + CACHE_SIZE);
 	}
 	layer->memory = memalign(ARCH_DMA_MINALIGN, size);
 	if (!layer->memory)
