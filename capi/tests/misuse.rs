@@ -1,10 +1,10 @@
 //! Each misuse that C lets the library notice is an error with a message of its own.
 
-use crate::programs::{Program, RELEASE, SANITIZED, capi, run};
+use crate::programs::{Program, capi, run};
 
 #[test]
 fn each_misuse_is_an_error_of_its_own() {
-    let program = Program::new(&capi().join("tests/misuse.c"), &RELEASE, SANITIZED);
+    let program = Program::sanitized("tests/misuse.c", &[]);
     let output = run(program.command().arg(capi().join("../tests/data")));
     let output = String::from_utf8(output.stdout).unwrap();
     // A line for each of them, so that none is forgotten.
@@ -24,7 +24,7 @@ fn each_error_in_the_header_has_a_message_of_its_own() {
         .map(|(_, number)| -number.trim_end_matches(',').parse::<i32>().unwrap())
         .collect();
     assert!(numbers.len() > 30, "{numbers:?}");
-    let program = Program::new(&capi().join("tests/messages.c"), &RELEASE, SANITIZED);
+    let program = Program::sanitized("tests/messages.c", &[]);
     let output = run(program.command().args(numbers.iter().map(i32::to_string)));
     let output = String::from_utf8(output.stdout).unwrap();
     let mut messages: Vec<&str> = output.lines().collect();

@@ -6,15 +6,6 @@ use std::sync::LazyLock;
 
 use tempfile::TempDir;
 
-/// A sanitizer's finding ends the program.
-pub const SANITIZED: &[&str] = &[
-    "-g",
-    "-O1",
-    "-Werror",
-    "-fsanitize=address,undefined",
-    "-fno-sanitize-recover=all",
-];
-
 /// The folder of the package `qcow1-capi`.
 pub fn capi() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
@@ -28,17 +19,39 @@ pub fn suite() -> PathBuf {
 /// The library as its users build it.
 pub static RELEASE: LazyLock<PathBuf> = LazyLock::new(|| build("release"));
 
+/// The library with checks of its own accesses to memory, for programs that have them.
+static CHECKED: LazyLock<PathBuf> = LazyLock::new(|| {
+    // A target that is named keeps the options from what runs while building.
+    let target = "x86_64-unknown-linux-gnu";
+    let mut cargo = cargo_build("release");
+    cargo.args(["--target", target, "--target-dir"]);
+    cargo.arg(target_folder().join("checked"));
+    // The sanitizer is an option of the compiler that is not stable; the other one is that of .cargo/config.toml.
+    cargo.env("RUSTC_BOOTSTRAP", "1");
+    cargo.env("RUSTFLAGS", "--cfg aes_backend_soft=\"compact\" -Zsanitizer=address");
+    run(&mut cargo);
+    target_folder().join("checked").join(target).join("release/libqcow1.a")
+});
+
 /// Builds the library in a profile, where `cargo build` puts it.
 pub fn build(profile: &str) -> PathBuf {
-    let mut cargo = Command::new(env!("CARGO"));
-    cargo.args(["build", "--quiet", "--locked", "--profile", profile]);
-    run(cargo.current_dir(capi()));
-    // This program is in that folder at debug/deps.
-    let program = std::env::current_exe().unwrap();
-    let folder = program.ancestors().nth(3).unwrap();
-    folder
+    run(&mut cargo_build(profile));
+    target_folder()
         .join(if profile == "dev" { "debug" } else { profile })
         .join("libqcow1.a")
+}
+
+fn cargo_build(profile: &str) -> Command {
+    let mut cargo = Command::new(env!("CARGO"));
+    cargo.args(["build", "--quiet", "--locked", "--profile", profile]);
+    cargo.current_dir(capi());
+    cargo
+}
+
+/// The folder that cargo builds in: this program is there at debug/deps.
+fn target_folder() -> PathBuf {
+    let program = std::env::current_exe().unwrap();
+    program.ancestors().nth(3).unwrap().to_owned()
 }
 
 /// A compiled program, which goes with its folder.
@@ -48,6 +61,19 @@ pub struct Program {
 }
 
 impl Program {
+    /// Compiles one C file under AddressSanitizer and UBSan, with a library that is under the former: a finding ends the
+    /// program.
+    pub fn sanitized(source: &str, options: &[&str]) -> Self {
+        let sanitizers = [
+            "-g",
+            "-O1",
+            "-Werror",
+            "-fsanitize=address,undefined",
+            "-fno-sanitize-recover=all",
+        ];
+        Self::new(&capi().join(source), &CHECKED, &[&sanitizers, options].concat())
+    }
+
     /// Compiles one C file with the library.
     pub fn new(source: &Path, library: &Path, options: &[&str]) -> Self {
         let folder = TempDir::new().unwrap();

@@ -1,6 +1,6 @@
 //! What the README shows works, and its figures are those that commands measured.
 
-use crate::programs::{Program, RELEASE, SANITIZED, capi, run};
+use crate::programs::{Program, capi, run};
 
 fn file(path: &str) -> String {
     std::fs::read_to_string(capi().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
@@ -8,8 +8,7 @@ fn file(path: &str) -> String {
 
 #[test]
 fn each_interface_reads_the_same_disk() {
-    let source = capi().join("tests/interfaces.c");
-    let program = Program::new(&source, &RELEASE, &[SANITIZED, &["-Wall", "-Wextra"]].concat());
+    let program = Program::sanitized("tests/interfaces.c", &["-Wall", "-Wextra"]);
     for image in ["plain.qcow", "compressed.qcow", "odd.qcow"] {
         run(program.command().arg(capi().join("../tests/data").join(image)));
     }

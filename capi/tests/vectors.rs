@@ -8,7 +8,7 @@ use std::process::Command;
 use qcow1::{BlockSize, Blocks, Chain, CorruptKind, Header, Image, Key, OpenOptions, Unsupported};
 use serde_json::Value;
 
-use crate::programs::{Program, RELEASE, SANITIZED, capi, suite};
+use crate::programs::{Program, suite};
 
 /// What one call gives: bytes, or an error's number.
 type Outcome = Result<Vec<u8>, i32>;
@@ -45,10 +45,9 @@ const WHOLE: u64 = 4 << 20;
 
 #[test]
 fn the_example_writes_what_rust_reads() {
-    let cat = capi().join("../examples/c/cat.c");
-    let cat = Program::new(&cat, &RELEASE, &[SANITIZED, &["-std=c99"]].concat());
+    let cat = Program::sanitized("../examples/c/cat.c", &["-std=c99"]);
     let numbers: Vec<i32> = (-19..0).collect();
-    let messages = Program::new(&capi().join("tests/messages.c"), &RELEASE, SANITIZED);
+    let messages = Program::sanitized("tests/messages.c", &[]);
     let messages = lines(messages.command().args(numbers.iter().map(i32::to_string)));
     let messages: HashMap<_, _> = numbers.into_iter().zip(messages).collect();
     let way = Way {
@@ -83,7 +82,7 @@ fn the_example_writes_what_rust_reads() {
 
 #[test]
 fn every_way_of_reading_gives_what_rust_gives() {
-    let reader = Program::new(&capi().join("tests/reader.c"), &RELEASE, SANITIZED);
+    let reader = Program::sanitized("tests/reader.c", &[]);
     for (block_size, salvage, extra, step) in [
         (1, false, 0, 65536),
         (512, false, 70_000, 1000),
