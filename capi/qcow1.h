@@ -3,7 +3,7 @@
  * Made by cbindgen from the library's source: do not edit. README.md shows how to use it.
  *
  * Ownership. The caller owns all storage: a qcow1_disk, the memory lent to each image, and what `ctx` points to. The
- * library allocates nothing and has no global state. It keeps no other pointers.
+ * library allocates nothing, and has no global state but, on hosted x86-64, which AES to use. It keeps no other pointers.
  *
  * Lifetimes. Memory and `ctx` must stay valid from qcow1_open() or qcow1_push() until qcow1_close(), or until the disk is
  * no longer used: closing frees nothing, it only wipes keys. The caller must not read or write memory while it is lent. The
