@@ -82,11 +82,15 @@
 //! - An image with its backing images, the last of them raw: [`Chain`].
 //! - An encrypted image: [`Key`].
 //! - A disk that is either a QCOW1 image or raw: [`OpenError`], [`OpenOptions::or_raw`].
+//! - A file system on the disk: with [`fatfs`](https://docs.rs/fatfs), [`ReadOnly`]; with
+//!   [`embedded-sdmmc`](https://docs.rs/embedded-sdmmc), `ToBlockDevice` and [`WithMbr`]; in one of several partitions,
+//!   [`Partition`]; with [`gpt_disk_io`](https://docs.rs/gpt_disk_io), `ToBlockIo`.
 //!
 //! # Errors
 //!
-//! An [`Error`] states its cause; [`Corrupt`] also contains the place, as guest and host offsets. After any error the
-//! image stays usable, and later calls return what they would have returned without the error.
+//! An [`Error`] states its cause; [`Corrupt`] also contains the place, as guest and host offsets. Show people its
+//! `Display`, which is a sentence: a `main` that returns the error prints `Debug`. After any error the image stays usable,
+//! and later calls return what they would have returned without the error.
 //!
 //! # Bounds
 //!

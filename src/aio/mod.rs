@@ -2,7 +2,8 @@
 //!
 //! [`Image`] does what [`crate::Image`] does, over an [`AsyncBlockRead`]. Both drive the same core, which makes all
 //! decisions and does no I/O. So they return the same bytes and the same errors, and make the same device requests in
-//! the same sequence. They work with any executor.
+//! the same sequence. They work with every executor that does not move futures between threads, such as pollster,
+//! embassy, or tokio's `LocalSet`: an image is not `Send`, because of [`Image::set_cipher`].
 //!
 //! ```
 //! use qcow1::BlockSize;

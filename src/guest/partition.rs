@@ -15,7 +15,11 @@ use crate::guest::GuestRead;
 ///
 /// let mut memory = [0; 4096];
 /// let mut image = Image::open(disk, &mut memory)?;
-/// let mut volume = Partition::new(&mut image, 64 * 512, 16320 * 512);
+/// // The first entry of the MBR: bytes 8..12 are its first sector, bytes 12..16 the number of its sectors.
+/// let mut entry = [0; 16];
+/// image.read_at(446, &mut entry)?;
+/// let [start, sectors] = [8, 12].map(|at| u64::from(u32::from_le_bytes(entry[at..at + 4].try_into().unwrap())));
+/// let mut volume = Partition::new(&mut image, start * 512, sectors * 512);
 /// let mut signature = [0; 2];
 /// volume.read_at(510, &mut signature)?;
 /// assert_eq!(signature, [0x55, 0xaa]);

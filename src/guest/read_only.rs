@@ -9,7 +9,7 @@ use embedded_io::{ErrorType, Read, Seek, SeekFrom, Write};
 /// `Read` and `Seek` are passed to the inner stream. Writes return [`ReadOnlyError::ReadOnly`]; flushing succeeds,
 /// because there is nothing to flush. It implements the traits that the inner stream implements: those of
 /// [`embedded_io`], those of `embedded-io-async` with that feature, and those of the standard library with `std`. For
-/// example, with [`fatfs`](https://docs.rs/fatfs):
+/// example, with the feature `std` and [`fatfs`](https://docs.rs/fatfs) 0.3:
 ///
 #[cfg_attr(feature = "std", doc = "```")]
 #[cfg_attr(not(feature = "std"), doc = "```ignore")]
@@ -22,8 +22,11 @@ use embedded_io::{ErrorType, Read, Seek, SeekFrom, Write};
 /// // The FAT volume is the disk's first partition. A disk that is a volume needs no `Partition`.
 /// let mut volume = Partition::new(image, 64 * 512, 16320 * 512);
 /// let fat = fatfs::FileSystem::new(ReadOnly(Cursor::new(&mut volume)), fatfs::FsOptions::new())?;
-/// let names: Vec<_> = fat.root_dir().iter().map(|entry| entry.map(|entry| entry.file_name())).collect::<Result<_,
-/// _>>()?; assert!(names.contains(&"README.TXT".into()), "{names:?}");
+/// let mut names = Vec::new();
+/// for entry in fat.root_dir().iter() {
+///     names.push(entry?.file_name());
+/// }
+/// assert!(names.contains(&"README.TXT".into()), "{names:?}");
 /// # Ok(())
 /// # }
 /// ```

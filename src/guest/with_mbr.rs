@@ -10,7 +10,9 @@ const SECTOR: u64 = 512;
 /// volumes only by an MBR.
 ///
 /// The MBR has one entry, of type 0x0e (FAT), and the volume starts in sector 1. For a volume in a GPT, wrap a
-/// [`Partition`](crate::Partition).
+/// [`Partition`](crate::Partition). Nothing is detected: wrap a disk only if you know that it is a volume. Otherwise, what
+/// embedded-sdmmc takes for the boot sector is another sector, and its version 0.10 panics on some of them. It mounts
+/// neither FAT12 nor an MBR entry of type 0xef (an EFI system partition): wrap that entry's `Partition`.
 ///
 /// ```
 /// # let disk: &[u8] = include_bytes!("../../tests/data/disk.qcow");

@@ -65,7 +65,7 @@ impl<D> sealed::Sealed for Image<'_, D> {
 ///
 /// A hole of an image reads from the next image at the same guest offset, and as zeros past that image's end. `I` is
 /// [`Image`] or, with the feature `async`, `aio::Image`; the chain then has the same methods as the image. All images
-/// have the same type. If their devices have different types, use `&mut dyn BlockRead` as the device type.
+/// have the same type. If their devices have different types but the same error, use `&mut dyn BlockRead`, as below.
 ///
 /// ```
 /// # let top: &[u8] = include_bytes!("../../tests/data/chain-top.qcow");
@@ -83,6 +83,23 @@ impl<D> sealed::Sealed for Image<'_, D> {
 /// let mut sector = [0; 512];
 /// chain.read_at(0, &mut sector)?;
 /// # Ok::<(), qcow1::Error<core::convert::Infallible>>(())
+/// ```
+///
+/// Devices of different types:
+///
+/// ```
+/// # let (top, base): (&[u8], &[u8]) = (include_bytes!("../../tests/data/overlay.qcow"), &[7; 4096]);
+/// use core::convert::Infallible;
+/// use qcow1::{BlockRead, BlockSize, Blocks, Chain, Image};
+///
+/// type Device<'a> = &'a mut dyn BlockRead<Error = Infallible>;
+///
+/// let (mut top, mut base) = (top, Blocks::new(base, BlockSize::B512));
+/// let (mut upper, mut lower) = ([0; 4096], [0; 512]);
+/// let mut chain = Chain::<Image<'_, Device>, 2>::new();
+/// chain.push(Image::open(&mut top as Device, &mut upper)?)?;
+/// chain.push(Image::open_raw(&mut base as Device, &mut lower)?)?;
+/// # Ok::<(), qcow1::Error<Infallible>>(())
 /// ```
 pub struct Chain<I, const DEPTH: usize> {
     images: Vec<I, DEPTH>,
@@ -155,6 +172,20 @@ impl<D: BlockRead, const DEPTH: usize> Chain<Image<'_, D>, DEPTH> {
     /// top); see [`Image::extent_at`].
     ///
     /// [`ExtentKind::Backing`](crate::ExtentKind::Backing) is returned only if the lowest image names a backing file.
+    ///
+    /// ```
+    /// # let file: &[u8] = include_bytes!("../../tests/data/sparse.qcow");
+    /// # let mut memory = [0; 4096];
+    /// # let mut chain = qcow1::Chain::<_, 2>::new();
+    /// # chain.push(qcow1::Image::open(file, &mut memory)?)?;
+    /// let mut at = 0;
+    /// while at < chain.size() {
+    ///     let (layer, extent) = chain.extent_at(at, u64::MAX)?;
+    ///     println!("{} bytes at {at} in image {layer}: {:?}", extent.len, extent.kind);
+    ///     at = extent.end();
+    /// }
+    /// # Ok::<(), qcow1::Error<core::convert::Infallible>>(())
+    /// ```
     ///
     /// # Errors
     /// As [`Image::extent_at`].

@@ -168,7 +168,8 @@ impl<'m, D: BlockRead> Image<'m, D> {
         read_at(core::slice::from_mut(self), offset, dst)
     }
 
-    /// Returns how the guest's bytes from `offset` on are stored: one run of 1..=`max_len` bytes.
+    /// Returns how the guest's bytes from `offset` on are stored: one run of 1..=`max_len` bytes. `max_len` may reach past
+    /// the end of the disk.
     ///
     /// A run consists of adjacent clusters that are stored in the same way. A call looks at no more than 4,099 table
     /// words, so the next run may continue this one; [`Extent::join`] joins them. A call reads only tables, with at

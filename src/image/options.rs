@@ -2,7 +2,8 @@
 
 use crate::format::xen::XenL1;
 
-/// Options for opening an image. [`Image::open`](crate::Image::open) uses the defaults.
+/// Options for opening an image. [`Image::open`](crate::Image::open) uses the defaults. With the feature `async`,
+/// `aio::Image::open_with` takes them too.
 ///
 /// ```
 /// # let file: &[u8] = include_bytes!("../../tests/data/plain.qcow");

@@ -131,6 +131,13 @@ mod aes_cipher {
     ///   [`Image::set_key`](crate::Image::set_key) moves the schedule, and so does moving an image that has a key,
     /// - decrypted bytes of the disk in the lent memory, through which partial sectors and blocks are read.
     ///
+    /// QEMU makes an encrypted image, here an overlay on a raw disk, with the passphrase "passphrase":
+    ///
+    /// ```text
+    /// qemu-img create -f qcow -b disk.raw -F raw --object secret,id=s0,data=passphrase \
+    ///     -o encrypt.format=aes,encrypt.key-secret=s0 overlay.qcow
+    /// ```
+    ///
     /// ```
     /// # let file: &[u8] = include_bytes!("../../tests/data/encrypted.qcow");
     /// use qcow1::{Image, Key};

@@ -83,6 +83,25 @@ pub(crate) fn compressed(
 /// image.read_at(0, &mut [0; 512])?;
 /// # Ok::<(), qcow1::Error<core::convert::Infallible>>(())
 /// ```
+///
+/// On a block device, open the image with the minimum first:
+///
+/// ```
+/// # let mut device: &[u8] = include_bytes!("../../tests/data/compressed.qcow");
+/// use qcow1::{BlockRead, Image};
+///
+/// let block_size = device.block_size();
+/// let mut minimum = vec![0; block_size.bytes().max(512) as usize];
+/// let first = Image::open(&mut device, &mut minimum)?;
+/// let needs = first.header().expect("it is no raw disk").memory_for(block_size);
+/// let mut memory = vec![0; needs.compressed_fast];
+/// let mut image = Image::open(device, &mut memory)?;
+/// image.read_at(0, &mut [0; 512])?;
+/// # Ok::<(), qcow1::Error<core::convert::Infallible>>(())
+/// ```
+///
+/// Firmware with a static takes the figure from the table in the README: for QEMU's clusters of 4 KiB, 9,739 bytes on a
+/// byte-addressable device, or 10,251 with blocks of 512 bytes.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
