@@ -3,7 +3,7 @@
 use std::error::Error as _;
 
 use crate::common::{Broken, ImageBuilder};
-use qcow1::{Chain, Error, Image, PushReason, Unsupported};
+use qcow1::{Chain, CipherFailed, Error, Image, PushReason, Unsupported};
 
 #[test]
 fn images_and_chains_can_be_printed() {
@@ -56,4 +56,5 @@ fn each_error_is_a_sentence_and_a_devices_is_the_source() {
             .to_string()
             .contains("1234")
     );
+    assert_eq!(CipherFailed.to_string(), "the cipher could not decrypt the sectors");
 }

@@ -126,3 +126,44 @@ fn the_iterator_ends_behind_an_error() {
     // The caller goes on where it likes.
     assert_eq!(image.extent_at(12_288, 1 << 20).unwrap().kind, ExtentKind::Zero);
 }
+
+#[test]
+fn two_extents_join_where_they_go_on_in_the_guest_and_in_the_file() {
+    let data = |start, host_offset| Extent {
+        start,
+        len: 512,
+        kind: ExtentKind::Data { host_offset },
+    };
+    let of = |kind| move |start| Extent { start, len: 512, kind };
+    let (zero, backing) = (of(ExtentKind::Zero), of(ExtentKind::Backing));
+    let compressed = of(ExtentKind::Compressed {
+        host_offset: 4096,
+        stored_len: 512,
+    });
+    for (first, next) in [
+        (data(1024, 8192), data(1536, 8704)),
+        (zero(1024), zero(1536)),
+        (backing(1024), backing(1536)),
+    ] {
+        let mut run = first;
+        assert!(run.join(&next), "{first:?} and {next:?}");
+        assert_eq!(run, Extent { len: 1024, ..first });
+        assert_eq!(run.end(), 2048);
+    }
+    for (first, next) in [
+        (data(1024, 8192), data(1536, 8192)),
+        (data(1024, 8192), data(1537, 8704)),
+        (data(1024, u64::MAX), data(1536, 511)),
+        (data(1024, 8192), zero(1536)),
+        (zero(1024), zero(2048)),
+        (zero(1024), zero(1024)),
+        (zero(1024), backing(1536)),
+        (backing(1024), zero(1536)),
+        (backing(1024), backing(512)),
+        (compressed(1024), compressed(1536)),
+    ] {
+        let mut run = first;
+        assert!(!run.join(&next), "{first:?} and {next:?}");
+        assert_eq!(run, first);
+    }
+}

@@ -125,6 +125,18 @@ fn cluster_bits_are_9_to_16_and_l2_bits_6_to_13() {
 }
 
 #[test]
+fn the_l1_is_where_the_header_says_and_no_extension_is_there_that_is_not() {
+    for offset in [48, 49, 4096] {
+        let file = ImageBuilder::new(8 << 20).l1_at(offset).build();
+        let mut memory = [0; 512];
+        let image = Image::open(&file[..], &mut memory).unwrap();
+        let header = image.header().unwrap();
+        assert_eq!(header.l1_offset(), offset);
+        assert!(!header.is_xen() && !header.l1_is_little_endian());
+    }
+}
+
+#[test]
 fn bits_that_sum_to_32_divide_nothing_by_zero() {
     // Outside the format, but what broke a reader before.
     corrupt(&changed(32, &[16, 16]), CorruptKind::Header, "l2_bits is 16");

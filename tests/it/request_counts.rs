@@ -3,6 +3,7 @@
 use qcow1::{BlockSize, Image};
 
 use crate::common::qemu_layout::{Order, QemuLayout};
+use crate::common::{ImageBuilder, Log, TestDevice, pattern};
 
 const GIB: u64 = 1 << 30;
 const MIB: u64 = 1 << 20;
@@ -77,6 +78,77 @@ fn a_random_read_costs_one_table_request_beside_its_data() {
 fn a_random_read_costs_only_its_data_once_all_tables_are_cached() {
     let requests = requests_at_random(4 << 20, 40_000, 10_000);
     assert!(requests <= 10_200, "{requests} requests for 10,000 reads");
+}
+
+const CLUSTER: u64 = 4096;
+const STREAMS: u64 = 64;
+
+/// A disk whose clusters are all compressed, their streams one behind the other.
+fn packed() -> Vec<u8> {
+    let mut builder = ImageBuilder::new(STREAMS * CLUSTER);
+    for i in 0..STREAMS {
+        builder.compressed(i * CLUSTER, &pattern(i as u8, CLUSTER as usize));
+    }
+    builder.build()
+}
+
+/// The requests, and the bytes they read, that reads of some lengths at some offsets of the packed disk take, its tables cached.
+fn requests_of_streams(block_size: u32, memory: usize, reads: impl IntoIterator<Item = (u64, u64)>) -> (u64, u64) {
+    let file = packed();
+    let device = TestDevice::new(&file, block_size);
+    let log: Log = device.log.clone();
+    let mut memory = vec![0; memory];
+    let mut image = Image::open(device, &mut memory).unwrap();
+    assert!(image.extents().all(|extent| extent.is_ok()));
+    let (requests, bytes) = (log.requests(), log.bytes());
+    for (offset, len) in reads {
+        image.read_at(offset, &mut vec![0; len as usize]).unwrap();
+    }
+    (log.requests() - requests, log.bytes() - bytes)
+}
+
+/// The bytes of the streams of some clusters.
+fn stored(clusters: impl IntoIterator<Item = u64>) -> u64 {
+    let stored = |i| miniz_oxide::deflate::compress_to_vec(&pattern(i as u8, CLUSTER as usize), 6).len() as u64;
+    clusters.into_iter().map(stored).sum()
+}
+
+#[test]
+fn streams_in_order_are_read_as_many_at_a_time_as_the_caller_reads_bytes() {
+    let all = stored(0..STREAMS);
+    let longest = (0..STREAMS).map(|i| stored([i])).max().unwrap();
+    for block_size in [1, 512] {
+        let in_order = (0..STREAMS).map(|i| (i * CLUSTER, CLUSTER));
+        let (requests, _) = requests_of_streams(block_size, 128 << 10, in_order);
+        // The first alone, then a cluster's bytes a request, of which the last stream may be cut off.
+        let most = 1 + all.div_ceil(CLUSTER - longest);
+        assert!(
+            most < STREAMS / 8 && requests <= most,
+            "{requests} requests, {most} at most"
+        );
+
+        let (requests, _) = requests_of_streams(block_size, 1 << 20, [(0, STREAMS * CLUSTER)]);
+        assert!(requests <= 2, "{requests} requests for the whole disk");
+    }
+}
+
+#[test]
+fn streams_out_of_order_are_read_alone() {
+    for (name, clusters) in [
+        ("backwards", (0..STREAMS).rev().collect::<Vec<_>>()),
+        ("every second one", (0..STREAMS).step_by(2).collect()),
+        ("one in the middle", vec![STREAMS / 2]),
+    ] {
+        let reads = clusters.iter().map(|i| (i * CLUSTER, CLUSTER));
+        let taken = requests_of_streams(1, 128 << 10, reads);
+        assert_eq!(taken, (clusters.len() as u64, stored(clusters)), "{name}");
+    }
+}
+
+#[test]
+fn a_stream_is_read_once_for_all_parts_of_its_cluster() {
+    let parts = (0..CLUSTER).step_by(512).map(|within| (7 * CLUSTER + within, 512));
+    assert_eq!(requests_of_streams(1, 128 << 10, parts), (1, stored([7])));
 }
 
 /// The README's table of memory lent against device requests, as it should stand there.

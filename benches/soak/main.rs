@@ -1,0 +1,350 @@
+//! Reads, checks and faults over a chain of sparse compressed images of 64 GiB, for as long as is asked.
+//!
+//! All bytes that are read are compared with what the guest wrote. A line for each interval says how much memory and how
+//! many handles the process has, and what a read costs in time and in device reads: none of them may grow.
+
+mod disk;
+
+use std::cell::{Cell, RefCell};
+use std::error::Error as _;
+use std::fs::File;
+use std::io;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use clap::Parser;
+use qcow1::{
+    BlockSize, Blocks, Chain, CheckOptions, Error, FaultInjector, FaultInjectorError, Image, Key, ReadRequest,
+};
+
+use disk::{KEY, LEVELS, Random, SIZE};
+
+/// Reads, checks and faults over a chain of sparse compressed images of 64 GiB.
+#[derive(Parser)]
+struct Arguments {
+    /// How long it runs, in minutes.
+    #[arg(long, default_value_t = 60.0)]
+    minutes: f64,
+    /// How many lines the table has.
+    #[arg(long, default_value_t = 12, value_parser = clap::value_parser!(u32).range(4..))]
+    lines: u32,
+    /// Where the random numbers begin.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+}
+
+/// Each image is lent this much, in bytes.
+const MEMORY: usize = 256 << 10;
+/// The longest read, in bytes.
+const LONGEST: u64 = 64 << 10;
+/// One device read in this many fails.
+const FAULTS: u64 = 300;
+/// One operation in this many opens all images again.
+const REOPEN: u64 = 20_000;
+/// One operation in this many checks an image without faults, and one with; every eighth time all streams are inflated.
+const CHECK: u64 = 40_000;
+
+type Device<'a> = FaultInjector<Blocks<File>, Box<dyn FnMut(ReadRequest) -> bool + 'a>>;
+type Images<'m, 'a> = Chain<Image<'m, Device<'a>>, LEVELS>;
+type Failure = Error<FaultInjectorError<io::Error>>;
+
+/// What the devices count, and whether they fail.
+struct Faults {
+    reads: Cell<u64>,
+    is_on: Cell<bool>,
+    random: RefCell<Random>,
+}
+
+impl Faults {
+    fn next(&self) -> bool {
+        self.reads.set(self.reads.get() + 1);
+        self.is_on.get() && self.random.borrow_mut().below(FAULTS) == 0
+    }
+}
+
+/// What happened in an interval.
+#[derive(Default)]
+struct Counts {
+    reads: u64,
+    bytes: u64,
+    device_reads: u64,
+    faults: u64,
+    extents: u64,
+    checks: u64,
+    opened: u64,
+    /// Nanoseconds of reads that succeeded.
+    times: Vec<u32>,
+}
+
+/// A line of the table.
+struct Line {
+    counts: Counts,
+    resident: u64,
+    handles: usize,
+    median: u32,
+    slowest: u32,
+    device_reads_in_hundredths: u64,
+}
+
+/// Opens the chain; each of its images has a part of `memory`.
+fn open<'m, 'a>(paths: &[PathBuf], memory: &'m mut [u8], faults: &'a Faults, key: &Key) -> Images<'m, 'a> {
+    let mut chain = Chain::new();
+    faults.is_on.set(false);
+    for (path, memory) in paths.iter().zip(memory.chunks_exact_mut(MEMORY)) {
+        let file = File::open(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        let device: Device<'a> = FaultInjector::new(Blocks::new(file, BlockSize::B512), Box::new(|_| faults.next()));
+        let mut image = Image::open(device, memory).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        image.set_key(key);
+        chain
+            .push(image)
+            .unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    }
+    faults.is_on.set(true);
+    chain
+}
+
+/// Passes over an error that was asked for; panics with any other.
+fn fault(error: &Failure, what: &str) {
+    let is_asked_for = matches!(error, Error::Io(FaultInjectorError::Injected));
+    assert!(is_asked_for, "{what}: {error}: {:?}", error.source());
+}
+
+/// The work and what it needs. All of its buffers are made once.
+struct Soak<'a> {
+    faults: &'a Faults,
+    random: Random,
+    read: Vec<u8>,
+    expected: Vec<u8>,
+    bitmap: Vec<u8>,
+    checks: u64,
+}
+
+impl Soak<'_> {
+    fn read(&mut self, chain: &mut Images<'_, '_>, counts: &mut Counts) {
+        let offset = disk::place(&mut self.random);
+        let longest = LONGEST >> self.random.below(8);
+        let len = (1 + self.random.below(longest)).min(SIZE - offset);
+        let read = &mut self.read[..len as usize];
+        let device_reads = self.faults.reads.get();
+        let start = Instant::now();
+        let result = chain.read_at(offset, read);
+        let time = start.elapsed();
+        if let Err(error) = result {
+            counts.faults += 1;
+            return fault(&error, "a read");
+        }
+        counts.device_reads += self.faults.reads.get() - device_reads;
+        counts.reads += 1;
+        counts.bytes += len;
+        if counts.times.len() < counts.times.capacity() {
+            counts.times.push(u32::try_from(time.as_nanos()).unwrap_or(u32::MAX));
+        }
+        let expected = &mut self.expected[..len as usize];
+        disk::expected(offset, expected);
+        assert!(read == expected, "wrong bytes among {len} from {offset} on");
+    }
+
+    fn extent(&mut self, chain: &mut Images<'_, '_>, counts: &mut Counts) {
+        let offset = disk::place(&mut self.random);
+        match chain.extent_at(offset, LONGEST) {
+            Ok((level, extent)) => {
+                assert!(
+                    level < LEVELS && extent.start == offset && extent.len != 0,
+                    "{extent:?}"
+                );
+                counts.extents += 1;
+            }
+            Err(error) => {
+                counts.faults += 1;
+                fault(&error, "an extent");
+            }
+        }
+    }
+
+    /// Checks one image, with faults or without.
+    fn check(&mut self, chain: &mut Images<'_, '_>, counts: &mut Counts) {
+        let (level, is_failing) = (self.checks as usize / 2 % LEVELS, self.checks % 2 == 1);
+        let image = &mut chain.images_mut()[level];
+        let bitmap = &mut self.bitmap[..image.check_bitmap_len()];
+        let options = CheckOptions::new().bitmap(bitmap).inflate(self.checks % 8 >= 6);
+        self.faults.is_on.set(is_failing);
+        let mut findings = 0_u64;
+        let result = image.check_with(options, |_| findings += 1);
+        self.faults.is_on.set(true);
+        assert_eq!(findings, 0, "findings in image {level}");
+        match result {
+            Ok(_) => counts.checks += 1,
+            Err(error) => {
+                assert!(is_failing, "a check: {error}");
+                counts.faults += 1;
+                fault(&error, "a check");
+            }
+        }
+        self.checks += 1;
+    }
+}
+
+/// Returns the memory of this process that is in use, in KiB.
+fn resident() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").expect("the status of this process");
+    let line = status.lines().find(|line| line.starts_with("VmRSS:"));
+    let value = line
+        .and_then(|line| line.split_whitespace().nth(1))
+        .and_then(|value| value.parse().ok());
+    value.expect("a line of VmRSS")
+}
+
+fn handles() -> usize {
+    // Less the one that counts.
+    std::fs::read_dir("/proc/self/fd").map_or(0, |entries| entries.count().saturating_sub(1))
+}
+
+/// Works until `end`.
+fn interval(
+    soak: &mut Soak<'_>,
+    paths: &[PathBuf],
+    memory: &mut [u8],
+    key: &Key,
+    mut counts: Counts,
+    end: Instant,
+) -> Line {
+    'open: loop {
+        let mut chain = open(paths, memory, soak.faults, key);
+        counts.opened += 1;
+        for operation in 1..=REOPEN {
+            if operation % 64 == 0 && Instant::now() >= end {
+                break 'open;
+            }
+            match soak.random.below(100) {
+                0..5 => soak.extent(&mut chain, &mut counts),
+                _ => soak.read(&mut chain, &mut counts),
+            }
+            if soak.random.below(CHECK) == 0 {
+                soak.check(&mut chain, &mut counts);
+            }
+        }
+    }
+    counts.times.sort_unstable();
+    let at = |percent: usize| {
+        counts
+            .times
+            .get(counts.times.len() * percent / 100)
+            .copied()
+            .unwrap_or(0)
+    };
+    Line {
+        resident: resident(),
+        handles: handles(),
+        median: at(50),
+        slowest: at(99),
+        device_reads_in_hundredths: counts.device_reads * 100 / counts.reads.max(1),
+        counts,
+    }
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let folder = tempfile::tempdir().expect("a folder for the images");
+    let paths = disk::write(folder.path()).expect("images");
+    for path in &paths {
+        let len = path.metadata().map_or(0, |file| file.len());
+        eprintln!("{}: {} MiB", path.display(), len >> 20);
+    }
+
+    let faults = Faults {
+        reads: Cell::new(0),
+        is_on: Cell::new(false),
+        random: RefCell::new(Random::new(!arguments.seed)),
+    };
+    let key = Key::from_passphrase(&KEY);
+    let mut memory = vec![0xff; MEMORY * LEVELS];
+    let bitmap = open(&paths, &mut memory, &faults, &key)
+        .images()
+        .iter()
+        .map(Image::check_bitmap_len)
+        .max();
+    let mut soak = Soak {
+        faults: &faults,
+        random: Random::new(arguments.seed),
+        read: vec![0xff; LONGEST as usize],
+        expected: vec![0xff; LONGEST as usize],
+        bitmap: vec![0xff; bitmap.unwrap_or(0)],
+        checks: 0,
+    };
+
+    println!(
+        "| minute | reads | MiB | faults | extents | checks | opened | memory, KiB | handles | median, µs | 99 %, µs | device reads a read |\n\
+         |---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|"
+    );
+    let start = Instant::now();
+    let step = Duration::from_secs_f64(arguments.minutes * 60.0 / f64::from(arguments.lines));
+    let mut lines: Vec<Line> = Vec::with_capacity(arguments.lines as usize);
+    // Mapped now, so that it does not look like growth.
+    let mut times = vec![u32::MAX; 4 << 20];
+    for number in 1..=arguments.lines {
+        times.clear();
+        let counts = Counts {
+            times,
+            ..Counts::default()
+        };
+        let mut line = interval(&mut soak, &paths, &mut memory, &key, counts, start + step * number);
+        times = std::mem::take(&mut line.counts.times);
+        let Counts {
+            reads,
+            bytes,
+            faults,
+            extents,
+            checks,
+            opened,
+            ..
+        } = line.counts;
+        println!(
+            "| {:.1} | {reads} | {} | {faults} | {extents} | {checks} | {opened} | {} | {} | {:.1} | {:.1} | {}.{:02} |",
+            start.elapsed().as_secs_f64() / 60.0,
+            bytes >> 20,
+            line.resident,
+            line.handles,
+            f64::from(line.median) / 1000.0,
+            f64::from(line.slowest) / 1000.0,
+            line.device_reads_in_hundredths / 100,
+            line.device_reads_in_hundredths % 100,
+        );
+        lines.push(line);
+    }
+    report(&lines)
+}
+
+/// Says what grew, from the first quarter of the lines to the last.
+fn report(lines: &[Line]) -> ExitCode {
+    let quarter = lines.len() / 4;
+    let of = |lines: &[Line], value: fn(&Line) -> u64| lines.iter().map(value).sum::<u64>() / lines.len().max(1) as u64;
+    let (first, last) = (&lines[..quarter], &lines[lines.len() - quarter..]);
+    let mut is_steady = true;
+    // The most that a value may be at the end, in hundredths of what it was at the start.
+    let measures: [(&str, fn(&Line) -> u64, u64); 4] = [
+        ("memory, KiB", |line| line.resident, 102),
+        ("handles", |line| line.handles as u64, 100),
+        ("median time of a read, ns", |line| line.median.into(), 125),
+        (
+            "hundredths of device reads for each read",
+            |line| line.device_reads_in_hundredths,
+            105,
+        ),
+    ];
+    println!();
+    for (name, value, most) in measures {
+        let (before, after) = (of(first, value), of(last, value));
+        let is_kept = after * 100 <= before * most;
+        is_steady &= is_kept;
+        println!(
+            "{name}: {before} at first, {after} at last{}",
+            if is_kept { "" } else { ": it grows" }
+        );
+    }
+    if is_steady {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
+}
