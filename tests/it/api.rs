@@ -3,7 +3,10 @@
 use std::error::Error as _;
 
 use crate::common::{Broken, ImageBuilder};
-use qcow1::{Chain, CipherFailed, Error, Image, PushReason, Unsupported};
+use qcow1::{
+    BlockSize, Chain, CipherFailed, Error, FaultInjectorError, FromIoError, Image, PushReason, ReadOnlyError,
+    Unsupported,
+};
 
 #[test]
 fn images_and_chains_can_be_printed() {
@@ -15,6 +18,67 @@ fn images_and_chains_can_be_printed() {
     let mut chain: Chain<Image<'_, &[u8]>, 1> = Chain::new();
     chain.push(image).unwrap();
     assert!(format!("{chain:?}").contains("Image"));
+}
+
+/// An error with a cause.
+#[derive(Clone, Copy, PartialEq, Debug)]
+struct Caused;
+
+impl std::fmt::Display for Caused {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("caused")
+    }
+}
+
+impl std::error::Error for Caused {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(&Broken)
+    }
+}
+
+impl embedded_io::Error for Caused {
+    fn kind(&self) -> embedded_io::ErrorKind {
+        embedded_io::ErrorKind::TimedOut
+    }
+}
+
+#[test]
+fn an_error_of_an_adapter_speaks_as_the_one_that_it_wraps_or_in_a_sentence_of_its_own() {
+    fn wraps(error: impl embedded_io::Error) {
+        assert_eq!(error.to_string(), "caused");
+        assert!(error.source().is_some_and(|source| source.is::<Broken>()));
+        assert_eq!(error.kind(), embedded_io::ErrorKind::TimedOut);
+    }
+    fn speaks(error: impl std::error::Error, said: &str) {
+        assert_eq!(error.to_string(), said);
+        assert!(error.source().is_none());
+    }
+    wraps(FromIoError::Reader(Caused));
+    wraps(FaultInjectorError::Device(Caused));
+    wraps(ReadOnlyError::Stream(Caused));
+    let ended = FromIoError::<Caused>::UnexpectedEof;
+    speaks(ended, "the stream ended before the size that it reported");
+    let many = FromIoError::<Caused>::TooManyBytes;
+    speaks(many, "the stream reported more bytes than it was asked for");
+    speaks(FaultInjectorError::<Caused>::Injected, "an injected failure");
+    speaks(ReadOnlyError::<Caused>::ReadOnly, "the disk is read-only");
+    speaks(
+        PushReason::Full,
+        "the chain is full: it has as many images as its type allows",
+    );
+    speaks(CipherFailed, "the cipher could not decrypt the sectors");
+    assert_eq!(BlockSize::B512.to_string(), "512 bytes");
+}
+
+#[test]
+fn what_comes_back_from_opening_and_pushing_says_why() {
+    let mut memory = [0; 512];
+    let refused = Image::open(&[0_u8; 512][..], &mut memory).unwrap_err();
+    assert_eq!(refused.to_string(), Error::<Broken>::NotQcow.to_string());
+    let mut none: Chain<Image<'_, &[u8]>, 0> = Chain::new();
+    let file = ImageBuilder::new(5000).build();
+    let refused = none.push(Image::open(&file[..], &mut memory).unwrap()).unwrap_err();
+    assert_eq!(refused.to_string(), PushReason::Full.to_string());
 }
 
 /// The lifetime of the memory can shrink: what is borrowed for long serves where it is wanted for short.
@@ -56,5 +120,4 @@ fn each_error_is_a_sentence_and_a_devices_is_the_source() {
             .to_string()
             .contains("1234")
     );
-    assert_eq!(CipherFailed.to_string(), "the cipher could not decrypt the sectors");
 }

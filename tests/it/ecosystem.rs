@@ -12,7 +12,7 @@ use gpt_disk_io::gpt_disk_types::{BlockSize as GptBlockSize, Lba};
 use gpt_disk_io::{BlockIo, BlockIoAdapter};
 use qcow1::{
     BlockRead, DiskError, Error, FromBlockIo, FromStorage, GuestRead, Image, StorageError, ToBlockDevice, ToBlockIo,
-    ToStorage,
+    ToStorage, TooLarge,
 };
 
 /// A disk whose last 512 bytes are not whole, and its image.
@@ -213,7 +213,34 @@ fn errors_tell_their_source() {
     assert_eq!(error, DiskError::Read(Error::Io(Broken)));
     assert_eq!(error.to_string(), "the device could not be read: Broken");
     assert!(error.source().unwrap().is::<Broken>());
-    assert_eq!(DiskError::<Broken>::ReadOnly.to_string(), "the disk is read-only");
+    for (error, said) in [
+        (DiskError::<Broken>::ReadOnly, "the disk is read-only"),
+        (DiskError::TooLarge, "the disk has more blocks than can be counted"),
+        (DiskError::Busy, "the disk is being read already"),
+    ] {
+        assert_eq!(error.to_string(), said);
+        assert!(error.source().is_none());
+    }
+    for (error, said, kind) in [
+        (StorageError::Storage(Broken), "Broken", embedded_io::ErrorKind::Other),
+        (
+            StorageError::TooLarge,
+            "the storage is larger than the 4 GiB that its offsets reach",
+            embedded_io::ErrorKind::Unsupported,
+        ),
+        (
+            StorageError::ReadSize(3),
+            "the flash reads units of 3 bytes: only powers of two up to 65536 are supported",
+            embedded_io::ErrorKind::Unsupported,
+        ),
+    ] {
+        assert_eq!(error.to_string(), said);
+        assert_eq!(embedded_io::Error::kind(&error), kind);
+    }
+    assert_eq!(
+        TooLarge(0).to_string(),
+        "the disk is larger than the 4 GiB that 32-bit offsets reach"
+    );
 }
 
 #[test]
