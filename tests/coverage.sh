@@ -1,0 +1,24 @@
+#!/usr/bin/env bash
+# Prints which lines and branches of `src/` the tests reach, folder by folder, and lists those that they do not.
+#
+# Usage: tests/coverage.sh [--html]
+#
+# Needs `cargo install --locked cargo-llvm-cov`, the nightly compiler, as only it counts branches, and the LLVM tools of
+# its version: rustup's component `llvm-tools`, or a package such as Debian's llvm-22.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+llvm=$(rustc +nightly -vV | sed -n 's/^LLVM version: \([0-9]*\).*/\1/p')
+if command -v "llvm-cov-$llvm" >/dev/null; then
+    export LLVM_COV=llvm-cov-$llvm LLVM_PROFDATA=llvm-profdata-$llvm
+fi
+
+cargo +nightly llvm-cov --no-report --branch --package qcow1 --all-features --tests
+if [ "${1-}" = --html ]; then
+    cargo +nightly llvm-cov report --branch --html
+fi
+report=$(mktemp)
+trap 'rm -f "$report"' EXIT
+# The report is of the package: not of the tests themselves and not of the targets that fuzzing shares with them.
+cargo +nightly llvm-cov report --branch --json --ignore-filename-regex '/(tests|fuzz|examples|benches|tool)/' --output-path "$report"
+tests/coverage.py "$report"
