@@ -49,24 +49,22 @@ fn an_error_of_an_adapter_speaks_as_the_one_that_it_wraps_or_in_a_sentence_of_it
         assert!(error.source().is_some_and(|source| source.is::<Broken>()));
         assert_eq!(error.kind(), embedded_io::ErrorKind::TimedOut);
     }
-    fn speaks(error: impl std::error::Error, said: &str) {
-        assert_eq!(error.to_string(), said);
+    fn speaks(error: impl std::error::Error, word: &str) {
+        let said = error.to_string();
+        assert!(said.contains(word) && said.contains(' '), "{said}");
         assert!(error.source().is_none());
     }
     wraps(FromIoError::Reader(Caused));
     wraps(FaultInjectorError::Device(Caused));
     wraps(ReadOnlyError::Stream(Caused));
     let ended = FromIoError::<Caused>::UnexpectedEof;
-    speaks(ended, "the stream ended before the size that it reported");
+    speaks(ended, "ended");
     let many = FromIoError::<Caused>::TooManyBytes;
-    speaks(many, "the stream reported more bytes than it was asked for");
-    speaks(FaultInjectorError::<Caused>::Injected, "an injected failure");
-    speaks(ReadOnlyError::<Caused>::ReadOnly, "the disk is read-only");
-    speaks(
-        PushReason::Full,
-        "the chain is full: it has as many images as its type allows",
-    );
-    speaks(CipherFailed, "the cipher could not decrypt the sectors");
+    speaks(many, "more bytes");
+    speaks(FaultInjectorError::<Caused>::Injected, "injected");
+    speaks(ReadOnlyError::<Caused>::ReadOnly, "read-only");
+    speaks(PushReason::Full, "full");
+    speaks(CipherFailed, "decrypt");
     assert_eq!(BlockSize::B512.to_string(), "512 bytes");
 }
 
@@ -75,8 +73,8 @@ fn what_comes_back_from_opening_and_pushing_says_why() {
     let mut memory = [0; 512];
     let refused = Image::open(&[0_u8; 512][..], &mut memory).unwrap_err();
     assert_eq!(refused.to_string(), Error::<Broken>::NotQcow.to_string());
-    let mut none: Chain<Image<'_, &[u8]>, 0> = Chain::new();
     let file = ImageBuilder::new(5000).build();
+    let mut none: Chain<Image<'_, &[u8]>, 0> = Chain::new();
     let refused = none.push(Image::open(&file[..], &mut memory).unwrap()).unwrap_err();
     assert_eq!(refused.to_string(), PushReason::Full.to_string());
 }

