@@ -315,6 +315,9 @@ fn main() -> ExitCode {
     report(&lines)
 }
 
+/// A figure of a line of the table.
+type Measure = fn(&Line) -> u64;
+
 /// Says what grew, from the first quarter of the lines to the last.
 fn report(lines: &[Line]) -> ExitCode {
     let quarter = lines.len() / 4;
@@ -322,7 +325,7 @@ fn report(lines: &[Line]) -> ExitCode {
     let (first, last) = (&lines[..quarter], &lines[lines.len() - quarter..]);
     let mut is_steady = true;
     // The most that a value may be at the end, in hundredths of what it was at the start.
-    let measures: [(&str, fn(&Line) -> u64, u64); 4] = [
+    let measures: [(&str, Measure, u64); 4] = [
         ("memory, KiB", |line| line.resident, 102),
         ("handles", |line| line.handles as u64, 100),
         ("median time of a read, ns", |line| line.median.into(), 125),
