@@ -176,7 +176,7 @@ pub trait BlockRead {
     ///
     /// `Debug` is enough to read. [`Cursor`](crate::Cursor)'s embedded-io traits, the adapters to other crates' traits
     /// and a boxed error also need [`core::error::Error`]; the standard library's streams need `Send + Sync + 'static` as
-    /// well. [`embedded_io::ErrorKind`] has all of these.
+    /// well. [`embedded_io::ErrorKind`](::embedded_io::ErrorKind) has all of these.
     type Error: fmt::Debug;
 
     /// Returns the size of a block. Every call must return the same value.
