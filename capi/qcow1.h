@@ -312,7 +312,7 @@ typedef struct {
    */
   size_t compressed;
   /**
-   * Reads compressed clusters three to five times as fast.
+   * Reads compressed clusters two to five times as fast.
    */
   size_t compressed_fast;
   /**

@@ -206,7 +206,7 @@ pub struct MemoryNeeds {
     pub minimum: usize,
     /// Reads compressed clusters too.
     pub compressed: usize,
-    /// Reads compressed clusters three to five times as fast.
+    /// Reads compressed clusters two to five times as fast.
     pub compressed_fast: usize,
     /// Has room for all tables of the image, so that more gains little.
     pub all_tables: usize,

@@ -4,7 +4,7 @@ use crate::aio::{AsyncBlockRead, Image};
 use crate::error::Error;
 use crate::image::check::finding::{CheckSummary, Finding};
 use crate::image::check::options::CheckOptions;
-use crate::image::check::state::{Check, Checking, Question};
+use crate::image::check::state::{Check, Checking, ForgetTables, Question};
 use crate::image::check::usage::UsageMap;
 use crate::reader::stop::Stop;
 
@@ -76,5 +76,11 @@ impl<D: AsyncBlockRead> Image<'_, D> {
                 Err(stop) => return Err(walk.public_error(stop, &self.0.state)),
             }
         }
+    }
+}
+
+impl<D> ForgetTables for Image<'_, D> {
+    fn forget_tables(&mut self) {
+        self.0.forget_tables();
     }
 }

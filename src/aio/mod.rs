@@ -422,10 +422,6 @@ impl<D> sealed::Sealed for Image<'_, D> {
     fn size(&self) -> u64 {
         self.size()
     }
-
-    fn forget_tables(&mut self) {
-        self.0.forget_tables();
-    }
 }
 
 impl<D: AsyncBlockRead> Extents<'_, Image<'_, D>> {

@@ -40,8 +40,6 @@ pub(crate) mod sealed {
         fn header(&self) -> Option<&Header>;
 
         fn size(&self) -> u64;
-
-        fn forget_tables(&mut self);
     }
 }
 
@@ -54,10 +52,6 @@ impl<D> sealed::Sealed for Image<'_, D> {
 
     fn size(&self) -> u64 {
         self.size()
-    }
-
-    fn forget_tables(&mut self) {
-        self.state.forget_tables();
     }
 }
 

@@ -115,7 +115,8 @@ impl<'m, D: BlockRead> Image<'m, D> {
     /// Opens a QCOW1 image.
     ///
     /// `memory` must have at least max(512, block size) bytes, which is enough to read every uncompressed byte of every
-    /// legal image. More memory saves device reads; [`Header::memory_for`] returns the figures for an image. The
+    /// legal image. More memory saves device reads, but what compressed clusters need is not left for tables;
+    /// [`Header::memory_for`] returns the figures for an image. The
     /// contents of `memory` are overwritten.
     ///
     /// Opening makes one device read.

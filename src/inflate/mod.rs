@@ -8,7 +8,7 @@
 //! further, may refuse a stream there; this is the only difference.
 //!
 //! # Memory
-//! [`Tables`] take 7,912 bytes. [`SmallTables`] take 1,032 bytes and three to five times the instructions. Both give
+//! [`Tables`] take 7,912 bytes. [`SmallTables`] take 1,032 bytes and two to five times the instructions. Both give
 //! the same bytes and the same errors: they share everything but the look-up of a codeword.
 //!
 //! # Work
@@ -53,7 +53,7 @@ pub(crate) const STEPS_PER_SET: usize = 316 + 2 * 335 + 2086;
 /// The working memory of [`inflate`].
 pub(crate) enum Workspace<'t> {
     Tables(&'t mut Tables),
-    /// An eighth of the memory, three to five times the instructions.
+    /// An eighth of the memory, two to five times the instructions.
     Small(&'t mut SmallTables),
 }
 

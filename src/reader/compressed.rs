@@ -59,8 +59,10 @@ impl<'m> Compressed<'m> {
     /// The maximum read-ahead in bytes.
     pub(crate) const MAX_READ_AHEAD: usize = 64 << 10;
 
-    /// The number of bytes by which [`Tables`] are larger than [`SmallTables`].
-    pub(crate) const LARGE_TABLES: usize = size_of::<Tables>() - size_of::<SmallTables>();
+    /// The number of bytes beyond [`Compressed::needs`] from which on the decoder gets [`Tables`]: those by which they are
+    /// larger than [`SmallTables`], and 8 slots of the table cache with their tags, because to inflate faster and to read
+    /// each table word from the device is no gain.
+    pub(crate) const FAST: usize = size_of::<Tables>() - size_of::<SmallTables>() + 8 * (512 + 16);
 
     /// Returns the number of bytes that reading compressed clusters takes, whatever the alignment of the memory.
     pub(crate) fn needs(geometry: Geometry, block_size: BlockSize) -> usize {
@@ -82,13 +84,13 @@ impl<'m> Compressed<'m> {
         let Some(spare) = memory.len().checked_sub(needs) else {
             return (None, memory);
         };
-        let (tables, spare) = match spare.checked_sub(Self::LARGE_TABLES) {
+        let (tables, spare) = match spare.checked_sub(Self::FAST) {
             Some(spare) => (room_for::<Tables>(), spare),
             None => (room_for::<SmallTables>(), 0),
         };
         let read_ahead = block_size.round_down_len(spare.wrapping_shr(3).min(Self::MAX_READ_AHEAD));
         let input = input_size(geometry, block_size).saturating_add(read_ahead);
-        // The tables are last: they need alignment, and so the other parts keep that of the memory.
+        // The tables are last, because they need alignment.
         let tables_at = memory.len().saturating_sub(tables);
         let (memory, tables) = memory.split_at_mut_checked(tables_at).unwrap_or_default();
         let (input, memory) = memory.split_at_mut_checked(input).unwrap_or_default();

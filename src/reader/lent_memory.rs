@@ -18,7 +18,7 @@ const SECTOR_SHIFT: u32 = 9;
 /// each random look-up read more.
 const MAX_SLOT_SHIFT: u32 = 12;
 
-/// The minimum number of slots larger than the minimum.
+/// Slots are larger than the minimum only if at least this many fit.
 const MIN_SLOTS: usize = 8;
 
 /// The lent memory, split.
@@ -110,7 +110,7 @@ pub struct MemoryNeeds {
     pub minimum: usize,
     /// Enough to read compressed clusters too. Equal to `minimum` in a build without the feature `deflate`.
     pub compressed: usize,
-    /// Enough to read compressed clusters three to five times as fast as with `compressed` bytes. Equal to `minimum` in
+    /// Enough to read compressed clusters two to five times as fast as with `compressed` bytes. Equal to `minimum` in
     /// a build without the feature `deflate`.
     pub compressed_fast: usize,
     /// Enough to cache all tables of a full disk too: lending more gains little. Saturates at the size of the address
@@ -134,10 +134,7 @@ impl Header {
         let tables = tables.saturating_add(tables.wrapping_shr(1));
         let compressed = compressed(geometry, block_size);
         #[cfg(feature = "deflate")]
-        let (compressed_fast, read_ahead) = (
-            compressed.saturating_add(Compressed::LARGE_TABLES),
-            Compressed::MAX_READ_AHEAD,
-        );
+        let (compressed_fast, read_ahead) = (compressed.saturating_add(Compressed::FAST), Compressed::MAX_READ_AHEAD);
         #[cfg(not(feature = "deflate"))]
         let (compressed_fast, read_ahead) = (compressed, 0);
         MemoryNeeds {
@@ -215,7 +212,7 @@ fn slots(memory: &mut [u8], slot_shift: u32) -> (&mut [u8], &mut [Tag]) {
 /// Returns log2 of a slot as large as a table, as long as enough of them remain.
 fn slot_shift(memory: usize, unit_shift: u32, geometry: Geometry) -> u32 {
     let mut shift = unit_shift;
-    // At most 7 turns: from a sector to the largest slot.
+    // Bound: 3 turns, from a sector to the largest slot.
     while shift < largest_slot_shift(unit_shift, geometry) && memory.wrapping_shr(shift.wrapping_add(1)) >= MIN_SLOTS {
         shift = shift.wrapping_add(1);
     }

@@ -228,7 +228,8 @@ impl<'m> TableCache<'m> {
 
     /// Chooses the slot that was not used for the longest time, in the set of `start`, for the piece there.
     fn evict(&mut self, start: u64) {
-        // Words found in the recent piece of the L1 do not move its tag, and yet all look-ups begin there.
+        // Words found in the recent piece of the L1 do not move its tag, and yet all look-ups begin there. Without one, an
+        // empty tag would be moved.
         if self.recent_l1_piece.start != Offset::NONE {
             self.promote(self.recent_l1_piece.start.get());
         }

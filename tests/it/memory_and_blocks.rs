@@ -148,7 +148,7 @@ fn table() -> String {
         "| memory lent in bytes, by cluster size | 512 B | 4 KiB | 16 KiB | 64 KiB |\n|---|---:|---:|---:|---:|\n",
         &row("uncompressed bytes", |needs| needs.minimum),
         &row("compressed clusters too", |needs| needs.compressed),
-        &row("the same, three to five times as fast", |needs| needs.compressed_fast),
+        &row("the same, two to five times as fast", |needs| needs.compressed_fast),
     ]
     .concat()
 }

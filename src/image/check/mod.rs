@@ -10,7 +10,7 @@ use crate::error::Error;
 use crate::image::Image;
 use crate::image::check::finding::{CheckSummary, Finding};
 use crate::image::check::options::CheckOptions;
-use crate::image::check::state::{Check, Checking, Question};
+use crate::image::check::state::{Check, Checking, ForgetTables, Question};
 use crate::image::check::usage::UsageMap;
 use crate::reader::stop::Stop;
 
@@ -100,5 +100,11 @@ impl<D: BlockRead> Image<'_, D> {
                 Err(stop) => return Err(walk.public_error(stop, &self.state)),
             }
         }
+    }
+}
+
+impl<D> ForgetTables for Image<'_, D> {
+    fn forget_tables(&mut self) {
+        self.state.forget_tables();
     }
 }

@@ -4,7 +4,6 @@ use crate::error::{Corrupt, Error, Flaw, Part};
 use crate::format::extent::{Extent, ExtentKind};
 use crate::format::geometry::Geometry;
 use crate::format::header::Header;
-use crate::image::chain::Layer;
 use crate::image::check::finding::{CheckSummary, Finding};
 use crate::image::check::options::CheckOptions;
 use crate::image::check::usage::UsageMap;
@@ -45,14 +44,19 @@ pub(crate) struct Check<'b, U: ?Sized, F> {
     span_end: GuestOffset,
 }
 
+/// An image with a cache of tables.
+pub(crate) trait ForgetTables {
+    fn forget_tables(&mut self);
+}
+
 /// A check and its image. When the check ends, also by a dropped future, and has findings, the cache forgets its
 /// tables: they may be from a device that returned wrong bytes once.
-pub(crate) struct Checking<'i, 'b, I: Layer, U: ?Sized, F> {
+pub(crate) struct Checking<'i, 'b, I: ForgetTables, U: ?Sized, F> {
     pub(crate) image: &'i mut I,
     pub(crate) check: Check<'b, U, F>,
 }
 
-impl<I: Layer, U: ?Sized, F> Drop for Checking<'_, '_, I, U, F> {
+impl<I: ForgetTables, U: ?Sized, F> Drop for Checking<'_, '_, I, U, F> {
     fn drop(&mut self) {
         if self.check.summary.findings != 0 {
             self.image.forget_tables();

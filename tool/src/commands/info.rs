@@ -82,7 +82,7 @@ fn memory(header: &Header, compressed: bool) -> Vec<String> {
     let mut rows = vec![(needs.minimum, "opens the image, and reads what is not compressed")];
     if compressed {
         rows.push((needs.compressed, "reads compressed clusters too"));
-        rows.push((needs.compressed_fast, "reads them three to five times as fast"));
+        rows.push((needs.compressed_fast, "reads them two to five times as fast"));
     }
     rows.push((needs.all_tables, "caches all tables; more is not used"));
     let mut lines = vec!["memory to lend, on a device with blocks of 512 bytes:".to_owned()];
