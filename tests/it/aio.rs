@@ -252,3 +252,42 @@ fn the_lowest_image_comes_off_a_chain_and_can_be_put_back() {
     assert!(chain.pop().is_some() && chain.pop().is_some() && chain.pop().is_none());
     assert_eq!(chain.size(), 0);
 }
+
+#[test]
+fn a_device_may_be_lent_and_blocks_ask_it_for_its_size_when_they_must() {
+    use aio::AsyncBlockRead as _;
+
+    let file = ImageBuilder::new(5000).data(0, &pattern(1, 4096)).build();
+    let mut device = Slow(&file[..]);
+    let lent = &mut device;
+    assert_eq!(lent.block_size(), BlockSize::BYTE);
+    let mut memory = [0; 512];
+    let mut image = finish(aio::Image::open(lent, &mut memory)).unwrap();
+    let mut bytes = [0xcc; 4096];
+    finish(image.read_at(0, &mut bytes)).unwrap();
+    assert_eq!(bytes[..], pattern(1, 4096));
+    let sync = Image::open(&file[..], &mut [0; 512]).unwrap().check_bitmap_len();
+    assert_eq!(image.check_bitmap_len(), sync);
+    assert_eq!(finish(image.device_mut().size()), Ok(file.len() as u64));
+    let lent = image.into_device();
+
+    let mut blocks = aio::Blocks::new(lent, BlockSize::B512);
+    let mut block = [0xcc; 512];
+    finish(blocks.read_blocks(1, &mut block)).unwrap();
+    assert_eq!(block[..], file[512..1024]);
+    finish(blocks.read_blocks(1 << 20, &mut block)).unwrap();
+    assert_eq!(block, [0; 512]);
+}
+
+#[test]
+fn a_cipher_of_the_boards_own_decrypts_as_a_key_does() {
+    let (files, guest) = files();
+    let cipher = qcow1::AesCipher::new(&Key::from_bytes(KEY));
+    let mut memory = vec![0; 4096];
+    let mut image = finish(aio::Image::open(Slow(&files[0][..]), &mut memory)).unwrap();
+    image.set_cipher(&cipher);
+    assert!(format!("{image:?}").contains("Header"));
+    let mut bytes = [0xcc; 1024];
+    finish(image.read_at(8192, &mut bytes)).unwrap();
+    assert_eq!(bytes, guest[8192..9216]);
+}

@@ -2,10 +2,12 @@
 
 use std::error::Error as _;
 
-use crate::common::{Broken, ImageBuilder};
+use embedded_io::Error as _;
+
+use crate::common::{Broken, ImageBuilder, TestDevice};
 use qcow1::{
-    BlockSize, Chain, CipherFailed, Error, FaultInjectorError, FromIoError, Image, PushReason, ReadOnlyError,
-    Unsupported,
+    BlockSize, Chain, CheckOptions, CipherFailed, Error, FaultInjectorError, FromIoError, Image, OpenOptions,
+    PushReason, ReadOnlyError, Unsupported,
 };
 
 #[test]
@@ -57,6 +59,13 @@ fn an_error_of_an_adapter_speaks_as_the_one_that_it_wraps_or_in_a_sentence_of_it
     wraps(FromIoError::Reader(Caused));
     wraps(FaultInjectorError::Device(Caused));
     wraps(ReadOnlyError::Stream(Caused));
+    for error in [FromIoError::<Caused>::UnexpectedEof, FromIoError::TooManyBytes] {
+        assert_eq!(error.kind(), embedded_io::ErrorKind::Other);
+    }
+    assert_eq!(
+        FaultInjectorError::<Caused>::Injected.kind(),
+        embedded_io::ErrorKind::Other
+    );
     let ended = FromIoError::<Caused>::UnexpectedEof;
     speaks(ended, "ended");
     let many = FromIoError::<Caused>::TooManyBytes;
@@ -79,6 +88,61 @@ fn what_comes_back_from_opening_and_pushing_says_why() {
     assert_eq!(refused.to_string(), PushReason::Full.to_string());
 }
 
+#[test]
+fn what_is_new_is_also_the_default() {
+    let file = ImageBuilder::new(5000).build();
+    let mut memory = [0; 512];
+    let image = OpenOptions::default().open(&file[..], &mut memory).unwrap();
+    let mut chain: Chain<_, 1> = Chain::default();
+    assert_eq!((chain.size(), chain.images().len()), (0, 0));
+    chain.push(image).unwrap();
+    let [image] = chain.images_mut() else {
+        panic!("no image")
+    };
+    let summary = image.check_with(CheckOptions::default(), |_| {}).unwrap();
+    assert_eq!(summary, image.check(|_| {}).unwrap());
+}
+
+#[cfg(feature = "aes")]
+#[test]
+fn a_key_is_never_printed() {
+    let key = qcow1::Key::from_bytes([0xa7; 16]);
+    for printed in [format!("{key:?}"), format!("{:?}", qcow1::AesCipher::new(&key))] {
+        assert!(
+            !printed.contains("167") && !printed.to_lowercase().contains("a7"),
+            "{printed}"
+        );
+        assert!(
+            printed.starts_with("Key") || printed.starts_with("AesCipher"),
+            "{printed}"
+        );
+    }
+}
+
+#[test]
+fn what_is_printed_of_a_wrapper_is_its_name_and_what_it_knows() {
+    let file = &ImageBuilder::new(5000).build()[..];
+    let mut memory = [0; 512];
+    let mut image = Image::open(file, &mut memory).unwrap();
+    let flaw = Image::open(&file[..40], &mut [0; 512]).unwrap_err().into_error();
+    for (printed, said) in [
+        (format!("{:?}", image.extents()), "Extents"),
+        (format!("{:?}", qcow1::Tracer::counting(file)), "Tracer"),
+        (
+            format!("{:?}", qcow1::FaultInjector::new(file, |_| true)),
+            "FaultInjector",
+        ),
+        (
+            format!("{:?}", qcow1::Aligned::new(file, 8, &mut [0; 512]).unwrap()),
+            "Aligned",
+        ),
+        (format!("{:?}", BlockSize::B4096), "4096"),
+        (format!("{flaw:?}"), "Corrupt"),
+    ] {
+        assert!(printed.contains(said), "{printed}");
+    }
+}
+
 /// The lifetime of the memory can shrink: what is borrowed for long serves where it is wanted for short.
 #[test]
 fn an_image_is_covariant() {
@@ -92,7 +156,7 @@ fn an_image_is_covariant() {
 
 #[test]
 fn each_error_is_a_sentence_and_a_devices_is_the_source() {
-    let errors: [Error<Broken>; 12] = [
+    let errors: [Error<Broken>; 14] = [
         Error::Io(Broken),
         Error::NotQcow,
         Error::Unsupported(Unsupported::Version(3)),
@@ -103,6 +167,11 @@ fn each_error_is_a_sentence_and_a_devices_is_the_source() {
         Error::KeyRequired,
         Error::CipherFailed,
         Error::Unsupported(Unsupported::DeviceSize(1 << 63)),
+        Error::Unsupported(Unsupported::Compression),
+        match Image::open(TestDevice::new(&ImageBuilder::new(1).build(), 1), &mut [0; 512]) {
+            Ok(_) => panic!("a disk of one byte"),
+            Err(error) => error.into_error(),
+        },
         Error::Push(PushReason::Full),
         Error::Push(PushReason::NotNamed),
     ];

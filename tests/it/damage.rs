@@ -1,6 +1,6 @@
 //! Table words that are wrong, and files that are cut: an error that names the place, or in salvage zeros.
 
-use crate::common::{ImageBuilder, pattern};
+use crate::common::{ImageBuilder, TestDevice, pattern};
 use qcow1::{CorruptKind, Error, Image, OpenOptions};
 
 const SPAN: u64 = 2 << 20;
@@ -186,5 +186,34 @@ fn salvage_of_an_encrypted_image_gives_zeros_for_sectors_that_are_cut() {
             assert_eq!(read[..left], bytes[..left]);
             assert!(read[left..].iter().all(|byte| *byte == 0));
         }
+    }
+}
+
+#[test]
+fn in_salvage_a_stream_that_starts_at_the_end_of_the_file_is_zeros_that_the_device_is_not_asked_for() {
+    let mut builder = ImageBuilder::new(8192);
+    builder.compressed(0, &pattern(1, 4096)).l2_word(4096, 0);
+    let end = builder.build().len() as u64;
+    builder.l2_word(4096, 1 << 63 | 100 << (63 - 12) | end);
+    let file = builder.build();
+    assert_eq!(file.len() as u64, end);
+    for block_size in [1, 512] {
+        let device = TestDevice::new(&file, block_size);
+        let log = device.log.clone();
+        let mut memory = vec![0; 65_536];
+        let mut image = OpenOptions::new().salvage(true).open(device, &mut memory).unwrap();
+        assert!(image.extents().all(|extent| extent.is_ok()));
+        let before = log.requests();
+        // Zeros are a stored block whose two lengths disagree.
+        assert!(matches!(image.read_at(4096, &mut [0; 9]), Err(Error::Corrupt(_))));
+        let asked = log.requests() - before;
+        assert_eq!(
+            asked,
+            u64::from(end % u64::from(block_size) != 0),
+            "blocks of {block_size}"
+        );
+        let mut bytes = [0xcc; 4096];
+        image.read_at(0, &mut bytes).unwrap();
+        assert_eq!(bytes[..], pattern(1, 4096));
     }
 }

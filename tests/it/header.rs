@@ -21,6 +21,8 @@ fn corrupt(file: &[u8], kind: CorruptKind, said: &str) {
         Error::Corrupt(corrupt) => {
             assert_eq!(corrupt.kind(), kind, "{corrupt}");
             assert!(corrupt.to_string().contains(said), "{corrupt}");
+            // It concerns the whole disk.
+            assert_eq!(corrupt.guest_offset(), None, "{corrupt}");
         }
         other => panic!("{other}"),
     }

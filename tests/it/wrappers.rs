@@ -3,7 +3,7 @@
 use std::convert::Infallible;
 
 use crate::common::Strict;
-use qcow1::{Aligned, BlockRead, BlockSize, Blocks, FaultInjector, Tracer};
+use qcow1::{Aligned, BlockRead, BlockSize, Blocks, FaultInjector, Image, Partition, Tracer};
 
 /// A device of any size. Each byte tells where it is; behind the last one a block holds anything.
 #[derive(Clone, Copy)]
@@ -90,6 +90,54 @@ fn blocks_ask_for_whole_blocks_of_the_device_and_none_past_its_last() {
             read_both_ends(Blocks::new(device, BlockSize::new(block).unwrap()), "Blocks");
         }
     }
+}
+
+#[test]
+fn a_wrapper_gives_back_the_device_or_the_disk_that_it_wraps() {
+    let file = &[7_u8; 1024][..];
+    assert_eq!(Blocks::new(file, BlockSize::B512).into_inner(), file);
+    let mut faulty = FaultInjector::new(file, |_| true);
+    assert_eq!(*faulty.get_mut(), file);
+    assert_eq!(faulty.into_inner(), file);
+    let mut traced = Tracer::counting(file);
+    assert_eq!(*traced.get_mut(), file);
+    assert_eq!(traced.into_inner(), file);
+
+    let mut memory = [0; 512];
+    let disk = Image::open_raw(file, &mut memory).unwrap();
+    let disk = Partition::new(disk, 512, 512).into_inner();
+    #[cfg(feature = "embedded-sdmmc-types")]
+    let disk = qcow1::ToBlockDevice::new(qcow1::WithMbr::new(disk))
+        .into_inner()
+        .into_inner();
+    #[cfg(feature = "embedded-storage")]
+    let disk = qcow1::ToStorage::new(disk).unwrap().into_inner();
+    #[cfg(feature = "gpt_disk_io")]
+    let disk = qcow1::ToBlockIo::new(disk, gpt_disk_io::gpt_disk_types::BlockSize::BS_512).into_inner();
+    assert_eq!(disk.into_device(), file);
+}
+
+#[cfg(feature = "gpt_disk_io")]
+#[test]
+fn a_block_io_comes_back_from_the_device_that_it_was() {
+    use gpt_disk_io::{BlockIo as _, BlockIoAdapter, gpt_disk_types::BlockSize};
+
+    let io = BlockIoAdapter::new(&[7_u8; 1024][..], BlockSize::BS_512);
+    let mut io = qcow1::FromBlockIo::new(io).unwrap().into_inner();
+    assert_eq!(io.num_blocks(), Ok(2));
+}
+
+#[test]
+fn blocks_past_the_end_of_the_device_are_zeros_that_it_is_not_asked_for() {
+    let device = Strict::new(Endless {
+        size: 5000,
+        block_size: BlockSize::B512,
+    });
+    let mut counted = Blocks::new(Tracer::counting(device), BlockSize::B4096);
+    let mut block = [0xcc; 4096];
+    counted.read_blocks(2, &mut block).unwrap();
+    assert_eq!(block, [0; 4096]);
+    assert_eq!(counted.into_inner().counts().requests, 0);
 }
 
 #[test]
