@@ -1,13 +1,15 @@
 #!/usr/bin/env python3
 """Prints a table of the lines and branches of src/ that tests reach, and a list of those that they do not.
 
-Usage: coverage.py REPORT, where REPORT is what `cargo llvm-cov --json` writes.
+Usage: coverage.py REPORT, where REPORT is what `cargo llvm-cov --json` writes. The table also goes into README.md.
 """
 
 import collections
 import json
 import os
 import sys
+
+import readme
 
 
 def percent(reached, all_):
@@ -67,14 +69,15 @@ def main():
         missed += [f"{name}:{line}:{column}: never {side}" for line, column, side in one_sided]
     if not folders:
         sys.exit("the report has no file of src/")
-    print("| folder | lines | reached | branches | reached |")
-    print("|---|---:|---:|---:|---:|")
+    table = ["| folder | lines | reached | branches | reached |", "|---|---:|---:|---:|---:|"]
     for folder in sorted(folders, key=lambda name: (name == "all", name)):
         lines, all_lines, branches, all_branches = folders[folder]
-        print(
+        table.append(
             f"| {'all' if folder == 'all' else f'`{folder}`'} | {all_lines} | {percent(lines, all_lines)}"
             f" | {all_branches} | {percent(branches, all_branches)} |"
         )
+    print("\n".join(table))
+    readme.write("coverage", "\n".join(table) + "\n")
     print("\nNot reached:")
     print("\n".join(missed))
 

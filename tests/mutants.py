@@ -2,12 +2,14 @@
 """Prints a table of mutants, folder by folder, and a list of those that no test caught.
 
 Usage: mutants.py OUTCOMES..., where OUTCOMES are outcomes.json of one or more runs of cargo mutants; of a mutant that was
-tried more than once, the last run counts.
+tried more than once, the last run counts. The table also goes into README.md.
 """
 
 import collections
 import json
 import sys
+
+import readme
 
 
 def main():
@@ -28,16 +30,20 @@ def main():
             missed.append(name)
     if not folders:
         sys.exit("no mutant was tried")
-    print("| folder | mutants | do not build | caught | by a time limit | missed | caught of those that build |")
-    print("|---|---:|---:|---:|---:|---:|---:|")
+    table = [
+        "| folder | mutants | do not build | caught | by a time limit | missed | caught of those that build |",
+        "|---|---:|---:|---:|---:|---:|---:|",
+    ]
     for folder in sorted(folders, key=lambda name: (name == "all", name)):
         counts = folders[folder]
         caught, late, missing = counts["CaughtMutant"], counts["Timeout"], counts["MissedMutant"]
         built = caught + late + missing
-        print(
+        table.append(
             f"| {'all' if folder == 'all' else f'`{folder}`'} | {sum(counts.values())} | {counts['Unviable']} | {caught}"
             f" | {late} | {missing} | {'—' if built == 0 else f'{100 * (caught + late) / built:.1f} %'} |"
         )
+    print("\n".join(table))
+    readme.write("mutants", "\n".join(table) + "\n")
     print("\nMissed:")
     print("\n".join(missed))
 

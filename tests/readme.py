@@ -1,0 +1,14 @@
+"""Puts a table into the README beside this file, between the two comments that bear its name."""
+
+import os
+
+
+def write(name, table):
+    path = os.path.join(os.path.dirname(os.path.abspath(__file__)), "README.md")
+    with open(path, encoding="utf-8") as file:
+        text = file.read()
+    begin, end = f"<!-- {name} -->\n", f"<!-- end of {name} -->\n"
+    before, after_begin = text.split(begin)
+    _, after = after_begin.split(end)
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(before + begin + table + end + after)
