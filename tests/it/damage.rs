@@ -209,7 +209,7 @@ fn in_salvage_a_stream_that_starts_at_the_end_of_the_file_is_zeros_that_the_devi
         let asked = log.requests() - before;
         assert_eq!(
             asked,
-            u64::from(end % u64::from(block_size) != 0),
+            u64::from(!end.is_multiple_of(block_size.into())),
             "blocks of {block_size}"
         );
         let mut bytes = [0xcc; 4096];
