@@ -139,6 +139,18 @@ fn the_l1_is_where_the_header_says_and_no_extension_is_there_that_is_not() {
 }
 
 #[test]
+fn a_wrong_value_has_no_offset_in_the_file_and_a_wrong_place_has() {
+    let host_offset = |at, bytes: &[u8]| match refusal(&changed(at, bytes)) {
+        Error::Corrupt(corrupt) => corrupt.host_offset(),
+        other => panic!("{other}"),
+    };
+    for (at, bytes) in [(24, &[0; 8][..]), (24, &[0xff; 8]), (32, &[8]), (33, &[14])] {
+        assert_eq!(host_offset(at, bytes), None);
+    }
+    assert_eq!(host_offset(40, &(1_u64 << 40).to_be_bytes()), Some(1 << 40));
+}
+
+#[test]
 fn bits_that_sum_to_32_divide_nothing_by_zero() {
     // Outside the format, but what broke a reader before.
     corrupt(&changed(32, &[16, 16]), CorruptKind::Header, "l2_bits is 16");
