@@ -207,7 +207,12 @@ impl Checker<'_> {
     }
 
     fn byte(&self, at: u64) -> u8 {
-        self.file.get(at as usize).copied().unwrap_or(0)
+        // Not `as`: 32 bits would cut an offset down to one inside the file.
+        usize::try_from(at)
+            .ok()
+            .and_then(|at| self.file.get(at))
+            .copied()
+            .unwrap_or(0)
     }
 
     fn bytes(&self, at: u64) -> [u8; 8] {

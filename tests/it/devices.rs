@@ -90,6 +90,18 @@ impl embedded_io::Seek for Boastful {
 }
 
 #[test]
+fn a_stream_that_ends_before_its_size_is_an_error() {
+    let mut device = FromIo(Stream {
+        bytes: &[7; 1000],
+        position: 0,
+    });
+    let mut buf = [0xcc; 512];
+    assert_eq!(device.read_blocks(488, &mut buf), Ok(()));
+    assert_eq!(buf, [7; 512]);
+    assert_eq!(device.read_blocks(489, &mut buf), Err(FromIoError::UnexpectedEof));
+}
+
+#[test]
 fn a_stream_that_reports_more_than_it_was_asked_for_is_an_error() {
     let mut device = FromIo(Boastful);
     assert_eq!(device.read_blocks(0, &mut [0; 512]), Err(FromIoError::TooManyBytes));
