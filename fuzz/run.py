@@ -3,14 +3,16 @@
 
     ./run.py --seconds 60                   each target for a minute, one after the other
     ./run.py --seconds 3600 --processes 2 session check
-    ./run.py --seconds 600 --publish        writes the table of README.md too
+    ./run.py --seconds 600 --publish        then writes the sum of all runs so far into the table of README.md
     ./run.py --minimise                     makes the corpus that has been found the new seeds, as small as it can be
 
-What is found is kept in target/corpus, and a crash in target/crashes. Needs cargo-fuzz and a nightly compiler.
+What is found is kept in target/corpus, a crash in target/crashes, and what each run did in target/runs.json. Needs
+cargo-fuzz and a nightly compiler.
 """
 
 import argparse
 import concurrent.futures
+import json
 import os
 import pathlib
 import re
@@ -31,6 +33,8 @@ SEEDS_SIZE = 2 << 20
 
 # The code has no `unsafe`, so freed memory need not be kept from being used again.
 ASAN = "detect_odr_violation=0:quarantine_size_mb=8:malloc_context_size=2:detect_stack_use_after_return=0:allocator_release_to_os_interval_ms=-1"
+
+RUNS = FOLDER / "target" / "runs.json"
 
 BEGIN, END = "<!-- table: run.py -->", "<!-- end -->"
 
@@ -95,6 +99,21 @@ def fuzz(target, seconds):
     }
 
 
+def remember(results):
+    """Appends to the runs so far, and returns the sum of all of them for each target."""
+    runs = json.loads(RUNS.read_text()) if RUNS.exists() else []
+    runs += results
+    RUNS.write_text(json.dumps(runs, indent=1))
+    sums = {}
+    for run in runs:
+        total = sums.setdefault(run["target"], {**run, "executions": 0, "seconds": 0, "processor": 0})
+        for key in ("executions", "seconds", "processor"):
+            total[key] += run[key]
+        for key in ("coverage", "corpus"):
+            total[key] = run[key]
+    return [sums[target] for target in sorted(sums)]
+
+
 def table(results):
     lines = [
         "| target | executions | a second of one processor | processor's seconds | edges | inputs kept |",
@@ -157,10 +176,10 @@ def main():
         return
     with concurrent.futures.ThreadPoolExecutor(arguments.processes) as pool:
         results = list(pool.map(lambda target: fuzz(target, arguments.seconds), arguments.targets))
-    text = table(results)
-    print(text)
+    print(table(results), flush=True)
+    sums = remember(results)
     if arguments.publish:
-        publish(f"\n`./run.py --seconds {arguments.seconds}`, with the seeds as start:\n\n{text}\n")
+        publish(f"\n{table(sums)}\n")
 
 
 if __name__ == "__main__":
