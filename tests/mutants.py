@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Prints a table of mutants, folder by folder, and a list of those that no test caught.
 
-Usage: mutants.py OUTCOMES..., where OUTCOMES are outcomes.json of one or more runs of cargo mutants; of a mutant that was
-tried more than once, the last run counts. The table also goes into README.md.
+Usage: mutants.py [--readme] OUTCOMES..., where OUTCOMES are outcomes.json of one or more runs of cargo mutants; of a mutant that was
+tried more than once, the last run counts. With --readme the table also goes into README.md.
 """
 
 import collections
@@ -13,8 +13,9 @@ import readme
 
 
 def main():
+    paths = [path for path in sys.argv[1:] if path != "--readme"]
     last = {}
-    for path in sys.argv[1:]:
+    for path in paths:
         with open(path, encoding="utf-8") as file:
             for outcome in json.load(file)["outcomes"]:
                 if isinstance(outcome["scenario"], dict):
@@ -43,7 +44,8 @@ def main():
             f" | {late} | {missing} | {'—' if built == 0 else f'{100 * (caught + late) / built:.1f} %'} |"
         )
     print("\n".join(table))
-    readme.write("mutants", "\n".join(table) + "\n")
+    if len(paths) < len(sys.argv) - 1:
+        readme.write("mutants", "\n".join(table) + "\n")
     print("\nMissed:")
     print("\n".join(missed))
 
