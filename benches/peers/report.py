@@ -144,7 +144,7 @@ def commands(rows, folder):
         for run in row.runs.values():
             words = str(run).replace(f"{folder}/", "").replace(f"{folder.parent}/", "")
             program, _, rest = words.partition(" ")
-            lines.append(f"peers {rest}" if "/deps/peers-" in program else words)
+            lines.append(f"peers {rest}" if program.endswith("/peers") else words)
     return "\n".join(lines)
 
 
