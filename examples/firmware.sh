@@ -106,3 +106,13 @@ fat_disk() {
     printf '\125\252' | dd of="$1" bs=1 seek=510 conv=notrunc status=none
     mformat -i "$1@@1M" -T $sectors -h 16 -s 63 -c 4 -N 1 ::
 }
+
+# text_disk FILE: makes such a disk with two files of text in the volume. A machine reads them, and an overlay changes the words
+# 'from the base' of the first.
+text_disk() {
+    fat_disk "$1"
+    echo "Hello from a FAT volume in a QCOW1 image. This line comes from the base." >hello.txt
+    seq 1 20000 >numbers.txt
+    mcopy -i "$1@@1M" hello.txt ::HELLO.TXT
+    mcopy -i "$1@@1M" numbers.txt ::NUMBERS.TXT
+}

@@ -119,11 +119,7 @@ machine() {
     echo "u-boot: $name: HELLO.TXT and NUMBERS.TXT have the host's sha256"
 }
 
-echo "Hello from a FAT volume in a QCOW1 image. This line comes from the base." >hello.txt
-seq 1 20000 >numbers.txt
-fat_disk base.raw
-mcopy -i base.raw@@1M hello.txt ::HELLO.TXT
-mcopy -i base.raw@@1M numbers.txt ::NUMBERS.TXT
+text_disk base.raw
 
 qemu-img convert -f raw -O qcow base.raw plain.qcow
 machine plain base.raw "host 0" plain.qcow

@@ -35,11 +35,7 @@ machine() {
     done
 }
 
-echo "Hello from a FAT volume in a QCOW1 image. This line comes from the base." >hello.txt
-seq 1 20000 >numbers.txt
-fat_disk base.raw
-mcopy -i base.raw@@1M hello.txt ::HELLO.TXT
-mcopy -i base.raw@@1M numbers.txt ::NUMBERS.TXT
+text_disk base.raw
 
 qemu-img convert -f raw -O qcow base.raw plain.qcow
 machine plain base.raw plain.qcow
