@@ -3,6 +3,7 @@
 use std::error::Error;
 use std::fs::{self, File};
 use std::hint::black_box;
+use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::time::Instant;
 
@@ -43,12 +44,18 @@ fn files(disk: &Disk) -> Result<Vec<File>, Failure> {
     Ok(disk.files.iter().map(File::open).collect::<Result<_, _>>()?)
 }
 
-/// A part of an extent that fits in a buffer of 1 MiB: its place in the buffer, its file and its offset there.
-struct Piece {
-    start: usize,
-    len: usize,
-    file: usize,
-    host_offset: u64,
+/// Returns the parts of an extent that lie in one MiB of the disk each: the offset in the extent, and the place in a buffer
+/// of 1 MiB.
+fn parts(extent: &Extent) -> impl Iterator<Item = (u64, Range<usize>)> {
+    let (start, end) = (extent.start, extent.end());
+    let mut at = start;
+    std::iter::from_fn(move || {
+        let from = at as usize % MIB;
+        let len = (MIB - from).min((end - at) as usize);
+        let part = (at - start, from..from + len);
+        at += len as u64;
+        (len != 0).then_some(part)
+    })
 }
 
 pub(crate) fn pread(disk: &Disk) -> Result<(), Failure> {
@@ -59,25 +66,13 @@ pub(crate) fn pread(disk: &Disk) -> Result<(), Failure> {
         let ExtentKind::Data { host_offset } = extent.kind else {
             return Err("only data can be read from a file".into());
         };
-        let mut at = extent.start;
-        while at < extent.end() {
-            let start = at as usize % MIB;
-            let len = (MIB - start).min((extent.end() - at) as usize);
-            let host_offset = host_offset + (at - extent.start);
-            pieces.push(Piece {
-                start,
-                len,
-                file,
-                host_offset,
-            });
-            at += len as u64;
-        }
+        pieces.extend(parts(&extent).map(|(within, place)| (file, host_offset + within, place)));
     }
     let mut buf = Aligned::new(MIB);
     let start = Instant::now();
-    for piece in &pieces {
-        let buf = &mut buf.get()[piece.start..piece.start + piece.len];
-        files[piece.file].read_exact_at(buf, piece.host_offset)?;
+    for (file, host_offset, place) in &pieces {
+        let buf = &mut buf.get()[place.clone()];
+        files[*file].read_exact_at(buf, *host_offset)?;
         black_box(buf);
     }
     report(start.elapsed(), &[("bytes", size), ("requests", pieces.len() as u64)]);
@@ -132,15 +127,12 @@ pub(crate) fn inflate(disk: &Disk) -> Result<(), Failure> {
     let mut buf = Aligned::new(MIB);
     let start = Instant::now();
     for (_, extent) in &extents {
-        let mut at = extent.start;
-        while at < extent.end() {
-            let start = at as usize % MIB;
-            let len = (MIB - start).min((extent.end() - at) as usize);
-            let buf = &mut buf.get()[start..start + len];
+        for (within, place) in parts(extent) {
+            let buf = &mut buf.get()[place];
             match extent.kind {
                 ExtentKind::Data { host_offset } => {
-                    let from = (host_offset + (at - extent.start)) as usize;
-                    buf.copy_from_slice(&bytes[from..from + len]);
+                    let from = (host_offset + within) as usize;
+                    buf.copy_from_slice(&bytes[from..from + buf.len()]);
                 }
                 ExtentKind::Compressed {
                     host_offset,
@@ -153,7 +145,6 @@ pub(crate) fn inflate(disk: &Disk) -> Result<(), Failure> {
                 _ => buf.fill(0),
             }
             black_box(buf);
-            at += len as u64;
         }
     }
     report(start.elapsed(), &[("bytes", size)]);
