@@ -384,21 +384,25 @@ fn a_file_that_cannot_be_written_is_not_replaced() {
     assert_eq!(place.read("folder/writable"), b"old");
 }
 
+/// A dump of a disk so large that it is not done before a signal comes.
 #[cfg(target_os = "linux")]
-#[test]
-fn an_interrupted_dump_leaves_out_as_it_was() {
-    let place = Place::new();
-    // So large that it is not done before it is interrupted.
-    let size = 1 << 40;
-    place.write("image.qcow", Qcow::new(size).backing("base.raw").build());
-    let base = fs::File::create(place.path("base.raw")).unwrap();
-    base.set_len(size).unwrap();
-    place.write("out.raw", "what was there");
-    let before = place.names();
-    for signal in ["INT", "TERM", "HUP"] {
-        // A shell's `&` starts what it runs, such as these tests, with a signal ignored.
+struct LongDump {
+    tool: std::process::Child,
+    /// The files that were there before.
+    before: Vec<String>,
+}
+
+#[cfg(target_os = "linux")]
+impl LongDump {
+    /// Starts it by `env` with these options for signals, and waits until it has made its new file.
+    fn start(place: &Place, signals: &[&str]) -> Self {
+        let size = 1 << 40;
+        place.write("image.qcow", Qcow::new(size).backing("base.raw").build());
+        let base = fs::File::create(place.path("base.raw")).unwrap();
+        base.set_len(size).unwrap();
+        let before = place.names();
         let mut tool = Command::new("env")
-            .arg("--default-signal=HUP,INT,TERM")
+            .args(signals)
             .arg(tool_path())
             .args(["dump", "image.qcow", "out.raw", "--follow"])
             .current_dir(place.path(""))
@@ -408,11 +412,32 @@ fn an_interrupted_dump_leaves_out_as_it_was() {
             assert!(tool.try_wait().unwrap().is_none());
             std::thread::yield_now();
         }
+        Self { tool, before }
+    }
+
+    fn send(&self, signal: &str) {
         let mut kill = Command::new("kill");
-        kill.args([format!("-{signal}"), tool.id().to_string()]);
+        kill.args([format!("-{signal}"), self.tool.id().to_string()]);
         assert!(kill.status().unwrap().success());
-        assert_eq!(tool.wait().unwrap().code(), Some(130));
-        assert_eq!(place.names(), before);
+    }
+
+    /// Asserts that it ends as one that was interrupted, and leaves no file behind.
+    fn assert_interrupted(mut self, place: &Place) {
+        assert_eq!(self.tool.wait().unwrap().code(), Some(130));
+        assert_eq!(place.names(), self.before);
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn an_interrupted_dump_leaves_out_as_it_was() {
+    let place = Place::new();
+    place.write("out.raw", "what was there");
+    for signal in ["INT", "TERM", "HUP"] {
+        // A shell's `&` starts what it runs, such as these tests, with a signal ignored.
+        let dump = LongDump::start(&place, &["--default-signal=HUP,INT,TERM"]);
+        dump.send(signal);
+        dump.assert_interrupted(&place);
         assert_eq!(place.read("out.raw"), b"what was there");
     }
 }
@@ -421,36 +446,15 @@ fn an_interrupted_dump_leaves_out_as_it_was() {
 #[test]
 fn a_signal_that_is_ignored_does_not_end_a_dump() {
     let place = Place::new();
-    let size = 1 << 40;
-    place.write("image.qcow", Qcow::new(size).backing("base.raw").build());
-    let base = fs::File::create(place.path("base.raw")).unwrap();
-    base.set_len(size).unwrap();
-    let before = place.names();
     // As `nohup` does.
-    let mut tool = Command::new("env")
-        .args(["--ignore-signal=HUP", "--default-signal=TERM"])
-        .arg(tool_path())
-        .args(["dump", "image.qcow", "out.raw", "--follow"])
-        .current_dir(place.path(""))
-        .spawn()
-        .unwrap();
-    while place.names().len() == before.len() {
-        assert!(tool.try_wait().unwrap().is_none());
-        std::thread::yield_now();
-    }
-    let send = |signal: &str| {
-        let mut kill = Command::new("kill");
-        kill.args([signal, &tool.id().to_string()]);
-        assert!(kill.status().unwrap().success());
-    };
-    send("-HUP");
-    // It is still there for this one, which ends it.
-    let status = fs::read_to_string(format!("/proc/{}/status", tool.id())).unwrap();
+    let dump = LongDump::start(&place, &["--ignore-signal=HUP", "--default-signal=TERM"]);
+    dump.send("HUP");
+    // It is still there for the next one, which ends it.
+    let status = fs::read_to_string(format!("/proc/{}/status", dump.tool.id())).unwrap();
     let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:")).unwrap();
     assert_eq!(u64::from_str_radix(ignored.trim(), 16).unwrap() & 1, 1, "{status}");
-    send("-TERM");
-    assert_eq!(tool.wait().unwrap().code(), Some(130));
-    assert_eq!(place.names(), before);
+    dump.send("TERM");
+    dump.assert_interrupted(&place);
 }
 
 #[test]
