@@ -4,17 +4,17 @@
 pub(super) const REFILLED: u32 = usize::BITS - 8;
 
 const WORD: usize = size_of::<usize>();
-// The most taken between two refills is a literal/length codeword and its extra bits.
+// Between two refills at most a literal/length codeword and its extra bits are taken: 15 + 5 bits.
 const _: () = assert!(REFILLED >= 20, "a bit buffer has 32 bits or more");
 
-/// The bits of an input slice, least significant first. After the last byte come zeros: [`Bits::overrun`] returns
-/// whether any of them was taken. It is enough to test that before a result is used.
+/// The bits of an input slice, least significant first. After the last byte come zeros; [`Bits::overrun`] returns
+/// whether any of them was taken. Test it before you use a result.
 #[derive(Clone, Copy)]
 pub(super) struct Bits<'a> {
     input: &'a [u8],
     /// The input that is not in the buffer yet.
     rest: &'a [u8],
-    /// The next bits. Bits above `count` are zeros or those that the next refill puts there.
+    /// The next bits. Each bit above `count` is zero or has the value that the next refill gives it.
     buffer: usize,
     /// The number of bits in the buffer, in the lowest 8 bits. The others are undefined.
     count: u32,
@@ -42,7 +42,8 @@ impl<'a> Bits<'a> {
     /// Fills the buffer as [`Bits::refill`] does, inlined for hot loops.
     #[inline(always)]
     pub(super) fn refill_inline(&mut self) {
-        // As many whole bytes as fit, without a branch on their number: the rest of the word stays above `count`.
+        // The number of whole bytes that fit. A whole word is added, without a branch; its other bits stay above
+        // `count`.
         let bytes = word((!self.count & (usize::BITS - 1)) >> 3) & (WORD - 1);
         let next = if let Some(next) = self.rest.first_chunk() {
             self.rest = self.rest.get(bytes..).unwrap_or_default();
@@ -57,7 +58,7 @@ impl<'a> Bits<'a> {
         self.count |= REFILLED;
     }
 
-    /// Returns the next bits under `mask` without taking them.
+    /// Returns the next bits, masked by `mask`, without taking them.
     #[inline(always)]
     pub(super) fn peek(&self, mask: usize) -> usize {
         self.buffer & mask
@@ -76,7 +77,7 @@ impl<'a> Bits<'a> {
     pub(super) fn take(&mut self, number: u32) -> usize {
         let before = self.buffer;
         self.drop(number);
-        // Cheaper than a mask on processors without an instruction that makes one.
+        // Cheaper than a mask on processors that have no instruction to make one.
         before ^ self.buffer.wrapping_shl(number)
     }
 
@@ -112,7 +113,7 @@ impl<'a> Bits<'a> {
     }
 }
 
-/// Returns a mask of the lowest `number` bits, modulo the bits of a word.
+/// Returns a mask of the lowest `number` bits. `number` is taken modulo the bits of a word.
 #[inline(always)]
 pub(super) fn ones(number: u32) -> usize {
     !usize::MAX.wrapping_shl(number)

@@ -1,4 +1,4 @@
-//! Codes in little memory or none: codewords are compared, not looked up.
+//! Decoding with little memory or none: codewords are compared, not looked up.
 
 use super::InflateError;
 use super::bits::{Bits, ones};
@@ -41,10 +41,10 @@ impl SmallTables {
 
 /// The codes of a block, without tables.
 pub(super) enum Compact<'t> {
-    /// Those of a block of type 1 (RFC 1951, section 3.2.6). A stream may switch to them every few bits, so they must
-    /// cost nothing to set up.
+    /// The codes of a block of type 1 (RFC 1951, section 3.2.6). A stream may switch to them every few bits, so they
+    /// must cost nothing to set up.
     Fixed,
-    /// Those of a dynamic block.
+    /// The codes of a dynamic block.
     Dynamic(&'t SmallTables),
 }
 
@@ -92,7 +92,7 @@ fn codeword(bits: &Bits<'_>, number: u32) -> usize {
         .wrapping_shr(usize::BITS.wrapping_sub(number))
 }
 
-/// Converts a codeword, which has 15 bits or fewer.
+/// Converts a codeword of 15 bits or fewer.
 fn small(code: usize) -> u16 {
     u16::try_from(code).unwrap_or(u16::MAX)
 }
@@ -104,7 +104,7 @@ fn small(code: usize) -> u16 {
 fn walk(bits: &Bits<'_>, counts: &[u16; 16], symbols: &[u16]) -> (u16, u32) {
     let mut ahead = bits.peek(ones(15));
     let mut first = usize::from(counts[0]);
-    // The difference from the first codeword of the length: if it is below the count, the place of the symbol.
+    // The difference from the first codeword of this length. Below `count`, it is the place of the symbol.
     let mut offset = 0_usize;
     // Bound: 15 turns.
     for (code_bits, &count) in (1..16).zip(counts.iter().skip(1)) {

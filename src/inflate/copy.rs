@@ -2,7 +2,7 @@
 
 use super::InflateError::{self, DistanceTooFar};
 
-/// Bytes copied at a time.
+/// The number of bytes that one step copies.
 pub(super) const STEP: usize = 16;
 
 /// Copies `length` bytes from `distance` bytes before `at` to `at`, truncated to the output. Returns the end of the
@@ -57,16 +57,16 @@ fn copy_any(output: &mut [u8], at: usize, length: usize, distance: usize) -> usi
     end
 }
 
-/// Fills `span` with repetitions of its first `distance` bytes. The last two steps of it are undefined afterwards.
+/// Fills `span` with repetitions of its first `distance` bytes. Its last `2 * STEP` bytes are undefined afterwards.
 fn repeat(span: &mut [u8], distance: usize) {
-    // Copied bytes become the source, so that each step has the full size.
+    // How far a step copies: `distance`, doubled until a step reads no byte that it writes.
     let mut whole = distance;
     if distance == 1 {
         let byte = span.first().copied().unwrap_or(0);
         span.fill(byte);
         return;
     }
-    // Bound: 4 turns, for `whole` doubles. A distance is at least 1.
+    // Bound: 4 turns, since `whole` doubles. A distance is at least 1.
     while whole < STEP && whole != 0 {
         step(span, 0, whole);
         whole = whole.wrapping_mul(2);
@@ -78,12 +78,13 @@ fn repeat(span: &mut [u8], distance: usize) {
     }
 }
 
+/// Copies [`STEP`] bytes. Does nothing if either range is not inside `span`.
 #[inline(always)]
 fn step(span: &mut [u8], from: usize, to: usize) {
     if let Some(&bytes) = span.get(from..).and_then(<[u8]>::first_chunk::<STEP>)
         && let Some(to) = span.get_mut(to..).and_then(<[u8]>::first_chunk_mut::<STEP>)
     {
-        // A number stays in registers. For an array small machines would call `memmove`.
+        // A number stays in registers. For an array, the compiler calls `memmove` on small machines.
         *to = u128::from_ne_bytes(bytes).to_ne_bytes();
     }
 }

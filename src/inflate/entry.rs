@@ -13,15 +13,15 @@ pub(super) const PRECODE_BITS: u32 = 7;
 /// The decoded meaning of the bits at the front of the buffer.
 ///
 /// Bits 0..8 are the number of bits to take, extra bits included. Bits 16..31 are the base of a length or distance, or
-/// the start of a second level. Bit 31 marks a literal, whose value is in bits 8..16. In other entries bits 8..14 are
-/// the number of codeword bits (in a link, of index bits of the second level), and bits 14 and 15 are flags, which do
-/// not disturb a shift by `entry >> 8`: a shift uses 6 bits of it or fewer.
+/// the start of a second level. Bit 31 marks a literal, whose value is in bits 8..16. In other entries, bits 8..14 are
+/// the number of codeword bits (in a link, of index bits of the second level), and bits 14 and 15 are flags. The flags
+/// do not change a shift by `entry >> 8`, because a shift uses only its lowest 6 bits or fewer.
 #[derive(Clone, Copy, FromBytes, IntoBytes, KnownLayout, Immutable)]
 #[repr(transparent)]
 pub(super) struct Entry(u32);
 
 const LITERAL: u32 = 1 << 31;
-/// A link to a second level. Only in special entries.
+/// A link to a second level. Set only in special entries.
 const LINK: u32 = 1 << 15;
 /// Neither a literal nor a base: a link, the end of the block, or a codeword without a symbol.
 const SPECIAL: u32 = 1 << 14;
@@ -33,11 +33,12 @@ impl Entry {
     /// In the code for code lengths: repeats the previous length.
     pub(super) const PREVIOUS: Self = Self(SPECIAL | (3 << 24) | 2);
 
+    /// Returns a length or distance: `base` plus the extra bits.
     pub(super) const fn base(base: u32, extra_bits: u32) -> Self {
         Self((base << 16) | extra_bits)
     }
 
-    /// In the code for code lengths: `length`, `repeat` times plus the extra bits.
+    /// In the code for code lengths: returns a run of `length`, whose repeat count is `repeat` plus the extra bits.
     pub(super) const fn run(length: u32, repeat: u32, extra_bits: u32) -> Self {
         Self((repeat << 24) | (length << 16) | extra_bits)
     }
@@ -46,12 +47,13 @@ impl Entry {
         Self(LITERAL | (literal << 8) | code_bits)
     }
 
+    /// Returns a link to the second level at `start`, which `index_bits` bits index. The link itself takes `bits` bits.
     pub(super) fn link(bits: u32, start: usize, index_bits: u32) -> Self {
         let start = u32::try_from(start).unwrap_or(0);
         Self((start << 16) | SPECIAL | LINK | (index_bits << 8) | bits)
     }
 
-    /// Returns the entry with the length of its codeword added. Not for literals.
+    /// Returns the entry with `code_bits`, the length of its codeword, added. Must not be called on a literal.
     fn coded(self, code_bits: u32) -> Self {
         Self(self.0.wrapping_add(code_bits | (code_bits << 8)))
     }
@@ -63,7 +65,7 @@ impl Entry {
     }
 
     /// Returns the number of codeword bits (in a link, of index bits of the second level), in the lowest 6 bits, or 8
-    /// if the entry is not special. The others are undefined. Not for literals.
+    /// if the entry is not special. The others are undefined. Must not be called on a literal.
     #[inline(always)]
     pub(super) fn code_bits(self) -> u32 {
         self.0 >> 8
@@ -74,24 +76,24 @@ impl Entry {
         self.0 & LITERAL != 0
     }
 
-    /// Not for literals.
+    /// Returns whether the entry is special. Must not be called on a literal.
     #[inline(always)]
     pub(super) fn is_special(self) -> bool {
         self.0 & SPECIAL != 0
     }
 
-    /// For special entries.
+    /// Returns whether a special entry is a link.
     #[inline(always)]
     pub(super) fn is_link(self) -> bool {
         self.0 & LINK != 0
     }
 
-    /// For special entries that are no links.
+    /// Returns whether a special entry that is not a link ends the block.
     pub(super) fn is_end(self) -> bool {
         self.0 & END != 0
     }
 
-    /// Returns the literal.
+    /// Returns the value of a literal.
     #[inline(always)]
     pub(super) fn byte(self) -> u8 {
         let [_, byte, ..] = self.0.to_le_bytes();
@@ -105,7 +107,7 @@ impl Entry {
         (length, usize::from(repeat))
     }
 
-    /// Returns the base of a length or distance, or the start of a second level. Not for literals.
+    /// Returns the base of a length or distance, or the start of a second level. Must not be called on a literal.
     #[inline(always)]
     pub(super) fn value(self) -> usize {
         word(self.0 >> 16)
@@ -120,8 +122,8 @@ pub(super) struct Alphabet {
     pub(super) literals: u16,
     /// The entries of the other symbols.
     pub(super) others: &'static [Entry],
-    /// Whether a code may have a single codeword of one bit, or none. As in zlib, the two codes of a block may, and the
-    /// code for code lengths may not. All other incomplete codes are refused.
+    /// Whether a code may have only one codeword, of one bit, or none. As in zlib, the two codes of a block may, and
+    /// the code for code lengths may not. All other incomplete codes are refused.
     pub(super) may_be_lone: bool,
 }
 

@@ -8,22 +8,24 @@ use super::table::build;
 use super::work;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
-/// Bytes written at a time by a run of equal lengths.
+/// The number of bytes that a run of equal lengths writes at a time.
 const PIECE: usize = 8;
 
-/// Entries of the table of the code for code lengths.
+/// The number of entries in the table of the code for code lengths.
 pub(super) const PRECODE_SIZE: usize = 1 << PRECODE_BITS;
 
-/// The lengths of a code's codewords, by symbol, and how many symbols have each length.
+/// The lengths of a code's codewords, by symbol, and the number of symbols with each length.
 pub(super) struct Code<'l> {
     pub(super) lengths: &'l [u8],
     pub(super) counts: &'l [u16; 16],
 }
 
-/// The number of symbols of the code of literals and lengths, and that of both codes.
+/// The numbers of code lengths of a block.
 #[derive(Clone, Copy)]
 pub(super) struct Sizes {
+    /// Those of the literal/length code.
     litlens: usize,
+    /// Those of both codes.
     all: usize,
 }
 
@@ -33,15 +35,14 @@ pub(super) struct Sizes {
 pub(super) struct CodeLengths {
     pub(super) litlen_counts: [u16; 16],
     pub(super) distance_counts: [u16; 16],
-    /// Those of both codes, and what the last run of equal lengths writes past its end.
+    /// The lengths of both codes, and space for what the last run of equal lengths writes past its end.
     lengths: [u8; 320 + PIECE],
 }
 
 impl CodeLengths {
-    /// Reads the lengths of a dynamic block's two codes, which [`CodeLengths::codes`] returns then.
+    /// Reads the lengths of a dynamic block's two codes. [`CodeLengths::codes`] returns them afterwards.
     ///
-    /// `table` and `sorted` are scratch space for the code that they are written in: [`PRECODE_SIZE`] entries and 19
-    /// symbols.
+    /// `table` and `sorted` are scratch space for the code for code lengths: [`PRECODE_SIZE`] entries and 19 symbols.
     pub(super) fn read(
         &mut self,
         bits: &mut Bits<'_>,
@@ -99,12 +100,12 @@ impl CodeLengths {
         table: &mut [Entry],
         sorted: &mut [u16],
     ) -> Result<(), InflateError> {
-        // Here until the code lengths themselves are read.
+        // Both arrays are scratch space until the code lengths themselves are read.
         let counts = &mut self.litlen_counts;
         let lengths = self.lengths.get_mut(..ORDER.len()).unwrap_or_default();
         lengths.fill(0);
         *counts = [0; 16];
-        // Bound: 19 turns. After any refill the buffer has eight lengths of three bits.
+        // Bound: 19 turns. A refilled buffer holds eight lengths of three bits.
         for (turn, &symbol) in ORDER.iter().enumerate().take(number) {
             if turn & 7 == 0 {
                 bits.refill();
@@ -122,7 +123,7 @@ impl CodeLengths {
         Ok(())
     }
 
-    /// Reads `number` code lengths, and counts how many there are of each as if they were of one code.
+    /// Reads `number` code lengths of both codes, and counts each length in `litlen_counts`.
     fn expand(&mut self, bits: &mut Bits<'_>, number: usize, table: &[Entry]) -> Result<(), InflateError> {
         let Self {
             litlen_counts: counts,
@@ -136,7 +137,7 @@ impl CodeLengths {
         let mut in_buffer = 0_u32;
         // Bound: `number` turns, at most 316, since a run has at least one length.
         while filled < number {
-            // A codeword and its extra bits are at most 14.
+            // A codeword and its extra bits have at most 7 + 7 bits.
             if in_buffer < 14 {
                 bits.refill();
                 in_buffer = REFILLED;
@@ -150,7 +151,7 @@ impl CodeLengths {
             in_buffer = in_buffer.wrapping_sub(14);
             work::steps(1);
             let (length, repeat) = entry.length_and_repeat();
-            // Most are single lengths, for which the loop below is too much.
+            // Most entries are single lengths, for which the loop below is too slow.
             if repeat == 1 {
                 if let (Some(slot), Some(count)) = (lengths.get_mut(filled), counts.get_mut(usize::from(length & 15))) {
                     *slot = length;
@@ -170,7 +171,8 @@ impl CodeLengths {
                 return Err(BadLengthRepeat);
             }
             *count = count.wrapping_add(u16::try_from(repeat).unwrap_or(0));
-            // Bound: 18 turns, as no run is longer than 138. The next run overwrites what is written past this one.
+            // Bound: 18 turns, since no run is longer than 138. The next run overwrites what this one writes past its
+            // end.
             loop {
                 work::steps(1);
                 if let Some(piece) = lengths.get_mut(filled..).and_then(<[u8]>::first_chunk_mut::<PIECE>) {

@@ -1,8 +1,8 @@
 //! Raw DEFLATE (RFC 1951), from one whole input slice to one whole output slice.
 //!
-//! For the compressed clusters of a disk image: the output has 512 bytes to 64 KiB, a length known beforehand, and
-//! building the tables of a block costs about as much as decoding it. The caller lends the working memory. No state is
-//! kept between calls, so one stream never changes what another decodes to.
+//! It is made for the compressed clusters of a disk image: the output has 512 bytes to 64 KiB, its length is known
+//! beforehand, and building the tables of a block costs about as much as decoding it. The caller lends the working
+//! memory. No state is kept between calls, so one stream never changes what another decodes to.
 //!
 //! Decoding stops as soon as the output is full. Later input is neither read nor checked. zlib, which reads a symbol
 //! further, may refuse a stream there; this is the only difference.
@@ -45,8 +45,9 @@ pub(crate) const BYTES_PER_SET: usize = 10;
 
 /// The maximum number of code lengths, symbols and table entries written to build a set of tables.
 ///
-/// 316 code lengths; 335 symbols, once in order and once as an entry; 2,086 entries that repeat others or link the two
-/// levels: 1,022 and 310 + 155 for literals and lengths, 254 and 146 + 73 for distances, 126 for code lengths.
+/// The sum of 316 code lengths; 335 symbols, each written once when they are sorted and once as an entry; and 2,086
+/// entries that repeat others or link the two levels: 1,022 and 310 + 155 for literals and lengths, 254 and 146 + 73
+/// for distances, 126 for code lengths.
 #[allow(dead_code)]
 pub(crate) const STEPS_PER_SET: usize = 316 + 2 * 335 + 2086;
 
@@ -66,12 +67,13 @@ pub(crate) enum Workspace<'t> {
 pub(crate) fn inflate(input: &[u8], output: &mut [u8], workspace: &mut Workspace<'_>) -> Result<(), InflateError> {
     let mut bits = Bits::new(input);
     let result = blocks(&mut bits, output, workspace);
-    // After the end of the input the bit reader supplies zeros, so any result that used them is void.
+    // After the end of the input the bit reader supplies zeros: a result that used them is not valid.
     if bits.overrun() { Err(InputEnded) } else { result }
 }
 
 use InflateError::{BadBlockType, EndsEarly, InputEnded, StoredLengthMismatch};
 
+/// Decodes blocks until `output` is full.
 fn blocks(bits: &mut Bits<'_>, output: &mut [u8], workspace: &mut Workspace<'_>) -> Result<(), InflateError> {
     let mut at = 0;
     let mut last = false;

@@ -27,7 +27,7 @@ fn check(counts: &[u16; 16], may_be_lone: bool) -> Result<u32, InflateError> {
 
 /// Sorts the symbols of a code by codeword: by length, then by value. Returns the length of the longest codeword.
 ///
-/// The first `code.counts[0]` places of `sorted` belong to the symbols without a codeword and may stay unwritten.
+/// The first `code.counts[0]` places of `sorted` are those of the symbols without a codeword; they may stay unwritten.
 ///
 /// # Errors
 /// `OversubscribedCode`, or `IncompleteCode` if `alphabet` does not permit it.
@@ -43,7 +43,7 @@ pub(super) fn sort(alphabet: &Alphabet, code: &Code<'_>, sorted: &mut [u16]) -> 
         sum = sum.wrapping_add(count);
     }
     let (eights, tail) = lengths.as_chunks::<8>();
-    // Bound: 36 turns of 8. Often none of 8 symbols has a codeword.
+    // Bound: 36 turns of 8 symbols. Often none of the 8 has a codeword.
     for (first, eight) in (0..288).step_by(8).zip(eights) {
         if *eight != [0; 8] {
             place(first, eight, &mut next, sorted);
@@ -53,7 +53,7 @@ pub(super) fn sort(alphabet: &Alphabet, code: &Code<'_>, sorted: &mut [u16]) -> 
     Ok(longest)
 }
 
-/// Writes the symbols from `first` on to their places. `next` is the next place for each length.
+/// Writes the symbols `first` and following to their places. `next` is the next place for each length.
 #[inline(always)]
 fn place(first: u16, lengths: &[u8], next: &mut [u16; 16], sorted: &mut [u16]) {
     // Bound: 8 turns, the maximum length of `lengths`.

@@ -12,9 +12,9 @@ use super::entry::Entry;
 pub(super) trait Codes {
     /// Whether the decoding loop is to be small rather than fast.
     const COMPACT: bool;
-    /// The number of literals that a turn may take before a last literal or a length without refilling.
+    /// The number of literals that a turn may take, without refilling, before its last literal or its length.
     const LITERALS: usize;
-    /// The bytes of output that a turn of the loop needs.
+    /// The number of bytes of output that a turn of the loop needs.
     const ROOM: usize;
     /// Whether each turn looks up the entry that the next one begins with, before it copies its match.
     const PRELOADS: bool;
@@ -30,8 +30,8 @@ pub(super) trait Codes {
     }
 }
 
-/// Decodes symbols to `at` and on, until the block ends or `output` has less than [`Codes::ROOM`] bytes left. Returns
-/// the end of the bytes written, and whether the block ended.
+/// Decodes symbols into `output` from `at` on, until the block ends or fewer than [`Codes::ROOM`] bytes are left.
+/// Returns the end of the bytes written, and whether the block ended.
 #[inline(never)]
 pub(super) fn decode<C: Codes>(
     bits: &mut Bits<'_>,
@@ -39,7 +39,7 @@ pub(super) fn decode<C: Codes>(
     at: usize,
     codes: &C,
 ) -> Result<(usize, bool), InflateError> {
-    // A copy stays in registers.
+    // A local copy stays in registers.
     let mut own = *bits;
     let result = run(&mut own, output, at, codes);
     *bits = own;
@@ -59,7 +59,7 @@ fn run<C: Codes>(
         if !C::PRELOADS {
             entry = next(bits, codes);
         }
-        // Bound: 3 turns.
+        // Bound: `C::LITERALS` turns, 3 or none.
         for slot in room.iter_mut().take(C::LITERALS) {
             if !entry.is_literal() {
                 break;
@@ -88,6 +88,7 @@ fn run<C: Codes>(
         }
         let length = value::<C>(bits, entry, false);
 
+        // A distance has at most 28 bits: a codeword of 15 bits and 13 extra bits.
         if bits.count() < 28 {
             refill::<C>(bits);
         }
@@ -116,7 +117,7 @@ fn next<C: Codes>(bits: &mut Bits<'_>, codes: &C) -> Entry {
     codes.litlen(bits)
 }
 
-/// Does the same if the codes preload.
+/// Does what [`next`] does if the codes preload. Otherwise it does nothing, and the entry is not used.
 #[inline(always)]
 fn preload<C: Codes>(bits: &mut Bits<'_>, codes: &C) -> Entry {
     if C::PRELOADS { next(bits, codes) } else { Entry::INVALID }
@@ -132,8 +133,8 @@ fn put(output: &mut [u8], at: usize, bits: &mut Bits<'_>, entry: Entry) -> usize
     at.wrapping_add(1)
 }
 
-/// Takes the codeword and extra bits of a length or distance, and returns its value. `far`: a 32-bit buffer may not
-/// hold both.
+/// Takes the codeword and extra bits of a length or distance, and returns its value. `far` is `true` for a distance: a
+/// 32-bit buffer may not hold its codeword and extra bits together.
 #[inline(always)]
 fn value<C: Codes>(bits: &mut Bits<'_>, entry: Entry, far: bool) -> usize {
     if far && REFILLED < 28 {

@@ -14,9 +14,9 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 #[derive(FromBytes, IntoBytes, KnownLayout, Immutable)]
 #[repr(C)]
 pub(crate) struct Tables {
-    /// 1,334 is the most that both levels take, over all complete codes of 288 symbols and 15 bits.
+    /// 1,334 is the maximum number of entries of both levels, over all complete codes of 288 symbols and 15 bits.
     litlen: [Entry; 1334],
-    /// The same for 32 symbols. The table of the code for code lengths is here until this one is built.
+    /// 402 is the same for 32 symbols. The table of the code for code lengths is here until this one is built.
     distance: [Entry; 402],
     lengths: CodeLengths,
     sorted: [u16; 288],
@@ -43,7 +43,8 @@ impl Tables {
         Ok(())
     }
 
-    /// Decodes symbols to `at` and on, until the block ends or `output` is full. Returns the end of the bytes written.
+    /// Decodes symbols into `output` from `at` on, until the block ends or `output` is full. Returns the end of the
+    /// bytes written.
     pub(super) fn decode(&self, bits: &mut Bits<'_>, output: &mut [u8], mut at: usize) -> Result<usize, InflateError> {
         let mut ended = false;
         if WIDE {
@@ -107,21 +108,22 @@ fn second_level<const N: usize>(table: &[Entry; N], bits: &mut Bits<'_>, entry: 
 
 /// Fills `table` with the codewords of a code.
 ///
-/// `longest` and `sorted` are what [`sort`] returned and wrote, `counts` the numbers of symbols of each length. A
-/// function of its own beside `sort`, so that their stacks do not add up.
+/// `longest` and `sorted` are what [`sort`] returned and wrote, `counts` the numbers of symbols of each length.
+// Separate from `sort`, so that the stack frames of both do not add up.
 #[inline(never)]
 pub(super) fn build(alphabet: &Alphabet, counts: &[u16; 16], longest: u32, sorted: &[u16], table: &mut [Entry]) {
     let mut symbols = sorted.get(usize::from(counts[0])..).unwrap_or_default().iter();
     let mut codeword = Codeword { value: 0, index: 0 };
 
     // The table for codewords of up to n bits is two copies of that for n - 1, in which each codeword of n bits has one
-    // place. A complete code leaves no place unwritten, an incomplete one of a single codeword the second.
+    // place. A complete code leaves no place unwritten. An incomplete code has one codeword or none: the places that it
+    // leaves stay invalid.
     if let Some(start) = table.first_chunk_mut() {
         *start = [Entry::INVALID; 2];
     }
     // There is nothing to copy until the shortest codeword, unless the code is a single codeword or none.
     let mut started = longest <= 1;
-    // Bound: 10 turns, with no more codewords in all than there are symbols.
+    // Bound: 10 turns, and over all turns no more codewords than symbols.
     for (bits, &count) in (1..=alphabet.first_bits).zip(counts.iter().skip(1)) {
         codeword.lengthen();
         if started {
@@ -147,7 +149,7 @@ pub(super) fn build(alphabet: &Alphabet, counts: &[u16; 16], longest: u32, sorte
         start: 0,
         bits: 0,
     };
-    // Bound: 8 turns, with no more codewords in all than there are symbols.
+    // Bound: 8 turns, and over all turns no more codewords than symbols.
     for bits in alphabet.first_bits.wrapping_add(1)..=longest {
         let own_bits = bits.wrapping_sub(alphabet.first_bits);
         codeword.lengthen();
@@ -209,14 +211,15 @@ impl Codeword {
     }
 }
 
-/// The second level being filled: the first-level index of its link, its start, and the number of its index bits.
+/// The second level that is being filled: the first-level index of its link, its start, and the number of its index
+/// bits.
 struct Level {
     prefix: usize,
     start: usize,
     bits: u32,
 }
 
-/// Copies the first `size` entries to the places after them.
+/// Copies the first `size` entries to the `size` places after them.
 #[inline(always)]
 fn double(table: &mut [Entry], size: usize) {
     if let Some((done, rest)) = table.split_at_mut_checked(size)
@@ -227,10 +230,10 @@ fn double(table: &mut [Entry], size: usize) {
     }
 }
 
-/// Returns the number of index bits of a second level, so that all codewords with its prefix fit.
+/// Returns the number of index bits that a second level needs for all codewords with its prefix.
 ///
-/// It starts with a codeword of `bits` bits, `own_bits` of them after the prefix. `left` codewords of that length are
-/// left.
+/// Its first codeword has `bits` bits, of which `own_bits` come after the prefix. `left` codewords of that length
+/// remain.
 fn second_level_bits(counts: &[u16; 16], bits: u32, left: u16, own_bits: u32) -> u32 {
     let mut index_bits = own_bits;
     let mut used = u32::from(left);

@@ -1,4 +1,4 @@
-//! Counts the work of building tables, for the tests of its bound. Elsewhere it compiles to nothing.
+//! Counts the work of building tables, so that tests can check its bound. Outside of tests it compiles to nothing.
 
 #[cfg(test)]
 std::thread_local! {
@@ -6,7 +6,7 @@ std::thread_local! {
     static STEPS: core::cell::Cell<usize> = const { core::cell::Cell::new(0) };
 }
 
-/// Counts a set of tables: that of a dynamic block.
+/// Counts one set of tables, which a dynamic block builds.
 #[inline(always)]
 pub(super) fn set() {
     #[cfg(test)]
@@ -22,7 +22,7 @@ pub(super) fn steps(number: usize) {
     let _ = number;
 }
 
-/// Returns the sets and the steps that this thread has counted since the last call.
+/// Returns the numbers of sets and of steps that this thread has counted since the last call.
 #[cfg(test)]
 #[allow(dead_code)]
 pub(crate) fn take() -> (usize, usize) {
