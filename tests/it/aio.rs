@@ -153,7 +153,7 @@ impl aio::AsyncBlockRead for Glitching<'_> {
 }
 
 #[test]
-fn a_dropped_check_leaves_no_table_in_which_it_had_found_something() {
+fn a_dropped_check_leaves_no_table_with_a_flaw_in_the_cache() {
     // The first request opens the image; then come the L1, and the tables of two spans.
     let guest = pattern(9, 65_536);
     let mut builder = ImageBuilder::new(65_536).bits(9, 6);
@@ -203,7 +203,7 @@ fn a_future_dropped_after_any_poll_leaves_the_image_usable_and_right() {
 }
 
 #[test]
-fn extents_dropped_half_way_come_again() {
+fn an_extent_whose_future_was_dropped_is_returned_by_the_next_call() {
     let (files, _) = files();
     let mut memories = memories_like(512);
     let (mut chain, _) = open(&files, &mut memories);
@@ -226,7 +226,7 @@ fn extents_dropped_half_way_come_again() {
 }
 
 #[test]
-fn a_raw_base_is_declared() {
+fn open_raw_reads_the_bytes_of_the_device() {
     let bytes = pattern(3, 5000);
     let mut memory = [0; 512];
     let mut raw = finish(aio::Image::open_raw(Slow(TestDevice::new(&bytes, 512)), &mut memory)).unwrap();
@@ -254,7 +254,7 @@ fn the_lowest_image_comes_off_a_chain_and_can_be_put_back() {
 }
 
 #[test]
-fn a_device_may_be_lent_and_blocks_ask_it_for_its_size_when_they_must() {
+fn a_borrowed_device_is_a_device_and_blocks_past_its_end_are_zeros() {
     use aio::AsyncBlockRead as _;
 
     let file = ImageBuilder::new(5000).data(0, &pattern(1, 4096)).build();
@@ -280,7 +280,7 @@ fn a_device_may_be_lent_and_blocks_ask_it_for_its_size_when_they_must() {
 }
 
 #[test]
-fn a_cipher_of_the_boards_own_decrypts_as_a_key_does() {
+fn a_cipher_of_the_caller_decrypts_as_a_key_does() {
     let (files, guest) = files();
     let cipher = qcow1::AesCipher::new(&Key::from_bytes(KEY));
     let mut memory = vec![0; 4096];

@@ -97,7 +97,7 @@ fn only_what_comes_before_an_aligned_block_is_bounced() {
 }
 
 #[test]
-fn too_little_memory_is_said_and_the_device_comes_back() {
+fn too_little_memory_is_an_error_that_gives_the_device_back() {
     let bytes = pattern(3, 4096);
     let (device, _) = strict(&bytes, 512, 4096);
     let mut little = vec![0; 511];
@@ -111,7 +111,7 @@ fn too_little_memory_is_said_and_the_device_comes_back() {
 }
 
 #[test]
-fn an_image_reads_right_through_it_with_failures_on_the_way() {
+fn an_image_on_an_aligned_device_reads_right_after_each_failure() {
     let guest = pattern(9, 30_000);
     let mut builder = ImageBuilder::new(30_000).bits(9, 6).l1_at(51);
     builder.data(0, &guest);

@@ -45,7 +45,7 @@ impl embedded_io::Error for Caused {
 }
 
 #[test]
-fn an_error_of_an_adapter_speaks_as_the_one_that_it_wraps_or_in_a_sentence_of_its_own() {
+fn an_adapters_error_forwards_the_error_that_it_wraps_or_is_a_sentence_of_its_own() {
     fn wraps(error: impl embedded_io::Error) {
         assert_eq!(error.to_string(), "caused");
         assert!(error.source().is_some_and(|source| source.is::<Broken>()));
@@ -78,7 +78,7 @@ fn an_error_of_an_adapter_speaks_as_the_one_that_it_wraps_or_in_a_sentence_of_it
 }
 
 #[test]
-fn what_comes_back_from_opening_and_pushing_says_why() {
+fn the_errors_of_opening_and_pushing_say_why() {
     let mut memory = [0; 512];
     let refused = Image::open(&[0_u8; 512][..], &mut memory).unwrap_err();
     assert_eq!(refused.to_string(), Error::<Broken>::NotQcow.to_string());
@@ -89,7 +89,7 @@ fn what_comes_back_from_opening_and_pushing_says_why() {
 }
 
 #[test]
-fn what_is_new_is_also_the_default() {
+fn default_is_the_same_as_new() {
     let file = ImageBuilder::new(5000).build();
     let mut memory = [0; 512];
     let image = OpenOptions::default().open(&file[..], &mut memory).unwrap();
@@ -120,7 +120,7 @@ fn a_key_is_never_printed() {
 }
 
 #[test]
-fn what_is_printed_of_a_wrapper_is_its_name_and_what_it_knows() {
+fn debug_output_names_the_type_or_its_value() {
     let file = &ImageBuilder::new(5000).build()[..];
     let mut memory = [0; 512];
     let mut image = Image::open(file, &mut memory).unwrap();
@@ -155,7 +155,7 @@ fn an_image_is_covariant() {
 }
 
 #[test]
-fn each_error_is_a_sentence_and_a_devices_is_the_source() {
+fn each_error_is_a_sentence_and_a_devices_error_is_its_source() {
     let errors: [Error<Broken>; 14] = [
         Error::Io(Broken),
         Error::NotQcow,

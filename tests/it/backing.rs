@@ -106,7 +106,7 @@ fn an_l1_hole_and_an_l2_hole_mean_the_same() {
 }
 
 #[test]
-fn three_images_deep_each_has_its_say() {
+fn in_a_chain_of_three_each_byte_comes_from_the_highest_image_that_stores_it() {
     let size = 20 << 10;
     let base = pattern(1, 18_000);
     let mut middle = ImageBuilder::new(15_000).overlay_on(b"base");

@@ -144,7 +144,7 @@ fn a_cluster_or_a_table_that_is_used_twice_is_found_with_a_bitmap() {
 }
 
 #[test]
-fn a_stream_that_cannot_be_inflated_is_found_where_that_is_asked() {
+fn a_stream_that_cannot_be_inflated_is_found_if_the_check_inflates() {
     let mut builder = ImageBuilder::new(2 * MIB);
     builder.stream_at(4096, 0x3001, &[0xff; 100], 100);
     assert_eq!(check(&builder.build(), false).0, []);
@@ -155,7 +155,7 @@ fn a_stream_that_cannot_be_inflated_is_found_where_that_is_asked() {
 }
 
 #[test]
-fn each_wrong_word_is_found_and_the_rest_is_gone_through() {
+fn each_wrong_word_is_found_and_the_rest_is_checked() {
     let mut builder = plain();
     builder
         .l2_word(4096, 0x2001)
@@ -179,7 +179,7 @@ fn each_wrong_word_is_found_and_the_rest_is_gone_through() {
 }
 
 #[test]
-fn bytes_that_nothing_leads_to_are_counted_from_a_cluster_on() {
+fn unreachable_bytes_are_counted_if_they_fill_a_cluster() {
     for (extra, counted) in [(0, 0), (4095, 0), (4096, 4096), (10_000, 10_000)] {
         let mut file = plain().build();
         file.resize(file.len() + extra, 1);
@@ -191,7 +191,7 @@ fn bytes_that_nothing_leads_to_are_counted_from_a_cluster_on() {
 }
 
 #[test]
-fn the_padding_of_the_l1_to_512_bytes_is_of_use() {
+fn the_padding_of_the_l1_to_512_bytes_is_not_counted_as_unreachable() {
     // As QEMU makes an overlay: the L1 at 56 and sectors of zeros from there on, and the next cluster behind those.
     let mut overlay = ImageBuilder::new(4 * MIB).overlay_on(b"base.raw");
     overlay.table_at(0, 1024).data(0, &pattern(1, 512));
@@ -202,7 +202,7 @@ fn the_padding_of_the_l1_to_512_bytes_is_of_use() {
 }
 
 #[test]
-fn what_a_last_cluster_has_behind_the_end_of_the_disk_is_of_use() {
+fn the_part_of_the_last_cluster_past_the_end_of_the_disk_is_not_counted_as_unreachable() {
     for size in [100, 513, 4095, 4097, 70_001] {
         let mut builder = ImageBuilder::new(size).bits(16, 6);
         builder.data(0, &pattern(1, size as usize));
@@ -224,7 +224,7 @@ fn a_bitmap_that_is_too_small_is_refused() {
 }
 
 #[test]
-fn a_raw_disk_and_a_salvaged_stump_are_gone_through_at_once() {
+fn a_check_does_not_walk_a_raw_disk_or_an_l1_past_the_end_of_the_file() {
     let mut memory = [0; 512];
     let raw = [0; 1000];
     let mut image = Image::open_raw(&raw[..], &mut memory).unwrap();
@@ -250,7 +250,7 @@ fn each_block_of_a_table_is_read_once() {
 }
 
 #[test]
-fn what_is_clean_reads_without_corruption() {
+fn an_image_that_a_check_finds_clean_reads_without_corruption() {
     let mut random = Random(77);
     let mut clean = 0;
     for round in 0..3000 {
@@ -298,7 +298,7 @@ fn one_wrong_table(first: u64) -> ImageBuilder {
 }
 
 #[test]
-fn a_table_whose_words_are_all_wrong_is_of_use() {
+fn a_table_whose_words_are_all_wrong_is_not_counted_as_unreachable() {
     let mut builder = ImageBuilder::new(4096);
     builder.table_at(0, 0x1000).l2_word(0, 513);
     let (found, summary) = check(&builder.build(), true);
@@ -318,7 +318,7 @@ fn a_table_over_the_l1_is_found_whatever_its_words_say() {
 }
 
 #[test]
-fn a_table_that_many_l1_words_lead_to_is_gone_through_once() {
+fn a_table_that_many_l1_words_lead_to_is_checked_once() {
     for first in [513, 0] {
         let mut builder = one_wrong_table(first);
         for index in 1..1024 {
@@ -455,7 +455,7 @@ fn what_lies_past_the_end_of_the_file_overlaps_nothing() {
 }
 
 #[test]
-fn what_could_not_be_read_was_not_checked_and_what_was_found_before_is_told() {
+fn a_failed_request_ends_a_check_and_the_findings_before_it_are_reported() {
     let mut builder = ImageBuilder::new(4 * MIB).bits(12, 6);
     builder.l2_word(0, 513).l2_word(4096, 513).data(8192, &pattern(1, 4096));
     builder.l2_word(MIB, 1 << 40);

@@ -81,7 +81,7 @@ fn the_last_byte_of_a_stream_may_be_missing_once_the_cluster_is_full() {
 }
 
 #[test]
-fn garbage_after_the_end_is_of_no_account() {
+fn garbage_after_the_end_of_a_stream_is_ignored() {
     let bytes = pattern(2, SIZE);
     let mut stream = compress_to_vec(&bytes, 6);
     stream.extend([0xa5; 100]);
@@ -89,7 +89,7 @@ fn garbage_after_the_end_is_of_no_account() {
 }
 
 #[test]
-fn of_a_stream_that_gives_more_than_a_cluster_the_first_is_used() {
+fn a_stream_that_gives_more_than_a_cluster_is_cut_after_the_cluster() {
     let bytes = pattern(2, 3 * SIZE);
     let stream = compress_to_vec(&bytes, 6);
     assert_eq!(read(&image(&stream, stream.len() as u64)).unwrap(), bytes[..SIZE]);
@@ -104,7 +104,7 @@ fn a_stream_that_gives_less_than_a_cluster_is_refused() {
 }
 
 #[test]
-fn size_0_is_corrupt() {
+fn a_stream_of_size_0_is_corrupt() {
     let stream = compress_to_vec(&pattern(2, SIZE), 6);
     refused(&image(&stream, 0), "size 0");
 }

@@ -60,7 +60,7 @@ fn an_l2_table_that_reaches_past_the_end_is_corrupt_even_where_the_word_lies_ins
 }
 
 #[test]
-fn a_cluster_off_the_sectors_is_corrupt_and_one_off_the_clusters_is_not() {
+fn a_cluster_must_start_at_a_sector_but_not_at_a_multiple_of_its_size() {
     let mut image = ImageBuilder::new(SPAN);
     image.data_at(8192, 32_768 + 512, &pattern(2, 4096));
     assert_eq!(read(&image.build(), 8192).unwrap(), pattern(2, 1)[0]);
@@ -71,7 +71,7 @@ fn a_cluster_off_the_sectors_is_corrupt_and_one_off_the_clusters_is_not() {
 }
 
 #[test]
-fn a_cluster_past_the_end_is_corrupt_where_any_of_it_lies_inside_the_disk() {
+fn a_cluster_is_corrupt_if_its_part_inside_the_disk_reaches_past_the_end_of_the_file() {
     // A disk that ends 100 bytes into its last cluster needs no more of it than that.
     let size = 8192 + 100;
     let mut image = ImageBuilder::new(size);
@@ -157,7 +157,7 @@ fn salvage_opens_a_file_that_ends_before_its_l1() {
 }
 
 #[test]
-fn salvage_changes_nothing_else() {
+fn salvage_does_not_accept_a_misaligned_cluster() {
     let mut image = ImageBuilder::new(SPAN);
     image.l2_word(0, 4097);
     let file = image.build();

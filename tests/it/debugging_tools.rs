@@ -13,7 +13,7 @@ fn image() -> (Vec<u8>, Vec<u8>) {
 }
 
 #[test]
-fn requests_are_counted_and_told_in_order_with_their_results() {
+fn requests_are_counted_and_reported_in_sequence_with_their_results() {
     let (file, _) = image();
     let seen = RefCell::new(vec![]);
     let mut number = 0;
@@ -59,7 +59,7 @@ fn counting_alone_needs_no_closure() {
 }
 
 #[test]
-fn a_failed_read_leaves_nothing_of_the_device_behind() {
+fn an_injected_failure_leaves_no_byte_of_the_device_in_the_buffer() {
     let (file, _) = image();
     let mut device = FaultInjector::new(&file[..], |request| request.lba == 0);
     let mut buf = [0; 48];

@@ -9,7 +9,7 @@ use qcow1::{
 fn has_format<T: defmt::Format>() {}
 
 #[test]
-fn what_is_public_and_printed_has_it() {
+fn each_public_type_that_is_printed_implements_format() {
     has_format::<Error<embedded_io::ErrorKind>>();
     has_format::<(Corrupt, CorruptKind, Unsupported)>();
     has_format::<(Extent, ExtentKind, Finding, CheckSummary)>();

@@ -108,7 +108,7 @@ fn a_stream_that_reports_more_than_it_was_asked_for_is_an_error() {
 }
 
 #[test]
-fn any_device_can_be_given_blocks() {
+fn blocks_of_any_size_over_any_device_read_the_same() {
     let (file, bytes) = image();
     for shift in 0..=16 {
         let block_size = BlockSize::new(1 << shift).unwrap();
@@ -118,7 +118,7 @@ fn any_device_can_be_given_blocks() {
 }
 
 #[test]
-fn a_device_can_be_lent_and_be_of_an_unknown_type() {
+fn a_borrowed_device_and_a_trait_object_are_devices() {
     let (file, bytes) = image();
     let mut device = TestDevice::new(&file, 512);
     assert!(read(&mut device) == bytes);
@@ -127,7 +127,7 @@ fn a_device_can_be_lent_and_be_of_an_unknown_type() {
 }
 
 #[test]
-fn arrays_and_devices_in_boxes_are_devices() {
+fn arrays_and_boxed_devices_are_devices() {
     let (file, bytes) = image();
     let mut array = [0; 40_000];
     array[..file.len()].copy_from_slice(&file);
@@ -140,7 +140,7 @@ fn arrays_and_devices_in_boxes_are_devices() {
 }
 
 #[test]
-fn a_chain_of_different_devices_is_one_of_unknown_types() {
+fn a_chain_of_different_devices_uses_trait_objects() {
     let (file, bytes) = image();
     let mut overlay = ImageBuilder::new(30_000).overlay_on(b"base");
     overlay.data(0, &[7; 512]);

@@ -129,7 +129,7 @@ fn a_block_io_is_a_device_and_a_disk_is_a_block_io() {
 }
 
 #[test]
-fn a_block_size_that_is_no_power_of_two_is_given_back() {
+fn a_block_io_with_an_unsupported_block_size_is_refused() {
     for (size, fits) in [(512, true), (520, false), (65_536, true), (131_072, false)] {
         let io = BlockIoAdapter::new(&[][..], GptBlockSize::new(size).unwrap());
         assert_eq!(FromBlockIo::new(io).is_ok(), fits);
@@ -203,7 +203,7 @@ fn a_disk_that_reads_itself_is_busy_and_goes_on() {
 }
 
 #[test]
-fn errors_tell_their_source() {
+fn errors_have_a_sentence_a_source_and_a_kind() {
     let (file, _) = image();
     let mut memory = [0; 512];
     let mut image = Image::open(TestDevice::new(&file, 512), &mut memory).unwrap();

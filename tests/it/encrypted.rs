@@ -85,7 +85,7 @@ fn adjacent_encrypted_clusters_are_one_request() {
 }
 
 #[test]
-fn without_a_key_what_is_encrypted_is_refused_and_all_else_reads() {
+fn without_a_key_encrypted_clusters_are_refused_and_all_others_read() {
     let (file, guest) = image();
     let mut memory = vec![0; 65_536];
     let mut image = Image::open(&file[..], &mut memory).unwrap();
@@ -163,7 +163,7 @@ fn each_image_of_a_chain_has_its_own_key() {
 }
 
 #[test]
-fn an_engine_of_the_boards_takes_the_ciphers_place() {
+fn an_engine_of_the_board_can_replace_the_cipher() {
     struct Engine(AesCipher);
 
     impl SectorCipher for Engine {
@@ -184,7 +184,7 @@ fn an_engine_of_the_boards_takes_the_ciphers_place() {
 }
 
 #[test]
-fn an_engine_behind_a_ref_cell_may_fail_and_the_same_read_may_be_tried_again() {
+fn a_read_whose_engine_failed_can_be_repeated() {
     /// A driver that has to be borrowed mutably.
     struct Driver {
         cipher: AesCipher,

@@ -113,7 +113,7 @@ fn an_extent_starts_where_it_is_asked_for_and_is_as_long_as_it_may_be() {
 }
 
 #[test]
-fn the_iterator_ends_behind_an_error() {
+fn the_iterator_ends_after_an_error() {
     let mut builder = ImageBuilder::new(1 << 20);
     builder.l2_word(8192, 3);
     let file = builder.build();
@@ -128,7 +128,7 @@ fn the_iterator_ends_behind_an_error() {
 }
 
 #[test]
-fn two_extents_join_where_they_go_on_in_the_guest_and_in_the_file() {
+fn two_extents_join_if_they_are_adjacent_in_the_guest_and_in_the_file() {
     let data = |start, host_offset| Extent {
         start,
         len: 512,

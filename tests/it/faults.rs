@@ -150,7 +150,7 @@ fn after_any_failure_of_any_request_the_next_read_is_right() {
 }
 
 #[test]
-fn what_a_check_was_given_wrongly_for_once_is_not_believed_by_what_comes_after_it() {
+fn after_any_failure_of_any_request_the_next_check_is_right() {
     for (name, file) in images() {
         for (block, memory) in [(1, 30_000), (512, 30_000), (4096, 400_000)] {
             let mut memory = vec![0; memory];
@@ -188,7 +188,7 @@ fn what_a_check_was_given_wrongly_for_once_is_not_believed_by_what_comes_after_i
 }
 
 #[test]
-fn failures_on_the_way_change_nothing_of_what_is_read_later() {
+fn reads_between_random_failures_are_right() {
     let images = images();
     arbtest::arbtest(|u| {
         let (name, file) = u.choose(&images)?;

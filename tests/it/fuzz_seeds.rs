@@ -36,37 +36,37 @@ fn replay(name: &str) {
 }
 
 #[test]
-fn of_chain() {
+fn the_seeds_of_chain_pass() {
     replay("chain");
 }
 
 #[test]
-fn of_check() {
+fn the_seeds_of_check_pass() {
     replay("check");
 }
 
 #[test]
-fn of_differential() {
+fn the_seeds_of_differential_pass() {
     replay("differential");
 }
 
 #[test]
-fn of_header() {
+fn the_seeds_of_header_pass() {
     replay("header");
 }
 
 #[test]
-fn of_image() {
+fn the_seeds_of_image_pass() {
     replay("image");
 }
 
 #[test]
-fn of_inflate() {
+fn the_seeds_of_inflate_pass() {
     replay("inflate");
 }
 
 #[test]
-fn of_session() {
+fn the_seeds_of_session_pass() {
     replay("session");
 }
 

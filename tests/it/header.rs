@@ -127,7 +127,7 @@ fn cluster_bits_are_9_to_16_and_l2_bits_6_to_13() {
 }
 
 #[test]
-fn the_l1_is_where_the_header_says_and_no_extension_is_there_that_is_not() {
+fn the_l1_is_where_the_header_says_and_xens_extension_is_not_invented() {
     for offset in [48, 49, 4096] {
         let file = ImageBuilder::new(8 << 20).l1_at(offset).build();
         let mut memory = [0; 512];
@@ -139,7 +139,7 @@ fn the_l1_is_where_the_header_says_and_no_extension_is_there_that_is_not() {
 }
 
 #[test]
-fn a_wrong_value_has_no_offset_in_the_file_and_a_wrong_place_has() {
+fn a_wrong_value_has_no_host_offset_and_a_wrong_offset_has_one() {
     let host_offset = |at, bytes: &[u8]| match refusal(&changed(at, bytes)) {
         Error::Corrupt(corrupt) => corrupt.host_offset(),
         other => panic!("{other}"),
@@ -151,13 +151,13 @@ fn a_wrong_value_has_no_offset_in_the_file_and_a_wrong_place_has() {
 }
 
 #[test]
-fn bits_that_sum_to_32_divide_nothing_by_zero() {
+fn cluster_and_l2_bits_that_sum_to_32_are_refused() {
     // Outside the format, but what broke a reader before.
     corrupt(&changed(32, &[16, 16]), CorruptKind::Header, "l2_bits is 16");
 }
 
 #[test]
-fn padding_and_mtime_are_of_no_account() {
+fn any_padding_and_any_mtime_are_accepted() {
     let mut file = changed(34, &[0xff, 0xff]);
     file[20..24].copy_from_slice(&0xdead_beef_u32.to_be_bytes());
     let mut memory = [0; 512];

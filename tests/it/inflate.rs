@@ -176,7 +176,7 @@ fn garbage_gives_what_zlib_makes_of_it() {
 }
 
 #[test]
-fn a_mended_or_broken_stream_leaves_nothing_behind_in_the_tables() {
+fn a_broken_stream_does_not_change_what_the_next_one_decodes_to() {
     let mut memory = Memory::new();
     let all = samples(4096);
     let streams: Vec<_> = all.iter().map(|bytes| zlib_stream(bytes, 6, 12)).collect();
@@ -197,7 +197,7 @@ fn an_error_is_a_clause_that_a_sentence_can_end_with() {
 }
 
 #[test]
-fn the_tables_fit_in_8_kib_and_the_small_ones_in_a_kibibyte_and_a_bit() {
+fn the_tables_take_7912_bytes_and_the_small_ones_1032() {
     assert_eq!((size_of::<Tables>(), size_of::<SmallTables>()), (7912, 1032));
 }
 
@@ -382,7 +382,7 @@ fn each_kind_of_broken_block_is_refused_by_its_name() {
 }
 
 #[test]
-fn one_distance_code_of_one_bit_or_none_is_a_code() {
+fn a_block_may_have_one_distance_codeword_of_one_bit_or_none() {
     // `a`, then a match of three bytes at the distance 1, and the end.
     let mut one = three_symbols();
     one.lengths(&[1]).code(0, 1).code(3, 2).code(0, 1).code(2, 2);
@@ -472,7 +472,7 @@ fn matches_of_every_length_and_distance_are_copied_to_the_last_byte() {
 }
 
 #[test]
-fn miniz_oxide_agrees_on_all_that_is_written_by_compressors() {
+fn what_miniz_oxide_compresses_decodes_as_miniz_oxide_decodes_it() {
     let mut random = Random(23);
     for _ in 0..2000 {
         let len = 512 << random.below(4);

@@ -92,7 +92,7 @@ fn imports() -> Imports {
 }
 
 #[test]
-fn each_room_imports_only_from_the_rooms_above_it() {
+fn each_module_imports_only_from_the_modules_above_it() {
     let rooms = rooms();
     assert!(rooms.len() > 5, "{rooms:?}");
     let place = |module: &str| {
@@ -111,7 +111,7 @@ fn each_room_imports_only_from_the_rooms_above_it() {
 }
 
 #[test]
-fn no_files_import_each_other_in_a_circle() {
+fn no_files_import_each_other_in_a_cycle() {
     let mut left = imports();
     assert!(left.values().any(|from| !from.is_empty()));
     // Each turn takes away the files that import from none of the rest, or ends.

@@ -49,7 +49,7 @@ fn a_path_is_printed_or_listed_by_its_long_or_short_name() {
 }
 
 #[test]
-fn what_is_not_there_is_said_in_one_line() {
+fn an_error_is_one_line_that_names_the_disk() {
     let disk = data("disk.qcow");
     for (arguments, said) in [
         (vec![disk.as_str(), "nothing.txt"], "no such file"),
@@ -95,7 +95,7 @@ fn a_fat_volume_is_found_alone_and_in_either_partition_table() {
 }
 
 #[test]
-fn a_table_of_partitions_past_the_end_is_no_volume() {
+fn a_partition_past_the_end_of_the_disk_is_no_volume() {
     let volume = fat_volume();
     let mut disks = [with_mbr(&[(0x0e, 64, &volume)]), with_gpt(&[(64, &volume)])];
     for disk in &mut disks {
@@ -219,7 +219,7 @@ fn a_closed_pipe_is_no_error_and_a_full_disk_is_one() {
 
 #[cfg(unix)]
 #[test]
-fn arguments_are_bytes() {
+fn arguments_need_not_be_utf_8() {
     use std::ffi::OsStr;
     use std::os::unix::ffi::OsStrExt;
 
@@ -289,7 +289,7 @@ fn a_boot_sector_that_contradicts_itself_is_refused() {
 }
 
 #[test]
-fn a_directory_whose_chain_is_a_circle_is_an_error() {
+fn a_directory_whose_chain_is_a_cycle_is_an_error() {
     // No entry says that it is the last.
     let full: Vec<u8> = b"DELETED    \x20".iter().copied().chain([0; 20]).collect();
     let mut full = full.repeat(16);
@@ -320,7 +320,7 @@ fn a_chain_that_leads_out_of_the_volume_is_an_error() {
 }
 
 #[test]
-fn names_do_nothing_to_a_terminal() {
+fn control_characters_in_names_are_escaped() {
     let kind = 11;
     let listed = ls_of(&fat_with(&[(README, b"\x1b[2J\x9b1m"), (BOOT + kind, &[0x10])]), "");
     assert!(listed.contains(r"\u{1b}[2J\u{9b}1m"), "{listed}");
@@ -359,7 +359,7 @@ fn a_name_that_the_library_panics_over_is_an_error() {
 #[cfg(unix)]
 #[test]
 #[ignore = "needs mkfs.ext4"]
-fn names_in_ext4_are_bytes_and_do_nothing_to_a_terminal() {
+fn names_in_ext4_need_not_be_utf_8_and_their_control_characters_are_escaped() {
     use std::ffi::OsStr;
     use std::os::unix::ffi::OsStrExt;
 

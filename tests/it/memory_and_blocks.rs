@@ -75,7 +75,7 @@ fn a_block_of_memory_reads_every_cluster_that_is_not_compressed() {
 }
 
 #[test]
-fn too_little_memory_to_open_is_refused_with_the_figure_that_does() {
+fn too_little_memory_to_open_is_refused_with_the_bytes_required() {
     let (file, _) = image();
     for (block, least) in [(1, 512), (512, 512), (4096, 4096), (65_536, 65_536)] {
         let mut memory = vec![0; least - 1];
@@ -85,7 +85,7 @@ fn too_little_memory_to_open_is_refused_with_the_figure_that_does() {
 }
 
 #[test]
-fn too_little_memory_for_compressed_clusters_says_so_and_leaves_the_others_readable() {
+fn too_little_memory_for_compressed_clusters_is_an_error_and_the_others_read() {
     let (file, guest) = image();
     let needs = Header::parse(&file).unwrap().memory_for(BlockSize::B512);
     for skip in [0, 1] {

@@ -96,7 +96,7 @@ fn a_disk_without_the_magic_number_is_raw_only_where_that_is_asked_for() {
 }
 
 #[test]
-fn an_image_that_is_not_opened_or_pushed_becomes_the_crates_error_by_the_question_mark() {
+fn the_question_mark_converts_a_failed_opening_or_push_to_the_crates_error() {
     fn size(file: &[u8], below: &[u8]) -> Result<u64, Error<Infallible>> {
         let mut memory = [[0; 512]; 2];
         let [top, base] = &mut memory;
@@ -114,7 +114,7 @@ fn an_image_that_is_not_opened_or_pushed_becomes_the_crates_error_by_the_questio
 
 #[cfg(feature = "std")]
 #[test]
-fn an_image_that_is_not_opened_or_pushed_becomes_a_boxed_error_and_one_of_the_standard_library() {
+fn the_question_mark_converts_a_failed_opening_or_push_to_a_boxed_error_or_an_io_error() {
     use std::io;
 
     fn push<E>(file: &[u8]) -> Result<(), E>

@@ -41,7 +41,7 @@ fn a_partition_is_its_range_of_the_disk_and_nothing_else() {
 }
 
 #[test]
-fn a_disk_of_an_unknown_type_is_a_disk_and_has_cursors() {
+fn a_trait_object_of_a_disk_is_a_disk_and_has_cursors() {
     use embedded_io::Read;
     use qcow1::Cursor;
 
@@ -62,7 +62,7 @@ fn a_disk_of_an_unknown_type_is_a_disk_and_has_cursors() {
 
 #[cfg(feature = "std")]
 #[test]
-fn a_disk_in_a_box_is_a_disk() {
+fn a_boxed_disk_is_a_disk() {
     let (file, bytes) = image();
     let mut memory = [0; 4096];
     let image = Image::open(&file[..], &mut memory).unwrap();
@@ -129,7 +129,7 @@ mod with_mbr {
     }
 
     #[test]
-    fn a_volume_that_no_mbr_can_count_is_cut() {
+    fn a_volume_too_large_for_an_mbr_is_truncated() {
         struct Sevens(u64);
 
         impl GuestRead for Sevens {

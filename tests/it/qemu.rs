@@ -86,7 +86,7 @@ fn compare(folder: &TempDir, names: &[&str], key: Option<&Key>, random: &mut Ran
 
 #[test]
 #[ignore = "needs qemu-img"]
-fn layouts_that_qemu_io_wrote_at_random() {
+fn layouts_that_qemu_io_wrote_at_random_read_as_qemu_reads_them() {
     let mut random = Random(11);
     for size in [1 << 20, 5 << 20, (2 << 20) + 4096, 1536] {
         let folder = tempfile::tempdir().unwrap();
@@ -102,7 +102,7 @@ fn layouts_that_qemu_io_wrote_at_random() {
 
 #[test]
 #[ignore = "needs qemu-img"]
-fn sizes_off_the_sectors_the_clusters_and_the_spans() {
+fn sizes_off_the_sectors_the_clusters_and_the_spans_read_as_qemu_reads_them() {
     let mut random = Random(12);
     let span = 2 << 20;
     for size in [
@@ -131,7 +131,7 @@ fn sizes_off_the_sectors_the_clusters_and_the_spans() {
 
 #[test]
 #[ignore = "needs qemu-img"]
-fn chains_of_three() {
+fn chains_of_three_read_as_qemu_reads_them() {
     let mut random = Random(13);
     for (base_size, middle_size, top_size) in [
         (3 << 20, 3 << 20, 3 << 20),
@@ -171,7 +171,7 @@ fn chains_of_three() {
 
 #[test]
 #[ignore = "needs qemu-img"]
-fn compressed_images() {
+fn compressed_images_read_as_qemu_reads_them() {
     let mut random = Random(14);
     let folder = tempfile::tempdir().unwrap();
     // Text that deflates, bytes that do not, and holes.
@@ -197,7 +197,7 @@ fn compressed_images() {
 
 #[test]
 #[ignore = "needs qemu-img"]
-fn encrypted_images() {
+fn encrypted_images_read_as_they_were_before_qemu_encrypted_them() {
     let mut random = Random(15);
     for password in ["short", "exactly 16 bytes", "longer than sixteen bytes"] {
         let folder = tempfile::tempdir().unwrap();

@@ -47,7 +47,7 @@ fn a_failed_read_is_the_streams_error_with_its_kind_and_cause() {
 
 #[cfg(feature = "std")]
 #[test]
-fn the_traits_of_the_standard_library_are_the_same() {
+fn the_traits_of_the_standard_library_behave_the_same() {
     use std::io::{self, Read as _, Seek as _, Write as _};
 
     let (file, bytes) = image();
@@ -90,7 +90,7 @@ fn fatfs_lists_and_reads_a_disk_and_cannot_write_it() {
 
 #[cfg(all(feature = "embedded-io-async", feature = "std"))]
 #[test]
-fn the_asynchronous_traits_are_the_same() {
+fn the_asynchronous_traits_behave_the_same() {
     use crate::common::TestDevice;
     use crate::common::futures::{Slow, finish};
     use embedded_io_async::{Read, Seek, Write};

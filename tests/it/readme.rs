@@ -73,6 +73,6 @@ fn speeds_are_those_that_were_published() {
 }
 
 #[test]
-fn a_visitor_reads_160_lines_at_most() {
+fn the_readme_has_160_lines_at_most() {
     assert!(file("README.md").lines().count() <= 160);
 }

@@ -60,53 +60,53 @@ fn reads(names: &[&str], key: Option<&Key>) {
 }
 
 #[test]
-fn plain() {
+fn a_plain_image_matches_its_digest() {
     reads(&["plain.qcow"], None);
 }
 
 #[test]
-fn sparse() {
+fn a_sparse_image_matches_its_digest() {
     reads(&["sparse.qcow"], None);
 }
 
 #[test]
-fn written_backwards() {
+fn an_image_written_backwards_matches_its_digest() {
     reads(&["scattered.qcow"], None);
 }
 
 #[test]
-fn an_overlay_of_512_byte_clusters_and_32_kib_tables() {
+fn an_overlay_of_512_byte_clusters_and_32_kib_tables_matches_its_digest() {
     reads(&["overlay.qcow", "overlay-base.qcow"], None);
 }
 
 #[test]
-fn a_chain_of_three_on_a_raw_base() {
+fn a_chain_of_three_on_a_raw_base_matches_its_digest() {
     reads(&["chain-top.qcow", "chain-middle.qcow", "chain-base.raw"], None);
 }
 
 #[test]
-fn a_size_that_ends_inside_a_cluster() {
+fn an_image_whose_size_ends_inside_a_cluster_matches_its_digest() {
     reads(&["odd.qcow"], None);
 }
 
 #[test]
-fn a_560_byte_file_of_nothing() {
+fn an_empty_image_of_560_bytes_matches_its_digest() {
     assert_eq!(std::fs::metadata(data("empty.qcow")).unwrap().len(), 560);
     reads(&["empty.qcow"], None);
 }
 
 #[test]
-fn compressed() {
+fn a_compressed_image_matches_its_digest() {
     reads(&["compressed.qcow"], None);
 }
 
 #[test]
-fn encrypted() {
+fn an_encrypted_image_matches_its_digest() {
     reads(&["encrypted.qcow"], Some(&Key::from_passphrase(b"passphrase")));
 }
 
 #[test]
-fn a_disk_with_a_file_system() {
+fn a_disk_with_a_file_system_matches_its_digest() {
     reads(&["disk.qcow"], None);
 }
 

@@ -119,7 +119,7 @@ fn a_wrapper_gives_back_the_device_or_the_disk_that_it_wraps() {
 
 #[cfg(feature = "gpt_disk_io")]
 #[test]
-fn a_block_io_comes_back_from_the_device_that_it_was() {
+fn from_block_io_gives_its_block_io_back() {
     use gpt_disk_io::{BlockIo as _, BlockIoAdapter, gpt_disk_types::BlockSize};
 
     let io = BlockIoAdapter::new(&[7_u8; 1024][..], BlockSize::BS_512);
@@ -173,7 +173,7 @@ fn tools_for_debugging_pass_requests_on_as_they_are() {
 
 /// A wrapper over a device that is too large for an image is refused with it, at once.
 #[test]
-fn a_wrapper_does_not_make_a_device_smaller() {
+fn a_device_too_large_for_an_image_is_refused_through_a_wrapper_too() {
     for device in devices() {
         let mut memory = vec![0; 65_536];
         let too_large = device.inner.size > 1 << 63;

@@ -51,7 +51,7 @@ fn detection_can_be_turned_off() {
 }
 
 #[test]
-fn an_l1_off_the_pages_is_big_endian_whatever_stands_behind_the_header() {
+fn an_l1_that_is_not_page_aligned_is_big_endian_whatever_follows_the_header() {
     let mut image = ImageBuilder::new(8 << 20).l1_at(4104);
     image.data(8192, &pattern(1, 4096));
     let mut file = image.build();

@@ -88,7 +88,7 @@ fn an_error_names_the_image_of_the_chain_that_it_is_in() {
 }
 
 #[test]
-fn declared_raw_is_never_probed() {
+fn a_backing_file_declared_raw_is_never_probed() {
     let place = Place::new();
     place.write("secret", [9; 4096]);
     // What a guest may write into the first sector of its raw disk.
@@ -103,7 +103,7 @@ fn declared_raw_is_never_probed() {
 }
 
 #[test]
-fn declared_qcow_must_be_that() {
+fn a_backing_file_declared_qcow_must_be_qcow() {
     let place = Place::new();
     place.write("top.qcow", Qcow::new(SPAN).backing("base").build());
     place.write("base", [0; 4096]);
@@ -112,7 +112,7 @@ fn declared_qcow_must_be_that() {
 }
 
 #[test]
-fn a_missing_backing_file_is_named_and_who_names_it() {
+fn a_missing_backing_file_is_reported_with_the_image_that_names_it() {
     let place = Place::new();
     fs::create_dir(place.path("sub")).unwrap();
     place.write("sub/top.qcow", Qcow::new(SPAN).backing("gone.raw").build());
@@ -157,7 +157,7 @@ fn a_loop_is_found_by_the_file_and_not_by_its_name() {
 }
 
 #[test]
-fn a_chain_has_a_greatest_depth() {
+fn a_chain_has_32_images_at_most() {
     let place = Place::new();
     for depth in 0..40 {
         let image = Qcow::new(SPAN).backing(format!("{}.qcow", depth + 1));

@@ -605,7 +605,7 @@ fn a_closed_pipe_is_no_error() {
 }
 
 #[test]
-fn a_reader_that_goes_does_not_make_an_image_clean() {
+fn check_reports_corruption_by_its_exit_status_even_if_its_output_is_not_read() {
     let place = Place::new();
     place.write("image.qcow", Qcow::new(SPAN).word(0, 7).build());
     assert_eq!(unread(&place, &["check", "image.qcow"]), (Some(2), String::new()));

@@ -53,7 +53,7 @@ fn info_knows_an_image_of_xen() {
 }
 
 #[test]
-fn info_for_people_is_aligned() {
+fn info_as_text_is_aligned() {
     let place = Place::new();
     place.write("plain.qcow", Qcow::new(64 << 20).build());
     let text = String::from_utf8(place.output(&["info", "plain.qcow"])).unwrap();
@@ -77,7 +77,7 @@ fn info_for_people_is_aligned() {
 }
 
 #[test]
-fn names_in_images_do_nothing_to_a_terminal() {
+fn control_characters_in_names_are_escaped() {
     let place = Place::new();
     let name = "\x1b[2Jbase\n\u{9b}1m\u{202e}war.\u{7f}";
     place.write("evil.qcow", Qcow::new(SPAN).backing(name).build());
@@ -137,7 +137,7 @@ fn map_merges_neighbours_of_one_kind() {
 }
 
 #[test]
-fn map_joins_what_the_crate_gives_in_pieces() {
+fn map_joins_a_run_that_the_crate_returns_in_pieces() {
     let place = Place::new();
     // 2^15 L1 entries are more than one look of the crate's.
     place.write("holes.qcow", Qcow::new(SPAN << 15).build());
@@ -149,7 +149,7 @@ fn map_joins_what_the_crate_gives_in_pieces() {
 }
 
 #[test]
-fn map_shows_what_lies_in_the_backing_file() {
+fn map_shows_what_the_backing_file_stores() {
     let place = Place::new();
     let overlay = Qcow::new(SPAN).backing("base").data(0, 1);
     place.write("overlay.qcow", overlay.build());
@@ -182,7 +182,7 @@ fn check_finds_nothing_in_a_good_image() {
 }
 
 #[test]
-fn check_tells_bytes_of_no_use_from_a_corrupt_image() {
+fn check_distinguishes_unreachable_bytes_from_corruption() {
     let place = Place::new();
     let mut file = Qcow::new(SPAN).data(0, 1).build();
     file.resize(file.len() + 8192, 7);
@@ -208,7 +208,7 @@ fn check_tells_bytes_of_no_use_from_a_corrupt_image() {
 }
 
 #[test]
-fn check_tells_where_an_image_is_corrupt() {
+fn check_reports_where_an_image_is_corrupt() {
     let place = Place::new();
     let image = Qcow::new(2 * SPAN)
         .data(0, 1)
@@ -250,7 +250,7 @@ fn check_tells_where_an_image_is_corrupt() {
 }
 
 #[test]
-fn check_tells_flaws_of_one_kind_in_sequence_as_one() {
+fn check_reports_flaws_of_one_kind_in_sequence_as_one() {
     let place = Place::new();
     let mut image = Qcow::new(SPAN);
     for guest in (0x8000..0x2_8000).step_by(4096) {
@@ -307,7 +307,7 @@ fn check_takes_little_memory_for_a_large_file_that_is_mostly_holes() {
 }
 
 #[test]
-fn check_calls_an_image_corrupt_that_cannot_be_opened_for_it() {
+fn check_reports_an_image_that_is_too_corrupt_to_be_opened() {
     let place = Place::new();
     let mut file = Qcow::new(SPAN << 10).build();
     file.truncate(512);

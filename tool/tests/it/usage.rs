@@ -190,7 +190,7 @@ fn too_little_memory_says_how_much_is_needed() {
 }
 
 #[test]
-fn a_password_that_no_image_is_there_for_is_an_error() {
+fn a_password_that_no_image_needs_is_an_error() {
     let place = Place::new();
     place.write("image.qcow", Qcow::new(SPAN).build());
     place.write("password", "secret\n");
@@ -206,7 +206,7 @@ fn a_password_that_no_image_is_there_for_is_an_error() {
 
 #[cfg(unix)]
 #[test]
-fn names_of_files_are_bytes() {
+fn file_names_need_not_be_utf_8() {
     use std::ffi::OsStr;
     use std::os::unix::ffi::OsStrExt;
 
