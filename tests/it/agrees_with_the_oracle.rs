@@ -1,9 +1,9 @@
-//! Random images, sound and damaged, read the same through the crate and through a plain reader of the tests' own.
+//! Random images, valid and damaged, read the same through the crate and through the oracle.
 
 use crate::common::{ImageBuilder, Layer, Oracle, Random, Rules, TestDevice, class, oracle};
 use qcow1::{Chain, Error, Image, OpenOptions, XenL1};
 
-/// A random image of random shape, mostly sound.
+/// Returns an image with random geometry and contents. One in three is damaged, one in six is truncated.
 fn image(random: &mut Random, backing: bool) -> Vec<u8> {
     let cluster_bits = 9 + random.below(4) as u8;
     let l2_bits = 6 + random.below(3) as u8;
@@ -41,7 +41,7 @@ fn image(random: &mut Random, backing: bool) -> Vec<u8> {
         }
     }
     let mut file = builder.build();
-    // Damage, in one image of three: some bits anywhere, with the tables and the header more likely than the data.
+    // Half of the flipped bits are in the first 128 bytes, so that the header and the tables are hit too.
     if random.below(3) == 0 {
         for _ in 0..1 + random.below(4) {
             let end = if random.below(2) == 0 {
@@ -61,7 +61,7 @@ fn image(random: &mut Random, backing: bool) -> Vec<u8> {
 
 const KEY: [u8; 16] = *b"sixteen bytes...";
 
-/// One image, or a chain, read at random places both ways.
+/// Reads one image or a chain at random offsets, and compares with the oracle.
 fn compare(seed: u64) {
     let mut random = Random(seed | 1);
     let depth = 1 + random.below(3) as usize;
@@ -109,13 +109,13 @@ fn compare(seed: u64) {
                 }
             }
         };
-        let layer = oracle.unwrap_or_else(|refusal| panic!("opened what the oracle finds {refusal:?}, seed {seed}"));
+        let layer = oracle.unwrap_or_else(|refusal| panic!("opened, not refused as {refusal:?}, seed {seed}"));
         if key {
             opened.set_key(&qcow1::Key::from_bytes(KEY));
         }
         layers.push(layer);
         if chain.push(opened).is_err() {
-            // The damage took the name of the backing file.
+            // The damage removed the name of the backing file.
             layers.pop();
             break;
         }
@@ -135,10 +135,10 @@ fn compare(seed: u64) {
         match (result, oracle::read(&layers, offset, len as usize)) {
             (Ok(()), Ok(right)) => assert!(bytes == right, "{len} bytes at {offset}, seed {seed}"),
             (Err(Error::MemoryTooSmall { needed }), _) => assert!(memory_size < needed, "seed {seed}"),
-            // Where several things are wrong, which is met first is for each to choose.
+            // If several things are wrong, either reader may report any of them.
             (Err(error), Err(_)) => assert!(class(&error).is_some(), "{error}, seed {seed}"),
             (ours, theirs) => panic!(
-                "{len} bytes at {offset}, seed {seed}: {ours:?}, not {:?}",
+                "{len} bytes at {offset}, seed {seed}: {ours:?}, the oracle {:?}",
                 theirs.map(drop)
             ),
         }

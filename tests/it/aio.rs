@@ -1,4 +1,4 @@
-//! The asynchronous twin: the same bytes, the same requests, and nothing wrong after a dropped future.
+//! The asynchronous images: the same bytes, the same requests, and correct reads after a dropped future.
 
 use crate::common::futures::{Slow, finish, poll};
 use crate::common::{ImageBuilder, Log, TestDevice, pattern};
@@ -8,7 +8,7 @@ use qcow1::{BlockSize, CheckOptions, Error, Image, Key};
 const KEY: [u8; 16] = *b"asynchronous key";
 const SIZE: usize = 100_000;
 
-/// An encrypted overlay on a base with compressed clusters.
+/// Returns an encrypted overlay, its base with compressed clusters, and the guest's disk.
 fn files() -> ([Vec<u8>; 2], Vec<u8>) {
     let mut guest = vec![0; SIZE];
     let mut base = ImageBuilder::new(SIZE as u64).bits(10, 6).l1_at(51).tables_off_by(5);
@@ -117,7 +117,7 @@ fn a_check_dropped_after_any_poll_leaves_the_image_usable_and_right() {
     }
 }
 
-/// A device that garbles one request, and does not finish another. The rest are right.
+/// A device that returns wrong bytes for one request, and never finishes another.
 struct Glitching<'a> {
     file: &'a [u8],
     requests: u32,
@@ -144,7 +144,7 @@ impl aio::AsyncBlockRead for Glitching<'_> {
         let start = lba as usize * 512;
         buf.copy_from_slice(&self.file[start..][..buf.len()]);
         if self.requests == self.garbles {
-            // A wrong word, and others that lead to each other's clusters.
+            // The first word is corrupt, and each other word points to another's cluster.
             buf[..8].copy_from_slice(&513_u64.to_be_bytes());
             buf[8..].rotate_left(64);
         }
@@ -154,7 +154,7 @@ impl aio::AsyncBlockRead for Glitching<'_> {
 
 #[test]
 fn a_dropped_check_leaves_no_table_with_a_flaw_in_the_cache() {
-    // The first request opens the image; then come the L1, and the tables of two spans.
+    // Request 1 opens the image, 2 reads the L1 table, 3 and 4 read the L2 tables of two spans.
     let guest = pattern(9, 65_536);
     let mut builder = ImageBuilder::new(65_536).bits(9, 6);
     builder.data(0, &guest);

@@ -1,4 +1,4 @@
-//! `embedded-io-async`, both ways, and what is left of a stream whose future was dropped.
+//! `embedded-io-async`: streams as devices, cursors as streams, and what a dropped future leaves.
 
 use crate::common::futures::{later, poll};
 use crate::common::{Broken, ImageBuilder, pattern};
@@ -8,7 +8,7 @@ use qcow1::{Error, FromIoError};
 
 const SIZE: usize = 30_000;
 
-/// A stream that is pending once in each call, and gives a few bytes at a time.
+/// A stream that is pending once in each call, and returns at most 1,000 bytes at a time.
 struct Stream<'a> {
     bytes: &'a [u8],
     position: u64,
@@ -23,7 +23,7 @@ impl Read for Stream<'_> {
         let rest = &self.bytes[(self.position as usize).min(self.bytes.len())..];
         let len = rest.len().min(buf.len()).min(1000);
         buf[..len].copy_from_slice(&rest[..len]);
-        // A dropped future leaves it somewhere.
+        // A dropped future leaves the stream at the new position.
         self.position += len as u64;
         later().await;
         Ok(len)
@@ -82,7 +82,7 @@ fn an_asynchronous_stream_is_a_device_and_a_cursor_is_a_stream_again() {
     });
 }
 
-/// A reader that reports a byte more than it was asked for.
+/// A reader that reports one byte more than the buffer holds.
 struct Boastful;
 
 impl ErrorType for Boastful {

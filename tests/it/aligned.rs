@@ -1,4 +1,4 @@
-//! Drivers that demand aligned buffers, behind `Aligned`.
+//! Drivers that demand aligned buffers, wrapped in `Aligned`.
 
 use crate::common::{Broken, ImageBuilder, Log, TestDevice, pattern};
 use qcow1::{Aligned, BlockRead, BlockSize, Error, Image};
@@ -23,7 +23,7 @@ impl BlockRead for Strict<'_> {
     fn read_blocks(&mut self, lba: u64, buf: &mut [u8]) -> Result<(), Broken> {
         assert!(
             buf.as_ptr().addr().is_multiple_of(self.align),
-            "{:p} is no multiple of {}",
+            "{:p} is not a multiple of {}",
             buf,
             self.align
         );
@@ -38,7 +38,7 @@ fn strict(bytes: &[u8], block: u32, align: u32) -> (Strict<'_>, Log) {
     (Strict { device, align }, log)
 }
 
-/// Bytes at an address that is a multiple of 64 KiB, and the offset at which it lies.
+/// Returns a buffer, and the offset in it of an address that is a multiple of 64 KiB. At least `len` bytes follow it.
 fn aligned_buffer(len: usize) -> (Vec<u8>, usize) {
     let buffer = vec![0_u8; len + 65_536];
     let start = buffer.as_ptr().addr().wrapping_neg() % 65_536;
@@ -90,7 +90,7 @@ fn only_what_comes_before_an_aligned_block_is_bounced() {
     let mut bounce = vec![0; 4095 + 4096];
     let mut device = Aligned::new(device, 4096, &mut bounce).unwrap();
     let (mut buffer, start) = aligned_buffer(40_000);
-    // 6 blocks up to the next aligned address, and 26 from there.
+    // 6 blocks come before the next aligned address, 26 from it on.
     device.read_blocks(0, &mut buffer[start + 1024..][..32 * 512]).unwrap();
     assert_eq!((log.requests(), log.bytes()), (2, 32 * 512));
     assert!(buffer[start + 1024..][..32 * 512] == bytes[..32 * 512]);

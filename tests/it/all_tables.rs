@@ -1,9 +1,10 @@
-//! The memory that [`Header::memory_for`] says holds all tables holds them.
+//! [`Header::memory_for`] returns the memory that keeps all tables in the cache.
 
 use crate::common::{ImageBuilder, Random, TestDevice};
 use qcow1::{Header, Image};
 
-/// A full disk whose clusters are all one in the file, with `gap` bytes of something else behind each table.
+/// Returns an image of a full disk whose clusters all share one host cluster, with `gap` unused bytes before each
+/// table.
 fn full(cluster_bits: u8, l2_bits: u8, spans: u64, gap: u64) -> Vec<u8> {
     let span = 1_u64 << (cluster_bits + l2_bits);
     let mut builder = ImageBuilder::new(span * spans).bits(cluster_bits, l2_bits);
@@ -32,7 +33,7 @@ fn the_memory_for_all_tables_holds_them_whatever_their_shape() {
                 let mut memory = vec![0; needs.all_tables];
                 let log = device.log.clone();
                 let mut image = Image::open(device, &mut memory).unwrap();
-                // Each line of each table, twice, in no order.
+                // Enough random offsets to touch nearly every line of every table.
                 let clusters = image.size() >> cluster_bits;
                 let mut random = Random(1);
                 let mut ask = |count: u64| {

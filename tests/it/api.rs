@@ -1,4 +1,4 @@
-//! What the public types promise beside their methods.
+//! What the public types promise besides their methods: `Debug`, `Display`, `Error`, `Default`, variance.
 
 use std::error::Error as _;
 
@@ -22,7 +22,7 @@ fn images_and_chains_can_be_printed() {
     assert!(format!("{chain:?}").contains("Image"));
 }
 
-/// An error with a cause.
+/// An error with a source.
 #[derive(Clone, Copy, PartialEq, Debug)]
 struct Caused;
 
@@ -46,19 +46,19 @@ impl embedded_io::Error for Caused {
 
 #[test]
 fn an_adapters_error_forwards_the_error_that_it_wraps_or_is_a_sentence_of_its_own() {
-    fn wraps(error: impl embedded_io::Error) {
+    fn forwards(error: impl embedded_io::Error) {
         assert_eq!(error.to_string(), "caused");
         assert!(error.source().is_some_and(|source| source.is::<Broken>()));
         assert_eq!(error.kind(), embedded_io::ErrorKind::TimedOut);
     }
-    fn speaks(error: impl std::error::Error, word: &str) {
+    fn is_a_sentence(error: impl std::error::Error, word: &str) {
         let said = error.to_string();
         assert!(said.contains(word) && said.contains(' '), "{said}");
         assert!(error.source().is_none());
     }
-    wraps(FromIoError::Reader(Caused));
-    wraps(FaultInjectorError::Device(Caused));
-    wraps(ReadOnlyError::Stream(Caused));
+    forwards(FromIoError::Reader(Caused));
+    forwards(FaultInjectorError::Device(Caused));
+    forwards(ReadOnlyError::Stream(Caused));
     for error in [FromIoError::<Caused>::UnexpectedEof, FromIoError::TooManyBytes] {
         assert_eq!(error.kind(), embedded_io::ErrorKind::Other);
     }
@@ -67,13 +67,13 @@ fn an_adapters_error_forwards_the_error_that_it_wraps_or_is_a_sentence_of_its_ow
         embedded_io::ErrorKind::Other
     );
     let ended = FromIoError::<Caused>::UnexpectedEof;
-    speaks(ended, "ended");
+    is_a_sentence(ended, "ended");
     let many = FromIoError::<Caused>::TooManyBytes;
-    speaks(many, "more bytes");
-    speaks(FaultInjectorError::<Caused>::Injected, "injected");
-    speaks(ReadOnlyError::<Caused>::ReadOnly, "read-only");
-    speaks(PushReason::Full, "full");
-    speaks(CipherFailed, "decrypt");
+    is_a_sentence(many, "more bytes");
+    is_a_sentence(FaultInjectorError::<Caused>::Injected, "injected");
+    is_a_sentence(ReadOnlyError::<Caused>::ReadOnly, "read-only");
+    is_a_sentence(PushReason::Full, "full");
+    is_a_sentence(CipherFailed, "decrypt");
     assert_eq!(BlockSize::B512.to_string(), "512 bytes");
 }
 
@@ -143,7 +143,7 @@ fn debug_output_names_the_type_or_its_value() {
     }
 }
 
-/// The lifetime of the memory can shrink: what is borrowed for long serves where it is wanted for short.
+/// An image with a long lifetime can be used where a shorter one is expected. Compiling this is the test.
 #[test]
 fn an_image_is_covariant() {
     fn shrink<'short, 'long: 'short>(image: Image<'long, &'long [u8]>) -> Image<'short, &'short [u8]> {
@@ -179,7 +179,6 @@ fn each_error_is_a_sentence_and_a_devices_error_is_its_source() {
         let said = error.to_string();
         assert!(said.len() > 20 && said.contains(' '), "{said}");
         assert_eq!(error.source().is_some(), matches!(error, Error::Io(_)));
-        // Each has a kind of its own for code that knows no QCOW.
         let _ = embedded_io::Error::kind(&error);
     }
     assert!(

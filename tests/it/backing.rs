@@ -1,4 +1,4 @@
-//! Holes, and what lies below them.
+//! Holes, and the backing files that they read from.
 
 use crate::common::{ImageBuilder, pattern};
 use qcow1::{Chain, Error, ExtentKind, Image, PushReason};
@@ -9,14 +9,14 @@ fn read<const DEPTH: usize>(chain: &mut Chain<Image<'_, &[u8]>, DEPTH>, offset: 
     bytes
 }
 
-/// An overlay of `size` bytes with one cluster of its own at 1024.
+/// Returns an overlay of `size` bytes that stores one cluster, at 1024.
 fn overlay(size: u64) -> Vec<u8> {
     let mut builder = ImageBuilder::new(size).overlay_on(b"base");
     builder.data(1024, &[0xaa; 512]);
     builder.build()
 }
 
-/// The overlay on a base.
+/// Opens `top` as an overlay on `base`.
 fn on<'m>(top: &'m [u8], base: Image<'m, &'m [u8]>, memory: &'m mut [u8]) -> Chain<Image<'m, &'m [u8]>, 2> {
     let mut chain = Chain::new();
     chain.push(Image::open(top, memory).unwrap()).unwrap();
@@ -65,7 +65,7 @@ fn a_longer_base_is_cut_at_the_size_of_the_image() {
 
 #[test]
 fn a_raw_base_is_never_probed() {
-    // What a guest can write into the first sector of its raw disk.
+    // A guest can write such a header into the first sector of its raw disk.
     let mut disk = ImageBuilder::new(8192).backing_at(100, b"/etc/shadow").build();
     disk.resize(8192, 7);
     let top = overlay(8192);
@@ -117,7 +117,7 @@ fn in_a_chain_of_three_each_byte_comes_from_the_highest_image_that_stores_it() {
     let mut right = base[..15_000].to_vec();
     right.resize(size as usize, 0);
     right[4096..4096 + 3000].copy_from_slice(&pattern(2, 3000));
-    // The cluster that ends the middle one's data is padded with zeros.
+    // The middle image's last cluster is padded with zeros.
     right[4096 + 3000..4096 + 3072].fill(0);
     right[8192..12_288].copy_from_slice(&pattern(3, 4096));
 
@@ -137,7 +137,7 @@ fn in_a_chain_of_three_each_byte_comes_from_the_highest_image_that_stores_it() {
     assert_eq!(found(&mut chain, 0), (2, 0, 4096));
     assert_eq!(found(&mut chain, 4096), (1, 4096, 4096 + 3072));
     assert_eq!(found(&mut chain, 9000), (0, 9000, 12_288));
-    // Past the middle one's end there is nothing below it, though the base goes on.
+    // Past the end of the middle image the disk is zeros, although the base is longer.
     assert_eq!(chain.extent_at(15_000, 10).unwrap().1.kind, ExtentKind::Zero);
 }
 

@@ -1,4 +1,4 @@
-//! No image makes a call cost more device reads than its documentation says.
+//! No image makes a call cost more device reads than the documentation of the call states.
 
 use crate::common::{ImageBuilder, Log, TestDevice, pattern};
 use qcow1::{Chain, CheckOptions, Image, OpenOptions};
@@ -23,7 +23,7 @@ fn hostile() -> Vec<Hostile> {
     };
     let mut all = Vec::new();
 
-    // 2,048 L1 words, each of which leads to one table, whose words lead to one cluster or, in turn, to none.
+    // 2,048 L1 words all point to one table. Two of three words of it point to one cluster, the third is a hole.
     let mut one_table = ImageBuilder::new(2048 << 15).bits(9, 6);
     one_table.table_at(0, 32 << 10).data_at(0, 40 << 10, &pattern(1, 512));
     for cluster in 0..64 {
@@ -34,7 +34,7 @@ fn hostile() -> Vec<Hostile> {
     (0..2048).for_each(|index| file[48 + index * 8..][..8].copy_from_slice(&table));
     all.push(new("one table", &file, false, 9, 6));
 
-    // The same, with the L1 at an odd place and the table at another, so that words lie across blocks.
+    // The same with odd offsets of the L1 and of the table, so that words cross block borders.
     let mut odd = ImageBuilder::new(64 << 15).bits(9, 6).l1_at(509);
     odd.table_at(0, 4093);
     for cluster in 0..64 {
@@ -45,7 +45,7 @@ fn hostile() -> Vec<Hostile> {
     (0..64).for_each(|index| file[509 + index * 8..][..8].copy_from_slice(&4093_u64.to_be_bytes()));
     all.push(new("words across blocks", &file, false, 9, 6));
 
-    // The header is the L1, the table and the cluster.
+    // The L1 overlaps the header.
     let mut file = ImageBuilder::new(1 << 20).bits(9, 6).l1_at(0).build();
     file.resize(4096, 0);
     all.push(new("overlapping everything", &file, false, 9, 6));
@@ -63,7 +63,7 @@ fn hostile() -> Vec<Hostile> {
     file.resize(262_144, 7);
     all.push(new("maximal geometry", &file, true, 16, 13));
 
-    // A header alone.
+    // Only a header.
     let mut file = ImageBuilder::new(2).bits(9, 6).build();
     file.truncate(48);
     file[24..32].copy_from_slice(&(1_u64 << 63).to_be_bytes());
@@ -81,7 +81,7 @@ fn open<'m>(hostile: &'m Hostile, memory: &'m mut [u8], block: u32) -> (Image<'m
     (image.unwrap(), log)
 }
 
-/// The pieces of 2^`bits` bytes that some bytes touch.
+/// Returns the number of pieces of 2^`bits` bytes that `len` bytes at `offset` touch.
 fn touched(offset: u64, len: u64, bits: u32) -> u64 {
     ((offset + len - 1) >> bits) - (offset >> bits) + 1
 }
@@ -141,13 +141,13 @@ fn extents_cost_two_reads_for_each_word_and_4096_words_at_most() {
 
 #[test]
 fn a_call_looks_at_4099_words_at_most_however_alike_they_are() {
-    // Blocks that hold a whole table, all of whose words are cached at once.
+    // A block holds a whole table, so one request caches all of its words.
     let mut builder = ImageBuilder::new(4 << 22).bits(9, 13);
     (0..4).for_each(|table| _ = builder.table_at(table << 22, (table + 1) << 16));
     let file = builder.build();
     let mut memory = vec![0; 1 << 20];
     let mut image = Image::open(TestDevice::new(&file, 65_536), &mut memory).unwrap();
-    // An L1 word for each table, and one L2 word for each cluster.
+    // One L1 word for each table, and one L2 word for each cluster.
     let words = |start, len| touched(start, len, 9) + touched(start, len, 22);
     for offset in (0..8192).map(|cluster| cluster * 512) {
         let extent = image.extent_at(offset, u64::MAX).unwrap();
@@ -221,7 +221,7 @@ fn wrong_words_cost_a_check_no_more_than_good_ones() {
         image.build()
     };
     let good = tables(|_| 0);
-    // All of them wrong, and every other.
+    // All words wrong, and every second word wrong.
     let wrong = [tables(|_| 513), tables(|cluster| cluster % 2 * 513)];
     for (block, memory) in LENT {
         let cost = |file: &[u8]| {
@@ -300,7 +300,8 @@ fn a_name_costs_three_reads_at_most() {
     }
 }
 
-/// An image of a chain, each of whose spans has one table: with holes at every third cluster, and words across blocks.
+/// Returns an image of a chain. All of its spans share one table, every third cluster is a hole, and words cross block
+/// borders.
 fn layer(size: u64, cluster_bits: u8, l2_bits: u8, first_hole: u64) -> Vec<u8> {
     let span = 1_u64 << (cluster_bits + l2_bits);
     let mut image = ImageBuilder::new(size)
@@ -319,10 +320,10 @@ fn layer(size: u64, cluster_bits: u8, l2_bits: u8, first_hole: u64) -> Vec<u8> {
     file
 }
 
-/// The bytes of an image, and its cluster bits and L2 bits; none for a raw disk.
+/// A file, and its cluster bits and L2 bits; `None` for a raw disk.
 type Layer = (Vec<u8>, Option<(u32, u32)>);
 
-/// Opens a chain of these files, top first, the last of which is raw if its bits are `None`, and checks what reads cost each.
+/// Opens the chain of `files`, top first, and asserts the bound on the requests of each level for several reads.
 fn assert_chain_is_bounded(files: &[Layer]) {
     for (block, lent) in LENT {
         let mut memories = vec![vec![0; lent]; files.len()];
@@ -369,11 +370,11 @@ fn assert_chain_is_bounded(files: &[Layer]) {
 #[test]
 fn in_a_chain_each_image_costs_what_the_smallest_clusters_down_to_it_allow() {
     const SIZE: u64 = 2 << 20;
-    // In each image other clusters are holes, so the descent goes down and up as often as it can.
+    // Each image has its holes at other clusters, so a read changes its level as often as possible.
     let equal = [0, 1, 2].map(|first_hole| (layer(SIZE, 9, 6, first_hole), Some((9, 6))));
     assert_chain_is_bounded(&equal);
 
-    // Small clusters above large ones ask for the same large cluster again and again, and so do they of a raw base.
+    // Small clusters above large ones read the same large cluster, or a raw base, many times.
     let raw = (pattern(5, SIZE as usize - 777), None);
     let unequal = [
         (layer(SIZE, 9, 6, 0), Some((9, 6))),
@@ -393,7 +394,8 @@ fn in_a_chain_each_image_costs_what_the_smallest_clusters_down_to_it_allow() {
 
 #[test]
 fn a_large_cluster_below_small_holes_costs_a_read_for_each_of_them() {
-    // The case that bounds by each image's own clusters would deny: 64 holes of 512 bytes over one cluster of 64 KiB.
+    // 64 holes of 512 bytes over one cluster of 64 KiB: this is why the bound counts the smallest clusters above an
+    // image, not its own.
     let mut top = ImageBuilder::new(65_536).bits(9, 7).backing_at(700, b"below");
     for cluster in (0..128).step_by(2) {
         top.data(cluster * 512, &pattern(1, 512));

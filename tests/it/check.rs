@@ -1,4 +1,4 @@
-//! `check`: what it finds, what it does not, and that what it calls clean can be read.
+//! `check`: what it finds, what it accepts, and that an image without findings can be read.
 
 use crate::common::{Broken, ImageBuilder, Random, TestDevice, pattern};
 use qcow1::{CheckOptions, CheckSummary, CorruptKind, Error, Image, OpenOptions};
@@ -7,14 +7,14 @@ const MIB: u64 = 1 << 20;
 
 type Found = (CorruptKind, Option<u64>, Option<u64>);
 
-/// How many in sequence, and their guest bytes.
+/// The number of flaws in sequence, and their guest bytes.
 type Extent = (u64, u64);
 
-/// A thorough check, or one of the words alone.
+/// Checks a file: with a bitmap and inflating if `thorough`, otherwise only the table words.
 fn check(file: &[u8], thorough: bool) -> (Vec<Found>, CheckSummary) {
     let mut memory = vec![0; 100_000];
     let mut image = Image::open(file, &mut memory).unwrap();
-    // Longer than need be, and not empty.
+    // Longer than needed, and with any content.
     let mut bitmap = vec![0xff; image.check_bitmap_len() + 7];
     let options = CheckOptions::new().inflate(thorough);
     let options = if thorough { options.bitmap(&mut bitmap) } else { options };
@@ -30,7 +30,7 @@ fn check(file: &[u8], thorough: bool) -> (Vec<Found>, CheckSummary) {
     (found, summary)
 }
 
-/// The findings of a thorough check with how far they go, as sentences, and its summary.
+/// Checks a file with a bitmap. Returns the findings as sentences with their extents, and the summary.
 fn sentences(file: &[u8], salvage: bool) -> (Vec<(String, Extent)>, CheckSummary) {
     let mut memory = vec![0; 200_000];
     let mut image = OpenOptions::new().salvage(salvage).open(file, &mut memory).unwrap();
@@ -45,11 +45,12 @@ fn sentences(file: &[u8], salvage: bool) -> (Vec<(String, Extent)>, CheckSummary
     (found, summary)
 }
 
+/// Returns the findings of a thorough check.
 fn found(builder: &ImageBuilder) -> Vec<Found> {
     check(&builder.build(), true).0
 }
 
-/// Two tables with a cluster each, in the order in which QEMU writes them, and an L1 of two words.
+/// Returns an image with two L1 words and two tables of one cluster each, laid out as QEMU does.
 fn plain() -> ImageBuilder {
     let mut builder = ImageBuilder::new(4 * MIB);
     builder.table_at(0, 0x1000).data_at(0, 0x2000, &pattern(1, 4096));
@@ -101,14 +102,14 @@ fn what_lies_over_the_header_or_the_l1_is_found_without_a_bitmap() {
     // The second word of the L1 is at 56.
     let mut table = plain();
     table.l1_word(1, 60);
-    // What it takes for words of a table leads nowhere either.
+    // The words of such a table are flaws too.
     let found = check(&table.build(), false).0;
     assert!(
         found.contains(&(CorruptKind::L2Table, Some(2 * MIB), Some(60))),
         "{found:?}"
     );
     let file = ImageBuilder::new(2 * MIB).l1_at(44).build();
-    // Its first word has half of the header's last field, and leads nowhere.
+    // Its first word contains half of the header's last field, so it is a flaw too.
     assert_eq!(check(&file, false).0[0], (CorruptKind::L1Table, None, Some(44)));
 }
 
@@ -117,7 +118,7 @@ fn a_cluster_or_a_table_that_is_used_twice_is_found_with_a_bitmap() {
     let mut twice = plain();
     twice.l2_word(8192, 0x4000);
     assert_eq!(check(&twice.build(), false).0, []);
-    // The cluster is taken by the first that leads to it.
+    // The first word that points to a cluster owns it.
     assert_eq!(found(&twice), [(CorruptKind::Cluster, Some(2 * MIB), Some(0x4000))]);
 
     let mut half = plain();
@@ -192,7 +193,7 @@ fn unreachable_bytes_are_counted_if_they_fill_a_cluster() {
 
 #[test]
 fn the_padding_of_the_l1_to_512_bytes_is_not_counted_as_unreachable() {
-    // As QEMU makes an overlay: the L1 at 56 and sectors of zeros from there on, and the next cluster behind those.
+    // QEMU creates an overlay so: the L1 at 56, padded with zeros to a sector, and then the first cluster.
     let mut overlay = ImageBuilder::new(4 * MIB).overlay_on(b"base.raw");
     overlay.table_at(0, 1024).data(0, &pattern(1, 512));
     assert_eq!(check(&overlay.build(), true).1.unreachable_bytes, 0);
@@ -229,7 +230,7 @@ fn a_check_does_not_walk_a_raw_disk_or_an_l1_past_the_end_of_the_file() {
     let raw = [0; 1000];
     let mut image = Image::open_raw(&raw[..], &mut memory).unwrap();
     assert_eq!(image.check(|_| panic!()).unwrap().data_bytes, 1000);
-    // An L1 of 2^42 words, of which the file has two.
+    // An L1 of 2^41 words, of which the file contains two.
     let mut file = ImageBuilder::new(4 * MIB).build();
     file[24..32].copy_from_slice(&(1_u64 << 62).to_be_bytes());
     let options = qcow1::OpenOptions::new().salvage(true);
@@ -245,7 +246,7 @@ fn each_block_of_a_table_is_read_once() {
     let log = device.log.clone();
     let mut image = Image::open(device, &mut memory).unwrap();
     image.check(|_| panic!()).unwrap();
-    // The header, the L1 twice, for the one line of memory is another's in between, and two tables of eight blocks.
+    // The header, the L1 twice, since the only line of memory holds a table in between, and two tables of eight blocks.
     assert_eq!(log.requests(), 1 + 2 + 2 * 8);
 }
 
@@ -266,7 +267,7 @@ fn an_image_that_a_check_finds_clean_reads_without_corruption() {
         let mut file = builder.build();
         for _ in 0..random.below(3) {
             let at = random.below(file.len() as u64) as usize;
-            // Not the disk's size, which may be beyond what one reads whole.
+            // Not the disk's size: the disk could become too large to be read whole.
             if !(24..32).contains(&at) {
                 file[at] ^= 1 << random.below(8);
             }
@@ -287,7 +288,8 @@ fn an_image_that_a_check_finds_clean_reads_without_corruption() {
     assert!(clean > 500, "{clean}");
 }
 
-/// One table, at 4096, for spans of 512 MiB: all of its words lead to 513, or all but the first.
+/// Returns an image with one table, which covers 512 MiB. Its first word is `first`, all others are 513, which is
+/// misaligned.
 fn one_wrong_table(first: u64) -> ImageBuilder {
     let mut builder = ImageBuilder::new(1024 << 29).bits(16, 13).l1_at(4096);
     builder.table_at(0, 0x2_0000);
@@ -308,7 +310,7 @@ fn a_table_whose_words_are_all_wrong_is_not_counted_as_unreachable() {
 
 #[test]
 fn a_table_over_the_l1_is_found_whatever_its_words_say() {
-    // It covers the end of the header and the L1, whose one word is among the table's, and wrong.
+    // The table covers the end of the header and the L1. The only L1 word is one of the table's words too, and a flaw.
     let mut builder = ImageBuilder::new(512).bits(9, 6);
     builder.l1_word(0, 41).raw(1023, &[0]);
     assert_eq!(
@@ -328,22 +330,22 @@ fn a_table_that_many_l1_words_lead_to_is_checked_once() {
         let guest = u64::from(first == 0) << 16;
         let file = builder.build();
         let (found, _) = sentences(&file, false);
-        let begins = |sentence: &str, start: &str| assert!(sentence.starts_with(start), "{sentence}");
+        let starts_with = |sentence: &str, start: &str| assert!(sentence.starts_with(start), "{sentence}");
         let [(words, words_extent), (tables, tables_extent)] = &found[..] else {
             panic!("{found:?}");
         };
-        begins(
+        starts_with(
             words,
             &format!("corrupt image: the cluster for guest offset {guest:#x} is at host offset 0x201"),
         );
         assert_eq!(*words_extent, (wrong, wrong << 16));
-        begins(
+        starts_with(
             tables,
             "corrupt image: the L2 table for guest offset 0x20000000, at host offset 0x20000, overlaps",
         );
         assert_eq!(*tables_extent, (1023, 1023 << 29));
 
-        // Without a map of what is used, no more tables are gone through than the file has room for.
+        // Without a usage map, no more tables are checked than the file has room for.
         let mut memory = [0; 512];
         let device = TestDevice::new(&file, 512);
         let log = device.log.clone();
@@ -353,7 +355,7 @@ fn a_table_that_many_l1_words_lead_to_is_checked_once() {
         let last = found.last().unwrap();
         assert!(last.to_string().contains("exceeds the number"), "{last}");
         assert_eq!((last.count, last.corrupt.guest_offset()), (1020, Some(4 << 29)));
-        // The header, 1,024 words of the L1, and four tables.
+        // The header, 1,024 L1 words, and four tables of 128 blocks.
         assert!(log.requests() <= 1 + 1024 + 4 * 128, "{}", log.requests());
     }
 }
@@ -376,7 +378,7 @@ fn flaws_of_one_kind_in_sequence_are_one_finding() {
         )]
     );
 
-    // The last of a disk is not a whole one; and tables that follow words are another finding.
+    // The disk's last cluster is partial. Corrupt tables after corrupt clusters are a finding of their own.
     let mut last = ImageBuilder::new(MIB / 4 * 3 + 5).bits(12, 6);
     last.l2_word(MIB / 2, 0).l2_word(MIB / 4 * 3, 1 << 40);
     last.l2_word(MIB / 4 * 3 - 4096, 1 << 40)
@@ -417,7 +419,7 @@ fn two_l1_words_that_lead_to_one_table_are_found_at_any_offset() {
             "{table:#x}"
         );
     }
-    // Side by side they are two.
+    // Adjacent tables do not overlap.
     let mut builder = ImageBuilder::new(1 << 16).bits(9, 6);
     builder.table_at(0, 0x1001).table_at(0x8000, 0x1201);
     assert_eq!(found(&builder), []);
@@ -425,7 +427,7 @@ fn two_l1_words_that_lead_to_one_table_are_found_at_any_offset() {
 
 #[test]
 fn what_lies_past_the_end_of_the_file_overlaps_nothing() {
-    // Two streams, each of which begins in the last sectors of the file, and goes on past their end at one place.
+    // Two streams start near the end of the file, and reach past it to the same offset.
     for len in 0x2000..0x2000 + 2049 {
         let mut builder = ImageBuilder::new(1 << 16).bits(12, 6);
         builder.table_at(0, 0x200);
@@ -435,16 +437,16 @@ fn what_lies_past_the_end_of_the_file_overlaps_nothing() {
         let mut file = builder.build();
         file.resize(len, 0);
         let (found, _) = sentences(&file, true);
-        // They fill a sector that they share as soon as the file has a byte of it.
+        // They overlap as soon as the file has a byte of a sector that both fill.
         assert_eq!(found.len(), usize::from(len > 0x2000), "{len:#x}: {found:?}");
     }
-    // A stream where the L1 would be, had it not been cut off.
+    // A stream where the truncated part of the L1 would be.
     let mut builder = ImageBuilder::new(1 << 20).bits(9, 6).l1_at(0x2000);
     builder.table_at(0, 0x200).stream_at(0, 0x2080, &[0], 16);
     let mut file = builder.build();
     file.truncate(0x2040);
     assert_eq!(sentences(&file, true).0, []);
-    // A cluster and a table of which the file has nothing.
+    // Clusters and a table wholly past the end of the file.
     let mut builder = ImageBuilder::new(1 << 19).bits(12, 6);
     builder
         .l2_word(0, 0x1_0000)
@@ -459,7 +461,7 @@ fn a_failed_request_ends_a_check_and_the_findings_before_it_are_reported() {
     let mut builder = ImageBuilder::new(4 * MIB).bits(12, 6);
     builder.l2_word(0, 513).l2_word(4096, 513).data(8192, &pattern(1, 4096));
     builder.l2_word(MIB, 1 << 40);
-    // Two words that lead to one table.
+    // Two L1 words that point to one table.
     builder.l1_word(2, 0x200).l1_word(3, 0x200);
     let file = builder.build();
     for (block, lent) in [(1, 512), (512, 512), (512, 20_000)] {
@@ -482,7 +484,7 @@ fn a_failed_request_ends_a_check_and_the_findings_before_it_are_reported() {
         for k in 0.. {
             let (summary, found, pending) = run(Some(k));
             if pending {
-                // Fewer requests than that.
+                // The check makes fewer than k requests.
                 assert_eq!((summary, &found), (right, &all));
                 assert!(k > 0);
                 break;

@@ -1,4 +1,4 @@
-//! The crate's check beside a plain one, on images whose words lead to each other at random.
+//! The crate's check finds the same as a simple one, on images whose words point to random and shared places.
 
 use crate::common::checker::{self, Rules, agrees, streams_joined, told};
 use crate::common::futures::{Slow, finish};
@@ -6,7 +6,7 @@ use crate::common::{Log, Random, TestDevice};
 use qcow1::{CheckOptions, OpenOptions, aio};
 use std::collections::BTreeMap;
 
-/// A usage map that is not one slice.
+/// A usage map that is sparse, not a slice.
 #[derive(Default)]
 struct Sparse(BTreeMap<usize, u8>);
 
@@ -26,7 +26,7 @@ impl qcow1::UsageMap for Sparse {
     }
 }
 
-/// A small image. Most of its words lead somewhere near what others lead to.
+/// Returns a small image most of whose words point to places that other words point to as well.
 fn hostile(random: &mut Random) -> Vec<u8> {
     let cluster_bits = 9 + random.below(3) as u8;
     let l2_bits = 6 + random.below(2) as u8;
@@ -42,7 +42,7 @@ fn hostile(random: &mut Random) -> Vec<u8> {
         2 => len - random.below(64),
         _ => 48,
     };
-    // Few places, so that they are met again.
+    // Few places, so that words share them.
     let places: Vec<u64> = (0..1 + random.below(12))
         .map(|_| match random.below(8) {
             0 => random.below(600),
@@ -79,7 +79,7 @@ fn hostile(random: &mut Random) -> Vec<u8> {
         let stretch = random.below(3);
         let mut kind = 0;
         for entry in 0..entries {
-            // The same again, so that there are runs.
+            // Often the same kind as before, so that there are runs.
             if stretch == 0 || random.below(6) == 0 {
                 kind = random.below(if good { 8 } else { 14 });
             }
@@ -98,7 +98,7 @@ fn hostile(random: &mut Random) -> Vec<u8> {
         }
     }
     if random.below(3) == 0 {
-        // A stream that is one.
+        // A valid stream.
         let stream = miniz_oxide::deflate::compress_to_vec(&vec![7; cluster as usize], 6);
         for (byte, at) in stream.iter().zip(places[0] as usize..) {
             if let Some(to) = file.get_mut(at) {
@@ -137,7 +137,7 @@ fn both_checks_find_what_a_plain_one_finds_within_the_documented_reads() {
         let overlaps = random.below(4) != 0;
         let inflate = random.below(2) == 0;
         let block = [1, 512, 4096][random.below(3) as usize];
-        // One slot, or several; room for streams only where they are wanted.
+        // One slot or several; enough for streams only if the check inflates.
         let lent = if inflate {
             30_000 + random.below(30_000)
         } else {

@@ -1,4 +1,4 @@
-//! Compressed clusters: what QEMU accepts and refuses, and that no read depends on an earlier one.
+//! Compressed clusters: the crate accepts and refuses what QEMU does, and no read depends on an earlier one.
 
 use crate::common::{ImageBuilder, TestDevice, pattern};
 use miniz_oxide::deflate::compress_to_vec;
@@ -6,7 +6,7 @@ use qcow1::{CorruptKind, Error, ExtentKind, Image};
 
 const SIZE: usize = 4096;
 
-/// An image whose first cluster is this stream, with a word that gives it `len` bytes.
+/// Returns an image whose first cluster is `stream`. The table word states a length of `len` bytes.
 fn image(stream: &[u8], len: u64) -> Vec<u8> {
     let mut image = ImageBuilder::new(1 << 20);
     // The table before the stream, so that the stream can end the file.
@@ -15,7 +15,7 @@ fn image(stream: &[u8], len: u64) -> Vec<u8> {
     image.build()
 }
 
-/// Reads the first cluster whole, and in two parts; the results must agree.
+/// Reads the first cluster whole, and again in two parts. Asserts that the results agree.
 fn read(file: &[u8]) -> Result<Vec<u8>, Error<core::convert::Infallible>> {
     let read = |cuts: &[usize]| {
         let mut memory = vec![0; 32_768];
@@ -33,6 +33,7 @@ fn read(file: &[u8]) -> Result<Vec<u8>, Error<core::convert::Infallible>> {
     whole
 }
 
+/// Asserts that the first cluster is refused in a sentence that contains `said`.
 fn refused(file: &[u8], said: &str) {
     match read(file) {
         Err(Error::Corrupt(corrupt)) => {
@@ -72,10 +73,11 @@ fn a_stream_starts_and_ends_at_any_byte() {
 #[test]
 fn the_last_byte_of_a_stream_may_be_missing_once_the_cluster_is_full() {
     let bytes = pattern(2, SIZE);
-    // An empty block that ends the stream can go; the cluster is full before it.
+    // The last byte of a stored block is needed.
     let mut stream = compress_to_vec(&bytes, 0);
     assert_eq!(stream.pop(), bytes.last().copied());
     refused(&image(&stream, stream.len() as u64), "ends");
+    // The code that ends a compressed block is not: the cluster is full before it.
     let stream = compress_to_vec(&bytes, 6);
     assert_eq!(read(&image(&stream, stream.len() as u64 - 1)).unwrap(), bytes);
 }
@@ -125,14 +127,14 @@ fn a_stream_that_reaches_past_the_end_is_corrupt_and_in_salvage_the_stream_decid
         image.read_at(0, &mut bytes).map(|()| bytes)
     };
     assert_eq!(salvage(&file).unwrap(), bytes);
-    // Zeros are a stored block of no bytes whose length contradicts itself.
+    // Zeros are a stored block whose two copies of the length disagree.
     file.truncate(0x2003);
     assert!(matches!(salvage(&file), Err(Error::Corrupt(_))));
 }
 
 #[test]
 fn a_match_reaches_back_as_far_as_the_cluster_goes() {
-    // 6,000 bytes that do not repeat, and then the same again: a distance that QEMU's writer never uses.
+    // Random 6,000 bytes twice: a match distance that QEMU, with its window of 4 KiB, never writes.
     let mut random = crate::common::Random(5);
     let mut bytes = random.bytes(6000);
     bytes.extend_from_within(..);
@@ -151,7 +153,8 @@ fn a_match_reaches_back_as_far_as_the_cluster_goes() {
     assert!(read == bytes);
 }
 
-/// Good cluster A, corrupt B, and A with a word whose size is wrong.
+/// Returns an image with three clusters, and the contents of the first: a valid stream, a corrupt stream, and the valid
+/// stream again with a wrong length in its word.
 fn three_words() -> (Vec<u8>, Vec<u8>) {
     let bytes = pattern(2, SIZE);
     let stream = compress_to_vec(&bytes, 6);

@@ -1,4 +1,4 @@
-//! A position in a guest's disk.
+//! `Cursor`: a guest's disk as a stream.
 
 use crate::common::{ImageBuilder, pattern};
 use embedded_io::{Error as _, Read, Seek, SeekFrom};

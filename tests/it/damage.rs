@@ -1,11 +1,11 @@
-//! Table words that are wrong, and files that are cut: an error that names the place, or in salvage zeros.
+//! Corrupt table words and truncated files are errors with offsets; salvage reads zeros past the end of the file.
 
 use crate::common::{ImageBuilder, TestDevice, pattern};
 use qcow1::{CorruptKind, Error, Image, OpenOptions};
 
 const SPAN: u64 = 2 << 20;
 
-/// Reads one byte, strictly.
+/// Reads one byte, without salvage.
 fn read(file: &[u8], offset: u64) -> Result<u8, Error<core::convert::Infallible>> {
     let mut memory = vec![0; 65_536];
     let mut byte = [0xcc];
@@ -13,7 +13,7 @@ fn read(file: &[u8], offset: u64) -> Result<u8, Error<core::convert::Infallible>
     Ok(byte[0])
 }
 
-/// Reads a whole disk in salvage.
+/// Reads a whole disk with salvage.
 fn salvage(file: &[u8]) -> Vec<u8> {
     let mut memory = vec![0; 65_536];
     let options = OpenOptions::new().salvage(true);
@@ -23,7 +23,7 @@ fn salvage(file: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// That reading a byte finds this kind of corruption, with these guest and host offsets.
+/// Asserts that reading the byte at `offset` is an error of this kind, with these guest and host offsets.
 fn corrupt(file: &[u8], offset: u64, kind: CorruptKind, guest: u64, host: u64) {
     match read(file, offset) {
         Err(Error::Corrupt(corrupt)) => {
@@ -72,7 +72,7 @@ fn a_cluster_must_start_at_a_sector_but_not_at_a_multiple_of_its_size() {
 
 #[test]
 fn a_cluster_is_corrupt_if_its_part_inside_the_disk_reaches_past_the_end_of_the_file() {
-    // A disk that ends 100 bytes into its last cluster needs no more of it than that.
+    // The disk ends 100 bytes into its last cluster, so the file needs no more of it.
     let size = 8192 + 100;
     let mut image = ImageBuilder::new(size);
     let bytes = pattern(4, size as usize);
@@ -85,7 +85,7 @@ fn a_cluster_is_corrupt_if_its_part_inside_the_disk_reaches_past_the_end_of_the_
     Image::open(cut, &mut memory).unwrap().read_at(0, &mut whole).unwrap();
     assert_eq!(whole, bytes);
     corrupt(&file[..last + 99], 8192, CorruptKind::Cluster, 8192, last as u64);
-    // The whole of the part inside the disk is judged, not only what is asked for.
+    // The whole part inside the disk must be in the file, not only the bytes that are read.
     corrupt(&file[..last + 1], 8192, CorruptKind::Cluster, 8192, last as u64);
 }
 
@@ -113,7 +113,6 @@ fn in_salvage_everything_past_the_end_reads_as_zeros() {
     let mut image = ImageBuilder::new(size as u64);
     image.data(0, &bytes);
     let file = image.build();
-    // Where each cluster of the disk lies is known from how the builder lays them out: found by its contents.
     for cut in [
         64,
         100,
@@ -152,7 +151,7 @@ fn salvage_opens_a_file_that_ends_before_its_l1() {
     let mut bytes = [0xcc; 100];
     image.read_at(1 << 39, &mut bytes).unwrap();
     assert_eq!(bytes, [0; 100]);
-    // One step, not one for each of the entries that are not there.
+    // One extent for all of the L1 entries past the end of the file.
     assert_eq!(image.extents().count(), 1);
 }
 
@@ -204,7 +203,7 @@ fn in_salvage_a_stream_that_starts_at_the_end_of_the_file_is_zeros_that_the_devi
         let mut image = OpenOptions::new().salvage(true).open(device, &mut memory).unwrap();
         assert!(image.extents().all(|extent| extent.is_ok()));
         let before = log.requests();
-        // Zeros are a stored block whose two lengths disagree.
+        // Zeros are a stored block whose two copies of the length disagree.
         assert!(matches!(image.read_at(4096, &mut [0; 9]), Err(Error::Corrupt(_))));
         let asked = log.requests() - before;
         assert_eq!(

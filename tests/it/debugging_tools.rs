@@ -1,4 +1,4 @@
-//! Devices that count, trace and fail.
+//! `Tracer` and `FaultInjector`.
 
 use std::cell::RefCell;
 

@@ -1,4 +1,4 @@
-//! `defmt::Format` of what is public: that it is there, and that it writes what a host can tell apart.
+//! The public types that implement `defmt::Format`. What they log needs a microcontroller's logger and is not tested.
 
 use qcow1::{
     BlockSize, CheckSummary, ClusterBits, Corrupt, CorruptKind, Counts, DiskError, Error, Extent, ExtentKind,
@@ -15,7 +15,7 @@ fn each_public_type_that_is_printed_implements_format() {
     has_format::<(Extent, ExtentKind, Finding, CheckSummary)>();
     has_format::<(BlockSize, ClusterBits, L2Bits)>();
     has_format::<(Header, Probe, MemoryNeeds)>();
-    // What these hold beside a reason needs none.
+    // The device or image inside of these need not implement it.
     has_format::<(
         OpenError<'static, std::fs::File, ()>,
         PushError<std::fs::File>,

@@ -1,4 +1,4 @@
-//! What can hold an image, and that it makes no difference.
+//! An image reads the same from every kind of device.
 
 use std::io::Write;
 
@@ -10,7 +10,7 @@ fn image() -> (Vec<u8>, Vec<u8>) {
     let bytes = pattern(1, 30_000);
     builder.data(0, &bytes);
     let mut file = builder.build();
-    // It ends in the middle of a sector.
+    // The file ends inside a sector.
     file.truncate(file.len() - 150);
     (file, bytes)
 }
@@ -23,7 +23,7 @@ fn read<D: BlockRead>(device: D) -> Vec<u8> {
     bytes
 }
 
-/// A slice with a position, as a driver that streams.
+/// A slice as a stream, whose reads are short.
 struct Stream<'a> {
     bytes: &'a [u8],
     position: u64,
@@ -35,7 +35,6 @@ impl embedded_io::ErrorType for Stream<'_> {
 
 impl embedded_io::Read for Stream<'_> {
     fn read(&mut self, buf: &mut [u8]) -> Result<usize, crate::common::Broken> {
-        // Short reads, as streams give.
         let rest = &self.bytes[(self.position as usize).min(self.bytes.len())..];
         let len = rest.len().min(buf.len()).min(100);
         buf[..len].copy_from_slice(&rest[..len]);
@@ -70,7 +69,7 @@ fn a_slice_a_stream_and_a_file_read_alike() {
     assert!(read(on_disk) == bytes);
 }
 
-/// A reader that reports a byte more than it was asked for.
+/// A reader that reports one byte more than the buffer holds.
 struct Boastful;
 
 impl embedded_io::ErrorType for Boastful {
@@ -190,7 +189,7 @@ fn a_file_without_a_size_is_refused_instead_of_read_as_an_empty_disk() {
     for (path, kind) in [
         ("/dev/zero".as_ref(), ErrorKind::Unsupported),
         ("/dev/null".as_ref(), ErrorKind::Unsupported),
-        // Its metadata says that it is a regular file of 0 bytes.
+        // Its metadata claims a regular file of 0 bytes.
         ("/proc/self/status".as_ref(), ErrorKind::Unsupported),
         (folder.path(), ErrorKind::IsADirectory),
     ] {

@@ -6,12 +6,12 @@ use std::path::Path;
 /// A public type or trait of the source.
 struct Item {
     name: String,
-    /// Its file and line.
+    /// The file and line of its declaration.
     place: String,
     has_example: bool,
 }
 
-/// The files below `folder` with their text.
+/// Collects the files below `folder` with their text.
 fn files(folder: &Path, found: &mut Vec<(String, String)>) {
     for entry in std::fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
@@ -24,7 +24,7 @@ fn files(folder: &Path, found: &mut Vec<(String, String)>) {
     }
 }
 
-/// The name of the type or trait that `line` declares as public.
+/// Returns the name of the public type or trait that `line` declares.
 fn declared(line: &str) -> Option<&str> {
     let item = line.trim_start().strip_prefix("pub ")?;
     let (kind, rest) = item.split_once(' ')?;
@@ -36,7 +36,7 @@ fn declared(line: &str) -> Option<&str> {
 fn has_example<'a>(lines: impl Iterator<Item = &'a str>) -> bool {
     let mut inside = false;
     for line in lines.map(str::trim) {
-        // A fence that depends on a feature is an attribute.
+        // A code fence that depends on a feature is written as a `cfg_attr` attribute.
         if line.contains("doc = \"```\"") {
             return true;
         }
@@ -50,6 +50,7 @@ fn has_example<'a>(lines: impl Iterator<Item = &'a str>) -> bool {
     false
 }
 
+/// Returns the public types and traits that a file declares.
 fn items(file: &str, text: &str) -> Vec<Item> {
     let lines: Vec<_> = text.lines().collect();
     let declarations = lines
@@ -61,7 +62,7 @@ fn items(file: &str, text: &str) -> Vec<Item> {
             name: name.to_owned(),
             place: format!("{file}:{}", at + 1),
             has_example: {
-                // An item's documentation and attributes are the lines above it up to an empty one.
+                // An item's documentation and attributes are the lines between the last empty line and the item.
                 let start = lines[..at].iter().rposition(|line| line.trim().is_empty());
                 has_example(lines[start.map_or(0, |empty| empty + 1)..at].iter().copied())
             },
@@ -69,7 +70,7 @@ fn items(file: &str, text: &str) -> Vec<Item> {
         .collect()
 }
 
-/// The names that `pub use` items export.
+/// Returns the type and trait names that `pub use` items export.
 fn exported(text: &str) -> BTreeSet<String> {
     let uses = text.split("pub use ").skip(1).filter_map(|rest| rest.split(';').next());
     uses.flat_map(|path| path.split(|c: char| !(c.is_alphanumeric() || c == '_')))

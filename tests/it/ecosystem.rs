@@ -1,4 +1,4 @@
-//! Devices from other crates, and disks for them.
+//! Devices from other crates, and the guest's disk as a device for them.
 
 use std::cell::OnceCell;
 use std::error::Error as _;
@@ -15,7 +15,7 @@ use qcow1::{
     ToStorage, TooLarge,
 };
 
-/// A disk whose last 512 bytes are not whole, and its image.
+/// Returns an image, and its disk, whose size is not a multiple of 512 bytes.
 fn image() -> (Vec<u8>, Vec<u8>) {
     let bytes = pattern(8, 20_100);
     let mut builder = ImageBuilder::new(20_100);
@@ -23,7 +23,7 @@ fn image() -> (Vec<u8>, Vec<u8>) {
     (builder.build(), bytes)
 }
 
-/// A disk of any size, full of sevens.
+/// A disk of any size, each byte of which is 7.
 struct Sevens(u64);
 
 impl GuestRead for Sevens {
@@ -42,7 +42,7 @@ impl GuestRead for Sevens {
     }
 }
 
-/// A flash chip of any size, whose bytes are those there are.
+/// A flash chip that claims any capacity, and fails past the bytes that it has.
 struct Flash<'a>(&'a [u8], usize);
 
 impl ReadStorage for Flash<'_> {
@@ -108,7 +108,7 @@ fn four_gib_are_a_storage_and_a_byte_more_is_an_error() {
 #[test]
 fn a_block_io_is_a_device_and_a_disk_is_a_block_io() {
     let (mut file, bytes) = image();
-    // It knows whole blocks only.
+    // The adapter accepts only whole blocks.
     file.resize(file.len().next_multiple_of(4096), 0);
     for size in [512, 4096] {
         let io = BlockIoAdapter::new(&file[..], GptBlockSize::new(size).unwrap());
@@ -164,13 +164,13 @@ fn a_disk_of_two_tib_has_too_many_blocks_to_be_counted() {
     );
     let device = ToBlockDevice::new(Sevens(most + 1));
     assert_eq!(device.num_blocks(), Err(DiskError::TooLarge));
-    // What it can address it still reads.
+    // The blocks that a `BlockIdx` can address still read.
     let mut block = [Block::new()];
     device.read(&mut block, BlockIdx(u32::MAX)).unwrap();
     assert_eq!(block[0].contents, [7; 512]);
 }
 
-/// A disk that asks after itself while it is read.
+/// A disk that calls its own block device while it is read.
 #[derive(Default)]
 struct Mirror(Rc<OnceCell<Weak<ToBlockDevice<Mirror>>>>);
 

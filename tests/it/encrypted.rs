@@ -1,4 +1,4 @@
-//! Encrypted clusters, against vectors made by `openssl` and images encrypted by the tests' own plain code.
+//! Encrypted clusters, compared with `openssl` and with images that the tests' own code encrypted.
 
 use crate::common::{ImageBuilder, TestDevice, pattern};
 use qcow1::{AesCipher, Chain, CipherFailed, Error, Image, Key, SectorCipher};
@@ -7,7 +7,7 @@ use std::cell::RefCell;
 const KEY: [u8; 16] = *b"0123456789abcdef";
 const SIZE: usize = 40_000;
 
-/// Runs of clusters with holes between, and a compressed one.
+/// Returns an image and its disk: encrypted runs, holes, and one compressed cluster, which is never encrypted.
 fn image() -> (Vec<u8>, Vec<u8>) {
     let mut builder = ImageBuilder::new(SIZE as u64).bits(11, 6).l1_at(57).encrypted(KEY);
     let mut guest = vec![0; SIZE];
@@ -24,7 +24,7 @@ fn image() -> (Vec<u8>, Vec<u8>) {
 
 #[test]
 fn a_sector_decrypts_as_openssl_encrypted_it() {
-    // 512 bytes, 0 to 255 twice, through:
+    // The bytes 0 to 255 twice, encrypted by:
     // openssl enc -aes-128-cbc -nopad -K 6b657900000000000000000000000000 -iv 07000000000000000000000000000000
     let cipher = AesCipher::new(&Key::from_passphrase(b"key"));
     let mut sector = *include_bytes!("../data/openssl-sector-7.bin");
@@ -156,9 +156,9 @@ fn each_image_of_a_chain_has_its_own_key() {
         let mut bytes = vec![0; 8192];
         chain.read_at(0, &mut bytes).unwrap();
         assert!(bytes == right);
-        let mut ragged = vec![0; 1001];
-        chain.read_at(777, &mut ragged).unwrap();
-        assert!(ragged == right[777..1778]);
+        let mut unaligned = vec![0; 1001];
+        chain.read_at(777, &mut unaligned).unwrap();
+        assert!(unaligned == right[777..1778]);
     }
 }
 
@@ -185,10 +185,10 @@ fn an_engine_of_the_board_can_replace_the_cipher() {
 
 #[test]
 fn a_read_whose_engine_failed_can_be_repeated() {
-    /// A driver that has to be borrowed mutably.
+    /// A driver that must be borrowed mutably.
     struct Driver {
         cipher: AesCipher,
-        /// The calls that it does before it fails.
+        /// The number of calls that succeed before one fails.
         calls: u32,
     }
 
@@ -207,7 +207,7 @@ fn a_read_whose_engine_failed_can_be_repeated() {
         calls: 0,
     }));
     let (file, guest) = image();
-    // One slot of memory doubles as the bounce buffer, so what the engine left there must not be taken for a table.
+    // With 512 bytes, the only slot is the bounce buffer too: what the engine leaves there must not be used as a table.
     for memory in [512, 65_536] {
         let mut memory = vec![0; memory];
         let mut image = Image::open(TestDevice::new(&file, 512), &mut memory).unwrap();
@@ -218,7 +218,10 @@ fn a_read_whose_engine_failed_can_be_repeated() {
             let read = image.read_at(2000, &mut bytes);
             engine.0.borrow_mut().calls = u32::MAX;
             if read.is_ok() {
-                assert!(calls > 1, "whole sectors and ragged ends are decrypted apart");
+                assert!(
+                    calls > 1,
+                    "whole sectors and partial sectors are decrypted in separate calls"
+                );
                 assert!(bytes == guest[2000..7000]);
                 break;
             }

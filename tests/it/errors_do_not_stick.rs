@@ -1,4 +1,4 @@
-//! Whatever request fails, the read says so, and the next one gives the right bytes.
+//! If any request fails, the call returns the error, and the next call returns the right bytes.
 
 use crate::common::{Broken, ImageBuilder, Random, TestDevice, pattern};
 use qcow1::{Chain, Error, GuestRead, Image};
@@ -6,7 +6,7 @@ use qcow1::{Chain, Error, GuestRead, Image};
 const SIZE: usize = 96 << 10;
 const KEY: [u8; 16] = *b"a key of the tes";
 
-/// A base with plain and compressed clusters, below an overlay with some of its own.
+/// Returns an encrypted overlay, its base with plain and compressed clusters, and the guest's disk.
 fn chain() -> ([Vec<u8>; 2], Vec<u8>) {
     let mut guest = vec![0; SIZE];
     let mut base = ImageBuilder::new(SIZE as u64).bits(10, 6).l1_at(51).tables_off_by(5);
@@ -27,7 +27,7 @@ fn chain() -> ([Vec<u8>; 2], Vec<u8>) {
     ([top.build(), base.build()], guest)
 }
 
-/// The images of a chain, opened with `memory` bytes each, and what counts their requests.
+/// Opens the images as a chain, and returns it with the log of each image's requests.
 fn open<'m>(
     files: &'m [Vec<u8>; 2],
     memories: &'m mut [Vec<u8>; 2],
@@ -58,7 +58,7 @@ fn a_read_after_a_failed_one_gives_the_right_bytes() {
                     logs[level].fail_after(k);
                     let result = chain.read_at(offset as u64, &mut bytes);
                     if logs[level].cancel_failure() {
-                        // Fewer requests than k: all have had their turn.
+                        // The read makes fewer than k requests.
                         result.unwrap();
                         assert!(bytes == guest[offset..offset + len]);
                         break;

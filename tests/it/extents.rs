@@ -1,9 +1,9 @@
-//! How a disk is stored, run by run.
+//! Extents: how each run of a disk is stored.
 
 use crate::common::{ImageBuilder, Random, oracle::Cluster, pattern};
 use qcow1::{Error, Extent, ExtentKind, Image};
 
-/// The runs of a disk, with those joined that a call gave out short.
+/// Returns the extents of a disk. An extent that a call cut short is joined with the next.
 fn runs(image: &mut Image<'_, &[u8]>) -> Vec<Extent> {
     let mut runs: Vec<Extent> = Vec::new();
     for extent in image.extents() {
@@ -17,7 +17,7 @@ fn runs(image: &mut Image<'_, &[u8]>) -> Vec<Extent> {
     runs
 }
 
-/// The same, cluster by cluster, by the oracle.
+/// Returns the same extents as the oracle finds them, cluster by cluster.
 fn plain_runs(file: &[u8]) -> Vec<Extent> {
     let oracle = crate::common::Oracle::open(file, crate::common::Rules::default()).unwrap();
     let mut runs: Vec<Extent> = Vec::new();
@@ -123,7 +123,7 @@ fn the_iterator_ends_after_an_error() {
     assert_eq!(extents.next().unwrap().unwrap().len, 8192);
     assert!(matches!(extents.next(), Some(Err(Error::Corrupt(_)))));
     assert!(extents.next().is_none());
-    // The caller goes on where it likes.
+    // The caller can continue after the corrupt cluster.
     assert_eq!(image.extent_at(12_288, 1 << 20).unwrap().kind, ExtentKind::Zero);
 }
 

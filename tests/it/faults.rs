@@ -1,4 +1,4 @@
-//! Each request of a device fails once, in every way that devices fail, and the next read gives the right bytes.
+//! Each request of a call fails once, in every way in which devices fail, and the next call returns the right bytes.
 
 use std::cell::Cell;
 use std::path::Path;
@@ -9,19 +9,19 @@ use qcow1::{BlockRead, BlockSize, Blocks, CheckOptions, Error, Image, Key, OpenO
 
 #[derive(Clone, Copy, PartialEq, Debug)]
 enum Failure {
-    /// An error, with the buffer full of something.
+    /// An error that leaves garbage in the whole buffer.
     Whole,
-    /// An error, behind which half of the buffer is right.
+    /// An error that leaves garbage in the second half of the buffer.
     Short,
-    /// No error, and a buffer of ones: where that is a table or a stream, it can't be right.
+    /// No error, and a buffer of ones, which are neither a valid table nor a valid stream.
     Garbage,
 }
 
-/// A device over bytes one request of which fails.
+/// A device over bytes that fails one request.
 struct Failing<'a> {
     device: Blocks<&'a [u8]>,
     failure: Failure,
-    /// The requests that still go well before the one that does not.
+    /// The number of requests that succeed before the one that fails; `None` after it, or if none fails.
     before: Rc<Cell<Option<u64>>>,
 }
 
@@ -62,7 +62,7 @@ impl BlockRead for Failing<'_> {
     }
 }
 
-/// Small images of each kind: those that QEMU made, and some that it would not.
+/// Returns small images with their names: those that QEMU made, and two with properties that QEMU does not write.
 fn images() -> Vec<(String, Vec<u8>)> {
     let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data");
     let mut images: Vec<_> = std::fs::read_dir(data)
@@ -83,6 +83,7 @@ fn images() -> Vec<(String, Vec<u8>)> {
     images
 }
 
+/// Opens an image. The handle sets the number of requests that succeed before one fails.
 fn open<'m>(
     file: &'m [u8],
     memory: &'m mut [u8],
@@ -101,7 +102,7 @@ fn open<'m>(
     (image, before)
 }
 
-/// What a read gives; an image alone has no backing file, and says so at the same place each time.
+/// Reads `len` bytes at `offset`. An overlay is opened without its base, so holes fail with the same error each time.
 fn read(image: &mut Image<'_, Failing<'_>>, offset: u64, len: usize) -> Result<Vec<u8>, Error<Broken>> {
     let mut bytes = vec![0xcc; len];
     image.read_at(offset, &mut bytes).map(|()| bytes)
@@ -116,7 +117,7 @@ fn after_any_failure_of_any_request_the_next_read_is_right() {
                 let [first, second] = &mut memories;
                 let (mut whole, _) = open(&file, first, block, salvage, Failure::Whole);
                 let size = whole.size();
-                // Runs of all kinds, and not more of them than a test has time for.
+                // Runs of all kinds, but few enough for the test to be short.
                 let mut starts: Vec<u64> = whole
                     .extents()
                     .map_while(Result::ok)
@@ -132,7 +133,7 @@ fn after_any_failure_of_any_request_the_next_read_is_right() {
                             before.set(Some(k));
                             let failed = read(&mut image, offset, len);
                             if before.take().is_some() {
-                                // Fewer requests than that: all have had their turn.
+                                // The read makes fewer than k requests.
                                 assert_eq!(failed, right, "{name}");
                                 break;
                             }
@@ -168,7 +169,7 @@ fn after_any_failure_of_any_request_the_next_check_is_right() {
                     before.set(Some(k));
                     let failed = check(&mut image);
                     if before.take().is_some() {
-                        // Fewer requests than that: all have had their turn.
+                        // The read makes fewer than k requests.
                         assert_eq!(failed, Ok(right.clone()), "{name}");
                         break;
                     }

@@ -1,4 +1,4 @@
-//! File systems and partition tables inside images, read by crates that know nothing of them.
+//! File systems and partition tables inside images, read by other crates through the adapters.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -10,7 +10,7 @@ use ext4_view::{Ext4, Ext4Read, FileType};
 use gpt_disk_io::gpt_disk_types::BlockSize;
 use qcow1::{Chain, GuestRead, Image, ToBlockDevice, ToBlockIo};
 
-/// What is at a path: a file's bytes, where a link leads, or a folder.
+/// What a path names: a file with its bytes, a link with its target, or a folder.
 #[derive(PartialEq, Debug)]
 enum Item {
     File(Vec<u8>),
@@ -18,7 +18,7 @@ enum Item {
     Folder,
 }
 
-/// All that is in a folder of this machine.
+/// Collects everything below a folder of the host.
 fn originals(folder: &Path, below: &str, items: &mut BTreeMap<String, Item>) {
     for entry in std::fs::read_dir(folder).unwrap() {
         let entry = entry.unwrap();
@@ -37,7 +37,7 @@ fn originals(folder: &Path, below: &str, items: &mut BTreeMap<String, Item>) {
     }
 }
 
-/// All that is in a folder of an ext4 volume.
+/// Collects everything below a folder of an ext4 volume.
 fn stored(files: &Ext4, folder: &str, items: &mut BTreeMap<String, Item>) {
     for entry in files.read_dir(if folder.is_empty() { "/" } else { folder }).unwrap() {
         let entry = entry.unwrap();
@@ -58,7 +58,7 @@ fn stored(files: &Ext4, folder: &str, items: &mut BTreeMap<String, Item>) {
     }
 }
 
-/// A disk as ext4-view reads it.
+/// An adapter from a guest's disk to ext4-view's reader.
 struct Reader<G>(G);
 
 impl<G: GuestRead<Error: std::error::Error + Send + Sync + 'static>> Ext4Read for Reader<G> {
@@ -67,7 +67,7 @@ impl<G: GuestRead<Error: std::error::Error + Send + Sync + 'static>> Ext4Read fo
     }
 }
 
-/// ext4-view's reader lives as long as the program.
+/// Leaks `bytes`, because ext4-view demands a reader of lifetime `'static`.
 fn forever(bytes: Vec<u8>) -> &'static mut [u8] {
     Box::leak(bytes.into_boxed_slice())
 }
@@ -80,7 +80,7 @@ fn ext4_holds_the_originals(
     let (mut ours, mut theirs) = (BTreeMap::new(), BTreeMap::new());
     originals(folder, "", &mut theirs);
     stored(&files, "", &mut ours);
-    // mkfs.ext4 makes this one.
+    // mkfs.ext4 creates this one.
     assert_eq!(ours.remove("/lost+found"), Some(Item::Folder));
     assert!(ours.keys().eq(theirs.keys()), "{:?}\n{:?}", ours.keys(), theirs.keys());
     for (name, item) in ours {
@@ -107,7 +107,7 @@ fn ext4_files_links_and_directories_are_those_that_mkfs_was_given() {
 fn ext4_reads_through_a_chain() {
     let folder = folder_of_all_sorts();
     let volume = ext4_volume(folder.path(), 4096, 24 << 20);
-    // Every third cluster of 4 KiB is in the overlay, and garbage in the base.
+    // Every third cluster of 4 KiB is in the overlay. The base has garbage there.
     let mut base = volume.clone();
     let mut overlay = crate::common::ImageBuilder::new(volume.len() as u64)
         .l1_at(4096)

@@ -1,4 +1,4 @@
-//! The fuzz targets over their committed seeds: what fuzzing has reached once, each test run reaches again.
+//! Runs the fuzz targets over their committed seeds, so that each test run covers what fuzzing has reached.
 
 #[path = "../../fuzz/src/lib.rs"]
 #[allow(
@@ -12,25 +12,25 @@ use std::path::Path;
 
 use fuzz::TARGETS;
 
-/// All seeds together are no longer than this.
-const MOST: usize = 2 << 20;
+/// The maximum length of all seeds together, in bytes.
+const MAX_SEED_BYTES: usize = 2 << 20;
 
-/// The inputs of a target.
+/// Returns the seeds of a target.
 fn seeds(target: &str) -> Vec<Vec<u8>> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/seeds").join(target);
     let files = std::fs::read_dir(folder).unwrap();
     files.map(|file| std::fs::read(file.unwrap().path()).unwrap()).collect()
 }
 
-/// Runs a target over its seeds, each of which panics where the crate is wrong. It goes through with most: some are refused
-/// at once, as they should be.
+/// Runs a target over its seeds. The target panics if the crate is wrong. It must process more than half of them: some
+/// are rejected at once, as intended.
 fn replay(name: &str) {
     let (_, target) = TARGETS.into_iter().find(|(target, _)| *target == name).unwrap();
     let seeds = seeds(name);
     let taken = seeds.iter().filter(|seed| target(seed)).count();
     assert!(
         taken >= 20 && taken * 2 > seeds.len(),
-        "{taken} of {} seeds",
+        "only {taken} of {} seeds were processed",
         seeds.len()
     );
 }
@@ -82,5 +82,5 @@ fn each_target_has_seeds_and_all_of_them_are_small() {
     assert_eq!(names("seeds"), targets);
     assert_eq!(names("fuzz_targets"), targets);
     let bytes: usize = targets.iter().flat_map(|name| seeds(name)).map(|seed| seed.len()).sum();
-    assert!(bytes <= MOST, "{bytes} bytes");
+    assert!(bytes <= MAX_SEED_BYTES, "{bytes} bytes");
 }

@@ -1,27 +1,27 @@
-//! Each rule of the header, field by field, and what a refusal says.
+//! Each rule of the header, field by field, and the error if a file breaks it.
 
 use crate::common::ImageBuilder;
 use qcow1::{ClusterBits, CorruptKind, Error, Header, Image, L2Bits, Probe, Unsupported, probe};
 
-/// A sound image with some bytes changed.
+/// Returns a valid image with other bytes at `at`.
 fn changed(at: usize, bytes: &[u8]) -> Vec<u8> {
     let mut file = ImageBuilder::new(8 << 20).build();
     file[at..at + bytes.len()].copy_from_slice(bytes);
     file
 }
 
-/// Why a file is not opened.
+/// Returns the error of opening a file.
 fn refusal(file: &[u8]) -> Error<core::convert::Infallible> {
     Image::open(file, &mut [0; 512]).unwrap_err().into_error()
 }
 
-/// That the header is corrupt, in words that name the value.
+/// Asserts that opening a file reports corruption of this kind, in a sentence that contains `said`.
 fn corrupt(file: &[u8], kind: CorruptKind, said: &str) {
     match refusal(file) {
         Error::Corrupt(corrupt) => {
             assert_eq!(corrupt.kind(), kind, "{corrupt}");
             assert!(corrupt.to_string().contains(said), "{corrupt}");
-            // It concerns the whole disk.
+            // The header concerns the whole disk, not one guest offset.
             assert_eq!(corrupt.guest_offset(), None, "{corrupt}");
         }
         other => panic!("{other}"),
@@ -70,7 +70,7 @@ fn the_size_is_at_least_2_and_leaves_room_for_a_span() {
     for size in [u64::MAX, u64::MAX - span + 1] {
         corrupt(&changed(24, &size.to_be_bytes()), CorruptKind::Header, "too large");
     }
-    // The largest that is addressable; its L1 just does not fit the file.
+    // The largest valid size. Only its L1 does not fit the file.
     let largest = changed(24, &(u64::MAX - span).to_be_bytes());
     assert_eq!(Header::parse(&largest).unwrap().l1_entries(), (1 << 43) - 1);
     corrupt(&largest, CorruptKind::L1Table, "0x30");
@@ -152,7 +152,7 @@ fn a_wrong_value_has_no_host_offset_and_a_wrong_offset_has_one() {
 
 #[test]
 fn cluster_and_l2_bits_that_sum_to_32_are_refused() {
-    // Outside the format, but what broke a reader before.
+    // A shift by 32 can make a divisor zero.
     corrupt(&changed(32, &[16, 16]), CorruptKind::Header, "l2_bits is 16");
 }
 

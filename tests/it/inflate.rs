@@ -1,6 +1,6 @@
-//! The decoder of compressed clusters, by itself: beside zlib and miniz_oxide, which share nothing with it.
+//! The DEFLATE decoder by itself, compared with zlib and miniz_oxide, which share no code with it.
 
-// The crate shows its decoder to nobody, so the test takes the source.
+// The decoder is private to the crate, so the test includes its source.
 #[path = "../../src/inflate/mod.rs"]
 #[allow(dead_code, unreachable_pub)]
 #[allow(clippy::module_inception)]
@@ -13,7 +13,7 @@ use miniz_oxide::deflate::compress_to_vec;
 use miniz_oxide::inflate::core::{DecompressorOxide, decompress, inflate_flags};
 use zerocopy::{FromBytes, IntoBytes};
 
-/// The memory of both decoders, full of rubbish at first.
+/// The memory of both decoders, filled with garbage at first.
 struct Memory {
     tables: Tables,
     small: SmallTables,
@@ -26,7 +26,7 @@ impl Memory {
         Self { tables, small }
     }
 
-    /// What the crate's decoder makes of a stream: the same with either memory.
+    /// Decodes a stream to `len` bytes with either memory. Asserts that both results are the same.
     fn inflate(&mut self, stream: &[u8], len: usize) -> Result<Vec<u8>, InflateError> {
         let [fast, small] =
             [Workspace::Tables(&mut self.tables), Workspace::Small(&mut self.small)].map(|mut memory| {
@@ -43,12 +43,13 @@ impl Memory {
     }
 }
 
+/// Decodes a stream with the crate's decoder, with new memory.
 fn ours(stream: &[u8], len: usize) -> Result<Vec<u8>, InflateError> {
     Memory::new().inflate(stream, len)
 }
 
-/// What zlib makes of it: the bytes, once the output is full. Whether it would have refused what follows is its own
-/// affair, for QEMU looks at the output alone.
+/// Decodes a stream with zlib. Returns the bytes if they fill the output, even if zlib refuses what follows, because
+/// QEMU tests only the output.
 fn reference(stream: &[u8], len: usize) -> Option<Vec<u8>> {
     let mut zlib = Decompress::new(false);
     let mut output = vec![0; len];
@@ -56,7 +57,7 @@ fn reference(stream: &[u8], len: usize) -> Option<Vec<u8>> {
     (zlib.total_out() as usize == len).then_some(output)
 }
 
-/// What miniz_oxide makes of it. It takes blocks without a code for their end too, which zlib refuses.
+/// Decodes a stream with miniz_oxide. Unlike zlib, it accepts a block without a code for its own end.
 fn miniz(stream: &[u8], len: usize) -> Option<Vec<u8>> {
     let mut output = vec![0; len];
     let flags = inflate_flags::TINFL_FLAG_USING_NON_WRAPPING_OUTPUT_BUF;
@@ -64,13 +65,14 @@ fn miniz(stream: &[u8], len: usize) -> Option<Vec<u8>> {
     (written == len).then_some(output)
 }
 
+/// Asserts that the crate, zlib and miniz_oxide decode a stream to the same bytes, or all refuse it.
 fn agrees(stream: &[u8], len: usize) {
     let ours = ours(stream, len).ok();
     assert_eq!(ours, reference(stream, len), "stream {stream:02x?}");
     assert_eq!(ours, miniz(stream, len), "stream {stream:02x?}");
 }
 
-/// As QEMU compresses: raw, with a window of 2^12 bytes.
+/// Compresses with zlib to a raw stream. QEMU uses `window_bits` of 12.
 fn zlib_stream(bytes: &[u8], level: u32, window_bits: u8) -> Vec<u8> {
     let mut zlib = Compress::new_with_window_bits(Compression::new(level), false, window_bits);
     let mut stream = Vec::with_capacity(bytes.len() * 2 + 100);
@@ -78,7 +80,7 @@ fn zlib_stream(bytes: &[u8], level: u32, window_bits: u8) -> Vec<u8> {
     stream
 }
 
-/// Data of all kinds: text, a program, noise, runs, and what has few symbols.
+/// Returns data of all kinds, `len` bytes each: zeros, text, a program, noise, a pattern, few symbols, far matches.
 fn samples(len: usize) -> Vec<Vec<u8>> {
     let program = std::fs::read(std::env::current_exe().unwrap()).unwrap();
     let text = include_str!("../../README.md").as_bytes();
@@ -165,7 +167,7 @@ fn garbage_gives_what_zlib_makes_of_it() {
     for _ in 0..20_000 {
         let len = random.below(200) as usize;
         let mut stream = random.bytes(len);
-        // Half of them start with a dynamic block, which chance seldom makes.
+        // Half of them are made to start with a dynamic block, which random bytes seldom do.
         if let Some(first) = stream.first_mut()
             && *first & 0x80 != 0
         {
@@ -205,7 +207,8 @@ fn the_tables_take_7912_bytes_and_the_small_ones_1032() {
 fn fixed_and_stored_blocks_build_no_tables() {
     let mut stream = BitWriter::default();
     for byte in 0..100 {
-        // An empty block, a literal and a match of three bytes, an empty stored block, and one of a byte.
+        // An empty fixed block, a fixed block of a literal and a match, an empty stored block, a stored block of one
+        // byte.
         stream.number(0, 1).number(1, 2).code(0, 7);
         stream
             .number(0, 1)
@@ -224,12 +227,11 @@ fn fixed_and_stored_blocks_build_no_tables() {
     }
     let mut memory = Memory::new();
     assert!(memory.inflate(&stream.bytes, 500).is_ok());
-    // All of the memory is as it was.
     assert!(memory.tables.as_bytes().iter().all(|&byte| byte == 0xa7));
     assert!(memory.small.as_bytes().iter().all(|&byte| byte == 0xa7));
 }
 
-/// Bits in the order of the format.
+/// Writes bits in the order that the format uses.
 #[derive(Default)]
 struct BitWriter {
     bytes: Vec<u8>,
@@ -237,7 +239,7 @@ struct BitWriter {
 }
 
 impl BitWriter {
-    /// A number, lowest bit first.
+    /// Appends a number, lowest bit first.
     fn number(&mut self, value: u32, bits: u32) -> &mut Self {
         for bit in 0..bits {
             if self.used.is_multiple_of(8) {
@@ -249,32 +251,32 @@ impl BitWriter {
         self
     }
 
-    /// A codeword, highest bit first.
+    /// Appends a codeword, highest bit first.
     fn code(&mut self, value: u32, bits: u32) -> &mut Self {
         self.number(value.reverse_bits() >> (32 - bits), bits)
     }
 
-    /// All bits of another.
+    /// Appends all bits of `other`.
     fn append(&mut self, other: &Self) {
         for bit in 0..other.used {
             self.number(u32::from(other.bytes[bit / 8] >> (bit % 8)), 1);
         }
     }
 
-    /// The head of a last, dynamic block, whose code for code lengths has one codeword of four bits for each length
-    /// of 0..=15 but 14 and 15, which have the last with 16 and 17: so each length below 14 is written as itself.
+    /// Starts a last, dynamic block. Its code for code lengths has 16 codewords of 4 bits: each length below 14 is its
+    /// own codeword, 14 repeats the previous length (symbol 16), and 15 is a run of zeros (symbol 17).
     fn dynamic(litlens: u32, distances: u32) -> Self {
         let mut this = Self::default();
         this.number(1, 1).number(2, 2);
         this.number(litlens - 257, 5).number(distances - 1, 5).number(19 - 4, 4);
-        // In the order in which they are stored: 16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14, 1, 15.
+        // By symbol: 16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14, 1, 15.
         for length in [4, 4, 0, 4, 4, 4, 4, 4, 4, 4, 4, 4, 4, 4, 4, 4, 0, 4, 0] {
             this.number(length, 3);
         }
         this
     }
 
-    /// Code lengths below 14.
+    /// Appends code lengths below 14.
     fn lengths(&mut self, lengths: &[u32]) -> &mut Self {
         for &length in lengths {
             self.code(length, 4);
@@ -282,7 +284,7 @@ impl BitWriter {
         self
     }
 
-    /// `count` code lengths of 0, where there are three or more to write.
+    /// Appends `count` code lengths of 0, as runs where possible.
     fn zeros(&mut self, mut count: u32) -> &mut Self {
         while count > 0 {
             if count < 3 {
@@ -298,7 +300,8 @@ impl BitWriter {
     }
 }
 
-/// Lengths of a dynamic block: literal `a` and the end of the block and the length 3, then what is asked for.
+/// Starts a dynamic block with the codewords 0 for `a`, 10 for the end of the block, and 11 for a match of 3 bytes. The
+/// caller appends the length of the only distance codeword.
 fn three_symbols() -> BitWriter {
     let mut writer = BitWriter::dynamic(258, 1);
     writer.zeros(97).lengths(&[1]).zeros(158).lengths(&[2, 2]);
@@ -309,7 +312,7 @@ fn three_symbols() -> BitWriter {
 fn each_kind_of_broken_block_is_refused_by_its_name() {
     use InflateError::*;
     let refused = |writer: &BitWriter, error: InflateError| {
-        // Bits enough behind it, so that the end of the input is not what is met first.
+        // Zeros follow, so that the input does not end before the error.
         let stream = [&writer.bytes[..], &[0; 64]].concat();
         assert_eq!(ours(&stream, 1000), Err(error));
         assert_eq!(reference(&stream, 1000), None);
@@ -377,19 +380,19 @@ fn each_kind_of_broken_block_is_refused_by_its_name() {
 
     let mut lone = BitWriter::default();
     lone.number(1, 1).number(2, 2).number(0, 5).number(0, 5).number(0, 4);
-    // One codeword alone for the code lengths, which zlib takes of no code but the other two.
+    // zlib accepts a lone codeword in the two codes of a block, but not in the code for code lengths.
     refused(lone.number(1, 3).number(0, 9), IncompleteCode);
 }
 
 #[test]
 fn a_block_may_have_one_distance_codeword_of_one_bit_or_none() {
-    // `a`, then a match of three bytes at the distance 1, and the end.
+    // `a`, a match of three bytes at distance 1, and the end.
     let mut one = three_symbols();
     one.lengths(&[1]).code(0, 1).code(3, 2).code(0, 1).code(2, 2);
     assert_eq!(ours(&one.bytes, 4).as_deref(), Ok(&b"aaaa"[..]));
     agrees(&one.bytes, 4);
 
-    // The codeword that the code leaves out stands for nothing.
+    // The unused codeword has no symbol.
     let mut unused = three_symbols();
     unused
         .lengths(&[1])
@@ -401,7 +404,7 @@ fn a_block_may_have_one_distance_codeword_of_one_bit_or_none() {
     assert_eq!(ours(&unused.bytes, 4), Err(InflateError::BadDistance));
     agrees(&unused.bytes, 4);
 
-    // Without a distance there are literals alone.
+    // A block without distance codewords can contain only literals.
     let mut none = three_symbols();
     none.lengths(&[0]).code(0, 1).code(0, 1).code(2, 2).number(0, 32);
     assert_eq!(ours(&none.bytes, 2).as_deref(), Ok(&b"aa"[..]));
@@ -411,7 +414,7 @@ fn a_block_may_have_one_distance_codeword_of_one_bit_or_none() {
     assert_eq!(ours(&none.bytes, 4), Err(InflateError::BadDistance));
     agrees(&none.bytes, 4);
 
-    // The same of two bits is no code.
+    // A lone codeword of two bits is refused.
     let mut two_bits = three_symbols();
     two_bits.lengths(&[2]).code(0, 1).code(0, 1).code(0, 1).number(0, 32);
     assert_eq!(ours(&two_bits.bytes, 3), Err(InflateError::IncompleteCode));
@@ -430,7 +433,7 @@ fn stored_blocks_of_any_length_follow_each_other_at_any_bit() {
         (&[][..], 1),
     ] {
         let len = u16::try_from(chunk.len()).unwrap();
-        // What pads the header to a byte is not looked at.
+        // The padding after the block type is ignored.
         stream.push(0xa8 | last);
         stream.extend(len.to_le_bytes());
         stream.extend((!len).to_le_bytes());
@@ -438,7 +441,7 @@ fn stored_blocks_of_any_length_follow_each_other_at_any_bit() {
     }
     assert!(ours(&stream, 1000).as_ref() == Ok(&bytes));
     agrees(&stream, 1001);
-    // A fixed block, then a stored one, whose header starts inside a byte; and the fixed code again.
+    // A fixed block, a stored block whose header starts inside a byte, and another fixed block.
     let mut mixed = BitWriter::default();
     mixed.number(0, 1).number(1, 2).code(0x30 + 97, 8).code(0, 7);
     mixed.number(0, 1).number(0, 2);
@@ -460,7 +463,7 @@ fn matches_of_every_length_and_distance_are_copied_to_the_last_byte() {
             for _ in 0..length {
                 bytes.push(bytes[bytes.len() - distance]);
             }
-            // Whether anything follows, near enough for the copy to run over it, or not.
+            // The copy can overwrite what follows, if that is near enough.
             for tail in [0, 1, 7, 40] {
                 bytes.extend(head.iter().rev().take(tail));
                 let stream = compress_to_vec(&bytes, 6);
@@ -490,7 +493,8 @@ fn what_miniz_oxide_compresses_decodes_as_miniz_oxide_decodes_it() {
     }
 }
 
-/// A complete code of `leaves` symbols out of `symbols`, `needed` among them, with codewords of up to 15 bits.
+/// Returns the lengths of a random complete code: `leaves` of the `symbols` symbols have a codeword, of 15 bits at
+/// most. `needed` is one of them.
 fn complete_code(
     u: &mut arbtest::arbitrary::Unstructured<'_>,
     symbols: usize,
@@ -499,7 +503,7 @@ fn complete_code(
 ) -> arbtest::arbitrary::Result<Vec<u32>> {
     let mut lengths = vec![1, 1];
     while lengths.len() < leaves {
-        // The last ones made, mostly, so that there are long ones.
+        // Mostly the newest leaf is split, so that there are long codewords.
         let leaf = if u.ratio(2, 3)? {
             lengths.len() - 1
         } else {
@@ -527,7 +531,7 @@ fn complete_code(
     Ok(code)
 }
 
-/// The codewords of a code in canonical order.
+/// Returns the canonical codewords of a code.
 fn codewords(lengths: &[u32]) -> Vec<u32> {
     let mut next = 0;
     let mut words = vec![0; lengths.len()];
@@ -541,9 +545,9 @@ fn codewords(lengths: &[u32]) -> Vec<u32> {
     words
 }
 
-/// A block with these codes and nothing in it, written in as few bits as the format allows, nearly.
+/// Returns an empty block with these codes, in nearly as few bits as the format allows.
 fn empty_block(litlen: &[u32], distance: &[u32]) -> BitWriter {
-    // Each is a symbol of the code for code lengths, extra bits, and how many of them.
+    // Symbols of the code for code lengths, with the value and the number of their extra bits.
     let mut written: Vec<(usize, u32, u32)> = Vec::new();
     let all = [litlen, distance].concat();
     for run in all.chunk_by(|a, b| a == b) {
@@ -570,7 +574,7 @@ fn empty_block(litlen: &[u32], distance: &[u32]) -> BitWriter {
     used.sort_by(|a, b| b.cmp(a));
     let mut precode = [0; 19];
     for (rank, (_, symbol)) in used.iter().enumerate() {
-        // One bit for the commonest, two for the next, and so on; or all the same, where that would be too long.
+        // One bit for the most frequent symbol, two for the next, and so on. With more than 8 symbols, 4 bits for each.
         precode[*symbol] = if used.len() <= 8 {
             (rank + 1).min(used.len() - 1) as u32
         } else {
@@ -578,7 +582,7 @@ fn empty_block(litlen: &[u32], distance: &[u32]) -> BitWriter {
         };
     }
     if used.len() > 8 {
-        // All of the 16 codewords are given away.
+        // A complete code needs all of the 16 codewords.
         let unused: Vec<usize> = (0..19).filter(|&symbol| precode[symbol] == 0).collect();
         unused
             .iter()
@@ -606,7 +610,8 @@ fn empty_block(litlen: &[u32], distance: &[u32]) -> BitWriter {
 
 #[test]
 fn the_tables_of_a_stream_made_to_be_slow_cost_what_is_documented_for_each_of_its_bytes() {
-    // `codes` codewords of `bits` bits after a ladder of one codeword of each length from 1 to `ladder`.
+    // The lengths of one codeword of each length from 1 to `ladder`, and of `codes` codewords of `bits` bits. The last
+    // is that of symbol 256.
     let codes = |ladder: u32, codes: usize, bits: u32| {
         let mut lengths: Vec<u32> = (1..=ladder).collect();
         lengths.resize(lengths.len() + codes, bits);
@@ -624,7 +629,7 @@ fn the_tables_of_a_stream_made_to_be_slow_cost_what_is_documented_for_each_of_it
         (codes(8, 1 << 7, 15), codes(8, 16, 12).split_off(233)),
     ];
     for bits in 1..=8 {
-        // The second with no distances, which one run of zeros after the last length makes cheap.
+        // The second has no distances: their length joins a run of zeros.
         blocks.push((codes(0, 1 << bits, bits), vec![1]));
         blocks.push(([codes(0, 1 << bits, bits), vec![0; 11]].concat(), vec![0]));
     }
@@ -637,7 +642,7 @@ fn the_tables_of_a_stream_made_to_be_slow_cost_what_is_documented_for_each_of_it
     for (litlen, distance) in blocks {
         let empty = empty_block(&litlen, &distance);
         shortest = shortest.min(empty.used);
-        // In turn with nothing, with an empty fixed block, and with a fixed block of one literal.
+        // Alone, alternating with an empty fixed block, and alternating with a fixed block of one literal.
         for between in [None, Some(&fixed), Some(&literal)] {
             let mut stream = BitWriter::default();
             let mut blocks = 0;
@@ -685,7 +690,7 @@ fn streams_of_any_codes_and_symbols_give_what_zlib_makes_of_them_whole_and_damag
                 .number(litlens as u32 - 257, 5)
                 .number(distances as u32 - 1, 5)
                 .number(15, 4);
-            // 13 code lengths of 4 bits and six of 5, in the order in which they are stored.
+            // 13 codewords of 4 bits and 6 of 5 bits are a complete code.
             let precode: Vec<u32> = (0..19).map(|symbol| 4 + u32::from(symbol > 12)).collect();
             let words = codewords(&precode);
             for symbol in [16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14, 1, 15] {

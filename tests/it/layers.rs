@@ -1,18 +1,18 @@
-//! The house of `src/`: each room imports only from the rooms above it in `lib.rs`, and no files import each other in a
-//! circle.
+//! The layers of `src/`: each module imports only from the modules above it in `lib.rs`, and no files import each other
+//! in a cycle. Only paths that begin with `crate::` count.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-/// The modules of `src/`, by their paths (`reader::cache`), and the modules that each imports from.
+/// For each module of `src/` by its path (such as `reader::cache`), the modules that it imports from.
 type Imports = BTreeMap<String, BTreeSet<String>>;
 
 fn source() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("src")
 }
 
-/// The rooms in the order in which `lib.rs` declares them.
-fn rooms() -> Vec<String> {
+/// Returns the top-level modules in the order in which `lib.rs` declares them.
+fn layers() -> Vec<String> {
     let lib = std::fs::read_to_string(source().join("lib.rs")).unwrap();
     let modules = lib.lines().filter_map(|line| {
         let line = line.strip_prefix("pub ").unwrap_or(line);
@@ -21,7 +21,7 @@ fn rooms() -> Vec<String> {
     modules.map(str::to_owned).collect()
 }
 
-/// The files below a folder, with the paths of their modules.
+/// Collects the files below a folder, by the paths of their modules.
 fn files(folder: &Path, module: &str, found: &mut BTreeMap<String, String>) {
     for entry in std::fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
@@ -37,7 +37,8 @@ fn files(folder: &Path, module: &str, found: &mut BTreeMap<String, String>) {
     }
 }
 
-/// The paths that code names from `crate::` on, without comments: `use crate::a::{b::C, d::E}` is `a::b::C` and `a::d::E`.
+/// Returns the paths that follow `crate::` in code, not in comments: for `use crate::a::{b::C, d::E}`, `a::b::C` and
+/// `a::d::E`.
 fn named(code: &str) -> Vec<String> {
     let code: String = code
         .lines()
@@ -58,11 +59,12 @@ fn named(code: &str) -> Vec<String> {
     paths
 }
 
+/// Reads the imports of all files but `lib.rs`.
 fn imports() -> Imports {
     let mut sources = BTreeMap::new();
     files(&source(), "", &mut sources);
     let lib = sources.remove("lib").unwrap();
-    // What `lib.rs` shows at the root, by name.
+    // The full paths of what `lib.rs` exports at the root, by name.
     let root: BTreeMap<_, _> = named(&lib.replace("pub use ", "crate::"))
         .into_iter()
         .filter_map(|path| Some((path.rsplit_once("::")?.1.to_owned(), path)))
@@ -73,7 +75,7 @@ fn imports() -> Imports {
             .next()
             .and_then(|first| root.get(first))
             .map_or(path, String::as_str);
-        // Each turn drops a segment.
+        // Bound: each turn drops a segment.
         while !sources.contains_key(module) {
             module = module.rsplit_once("::")?.0;
         }
@@ -83,8 +85,9 @@ fn imports() -> Imports {
         .iter()
         .map(|(module, code)| {
             let from = named(code).into_iter().map(|path| {
-                module_of(&path)
-                    .unwrap_or_else(|| panic!("{module} names crate::{path}, which is no room: name its room"))
+                module_of(&path).unwrap_or_else(|| {
+                    panic!("{module} names crate::{path}, which is no path of src/: write it in full")
+                })
             });
             (module.clone(), from.filter(|from| from != module).collect())
         })
@@ -93,12 +96,12 @@ fn imports() -> Imports {
 
 #[test]
 fn each_module_imports_only_from_the_modules_above_it() {
-    let rooms = rooms();
-    assert!(rooms.len() > 5, "{rooms:?}");
+    let layers = layers();
+    assert!(layers.len() > 5, "{layers:?}");
     let place = |module: &str| {
-        let room = module.split("::").next().unwrap();
-        let place = rooms.iter().position(|name| name == room);
-        place.unwrap_or_else(|| panic!("{module} is in no room of lib.rs"))
+        let layer = module.split("::").next().unwrap();
+        let place = layers.iter().position(|name| name == layer);
+        place.unwrap_or_else(|| panic!("{module} is not declared in lib.rs"))
     };
     for (module, from) in imports() {
         for from in from {
@@ -114,14 +117,14 @@ fn each_module_imports_only_from_the_modules_above_it() {
 fn no_files_import_each_other_in_a_cycle() {
     let mut left = imports();
     assert!(left.values().any(|from| !from.is_empty()));
-    // Each turn takes away the files that import from none of the rest, or ends.
+    // Bound: each turn removes a file that imports from none of the rest, or fails.
     while !left.is_empty() {
         let free: Vec<_> = left
             .iter()
             .filter(|(_, from)| from.iter().all(|from| !left.contains_key(from)))
             .map(|(module, _)| module.clone())
             .collect();
-        assert!(!free.is_empty(), "a circle among {:#?}", left);
+        assert!(!free.is_empty(), "a cycle among {:#?}", left);
         left.retain(|module, _| !free.contains(module));
     }
 }

@@ -1,4 +1,4 @@
-//! The example `ls`: files out of a file system inside an image.
+//! The example `ls`: it lists and prints files of a file system inside an image.
 
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -7,13 +7,14 @@ use crate::common::disks::{ext4_volume, fat_volume, folder_of_all_sorts, image_o
 use crate::common::example::{example, example_path};
 use crate::common::pattern;
 
-/// What `ls` prints, and whether it succeeds.
+/// Runs `ls`. Returns whether it succeeds, standard output, and standard error.
 fn ls(arguments: &[&str]) -> (bool, String, String) {
     let output = example("ls").args(arguments).output().unwrap();
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
     (output.status.success(), text(output.stdout), text(output.stderr))
 }
 
+/// Returns the path of a file in `tests/data`.
 fn data(name: &str) -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data").join(name);
     path.to_str().unwrap().to_owned()
@@ -65,7 +66,7 @@ fn an_error_is_one_line_that_names_the_disk() {
     }
 }
 
-/// What `ls` prints of a disk; it must succeed.
+/// Returns what `ls` prints for a path on a disk. Asserts that it succeeds.
 fn ls_of(disk: &[u8], path: &str) -> String {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("disk.qcow");
@@ -152,7 +153,7 @@ fn an_ext4_volume_is_found_alone_and_in_either_partition_table() {
     }
 }
 
-/// The one line that `ls` says of a disk that it cannot show.
+/// Returns the error of `ls` without the disk's name. Asserts that it is one line.
 fn error_of(disk: &[u8], path: &str) -> String {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("disk.qcow");
@@ -164,7 +165,7 @@ fn error_of(disk: &[u8], path: &str) -> String {
     line.split_once("disk.qcow: ").unwrap().1.to_owned()
 }
 
-/// Where things lie in `fat_volume()`, in bytes: 128 sectors of tables, 32 of a root directory, clusters of 512 bytes.
+/// Byte offsets in `fat_volume()`: 128 sectors of tables, 32 sectors of the root directory, clusters of 512 bytes.
 const TABLE: usize = 512;
 const ROOT: usize = 129 * 512;
 const CLUSTERS: usize = ROOT + 32 * 512;
@@ -178,7 +179,7 @@ const KERNEL: usize = BOOT_FOLDER + 96;
 /// The directory ENTRIES.
 const ENTRIES_FOLDER: usize = CLUSTERS + 512;
 
-/// The FAT volume with other bytes at some offsets.
+/// Returns the FAT volume with other bytes at some offsets.
 fn fat_with(changes: &[(usize, &[u8])]) -> Vec<u8> {
     let mut volume = fat_volume();
     for (at, bytes) in changes {
@@ -187,7 +188,7 @@ fn fat_with(changes: &[(usize, &[u8])]) -> Vec<u8> {
     volume
 }
 
-/// Changes an entry of both file allocation tables.
+/// Returns the FAT volume with another entry of `cluster` in both file allocation tables, and with `changes`.
 fn fat_with_link(cluster: usize, next: u16, changes: &[(usize, &[u8])]) -> Vec<u8> {
     let at = TABLE + 2 * cluster;
     let next = next.to_le_bytes();
@@ -241,13 +242,13 @@ fn arguments_need_not_be_utf_8() {
 fn volumes_that_are_not_supported_are_refused_by_name() {
     let none = "no FAT16, FAT32 or ext4 file system is on this disk; the volume at byte 0 is not read: ";
     for (changes, says) in [
-        // 2,000 sectors.
+        // 2,000 sectors, which make it FAT12.
         (&[(19, &[0xd0, 0x07][..])][..], "FAT12 is not supported"),
         (
             &[(11, &[0, 0x10])],
             "FAT with sectors of 4096 bytes is not supported, only of 512",
         ),
-        // NTFS is like FAT but for these.
+        // NTFS has the same fields as FAT, with 0 in these.
         (
             &[(3, b"NTFS    "), (13, &[0])],
             "its boot sector gives 0 sectors to a cluster, so it is not FAT",
@@ -259,7 +260,7 @@ fn volumes_that_are_not_supported_are_refused_by_name() {
     ] {
         assert_eq!(error_of(&fat_with(changes), ""), format!("{none}{says}"));
     }
-    // It is no reason not to look at what comes after it.
+    // The partitions after such a volume are still searched.
     let disk = with_mbr(&[(0x07, 64, &fat_with(&[(13, &[0])])), (0x0e, 40_000, &fat_volume())]);
     assert_eq!(ls_of(&disk, ""), ls(&[]).1);
 }
@@ -268,17 +269,17 @@ fn volumes_that_are_not_supported_are_refused_by_name() {
 fn a_boot_sector_that_contradicts_itself_is_refused() {
     for changes in [
         &[(13, &[3][..])][..],
-        // No tables; 255; tables of no length, and larger than the volume.
+        // No tables, 255 tables, tables of no sectors, and tables larger than the volume.
         &[(16, &[0])],
         &[(16, &[0xff])],
         &[(22, &[0, 0])],
         &[(22, &[0xff, 0xff])],
         // A table with too few entries.
         &[(22, &[31, 0])],
-        // No sectors, and as many as there are numbers.
+        // No sectors, and the maximum number of sectors.
         &[(19, &[0, 0])],
         &[(19, &[0, 0]), (32, &[0xff; 4])],
-        // So many that it is FAT32, whose fields are not there.
+        // So many sectors that it would be FAT32, but without the fields of FAT32.
         &[(19, &[0, 0]), (32, &[0, 0, 0x10, 0])],
         &[(14, &[0xff, 0xff])],
         &[(17, &[0xff, 0xff]), (19, &[0, 0x10])],
@@ -290,13 +291,13 @@ fn a_boot_sector_that_contradicts_itself_is_refused() {
 
 #[test]
 fn a_directory_whose_chain_is_a_cycle_is_an_error() {
-    // No entry says that it is the last.
+    // All entries are deleted ones, and none marks the end.
     let full: Vec<u8> = b"DELETED    \x20".iter().copied().chain([0; 20]).collect();
     let mut full = full.repeat(16);
     full.iter_mut().step_by(32).for_each(|first| *first = 0xe5);
     let error = error_of(&fat_with_link(2, 2, &[(BOOT_FOLDER, &full)]), "");
     assert_eq!(error, "damaged: a directory's chain of clusters has no end");
-    // A directory that is inside itself.
+    // A directory that contains itself.
     let error = error_of(&fat_with(&[(ENTRIES + 26, &[2, 0])]), "");
     assert!(error.contains("too many open directories"), "{error}");
 }
@@ -324,8 +325,8 @@ fn control_characters_in_names_are_escaped() {
     let kind = 11;
     let listed = ls_of(&fat_with(&[(README, b"\x1b[2J\x9b1m"), (BOOT + kind, &[0x10])]), "");
     assert!(listed.contains(r"\u{1b}[2J\u{9b}1m"), "{listed}");
-    // The long name's first part comes last before the entry of the short one: its second character becomes a mark that
-    // turns the direction of the text around.
+    // The first part of a long name is stored just before the entry of the short name. Its second character becomes
+    // U+202E, which reverses the direction of text.
     let volume = fat_volume();
     let mut parts = volume[ENTRIES_FOLDER..][..512].chunks(32);
     let first = parts.position(|entry| entry[0] & 0x1f == 1 && entry[kind] == 0x0f);
@@ -338,14 +339,14 @@ fn control_characters_in_names_are_escaped() {
 
 #[test]
 fn a_name_that_the_library_panics_over_is_an_error() {
-    // A long name of two parts: the last begins with the second half of a character, whose first half is not there.
+    // A long name of two parts. The last part begins with the low half of a surrogate pair whose high half is missing.
     let part = |number: u8, first: u16| {
         let mut entry = [b'A'; 32];
         entry.iter_mut().step_by(2).for_each(|byte| *byte = 0);
         entry[0] = number;
         entry[1..3].copy_from_slice(&first.to_le_bytes());
         entry[11..14].copy_from_slice(&[0x0f, 0, 0]);
-        // Thirteen characters, none of them 0.
+        // The other 12 of the 13 characters. A 0 would end the name.
         for at in [3, 5, 7, 9, 14, 16, 18, 20, 22, 24, 28, 30] {
             entry[at..at + 2].copy_from_slice(&[b'A', 0]);
         }

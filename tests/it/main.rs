@@ -1,9 +1,9 @@
-//! The integration tests: one binary, so that linking does not dominate.
+//! The integration tests, in one binary, so that they are linked once.
 //!
-//! A module whose subject needs a feature is there with the feature; `cargo test --all-features` runs them all.
+//! A module that needs a feature is compiled only with the feature. `cargo test --all-features` runs them all.
 #![allow(
     clippy::duplicate_mod,
-    reason = "the fuzz targets bring the modules that they share with these tests"
+    reason = "the fuzz targets include the modules that they share with these tests"
 )]
 
 #[path = "../common/mod.rs"]

@@ -1,9 +1,9 @@
-//! The bytes do not depend on the device's block size, nor on how much memory is lent, nor on how it is aligned.
+//! The bytes read do not depend on the device's block size, nor on the size or alignment of the memory lent.
 
 use crate::common::{ImageBuilder, TestDevice, pattern};
 use qcow1::{BlockSize, Error, Header, Image};
 
-/// Every kind of cluster, tables off the words' alignment, a size that is no multiple of anything.
+/// Returns an image and its disk, with every kind of cluster, misaligned tables, and an odd size.
 fn image() -> (Vec<u8>, Vec<u8>) {
     let size = 150_001;
     let mut builder = ImageBuilder::new(size).bits(10, 6).l1_at(49).tables_off_by(3);
@@ -90,7 +90,7 @@ fn too_little_memory_for_compressed_clusters_is_an_error_and_the_others_read() {
     let needs = Header::parse(&file).unwrap().memory_for(BlockSize::B512);
     for skip in [0, 1] {
         let mut memory = vec![0; skip + needs.compressed];
-        // One byte short of what is said to be needed.
+        // One byte less than `memory_for` returns.
         let mut image = Image::open(TestDevice::new(&file, 512), &mut memory[skip + 1..]).unwrap();
         let mut byte = [0];
         let refused = image.read_at(60 * 1024, &mut byte).unwrap_err();
@@ -132,7 +132,7 @@ fn a_raw_disk_needs_one_block_or_nothing() {
     }
 }
 
-/// The README's table of memory to lend by cluster size, as it should stand there.
+/// Returns the README's table of memory to lend, computed anew.
 fn table() -> String {
     let needs: Vec<_> = [9, 12, 14, 16]
         .map(|cluster_bits| {

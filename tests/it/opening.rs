@@ -1,4 +1,4 @@
-//! How images are opened, what comes back where one is not, and what `?` makes of it.
+//! Opening images: what a failure gives back, and the conversions of its error by `?`.
 
 use std::convert::Infallible;
 
@@ -7,14 +7,14 @@ use qcow1::{
     BlockRead, BlockSize, Chain, Corrupt, CorruptKind, Error, Image, OpenError, OpenOptions, PushReason, Unsupported,
 };
 
-/// The first bytes of a file that is QCOW, but of another version.
+/// Returns a QCOW file of another version.
 fn version(version: u32) -> Vec<u8> {
     let mut file = ImageBuilder::new(8192).build();
     file[4..8].copy_from_slice(&version.to_be_bytes());
     file
 }
 
-/// A header whose cluster bits are out of range.
+/// Returns an image whose cluster bits are out of range.
 fn corrupt() -> Vec<u8> {
     let mut file = ImageBuilder::new(8192).build();
     file[32] = 31;
@@ -46,7 +46,7 @@ fn a_failed_opening_gives_the_device_and_the_memory_back() {
     assert_eq!(error.into_device().size(), Ok(600));
 }
 
-/// QCOW1, else raw, in a function that returns the image.
+/// Opens a device as QCOW1, or as a raw disk if it is no QCOW image, as a caller without `or_raw` would.
 fn qcow1_else_raw<'m, D: BlockRead>(device: D, memory: &'m mut [u8]) -> Result<Image<'m, D>, Error<D::Error>> {
     match Image::open(device, memory).map_err(OpenError::into_parts) {
         Ok(image) => Ok(image),
@@ -122,7 +122,7 @@ fn the_question_mark_converts_a_failed_opening_or_push_to_a_boxed_error_or_an_io
         E: for<'m, 'f> From<OpenError<'m, &'f [u8], Infallible>>
             + for<'m, 'f> From<qcow1::PushError<Image<'m, &'f [u8]>>>,
     {
-        // Neither the memory nor the file lives as long as the error.
+        // The error outlives the memory and the file.
         let mut memory = [[0; 512]; 2];
         let [top, base] = &mut memory;
         let mut chain = Chain::<_, 2>::new();
@@ -146,7 +146,7 @@ fn the_question_mark_converts_a_failed_opening_or_push_to_a_boxed_error_or_an_io
     assert_eq!(error.to_string(), PushReason::NotNamed.to_string());
 }
 
-/// A device of any size, full of zeros but for an image at its start.
+/// A device of any size and block size, with an image at its start and zeros after it.
 struct Huge<'a>(u64, u32, &'a [u8]);
 
 impl BlockRead for Huge<'_> {

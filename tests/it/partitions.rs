@@ -1,4 +1,4 @@
-//! Parts of a guest's disk as disks of their own.
+//! `Partition` and `WithMbr`: disks made from a part of a disk, or from a disk and an MBR.
 
 use crate::common::{ImageBuilder, pattern};
 use qcow1::{Error, GuestRead, Image, Partition};
@@ -103,7 +103,7 @@ mod with_mbr {
         let mut memory = [0; 4096];
         let mut image = Image::open(&file[..], &mut memory).unwrap();
         let mut disk = WithMbr::new(&mut image);
-        // 39 whole sectors.
+        // 20,100 bytes are 39 whole sectors.
         let mut whole = [&[0; 512], &bytes[..39 * 512]].concat();
         whole[450] = 0x0e;
         whole[454] = 1;
@@ -167,12 +167,12 @@ mod with_mbr {
             }
         }
         let mut volume = fat_volume();
-        // mtools writes an entry there that leads to the volume itself; mkfs.fat does not.
+        // mtools writes a partition entry for the volume itself there; mkfs.fat does not.
         volume[446..510].fill(0);
         let file = image_of(&volume);
         let mut memory = vec![0; 65_536];
         let mut image = Image::open(&file[..], &mut memory).unwrap();
-        // By itself it finds none.
+        // Without `WithMbr`, it finds no volume.
         let volumes = VolumeManager::new(ToBlockDevice::new(&mut image), NoClock);
         assert!(volumes.open_volume(VolumeIdx(0)).is_err());
         drop(volumes);

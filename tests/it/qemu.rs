@@ -1,4 +1,4 @@
-//! Side by side with `qemu-img` and `qemu-io`: what they write is read, byte for byte.
+//! Images that `qemu-img` and `qemu-io` write read as `qemu-img convert` reads them.
 
 use std::fs::File;
 use std::path::Path;
@@ -27,7 +27,7 @@ fn qemu(folder: &TempDir, program: &str, arguments: &[&str]) {
     );
 }
 
-/// Writes runs of bytes at random places, `count` of them, each of one value.
+/// Writes `count` runs at random offsets with `qemu-io`. Each run has one byte value.
 fn scribble(folder: &TempDir, image: &str, size: u64, random: &mut Random, count: u64) {
     let mut arguments = vec!["-f".to_owned(), "qcow".to_owned()];
     for _ in 0..count {
@@ -42,7 +42,8 @@ fn scribble(folder: &TempDir, image: &str, size: u64, random: &mut Random, count
     qemu(folder, "qemu-io", &arguments);
 }
 
-/// Compares a chain of images, top first, with what `qemu-img convert` makes of the top one.
+/// Compares a chain of images, top first, with `right.raw`. Without a key, `qemu-img convert` first makes that file
+/// from the top image.
 fn compare(folder: &TempDir, names: &[&str], key: Option<&Key>, random: &mut Random) {
     if key.is_none() {
         qemu(
@@ -68,7 +69,7 @@ fn compare(folder: &TempDir, names: &[&str], key: Option<&Key>, random: &mut Ran
             }
             chain.push(image).unwrap();
         }
-        // QEMU rounds the size down to sectors, and convert up again.
+        // QEMU rounds the size down to sectors, and `convert` rounds it up.
         let whole = chain.size().min(right.len() as u64) as usize;
         assert!(chain.size() - whole as u64 <= 511);
         let mut bytes = vec![0xcc; whole];
@@ -174,7 +175,7 @@ fn chains_of_three_read_as_qemu_reads_them() {
 fn compressed_images_read_as_qemu_reads_them() {
     let mut random = Random(14);
     let folder = tempfile::tempdir().unwrap();
-    // Text that deflates, bytes that do not, and holes.
+    // Random bytes, which do not deflate, holes, and bytes that deflate.
     let mut bytes = Vec::new();
     for round in 0..40 {
         match round % 4 {
@@ -184,7 +185,7 @@ fn compressed_images_read_as_qemu_reads_them() {
         }
     }
     std::fs::write(folder.path().join("a.raw"), &bytes).unwrap();
-    // Its exit status is 1 although the image is right; the contents are compared instead.
+    // qemu-img exits with 1 although the image is correct, so only the contents are tested.
     run(
         &folder,
         "qemu-img",

@@ -1,4 +1,4 @@
-//! Disks for crates that would also write to them.
+//! `ReadOnly`: disks for crates that demand a stream to write to.
 
 use crate::common::{Broken, ImageBuilder, pattern};
 use embedded_io::{Error as _, ErrorKind, Read, Seek, SeekFrom, Write};

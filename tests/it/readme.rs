@@ -1,4 +1,4 @@
-//! The README's figures are those that commands measured: its tables are made here from the files that they write.
+//! The README's figures are those that commands measured and wrote to files.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -8,7 +8,7 @@ fn file(path: &str) -> String {
     std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-/// A number with its thousands set apart.
+/// Returns a number with commas between its thousands.
 fn grouped(number: &str) -> String {
     let mut grouped = String::new();
     for (place, digit) in number.char_indices() {

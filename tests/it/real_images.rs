@@ -1,4 +1,5 @@
-//! Images that qemu-img made, committed with their recipe (`tests/data/make.sh`) and the digests of their contents.
+//! Images that `qemu-img` made, in `tests/data`. `make.sh` there is the recipe, and `SHA256` has the digests of the
+//! disks.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -11,7 +12,7 @@ fn data(name: &str) -> PathBuf {
     [env!("CARGO_MANIFEST_DIR"), "tests", "data", name].iter().collect()
 }
 
-/// The digest that stands in `SHA256` for an image's contents.
+/// Returns the digest of an image's disk from `SHA256`.
 fn digest(name: &str) -> String {
     let digests = std::fs::read_to_string(data("SHA256")).unwrap();
     let digests: HashMap<_, _> = digests
@@ -22,8 +23,8 @@ fn digest(name: &str) -> String {
     digests[name].to_owned()
 }
 
-/// Reads the disk of a chain of images, top first, in pieces of some size, and compares its digest.
-fn reads(names: &[&str], key: Option<&Key>) {
+/// Reads the disk of a chain of images, top first, with several memory sizes and read lengths. Asserts its digest.
+fn assert_digest(names: &[&str], key: Option<&Key>) {
     for (memory, step) in [(20_000, 1 << 20), (1 << 20, 4096), (9000, 5003)] {
         let mut memories: Vec<Vec<u8>> = names.iter().map(|_| vec![0; memory]).collect();
         let mut chain: Chain<Image<'_, File>, 3> = Chain::new();
@@ -61,53 +62,53 @@ fn reads(names: &[&str], key: Option<&Key>) {
 
 #[test]
 fn a_plain_image_matches_its_digest() {
-    reads(&["plain.qcow"], None);
+    assert_digest(&["plain.qcow"], None);
 }
 
 #[test]
 fn a_sparse_image_matches_its_digest() {
-    reads(&["sparse.qcow"], None);
+    assert_digest(&["sparse.qcow"], None);
 }
 
 #[test]
 fn an_image_written_backwards_matches_its_digest() {
-    reads(&["scattered.qcow"], None);
+    assert_digest(&["scattered.qcow"], None);
 }
 
 #[test]
 fn an_overlay_of_512_byte_clusters_and_32_kib_tables_matches_its_digest() {
-    reads(&["overlay.qcow", "overlay-base.qcow"], None);
+    assert_digest(&["overlay.qcow", "overlay-base.qcow"], None);
 }
 
 #[test]
 fn a_chain_of_three_on_a_raw_base_matches_its_digest() {
-    reads(&["chain-top.qcow", "chain-middle.qcow", "chain-base.raw"], None);
+    assert_digest(&["chain-top.qcow", "chain-middle.qcow", "chain-base.raw"], None);
 }
 
 #[test]
 fn an_image_whose_size_ends_inside_a_cluster_matches_its_digest() {
-    reads(&["odd.qcow"], None);
+    assert_digest(&["odd.qcow"], None);
 }
 
 #[test]
 fn an_empty_image_of_560_bytes_matches_its_digest() {
     assert_eq!(std::fs::metadata(data("empty.qcow")).unwrap().len(), 560);
-    reads(&["empty.qcow"], None);
+    assert_digest(&["empty.qcow"], None);
 }
 
 #[test]
 fn a_compressed_image_matches_its_digest() {
-    reads(&["compressed.qcow"], None);
+    assert_digest(&["compressed.qcow"], None);
 }
 
 #[test]
 fn an_encrypted_image_matches_its_digest() {
-    reads(&["encrypted.qcow"], Some(&Key::from_passphrase(b"passphrase")));
+    assert_digest(&["encrypted.qcow"], Some(&Key::from_passphrase(b"passphrase")));
 }
 
 #[test]
 fn a_disk_with_a_file_system_matches_its_digest() {
-    reads(&["disk.qcow"], None);
+    assert_digest(&["disk.qcow"], None);
 }
 
 #[test]

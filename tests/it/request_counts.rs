@@ -1,4 +1,4 @@
-//! How many device requests work of some length costs: exact, and so a test where a timing would be a bench.
+//! The number of device requests of long workloads. The counts are exact, so they are tests, not benches.
 
 use qcow1::{BlockSize, Image};
 
@@ -8,7 +8,7 @@ use crate::common::{ImageBuilder, Log, TestDevice, pattern};
 const GIB: u64 = 1 << 30;
 const MIB: u64 = 1 << 20;
 
-/// Offsets of 4 KiB blocks in a disk of 1 GiB, in no order.
+/// Returns random offsets of 4 KiB blocks in a disk of 1 GiB.
 fn random_blocks(seed: u64) -> impl Iterator<Item = u64> {
     let mut state = seed;
     std::iter::repeat_with(move || {
@@ -20,7 +20,8 @@ fn random_blocks(seed: u64) -> impl Iterator<Item = u64> {
     })
 }
 
-/// The requests, all and of data, that reading a disk of 1 GiB from end to end takes.
+/// Reads a disk of 1 GiB from start to end, `step` bytes at a time. Returns the number of requests, and of those for
+/// data.
 fn requests_in_order(order: Order, block_size: BlockSize, memory: usize, step: u64) -> (u64, u64) {
     let mut memory = vec![0; memory];
     let mut device = QemuLayout::new(GIB, order, block_size);
@@ -32,7 +33,7 @@ fn requests_in_order(order: Order, block_size: BlockSize, memory: usize, step: u
     (device.requests, device.data_requests)
 }
 
-/// The requests that `count` random reads of 4 KiB take, after `warm_up` others.
+/// Returns the number of requests of `count` random reads of 4 KiB, after `warm_up` others.
 fn requests_at_random(memory: usize, warm_up: usize, count: usize) -> u64 {
     let mut memory = vec![0; memory];
     let mut device = QemuLayout::new(GIB, Order::Ascending, BlockSize::BYTE);
@@ -83,7 +84,7 @@ fn a_random_read_costs_only_its_data_once_all_tables_are_cached() {
 const CLUSTER: u64 = 4096;
 const STREAMS: u64 = 64;
 
-/// A disk whose clusters are all compressed, their streams one behind the other.
+/// Returns an image whose clusters are all compressed, with adjacent streams in sequence.
 fn packed() -> Vec<u8> {
     let mut builder = ImageBuilder::new(STREAMS * CLUSTER);
     for i in 0..STREAMS {
@@ -92,7 +93,8 @@ fn packed() -> Vec<u8> {
     builder.build()
 }
 
-/// The requests, and the bytes they read, that reads of some lengths at some offsets of the packed disk take, its tables cached.
+/// Performs `reads`, pairs of offset and length, on the packed disk with all tables cached. Returns the number of
+/// requests and of bytes that they read.
 fn requests_of_streams(block_size: u32, memory: usize, reads: impl IntoIterator<Item = (u64, u64)>) -> (u64, u64) {
     let file = packed();
     let device = TestDevice::new(&file, block_size);
@@ -107,7 +109,7 @@ fn requests_of_streams(block_size: u32, memory: usize, reads: impl IntoIterator<
     (log.requests() - requests, log.bytes() - bytes)
 }
 
-/// The bytes of the streams of some clusters.
+/// Returns the total length in bytes of the streams of some clusters.
 fn stored(clusters: impl IntoIterator<Item = u64>) -> u64 {
     let stored = |i| miniz_oxide::deflate::compress_to_vec(&pattern(i as u8, CLUSTER as usize), 6).len() as u64;
     clusters.into_iter().map(stored).sum()
@@ -120,7 +122,8 @@ fn streams_in_order_are_read_as_many_at_a_time_as_the_caller_reads_bytes() {
     for block_size in [1, 512] {
         let in_order = (0..STREAMS).map(|i| (i * CLUSTER, CLUSTER));
         let (requests, _) = requests_of_streams(block_size, 128 << 10, in_order);
-        // The first alone, then a cluster's bytes a request, of which the last stream may be cut off.
+        // The first read reads one stream. Each later request reads a cluster's length, whose last stream may be cut
+        // off.
         let most = 1 + all.div_ceil(CLUSTER - longest);
         assert!(
             most < STREAMS / 8 && requests <= most,
@@ -151,7 +154,7 @@ fn a_stream_is_read_once_for_all_parts_of_its_cluster() {
     assert_eq!(requests_of_streams(1, 128 << 10, parts), (1, stored([7])));
 }
 
-/// The README's table of memory lent against device requests, as it should stand there.
+/// Returns the README's table of device requests by memory lent, measured anew.
 fn table() -> String {
     let mut table = String::from(
         "| memory lent | sequential, 1 MiB per read: requests per MiB | random, 4 KiB per read: requests per read |\n\
@@ -160,7 +163,7 @@ fn table() -> String {
     for (name, memory) in [("512 B", 512), ("64 KiB", 64 << 10), ("4 MiB", 4 << 20)] {
         let (in_order, _) = requests_in_order(Order::Ascending, BlockSize::BYTE, memory, MIB);
         let at_random = requests_at_random(memory, 40_000, 10_000);
-        // In hundredths, so that what is compared is exact.
+        // In hundredths, as integers, so that the comparison is exact.
         let (in_order, at_random) = (in_order * 100 / 1024, at_random / 100);
         table += &format!(
             "| {name} | {}.{:02} | {}.{:02} |\n",

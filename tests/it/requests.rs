@@ -1,10 +1,10 @@
-//! What a single call costs in device requests.
+//! The number of device requests of single calls.
 
 use crate::common::{ImageBuilder, Log, TestDevice, pattern};
 use qcow1::{ExtentKind, Image};
 
-/// What `work` costs an image of `file`, opened with `memory` bytes.
-fn cost(file: &[u8], memory: usize, work: impl FnOnce(&mut Image<'_, TestDevice<'_>>, &Log)) {
+/// Opens `file` with `memory` bytes, and passes the image and the log of its requests to `work`.
+fn with_image(file: &[u8], memory: usize, work: impl FnOnce(&mut Image<'_, TestDevice<'_>>, &Log)) {
     let mut memory = vec![0; memory];
     let device = TestDevice::new(file, 512);
     let log = device.log.clone();
@@ -13,7 +13,7 @@ fn cost(file: &[u8], memory: usize, work: impl FnOnce(&mut Image<'_, TestDevice<
 
 #[test]
 fn opening_costs_one_request() {
-    cost(&ImageBuilder::new(1 << 40).build(), 512, |_, log| {
+    with_image(&ImageBuilder::new(1 << 40).build(), 512, |_, log| {
         assert_eq!(log.requests(), 1);
     });
 }
@@ -23,7 +23,7 @@ fn a_sector_right_after_opening_costs_three_requests_and_then_one() {
     let mut builder = ImageBuilder::new(64 << 20);
     builder.data(33 << 20, &pattern(3, 8192));
     for memory in [2048, 4096, 65_536] {
-        cost(&builder.build(), memory, |image, log| {
+        with_image(&builder.build(), memory, |image, log| {
             let opened = log.requests();
             let mut sector = [0; 512];
             image.read_at(33 << 20, &mut sector).unwrap();
@@ -40,7 +40,7 @@ fn a_megabyte_of_adjacent_clusters_costs_one_data_request_straight_to_the_buffer
     let mut builder = ImageBuilder::new(64 << 20);
     let bytes = pattern(5, 1 << 20);
     builder.data(8 << 20, &bytes);
-    cost(&builder.build(), 65_536, |image, log| {
+    with_image(&builder.build(), 65_536, |image, log| {
         let mut read = vec![0; 1 << 20];
         image.read_at(8 << 20, &mut read[..1]).unwrap();
         let (requests, transferred) = (log.requests(), log.bytes());
@@ -55,19 +55,19 @@ fn a_megabyte_of_adjacent_clusters_costs_one_data_request_straight_to_the_buffer
 #[test]
 fn a_hole_of_a_whole_l1_span_costs_no_table() {
     let image = ImageBuilder::new(64 << 20);
-    cost(&image.build(), 4096, |image, log| {
+    with_image(&image.build(), 4096, |image, log| {
         let opened = log.requests();
         let mut bytes = vec![0xcc; 64 << 20];
         image.read_at(0, &mut bytes).unwrap();
         assert!(bytes.iter().all(|byte| *byte == 0));
-        // The L1 alone: 32 words.
+        // Only the L1 table, of 32 words.
         assert_eq!(log.requests() - opened, 1);
     });
 }
 
 #[test]
 fn the_extents_of_an_empty_terabyte_cost_its_l1_alone() {
-    cost(&ImageBuilder::new(1 << 40).build(), 65_536, |image, log| {
+    with_image(&ImageBuilder::new(1 << 40).build(), 65_536, |image, log| {
         let mut end = 0;
         for extent in image.extents() {
             let extent = extent.unwrap();
@@ -82,7 +82,7 @@ fn the_extents_of_an_empty_terabyte_cost_its_l1_alone() {
 
 #[test]
 fn one_extent_looks_at_no_more_than_4096_table_words() {
-    cost(&ImageBuilder::new(1 << 40).build(), 65_536, |image, _| {
+    with_image(&ImageBuilder::new(1 << 40).build(), 65_536, |image, _| {
         let extent = image.extent_at(0, u64::MAX).unwrap();
         assert!(extent.len <= 4096 * (2 << 20), "{} bytes", extent.len);
         assert!(extent.len > 2000 * (2 << 20), "{} bytes", extent.len);
@@ -93,7 +93,7 @@ fn one_extent_looks_at_no_more_than_4096_table_words() {
 fn a_cluster_read_again_in_parts_is_inflated_once() {
     let mut builder = ImageBuilder::new(1 << 20);
     builder.compressed(0, &pattern(6, 4096));
-    cost(&builder.build(), 65_536, |image, log| {
+    with_image(&builder.build(), 65_536, |image, log| {
         let mut bytes = [0; 100];
         image.read_at(10, &mut bytes).unwrap();
         let first = log.requests();
@@ -111,7 +111,7 @@ fn compressed_clusters_side_by_side_are_read_together() {
     for (i, cluster) in bytes.chunks(4096).enumerate() {
         builder.compressed(i as u64 * 4096, cluster);
     }
-    cost(&builder.build(), 1 << 20, |image, log| {
+    with_image(&builder.build(), 1 << 20, |image, log| {
         let opened = log.requests();
         let mut read = vec![0; bytes.len()];
         image.read_at(0, &mut read).unwrap();

@@ -1,4 +1,4 @@
-//! embedded-storage and embedded-storage-async: flash as a device, and a disk as flash.
+//! `embedded-storage` and `embedded-storage-async`: flash as a device, and a disk as flash.
 
 use crate::common::{Broken, ImageBuilder, pattern};
 use embedded_storage::nor_flash::{ErrorType, NorFlashError, NorFlashErrorKind, ReadNorFlash, check_read};
@@ -10,7 +10,7 @@ impl NorFlashError for Broken {
     }
 }
 
-/// A chip that reads units of `READ` bytes, and nothing else.
+/// A flash chip that reads only whole units of `READ` bytes.
 struct Chip<'a, const READ: usize>(&'a [u8]);
 
 impl<const READ: usize> ErrorType for Chip<'_, READ> {
@@ -32,7 +32,7 @@ impl<const READ: usize> ReadNorFlash for Chip<'_, READ> {
     }
 }
 
-/// An image whose last bytes are no whole word of any chip.
+/// Returns an image, whose length is not a multiple of any chip's unit but 1, and its disk.
 fn image() -> (Vec<u8>, Vec<u8>) {
     let bytes = pattern(8, 20_100);
     let mut builder = ImageBuilder::new(20_100).bits(9, 6).l1_at(51);
@@ -45,7 +45,7 @@ fn image() -> (Vec<u8>, Vec<u8>) {
 fn read_through<const READ: usize>(file: &[u8], guest: &[u8]) {
     let mut device = FromNorFlash(Chip::<READ>(file));
     assert_eq!(device.block_size().bytes() as usize, READ);
-    // Bytes that it cannot read do not count.
+    // The chip cannot read the bytes after its last whole unit.
     assert_eq!(device.size(), Ok((file.len() / READ * READ) as u64));
     let mut memory = [0; 4096];
     let mut image = Image::open(device, &mut memory).unwrap();
@@ -106,7 +106,7 @@ mod aio {
     use embedded_storage_async::nor_flash::ReadNorFlash as AsyncReadNorFlash;
     use qcow1::{FromStorage, aio};
 
-    /// The same chips, pending once in each call.
+    /// The same chip, pending once in each call.
     struct SlowChip<'a, const READ: usize>(Chip<'a, READ>);
 
     impl<const READ: usize> ErrorType for SlowChip<'_, READ> {

@@ -1,17 +1,18 @@
-//! What wrappers ask of the device below them, on devices of every size that 64 bits can count.
+//! The requests that wrappers make of the device they wrap, on devices of sizes up to the maximum of 64 bits.
 
 use std::convert::Infallible;
 
 use crate::common::Strict;
 use qcow1::{Aligned, BlockRead, BlockSize, Blocks, FaultInjector, Image, Partition, Tracer};
 
-/// A device of any size. Each byte tells where it is; behind the last one a block holds anything.
+/// A device of any size. Each byte depends on its offset. After the last byte, the block is filled with garbage.
 #[derive(Clone, Copy)]
 struct Endless {
     size: u64,
     block_size: BlockSize,
 }
 
+/// Returns the byte at `offset`.
 fn byte(offset: u128) -> u8 {
     (offset % 251) as u8
 }
@@ -51,8 +52,8 @@ const SIZES: [u64; 12] = [
     u64::MAX,
 ];
 
-/// The devices of these tests: every size in blocks of 1, 512 and 4,096 bytes, none of which may be asked for nothing,
-/// for parts of blocks, or for what is past its last one.
+/// Returns devices of each size, in blocks of 1, 512 and 4,096 bytes. They panic at requests of no bytes, of parts of
+/// blocks, or past the last block.
 fn devices() -> impl Iterator<Item = Strict<Endless>> {
     let blocks = [BlockSize::BYTE, BlockSize::B512, BlockSize::B4096];
     SIZES.into_iter().flat_map(move |size| {
@@ -62,7 +63,7 @@ fn devices() -> impl Iterator<Item = Strict<Endless>> {
     })
 }
 
-/// Reads the first and the last blocks of a device, one and a few of them, and compares what they store.
+/// Reads 1, 2 and 5 blocks at both ends of a device, and compares the bytes that it stores.
 fn read_both_ends<D: BlockRead>(mut device: D, what: &str) {
     let size = device.size().unwrap();
     let block = device.block_size().bytes();
@@ -171,7 +172,6 @@ fn tools_for_debugging_pass_requests_on_as_they_are() {
     }
 }
 
-/// A wrapper over a device that is too large for an image is refused with it, at once.
 #[test]
 fn a_device_too_large_for_an_image_is_refused_through_a_wrapper_too() {
     for device in devices() {
@@ -185,7 +185,7 @@ fn a_device_too_large_for_an_image_is_refused_through_a_wrapper_too() {
     }
 }
 
-/// gpt_disk_io counts blocks, and a product of theirs may have more than 64 bits.
+/// `gpt_disk_io` counts blocks, so a size in bytes may need more than 64 bits.
 #[cfg(feature = "gpt_disk_io")]
 #[test]
 fn a_block_io_of_more_than_64_bits_of_bytes_is_too_large_and_not_small() {
@@ -244,7 +244,7 @@ mod aio {
     use crate::common::futures::{Slow, finish};
     use qcow1::aio::{self, AsyncBlockRead};
 
-    /// An asynchronous device, driven to the end of each of its futures.
+    /// A synchronous device that polls the futures of an asynchronous one to their end.
     struct Finished<D>(D);
 
     impl<D: AsyncBlockRead> BlockRead for Finished<D> {

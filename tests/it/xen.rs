@@ -1,4 +1,4 @@
-//! Images of Xen's tapdisk: the extension behind the header, and the L1 that old versions wrote little-endian.
+//! Images of Xen's tapdisk: the extension after the header, and the L1 table, which old versions wrote little-endian.
 
 use crate::common::{ImageBuilder, pattern};
 use qcow1::{Error, Image, OpenOptions, XenL1};
@@ -46,7 +46,7 @@ fn a_big_endian_l1_is_read_as_such() {
 fn detection_can_be_turned_off() {
     let never = OpenOptions::new().xen_l1(XenL1::BigEndian);
     assert_eq!(read(&image(BIG_ENDIAN).build(), never).unwrap(), pattern(1, 4096));
-    // A little-endian word taken for a big-endian one is an offset far past the end.
+    // A little-endian word read as big-endian is an offset far past the end of the file.
     assert!(matches!(read(&image(0).build(), never), Err(Error::Corrupt(_))));
 }
 
