@@ -1,15 +1,16 @@
-//! `--backing` and `--follow`: images on top of each other.
+//! `--backing` and `--follow`: chains of images.
 
 use std::fs;
 
 use crate::place::{CLUSTER, Place, Qcow, SPAN};
 
-/// Three images on each other: each holds a cluster of its own, and the lower ones some that a higher one covers.
+/// Writes a chain of three files, and returns its disk. Each file supplies one cluster, and the lower files also store
+/// clusters that a higher file hides.
 fn three(place: &Place) -> Vec<u8> {
     fs::create_dir(place.path("sub")).unwrap();
     let top = Qcow::new(SPAN).backing("sub/middle.qcow").data(0, 1);
     place.write("top.qcow", top.build());
-    // Its name is relative to this image, not to where the tool runs.
+    // The name is relative to this image, not to the working directory.
     let middle = Qcow::new(SPAN).backing("base.raw").data(0, 2).data(CLUSTER, 2);
     place.write("sub/middle.qcow", middle.build());
     place.write("sub/base.raw", [3; 3 * CLUSTER as usize - 1000]);
@@ -28,7 +29,7 @@ fn backing_files_are_given_top_first() {
     let base = ["--backing", "raw:sub/base.raw"];
     let dump = ["dump", "top.qcow", "-"];
     assert!(place.output(&[&dump[..], &middle, &base].concat()) == disk);
-    // The base hides the image below it, and names no backing file.
+    // A raw base names no backing file, so no image can be below it.
     let error = place.error(&[&dump[..], &base, &middle].concat());
     assert_eq!(
         error,
@@ -45,7 +46,7 @@ fn follow_opens_what_the_images_name() {
     let read = ["--offset", "0x2000", "--length", "4k", "--follow"];
     let read = [&["read", top.to_str().unwrap()], &read[..]].concat();
     assert!(place.output(&read) == disk[0x2000..0x3000]);
-    // An absolute name is what it is.
+    // An absolute name is used as it is.
     let absolute = place.path("sub/base.raw");
     place.write(
         "abs.qcow",
@@ -63,14 +64,14 @@ fn a_hole_without_its_backing_file_says_what_to_pass() {
     for option in ["--backing raw:FILE", "--backing qcow:FILE", "--follow"] {
         assert!(error.contains(option), "{error}");
     }
-    // The image that lacks it is the one that is named.
+    // The error names the image that lacks its backing file.
     let read = ["read", "top.qcow", "--offset", "8k", "--length", "1"];
     let error = place.error(&[&read[..], &["--backing", "qcow:sub/middle.qcow"]].concat());
     assert!(
         error.starts_with("sub/middle.qcow: at guest offset 0x2000: "),
         "{error}"
     );
-    // What the image holds itself needs no backing file.
+    // What the image stores itself needs no backing file.
     let read = ["read", "top.qcow", "--offset", "4095", "--length", "1"];
     assert_eq!(place.output(&read), [1]);
 }
@@ -91,14 +92,14 @@ fn an_error_names_the_image_of_the_chain_that_it_is_in() {
 fn a_backing_file_declared_raw_is_never_probed() {
     let place = Place::new();
     place.write("secret", [9; 4096]);
-    // What a guest may write into the first sector of its raw disk.
+    // A guest can write such a header into the first sector of its raw disk.
     let evil = Qcow::new(SPAN).backing("secret").build();
     place.write("evil.raw", &evil);
     place.write("top.qcow", Qcow::new(SPAN).backing("evil.raw").build());
     let read = ["read", "top.qcow", "--offset", "0", "--length", "48"];
     let raw = place.output(&[&read[..], &["--backing", "raw:evil.raw"]].concat());
     assert!(raw == evil[..48]);
-    // Following does probe: that is what its documentation warns of.
+    // `--follow` probes the file, which its documentation warns of.
     assert_eq!(place.output(&[&read[..], &["--follow"]].concat()), [9; 48]);
 }
 
@@ -122,7 +123,6 @@ fn a_missing_backing_file_is_reported_with_the_image_that_names_it() {
         error.ends_with("(it is the backing file that 'sub/top.qcow' names)"),
         "{error}"
     );
-    // Nothing was written for it.
     assert!(!place.path("out.raw").exists());
 }
 
@@ -168,7 +168,7 @@ fn a_chain_has_32_images_at_most() {
         error.starts_with("32.qcow: cannot be added: a chain has at most"),
         "{error}"
     );
-    // 32 images are not too many.
+    // 32 images are accepted.
     place.write("31.qcow", Qcow::new(SPAN).data(0, 8).build());
     let read = ["read", "0.qcow", "--follow", "--offset", "0", "--length", "2"];
     assert_eq!(place.output(&read), [8, 8]);
@@ -209,7 +209,7 @@ fn a_file_without_a_size_is_refused_instead_of_read_as_an_empty_disk() {
     let place = Place::new();
     for (path, says) in [
         ("/dev/zero", "is a character device"),
-        // Its metadata says that it is a regular file of 0 bytes.
+        // Its metadata claims a regular file of 0 bytes.
         ("/proc/self/status", "has no size"),
     ] {
         place.write("top.qcow", Qcow::new(SPAN).backing(path).build());

@@ -1,15 +1,16 @@
-//! `dump` and `read`: the guest's bytes.
+//! `dump` and `read`.
 
 use std::fs;
 use std::process::{Command, Stdio};
 
 use crate::place::{CLUSTER, Place, Qcow, SPAN, tool_path};
 
-/// A disk of one full cluster at 0x5000, and another at the end of it, cut to 100 bytes.
+/// Returns an image with one cluster at 0x5000, and a last cluster of which 100 bytes are inside the disk.
 fn image() -> Qcow {
     Qcow::new(SPAN + 100).data(0x5000, 0xab).data(SPAN, 0xcd)
 }
 
+/// Returns the disk of [`image`].
 fn disk() -> Vec<u8> {
     let mut disk = vec![0; (SPAN + 100) as usize];
     disk[0x5000..0x6000].fill(0xab);
@@ -24,7 +25,7 @@ fn dump_writes_the_disk() {
     assert_eq!(place.output(&["dump", "image.qcow", "out.raw"]), b"");
     assert!(place.read("out.raw") == disk());
     assert!(place.output(&["dump", "image.qcow", "-"]) == disk());
-    // Memory changes how often the file is read, and nothing else.
+    // The memory lent changes only the number of reads.
     for memory in ["512", "0x3e7", "5k", "64M"] {
         assert!(place.output(&["dump", "image.qcow", "-", "--memory", memory]) == disk());
     }
@@ -46,7 +47,7 @@ fn holes_stay_holes() {
 
     let place = Place::new();
     let size = 64 << 20;
-    // The base's data is zeros but for one cluster, so that its blocks of zeros are holes too.
+    // The base is not sparse, but zeros except for one byte: blocks of zeros become holes too.
     let mut base = vec![0; size as usize];
     base[40 << 20] = 1;
     place.write("base.raw", &base);
@@ -60,10 +61,10 @@ fn holes_stay_holes() {
     assert!(place.read("out.raw") == base);
     let out = fs::metadata(place.path("out.raw")).unwrap();
     assert_eq!(out.len(), size);
-    // In units of 512 bytes, whatever the file system's own.
+    // `blocks` counts units of 512 bytes on every file system.
     assert!(out.blocks() * 512 <= 1 << 20, "{} blocks", out.blocks());
 
-    // A disk that ends in a hole.
+    // The disk ends in a hole.
     place.write("hole.qcow", Qcow::new(size + 1).build());
     place.output(&["dump", "hole.qcow", "hole.raw"]);
     let hole = fs::metadata(place.path("hole.raw")).unwrap();
@@ -76,7 +77,7 @@ fn many_small_runs_come_out_right() {
     let size = 3 * SPAN;
     let mut image = Qcow::new(size);
     let mut disk = vec![0; size as usize];
-    // Every third cluster, then a hole that is worth a look of its own, then neighbours.
+    // Every third cluster, adjacent clusters, a large hole, and adjacent clusters again.
     for cluster in (0..500).step_by(3).chain(600..900).chain(1500..1536) {
         let fill = (cluster % 251) as u8;
         image = image.data(cluster * CLUSTER, fill);
@@ -126,7 +127,7 @@ fn dump_never_writes_over_an_image() {
         let error = place.error(&["dump", "top.qcow", out, "--follow"]);
         assert!(error.starts_with(&format!("{out}: is the same file as")), "{error}");
     }
-    // Standard output may be the image too.
+    // Standard output can be a file of the chain too.
     let out = fs::OpenOptions::new()
         .append(true)
         .open(place.path("base.raw"))
@@ -144,7 +145,7 @@ fn dump_never_writes_over_an_image() {
 #[test]
 fn dump_never_writes_over_a_file_that_an_image_of_the_chain_names() {
     let place = Place::new();
-    // Full, so that the images below it are not missed.
+    // The top image has no holes, so the dump succeeds without the images below it.
     let top = Qcow::new(CLUSTER).backing("sub/middle.qcow").data(0, 1).build();
     let middle = Qcow::new(CLUSTER).backing("base.raw").data(0, 2).build();
     fs::create_dir(place.path("sub")).unwrap();
@@ -155,11 +156,11 @@ fn dump_never_writes_over_a_file_that_an_image_of_the_chain_names() {
     place.write("base.raw", [6; 4096]);
     let given = ["--backing", "qcow:elsewhere.qcow"];
     for (out, options) in [
-        // Only names lead to the base.
+        // These files are only named, not opened for the dump.
         ("sub/base.raw", &[][..]),
         ("sub/middle.qcow", &[]),
         ("sub/base.raw", &["--follow"]),
-        // What the top names stays part of its chain where another file is given instead.
+        // A file that the top image names is protected even if another file is given instead.
         ("sub/middle.qcow", &given),
         ("sub/base.raw", &given),
         ("elsewhere.qcow", &given),
@@ -176,7 +177,7 @@ fn dump_never_writes_over_a_file_that_an_image_of_the_chain_names() {
     assert!(place.read("sub/base.raw") == [5; 4096]);
     assert!(place.read("elsewhere.qcow") == middle);
     assert!(place.read("base.raw") == [6; 4096]);
-    // Names that lead in a circle, or nowhere, keep nothing from being written.
+    // A cycle of names, or a name of no file, does not prevent a dump.
     place.write("a.qcow", Qcow::new(CLUSTER).backing("b.qcow").data(0, 1).build());
     place.write("b.qcow", Qcow::new(CLUSTER).backing("a.qcow").data(0, 1).build());
     place.output(&["dump", "a.qcow", "out"]);
@@ -190,7 +191,7 @@ fn dump_never_writes_over_a_file_that_an_image_of_the_chain_names() {
 fn dump_never_writes_over_a_file_that_a_truncated_image_names() {
     let place = Place::new();
     place.write("top.qcow", Qcow::new(CLUSTER).backing("middle.qcow").data(0, 1).build());
-    // Most of the L1 table is past the end of the file, and the name is not.
+    // The L1 table reaches past the end of the file, so the image does not open; its backing name is intact.
     let middle = Qcow::new(CLUSTER).backing("base.raw");
     let middle = middle.field(24, &(1_u64 << 40).to_be_bytes());
     place.write("middle.qcow", middle.build());
@@ -225,7 +226,7 @@ fn a_failed_dump_leaves_out_as_it_was() {
     assert_eq!(place.read("out.raw"), b"what was there");
     let error = place.error(&["dump", "image.qcow", "new.raw"]);
     assert!(error.ends_with("; 'new.raw' was not created"), "{error}");
-    // No other file is left either.
+    // No temporary file is left.
     assert_eq!(place.names(), ["image.qcow", "out.raw"]);
 }
 
@@ -257,7 +258,7 @@ fn a_replaced_file_keeps_its_permissions_and_its_owner() {
     place.write("image.qcow", image().build());
     place.write("out.raw", "old");
     let out = place.path("out.raw");
-    // Only the superuser can give a file away.
+    // Only the superuser can change a file's owner.
     let is_superuser = chown(&out, Some(12), Some(34)).is_ok();
     let before = fs::metadata(&out).unwrap();
     for mode in [0o600, 0o644, 0o666, 0o640] {
@@ -268,11 +269,11 @@ fn a_replaced_file_keeps_its_permissions_and_its_owner() {
         assert_eq!((after.uid(), after.gid()), (before.uid(), before.gid()));
     }
     assert_eq!(before.uid() == 12, is_superuser);
-    // A program's set-user-ID bit is not given to a guest's bytes.
+    // The set-user-ID bit is dropped, because the guest controls the contents.
     fs::set_permissions(&out, fs::Permissions::from_mode(0o4755)).unwrap();
     place.output(&["dump", "image.qcow", "out.raw"]);
     assert_eq!(fs::metadata(&out).unwrap().mode() & 0o7777, 0o755);
-    // A new file has those of any new file.
+    // A new file has the permissions that the umask gives to any new file.
     place.write("another", "");
     place.output(&["dump", "image.qcow", "new.raw"]);
     let mode = |name: &str| fs::metadata(place.path(name)).unwrap().mode();
@@ -330,10 +331,10 @@ fn out_must_be_the_name_of_a_file() {
             error.starts_with(&format!("{out}: ")) && error.contains(says),
             "{error}"
         );
-        // The name of the file that replaces OUT says nothing to the user.
+        // The error does not show the name of the temporary file, which means nothing to the user.
         assert!(!error.contains(".qcow1-dump-"), "{error}");
     }
-    // The longest name that there is.
+    // The maximum length of a file name.
     let name = "n".repeat(255);
     place.output(&["dump", "image.qcow", &name]);
     assert!(place.read(&name) == disk());
@@ -350,7 +351,7 @@ fn a_file_that_cannot_be_written_is_not_replaced() {
     fs::create_dir(place.path("folder")).unwrap();
     place.write("folder/read-only", "old");
     place.write("folder/writable", "old");
-    // Permissions bind no superuser, so another user runs a tool that it can reach.
+    // Permissions do not restrict the superuser, so another user runs a copy of the tool in a folder that it can reach.
     let tool = place.path("qcow1");
     fs::copy(tool_path(), &tool).unwrap();
     let permit = |name: &str, mode| fs::set_permissions(place.path(name), fs::Permissions::from_mode(mode)).unwrap();
@@ -384,17 +385,17 @@ fn a_file_that_cannot_be_written_is_not_replaced() {
     assert_eq!(place.read("folder/writable"), b"old");
 }
 
-/// A dump of a disk so large that it is not done before a signal comes.
+/// A running dump of a disk that is so large that the dump does not end before a signal arrives.
 #[cfg(target_os = "linux")]
 struct LongDump {
     tool: std::process::Child,
-    /// The files that were there before.
+    /// The names of the files before the dump.
     before: Vec<String>,
 }
 
 #[cfg(target_os = "linux")]
 impl LongDump {
-    /// Starts it by `env` with these options for signals, and waits until it has made its new file.
+    /// Starts a dump through `env` with the options `signals`, and waits until its temporary file exists.
     fn start(place: &Place, signals: &[&str]) -> Self {
         let size = 1 << 40;
         place.write("image.qcow", Qcow::new(size).backing("base.raw").build());
@@ -421,7 +422,7 @@ impl LongDump {
         assert!(kill.status().unwrap().success());
     }
 
-    /// Asserts that it ends as one that was interrupted, and leaves no file behind.
+    /// Asserts that the dump ends with the exit status of an interrupt, and leaves no file.
     fn assert_interrupted(mut self, place: &Place) {
         assert_eq!(self.tool.wait().unwrap().code(), Some(130));
         assert_eq!(place.names(), self.before);
@@ -434,7 +435,7 @@ fn an_interrupted_dump_leaves_out_as_it_was() {
     let place = Place::new();
     place.write("out.raw", "what was there");
     for signal in ["INT", "TERM", "HUP"] {
-        // A shell's `&` starts what it runs, such as these tests, with a signal ignored.
+        // A shell starts background jobs, and so perhaps these tests, with SIGINT ignored.
         let dump = LongDump::start(&place, &["--default-signal=HUP,INT,TERM"]);
         dump.send(signal);
         dump.assert_interrupted(&place);
@@ -446,10 +447,10 @@ fn an_interrupted_dump_leaves_out_as_it_was() {
 #[test]
 fn a_signal_that_is_ignored_does_not_end_a_dump() {
     let place = Place::new();
-    // As `nohup` does.
+    // `nohup` starts a program so.
     let dump = LongDump::start(&place, &["--ignore-signal=HUP", "--default-signal=TERM"]);
     dump.send("HUP");
-    // It is still there for the next one, which ends it.
+    // The dump still ignores SIGHUP, and the next signal ends it.
     let status = fs::read_to_string(format!("/proc/{}/status", dump.tool.id())).unwrap();
     let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:")).unwrap();
     assert_eq!(u64::from_str_radix(ignored.trim(), 16).unwrap() & 1, 1, "{status}");
@@ -482,7 +483,7 @@ fn read_past_the_end_writes_nothing() {
         ("0xffffffffffffffff", "2"),
         ("1G", "0"),
     ] {
-        // `error` wants nothing on standard output.
+        // `error` asserts that standard output is empty.
         let error = place.error(&["read", "image.qcow", "--offset", offset, "--length", length]);
         assert!(error.starts_with("image.qcow: has 2097252 bytes, and "), "{error}");
     }
@@ -492,7 +493,7 @@ fn read_past_the_end_writes_nothing() {
 fn salvage_reads_zeros_past_the_end_of_the_file() {
     let place = Place::new();
     let mut file = image().build();
-    // The last cluster goes, and the second table with it.
+    // This removes the last cluster and the second table.
     file.truncate(3 * 4096 + 10);
     place.write("cut.qcow", &file);
     let error = place.error(&["dump", "cut.qcow", "out.raw"]);
@@ -504,7 +505,7 @@ fn salvage_reads_zeros_past_the_end_of_the_file() {
     let mut left = disk();
     left[SPAN as usize..].fill(0);
     assert!(place.read("out.raw") == left);
-    // Not even the L1 is left.
+    // This truncates the L1 table too.
     file.truncate(50);
     place.write("cut.qcow", &file);
     let error = place.error(&["read", "cut.qcow", "--offset", "0", "--length", "1"]);
@@ -526,12 +527,12 @@ fn encrypted_clusters_are_refused_without_a_password() {
     );
 }
 
-/// An image of the repository's.
+/// Returns the path of a file in the repository's `tests/data`.
 fn committed(name: &str) -> String {
     format!("{}/../tests/data/{name}", env!("CARGO_MANIFEST_DIR"))
 }
 
-/// The digest that stands beside the images of the repository.
+/// Returns the digest of an image's disk from the repository's `SHA256`.
 fn digest(name: &str) -> String {
     let digests = std::fs::read_to_string(committed("SHA256")).unwrap();
     let line = digests.lines().find(|line| line.ends_with(name)).unwrap();
@@ -555,7 +556,7 @@ fn encrypted_clusters_are_decrypted_with_the_first_line_of_the_password_file() {
         let bytes = place.output(&["dump", &image, "-", "--password-file", "password"]);
         assert_eq!(sha256(&bytes), digest("encrypted.qcow"));
     }
-    // A file without an end is not read to its end.
+    // Of an endless file, only the first bytes are read.
     if cfg!(target_os = "linux") {
         place.output(&["dump", &image, "-", "--password-file", "/dev/zero"]);
     }
@@ -568,7 +569,7 @@ fn compressed_clusters_are_inflated() {
     assert_eq!(sha256(&bytes), digest("compressed.qcow"));
 }
 
-/// The exit status and standard error of the tool where nobody reads its standard output.
+/// Runs the tool with its standard output closed by the reader. Returns the exit status and standard error.
 fn unread(place: &Place, args: &[&str]) -> (Option<i32>, String) {
     let mut tool = Command::new(tool_path())
         .args(args)

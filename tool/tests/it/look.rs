@@ -1,4 +1,4 @@
-//! `info`, `map` and `check`: what an image is like.
+//! `info`, `map` and `check`.
 
 use std::process::Command;
 
@@ -35,7 +35,7 @@ fn info_has_each_field_of_the_header() {
     assert_eq!(overlay["backing_file"], "base.raw");
     assert_eq!(overlay["mtime"], 1_234_567_890);
     assert_eq!(overlay["encrypted"], true);
-    // For programs that do not sort, the order of the documentation.
+    // The keys are in the order of the documentation, not sorted.
     let keys = place.output(&["info", "overlay.qcow", "--json"]);
     assert!(keys.starts_with(b"{\"virtual_size\": "));
 }
@@ -87,10 +87,10 @@ fn control_characters_in_names_are_escaped() {
         assert!(text.chars().all(plain), "{text:?}");
     }
     assert_eq!(place.json(&["info", "evil.qcow", "--json"])["backing_file"], name);
-    // `error` wants one plain line.
+    // `error` asserts one line without control characters.
     let error = place.error(&["dump", "evil.qcow", "out", "--follow"]);
     assert!(error.contains(r"\u{1b}[2Jbase\n"), "{error}");
-    // No UTF-8 at all.
+    // Not UTF-8.
     place.write("bytes.qcow", Qcow::new(SPAN).backing(b"a\xffb").build());
     assert_eq!(
         place.json(&["info", "bytes.qcow", "--json"])["backing_file"],
@@ -101,7 +101,8 @@ fn control_characters_in_names_are_escaped() {
 #[test]
 fn map_merges_neighbours_of_one_kind() {
     let place = Place::new();
-    // The first table at 4096, and clusters behind it: two side by side, then one that is not, then a new table.
+    // The first table is at 0x1000, and the clusters follow it in the order of these calls: two adjacent ones, two
+    // swapped ones, two streams; then the second table.
     let image = Qcow::new(3 * SPAN + 100)
         .data(0x1000, 1)
         .data(0x2000, 2)
@@ -139,7 +140,7 @@ fn map_merges_neighbours_of_one_kind() {
 #[test]
 fn map_joins_a_run_that_the_crate_returns_in_pieces() {
     let place = Place::new();
-    // 2^15 L1 entries are more than one look of the crate's.
+    // 2^15 L1 entries are more than the 4,096 table words that one extent covers.
     place.write("holes.qcow", Qcow::new(SPAN << 15).build());
     let map = place.json(&["map", "holes.qcow", "--json"]);
     assert_eq!(
@@ -190,7 +191,7 @@ fn check_distinguishes_unreachable_bytes_from_corruption() {
     let output = place.tool(&["check", "long.qcow"]).assert().code(3).stderr("");
     let text = String::from_utf8(output.get_output().stdout.clone()).unwrap();
     assert!(text.contains("unreachable 8192 bytes (8.00 KiB)\n"), "{text}");
-    // The same cluster twice, and a stream that is none: only reading the one or keeping count of the other tells.
+    // A host cluster that is used twice is found only with a usage map, and an invalid stream only by inflating it.
     let image = Qcow::new(SPAN)
         .data(0, 1)
         .word(4096, 8192)
@@ -287,7 +288,7 @@ fn check_takes_little_memory_for_a_large_file_that_is_mostly_holes() {
         .open(place.path("sparse.qcow"))
         .unwrap();
     file.set_len(1 << 40).unwrap();
-    // 100 MiB of addresses, where a byte for 2 KiB of the file would be 512 MiB.
+    // The limit is 100 MiB of address space. A usage map of a byte for each 2 KiB of the file would take 512 MiB.
     let output = Command::new("sh")
         .args(["-c", "ulimit -v 102400; exec \"$0\" check sparse.qcow --json"])
         .arg(crate::place::tool_path())
@@ -302,7 +303,7 @@ fn check_takes_little_memory_for_a_large_file_that_is_mostly_holes() {
     );
     let found: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(found["data_bytes"], 8192);
-    // All but the header, the table and two clusters; nothing is allocated beside the far cluster.
+    // All but the first three clusters, which hold the header, the table and data, and the far cluster.
     assert_eq!(found["unreachable_bytes"], (1_u64 << 40) - 0x3000 - 4096);
 }
 
@@ -317,7 +318,7 @@ fn check_reports_an_image_that_is_too_corrupt_to_be_opened() {
     assert_eq!(found["findings"][0]["kind"], "l1_table");
     assert_eq!(found["findings"][0]["guest_offset"], serde_json::Value::Null);
     assert_eq!(found["findings"][0]["host_offset"], 48);
-    // A file of another kind is an error: no QCOW1 image is wrong there.
+    // A file that is no QCOW1 image is an error, not a finding.
     place.write("other", [0; 512]);
     assert_eq!(
         place.error(&["check", "other"]),
@@ -337,7 +338,7 @@ fn info_shows_its_progress_on_a_terminal() {
     let output = script.output().expect("script can't be run");
     let text = String::from_utf8_lossy(&output.stdout);
     assert!(text.contains("of 16.00 MiB") && text.contains('%'), "{text}");
-    // Elsewhere it says nothing: `output` wants no word on standard error.
+    // Without a terminal there is no progress: `output` asserts that standard error is empty.
     let text = String::from_utf8(place.output(&["info", "image.qcow"])).unwrap();
     assert!(!text.contains('%'), "{text}");
 }

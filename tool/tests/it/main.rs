@@ -1,4 +1,4 @@
-//! The host tool as a user runs it.
+//! The host tool, run as a user runs it.
 
 mod chains;
 mod dump;

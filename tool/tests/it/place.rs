@@ -1,4 +1,4 @@
-//! Runs the host tool, and writes small images for it: each as short as its test needs, straight from the format.
+//! Runs the host tool in a directory, and builds small images for it.
 
 use std::fs;
 use std::path::PathBuf;
@@ -10,20 +10,20 @@ use tempfile::TempDir;
 /// The cluster size of [`Qcow`]'s images.
 pub const CLUSTER: u64 = 4096;
 
-/// The guest bytes below one L1 entry of [`Qcow`]'s images.
+/// The number of guest bytes that one L1 entry of [`Qcow`]'s images covers.
 pub const SPAN: u64 = CLUSTER * 512;
 
-/// The tool, as cargo built it for this test run.
+/// Returns a command that runs the tool that cargo built for this test run.
 pub fn tool() -> Command {
     Command::new(tool_path())
 }
 
-/// Where the tool is.
+/// Returns the path of the tool.
 pub fn tool_path() -> PathBuf {
     env!("CARGO_BIN_EXE_qcow1").into()
 }
 
-/// A directory of files, with commands run inside it: so a file's name is what the tool says.
+/// A temporary directory in which the tool runs, so that its output has file names without a directory.
 pub struct Place(TempDir);
 
 impl Place {
@@ -43,7 +43,7 @@ impl Place {
         fs::read(self.path(name)).unwrap()
     }
 
-    /// The names of all files, in order.
+    /// Returns the names of all files, sorted.
     pub fn names(&self) -> Vec<String> {
         let entries = fs::read_dir(self.0.path()).unwrap();
         let mut names: Vec<_> = entries
@@ -53,7 +53,7 @@ impl Place {
         names
     }
 
-    /// Makes a pipe.
+    /// Makes a named pipe, and returns its path.
     #[cfg(unix)]
     pub fn pipe(&self, name: &str) -> PathBuf {
         let path = self.path(name);
@@ -62,25 +62,26 @@ impl Place {
         path
     }
 
-    /// The tool with these arguments.
+    /// Returns a command that runs the tool with these arguments.
     pub fn tool(&self, args: &[&str]) -> Command {
         let mut tool = tool();
         tool.current_dir(self.0.path()).args(args);
         tool
     }
 
-    /// What the tool writes to standard output; it must succeed without a word on standard error.
+    /// Runs the tool and returns its standard output. Asserts that it succeeds and that standard error is empty.
     pub fn output(&self, args: &[&str]) -> Vec<u8> {
         let output = self.tool(args).assert().success().stderr("").get_output().clone();
         output.stdout
     }
 
-    /// The same as JSON.
+    /// Runs the tool as [`Place::output`] does, and parses its output as JSON.
     pub fn json(&self, args: &[&str]) -> Value {
         serde_json::from_slice(&self.output(args)).unwrap()
     }
 
-    /// The one line on standard error, where the tool fails with status 1 and writes nothing to standard output.
+    /// Runs the tool and returns its error, without `qcow1: `. Asserts that it exits with 1, that standard output is
+    /// empty, and that the error is one line without control characters.
     pub fn error(&self, args: &[&str]) -> String {
         let output = self.tool(args).assert().code(1).stdout("").get_output().clone();
         let error = String::from_utf8(output.stderr).unwrap();
@@ -90,13 +91,13 @@ impl Place {
     }
 }
 
-/// An image of 4 KiB clusters and 512 L2 entries with its L1 at 48, as QEMU writes it.
+/// A builder of an image with clusters of 4 KiB, 512 L2 entries and its L1 at 48, as QEMU writes it.
 pub struct Qcow {
     file: Vec<u8>,
 }
 
 impl Qcow {
-    /// A disk of `size` bytes, all holes.
+    /// Creates a disk of `size` bytes, all holes.
     pub fn new(size: u64) -> Self {
         let mut file = vec![0; 48];
         file[..8].copy_from_slice(b"QFI\xfb\0\0\0\x01");
@@ -108,7 +109,7 @@ impl Qcow {
         Self { file }
     }
 
-    /// With the name of a backing file.
+    /// Names a backing file.
     pub fn backing(mut self, name: impl AsRef<[u8]>) -> Self {
         let name = name.as_ref();
         let at = self.file.len() as u64;
@@ -117,13 +118,13 @@ impl Qcow {
             .field(16, &u32::try_from(name.len()).unwrap().to_be_bytes())
     }
 
-    /// With other bytes at an offset in the file.
+    /// Writes bytes at an offset inside the file.
     pub fn field(mut self, at: usize, bytes: &[u8]) -> Self {
         self.file[at..][..bytes.len()].copy_from_slice(bytes);
         self
     }
 
-    /// With a cluster of `fill` at a guest offset, behind all that is there.
+    /// Stores a cluster of the byte `fill` for a guest offset, at the next multiple of 4 KiB in the file.
     pub fn data(mut self, guest: u64, fill: u8) -> Self {
         let table = self.table(guest);
         self.align();
@@ -132,14 +133,14 @@ impl Qcow {
         self
     }
 
-    /// With a table word of the test's own.
+    /// Sets the L2 word of a guest offset.
     pub fn word(mut self, guest: u64, word: u64) -> Self {
         let table = self.table(guest);
         self.set(table, guest, word);
         self
     }
 
-    /// With a compressed cluster, whose stream comes right behind all that is there.
+    /// Stores a compressed cluster for a guest offset. Its stream is appended to the file.
     pub fn compressed(mut self, guest: u64, stream: &[u8]) -> Self {
         let table = self.table(guest);
         let host = self.file.len() as u64;
@@ -148,7 +149,7 @@ impl Qcow {
         self
     }
 
-    /// The file.
+    /// Returns the file.
     pub fn build(self) -> Vec<u8> {
         self.file
     }
@@ -162,7 +163,7 @@ impl Qcow {
         u64::from_be_bytes(self.file[at..][..8].try_into().unwrap())
     }
 
-    /// The L2 table for a guest offset, made where there is none.
+    /// Returns the offset of the L2 table for a guest offset. Appends the table if there is none.
     fn table(&mut self, guest: u64) -> u64 {
         match self.l1_word(guest) {
             0 => {

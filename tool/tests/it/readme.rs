@@ -1,4 +1,4 @@
-//! The README's examples, run as a shell runs them.
+//! Runs the commands of the README's examples in a shell, and compares what they print.
 
 use std::fmt::Write;
 use std::fs;
@@ -8,10 +8,10 @@ use crate::place::{Place, Qcow, SPAN, tool_path};
 
 const README: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/README.md");
 
-/// What begins and ends an example.
+/// The lines that begin and end an example.
 const FENCES: (&str, &str) = ("```console\n", "```\n");
 
-/// The images that the examples speak of.
+/// Writes the images that the examples use.
 fn images(place: &Place) {
     let disk = Qcow::new(64 << 20)
         .backing("base.raw")
@@ -25,7 +25,7 @@ fn images(place: &Place) {
     place.write("cut.qcow", cut);
 }
 
-/// Runs the commands of an example, and returns it with what they print now.
+/// Runs the commands of an example, and returns the example with their output.
 fn run(place: &Place, example: &str) -> String {
     let tool = tool_path();
     let path = format!(
@@ -47,7 +47,7 @@ fn run(place: &Place, example: &str) -> String {
     text
 }
 
-/// `UPDATE_README=1 cargo test` writes what the commands print into the README instead.
+/// With `UPDATE_README=1`, writes the output into the README instead of comparing it.
 #[test]
 fn the_examples_of_the_readme_print_what_it_says() {
     let place = Place::new();

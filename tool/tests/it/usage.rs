@@ -1,4 +1,4 @@
-//! Arguments, and what is wrong with them.
+//! Help, completions, and the errors of wrong arguments.
 
 use crate::place::{Place, Qcow, SPAN, tool};
 
@@ -169,7 +169,7 @@ fn too_little_memory_says_how_much_is_needed() {
         "{error}"
     );
     place.output(&["info", "image.qcow", "--memory", "512"]);
-    // What is enough to open the image may not be enough to inflate a cluster.
+    // The memory that opens the image may be too small to inflate a cluster.
     let image = Qcow::new(SPAN).compressed(0, b"stream");
     place.write("compressed.qcow", image.build());
     let read = [
@@ -185,7 +185,7 @@ fn too_little_memory_says_how_much_is_needed() {
     let error = place.error(&read);
     let (_, needed) = error.split_once("pass --memory ").unwrap();
     assert!(needed.parse::<u32>().unwrap() > 8192, "{error}");
-    // More than there is on any machine, but an image is lent no more than it makes use of.
+    // No machine has this much memory, but the tool lends an image only what it can use.
     place.output(&["info", "image.qcow", "--memory", "8000000T"]);
 }
 
