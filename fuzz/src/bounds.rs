@@ -1,17 +1,17 @@
-//! The device reads that calls may make at most, as their documentation states.
+//! The maximum number of device reads of each call, as its documentation states.
 
 use super::levels::Shape;
 
-/// Of opening an image.
+/// The maximum of opening an image.
 pub const OPEN: u64 = 1;
 
-/// Of `Image::backing_name`.
+/// The maximum of `Image::backing_name`.
 pub const BACKING_NAME: u64 = 3;
 
-/// The table words of one extent, and the one that ends it.
+/// The maximum number of table words in one extent, plus the word that ends it.
 const EXTENT_WORDS: u64 = 4096 + 1;
 
-/// The pieces of 2^`bits` bytes that some bytes touch.
+/// Returns the number of pieces of 2^`bits` bytes that `len` bytes at `offset` touch.
 fn touched(offset: u64, len: u64, bits: u32) -> u64 {
     if len == 0 {
         return 0;
@@ -19,9 +19,10 @@ fn touched(offset: u64, len: u64, bits: u32) -> u64 {
     ((offset + len - 1) >> bits) - (offset >> bits) + 1
 }
 
-/// Of `Chain::read_at`, in the image at `level`: 5 for each cluster that the bytes touch, counted in the smallest clusters of
-/// this image and of those above it, and 2 for each L1 entry of its own. Of a raw disk, 3 for each of the smallest clusters
-/// above it.
+/// Returns the maximum of `Chain::read_at` for the image at `level`.
+///
+/// It is 5 for each cluster that the bytes touch, and 2 for each L1 entry of this image that they touch. For a raw disk
+/// it is 3 for each cluster. Clusters are counted in the smallest cluster size of this image and of those above it.
 ///
 /// With one level, this is the bound of `Image::read_at`.
 pub fn chain_read(shapes: &[Shape], level: usize, offset: u64, len: u64) -> u64 {
@@ -34,15 +35,16 @@ pub fn chain_read(shapes: &[Shape], level: usize, offset: u64, len: u64) -> u64 
     5 * clusters + 2 * touched(offset, len, shape.span_bits)
 }
 
-/// Of `Image::extent_at`: 2 for each table word, of which it looks at no more than lie in its range.
+/// Returns the maximum of `Image::extent_at`: 2 for each table word in its range, for at most [`EXTENT_WORDS`] words.
 pub fn extent(shape: &Shape, offset: u64, len: u64) -> u64 {
     let len = len.min(shape.size.saturating_sub(offset));
     let words = touched(offset, len, shape.cluster_bits) + touched(offset, len, shape.span_bits);
     2 * words.min(EXTENT_WORDS)
 }
 
-/// Of a check that has looked at so many table words: 4 for each; and where it inflates, a read of each cluster that is
-/// compressed, and 4 more for each that is corrupt.
+/// Returns the maximum of a check of `words` table words that inflates `inflated` clusters.
+///
+/// It is 4 for each word. For each inflated cluster, it is 7 to read it, and 4 more, since it may be corrupt.
 pub fn check(words: u64, inflated: u64) -> u64 {
     4 * words + inflated * (5 + 2 + 4)
 }

@@ -1,4 +1,4 @@
-//! Three files, byte by byte the fuzzer's, on top of each other, beside the plain reader of the tests.
+//! Opens a chain of three files, each byte of which is the fuzzer's, and compares reads and extents with the oracle.
 
 use arbitrary::Unstructured;
 use qcow1::{BlockSize, Header};
@@ -6,7 +6,7 @@ use qcow1::{BlockSize, Header};
 use super::compare;
 use super::levels::{Lent, Level, Opened};
 
-/// The most that is lent to an image.
+/// The maximum memory that is lent to an image, in bytes.
 const LENT: usize = 24_000;
 
 pub fn chain(bytes: &[u8]) -> bool {

@@ -1,5 +1,5 @@
-//! A check of a file that is, byte by byte, the fuzzer's, beside the plain check of the tests; and what it calls clean reads
-//! without corruption.
+//! Checks a file, each byte of which is the fuzzer's, and compares with the simple check of the tests. A clean image
+//! must read without corruption.
 
 use qcow1::{BlockSize, CheckOptions, Error, Header, Image, Key, OpenOptions};
 
@@ -10,17 +10,17 @@ use super::compare;
 use super::device::{Device, Log};
 use super::oracle::{Layer, Oracle, Rules};
 
-/// The bytes that are read of a clean disk, in all.
+/// The number of bytes that are read of a clean disk.
 const READ: u64 = 16_384;
 
-/// The most that is lent.
+/// The maximum memory that is lent, in bytes.
 const LENT: usize = 24_000;
 
-/// The plain check compares each part with all others: of an image with more words it takes too long to be repeated.
+/// The maximum number of words. The simple check compares each part with all others, so it is too slow for more.
 const WORDS: u64 = 400;
 
 pub fn check(bytes: &[u8]) -> bool {
-    // The last byte says how.
+    // The last byte selects the options.
     let Some((&mode, file)) = bytes.split_last() else {
         return false;
     };
@@ -73,14 +73,13 @@ pub fn check(bytes: &[u8]) -> bool {
     let most = bounds::check(report.words, if inflate { inflated } else { 0 });
     assert!(cost <= most, "{cost} reads, not {most}");
 
-    // An overlap stops no reader. All else does.
     if summary.findings == 0 {
         clean(&mut image, oracle, inflate);
     }
     true
 }
 
-/// Reads what a check has called clean.
+/// Reads both ends of an image without findings, and compares with the oracle.
 fn clean(image: &mut Image<'_, Device<'_>>, oracle: Oracle<'_>, has_inflated: bool) {
     let layers = [Layer::Qcow(oracle)];
     let size = image.size();

@@ -1,4 +1,4 @@
-//! Compares what the crate gives with what the plain reader of the tests gives.
+//! Compares results of the crate with those of the oracle.
 
 use std::fmt::Debug;
 
@@ -7,10 +7,10 @@ use qcow1::{Error, Extent, ExtentKind};
 use super::class::class;
 use super::oracle::{self, Layer, Oracle, Refusal, Stored};
 
-/// The clusters that the plain reader follows a run through. A longer one only has to be as long.
+/// The maximum number of clusters for which the oracle follows a run. A longer extent must only reach that far.
 const FOLLOWED: usize = 200;
 
-/// The bytes or the error of a read that no device and no lack of memory had a part in.
+/// Compares a read. Must not be called if the device failed or the memory was too small.
 pub fn read<E: Debug>(layers: &[Layer<'_>], offset: u64, bytes: &[u8], read: &Result<(), Error<E>>) {
     match (read, oracle::read(layers, offset, bytes.len())) {
         (Ok(()), Ok(right)) => assert!(bytes == right, "other bytes at {offset:#x}"),
@@ -19,7 +19,7 @@ pub fn read<E: Debug>(layers: &[Layer<'_>], offset: u64, bytes: &[u8], read: &Re
     }
 }
 
-/// The extent or the error of an image by itself.
+/// Compares an extent of an image.
 pub fn extent<E: Debug>(layer: &Layer<'_>, offset: u64, max_len: u64, found: &Result<Extent, Error<E>>) {
     let whole = run(layer, offset, max_len);
     match (found, &whole) {
@@ -29,7 +29,7 @@ pub fn extent<E: Debug>(layer: &Layer<'_>, offset: u64, max_len: u64, found: &Re
     }
 }
 
-/// The extent or the error of a chain.
+/// Compares an extent of a chain.
 pub fn chain_extent<E: Debug>(
     layers: &[Layer<'_>],
     offset: u64,
@@ -47,12 +47,12 @@ pub fn chain_extent<E: Debug>(
     }
 }
 
-/// A run of the plain reader's.
+/// A run as the oracle finds it.
 #[derive(Debug)]
 struct Run {
     stored: Stored,
     end: u64,
-    /// Whether it is the whole run.
+    /// Whether the oracle followed the run to its end.
     is_whole: bool,
 }
 
@@ -117,7 +117,7 @@ fn descend(layers: &[Layer<'_>], offset: u64, max_len: u64) -> Result<(usize, Ru
                     break;
                 }
                 let below = run(layer, offset, above.end - offset)?;
-                // Where the run above is cut short, so is this one.
+                // If the run above was not followed to its end, this one may be cut short too.
                 above.is_whole &= below.is_whole || below.end < above.end;
                 (above.stored, above.end) = (below.stored, below.end);
             }
@@ -127,8 +127,8 @@ fn descend(layers: &[Layer<'_>], offset: u64, max_len: u64) -> Result<(usize, Ru
     found.ok_or(Refusal::OutOfRange)
 }
 
-/// The guest bytes of an image that are stored as they are, deflated, and nowhere; and whether any of its words is corrupt.
-/// `None` for an image of too many clusters.
+/// Returns the numbers of guest bytes that are stored as data, compressed, and as holes, and whether any cluster is
+/// corrupt. Returns `None` for an image of more than 1,000 clusters.
 pub fn totals(image: &Oracle<'_>) -> Option<([u64; 3], bool)> {
     if image.size.div_ceil(image.cluster_size()) > 1000 {
         return None;
@@ -157,7 +157,7 @@ pub fn totals(image: &Oracle<'_>) -> Option<([u64; 3], bool)> {
     Some((totals, is_corrupt))
 }
 
-/// A place on a disk of `size` bytes: near its start, near its end, or anywhere.
+/// Returns an offset in a disk of `size` bytes: near its start, near its end, or anywhere. `size` must not be 0.
 pub fn place(value: u16, size: u64) -> u64 {
     let low = u64::from(value & 0x3fff);
     let scaled = ((u128::from(low) * u128::from(size)) >> 14) as u64;

@@ -1,15 +1,15 @@
-//! A device over a file in memory, which asserts what is asked of it, counts it, and fails when it is told to.
+//! A device over a file in memory. It asserts that requests are valid, counts them, and can fail one.
 
 use std::cell::Cell;
 use std::fmt;
 
 use qcow1::{BlockRead, BlockSize, Blocks};
 
-/// What was asked of a device, and how it is to fail next.
+/// The requests of a device, and the failure that is set for one of them.
 #[derive(Default)]
 pub struct Log {
     requests: Cell<u64>,
-    /// Of every request, in sequence.
+    /// A digest of all requests in sequence.
     digest: Cell<u64>,
     fault: Cell<Option<Fault>>,
     failed: Cell<bool>,
@@ -18,11 +18,11 @@ pub struct Log {
 /// A failure of one request.
 #[derive(Clone, Copy, Debug)]
 pub struct Fault {
-    /// The requests before it that succeed.
+    /// The number of requests before it that succeed.
     pub after: u8,
-    /// Whether the first half of the buffer is right.
+    /// Whether the first half of the buffer has the right bytes.
     pub half: bool,
-    /// What the rest holds.
+    /// Selects the bytes in the rest of the buffer.
     pub garbage: u8,
 }
 
@@ -39,18 +39,18 @@ impl Log {
         self.digest.get()
     }
 
-    /// Lets one request fail.
+    /// Fails one request.
     pub fn fail(&self, fault: Fault) {
         self.fault.set(Some(fault));
     }
 
-    /// Whether one has failed since this was asked last. One that is still to fail does not.
+    /// Returns whether a request has failed since the last call. Cancels a failure that has not happened.
     pub fn has_failed(&self) -> bool {
         self.fault.set(None);
         self.failed.take()
     }
 
-    /// Counts a request; how it is to fail.
+    /// Counts a request. Returns its failure, if it must fail.
     fn note(&self, lba: u64, len: usize) -> Option<Fault> {
         self.requests.set(self.requests.get() + 1);
         let mixed = (self.digest.get() ^ lba).wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ len as u64;
@@ -85,7 +85,8 @@ impl<'a> Device<'a> {
         }
     }
 
-    /// What a failed transfer leaves in the buffer: ones, zeros, or bytes from elsewhere in the file, which look like tables.
+    /// Fills the buffer of a failed transfer with ones, zeros, or bytes from elsewhere in the file, which may be valid
+    /// tables.
     fn spoil(&self, buf: &mut [u8], garbage: u8) {
         match garbage {
             0 => buf.fill(0xff),
@@ -115,7 +116,7 @@ impl BlockRead for Device<'_> {
     fn read_blocks(&mut self, lba: u64, buf: &mut [u8]) -> Result<(), Failed> {
         let block = u64::from(self.block_size().bytes());
         assert!(!buf.is_empty(), "an empty request");
-        assert_eq!(buf.len() as u64 % block, 0, "a request of broken blocks");
+        assert_eq!(buf.len() as u64 % block, 0, "a request of parts of blocks");
         let start = lba.checked_mul(block).expect("an address past 64 bits");
         let end = start.checked_add(buf.len() as u64).expect("an end past 64 bits");
         let size = self.file.len() as u64;

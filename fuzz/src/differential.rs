@@ -1,5 +1,5 @@
-//! Chains of images that are whole, and then damaged a little: the synchronous reader, the asynchronous one and the plain
-//! reader of the tests agree on the whole disk.
+//! Reads chains of valid, then slightly damaged images: the synchronous images, the asynchronous images and the oracle
+//! must agree.
 
 use arbitrary::Unstructured;
 
@@ -8,7 +8,7 @@ use super::forge;
 use super::futures::finish;
 use super::levels::{Lent, Opened};
 
-/// The most that is read of a disk, in all.
+/// The maximum number of bytes that are read of a disk.
 const READ: u64 = 16_000;
 
 pub fn differential(bytes: &[u8]) -> bool {
@@ -36,7 +36,7 @@ fn run(u: &mut Unstructured<'_>) -> arbitrary::Result<bool> {
         0
     };
     let end = size.min(at + READ);
-    // Mostly a few sectors at a time, and not at their borders.
+    // Mostly a few sectors at a time, not aligned to sectors.
     let step = 700 + u64::from(step) * 37;
     while at < end {
         let mut bytes = vec![0xcc; step.min(end - at) as usize];

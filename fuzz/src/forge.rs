@@ -1,4 +1,4 @@
-//! Makes chains of small images out of the fuzzer's bytes: whole ones, which are then damaged a little.
+//! Builds chains of small images from the fuzzer's bytes. The images are valid at first, and then damaged slightly.
 
 use std::sync::LazyLock;
 
@@ -9,17 +9,17 @@ use super::KEY;
 use super::builder::ImageBuilder;
 use super::levels::Level;
 
-/// Mostly the smallest: what is large costs time, and shows little more.
+/// Mostly the smallest values: larger ones take longer, and reach little more code.
 const CLUSTER_BITS: [u8; 16] = [9, 9, 9, 9, 9, 9, 9, 10, 10, 10, 11, 11, 12, 12, 13, 16];
 const L2_BITS: [u8; 16] = [6, 6, 6, 6, 6, 6, 6, 6, 6, 6, 7, 7, 7, 8, 8, 9];
 const BLOCK_SHIFTS: [u8; 16] = [0, 0, 0, 9, 9, 9, 9, 9, 9, 1, 4, 8, 10, 12, 12, 13];
 
-/// The largest cluster that is stored in full, or deflated.
+/// The size in bytes of the largest cluster that is stored whole or deflated.
 const WHOLE: u64 = 4096;
-/// No more clusters are added to a file that is longer.
+/// The length in bytes of a file after which no more clusters are added.
 const LONGEST: u64 = 32_768;
 
-/// A chain of up to three files, top first.
+/// Builds a chain of up to three files, top first.
 pub fn chain(u: &mut Unstructured<'_>) -> Result<Vec<Level>> {
     let shape: u8 = u.arbitrary()?;
     let depth = usize::from(shape % 3) + 1;
@@ -51,7 +51,7 @@ fn block_size(u: &mut Unstructured<'_>) -> Result<BlockSize> {
     Ok(BlockSize::new(1 << shift).unwrap())
 }
 
-/// Bytes that are different in every sector.
+/// Returns `len` bytes that differ in every sector.
 fn contents(seed: u8, len: usize) -> Vec<u8> {
     let mut bytes = vec![0; len];
     for (i, sector) in bytes.chunks_mut(512).enumerate() {
@@ -87,7 +87,7 @@ fn image(u: &mut Unstructured<'_>, has_backing: bool) -> Result<Level> {
     }
     for _ in 0..u.arbitrary::<u8>()? % 11 {
         let [at, kind, value] = u.arbitrary::<[u8; 3]>()?;
-        // From the start of the disk or of a later span on.
+        // One of the first 32 clusters of one of the first 8 spans.
         let guest = u64::from(at >> 5) * span + u64::from(at & 31) * cluster;
         let guest = guest % size / cluster * cluster;
         store(&mut image, u, guest, kind, value)?;
@@ -111,7 +111,7 @@ fn store(image: &mut ImageBuilder, u: &mut Unstructured<'_>, guest: u64, kind: u
         return Ok(());
     }
     match kind % 8 {
-        // The rest of it may lie past the end of the file.
+        // The rest of the cluster may be past the end of the file.
         0..=5 if cluster > WHOLE => {
             image.l2_word(guest, 0);
             let host = image.free(512);
@@ -124,7 +124,7 @@ fn store(image: &mut ImageBuilder, u: &mut Unstructured<'_>, guest: u64, kind: u
             let host = image.free(1);
             image.stream_at(guest, host, stream, stream.len() as u64)
         }
-        // A stream whose word has another length.
+        // The word states another length than the stream has.
         5 => {
             let stream = &STREAMS[cluster.trailing_zeros() as usize - 9][usize::from(value % 4)];
             image.l2_word(guest, 0);
@@ -152,7 +152,7 @@ fn damage(file: &mut Vec<u8>, u: &mut Unstructured<'_>) -> Result<()> {
     Ok(())
 }
 
-/// What is lent: the minimum and a little more, or what reads compressed clusters too.
+/// Returns the memory to lend: the minimum or what compressed clusters need, and up to 4,064 bytes more.
 fn lend(file: &[u8], block_size: BlockSize, value: u8) -> usize {
     let more = usize::from(value & 0x7f) * 32;
     match qcow1::Header::parse(file) {
@@ -161,7 +161,7 @@ fn lend(file: &[u8], block_size: BlockSize, value: u8) -> usize {
     }
 }
 
-/// Deflated clusters of each size from 2^9 to [`WHOLE`], deflated once: fixed and dynamic codes, runs, and far matches.
+/// Deflated clusters of each size from 2^9 to [`WHOLE`]: fixed and dynamic codes, runs, and far matches.
 static STREAMS: LazyLock<[[Vec<u8>; 4]; 4]> = LazyLock::new(|| {
     std::array::from_fn(|shift| {
         let len = 512 << shift;

@@ -1,4 +1,4 @@
-//! The first bytes of a file: parsed, and opened as an image, with and without salvage.
+//! Parses the first bytes of a file, opens them as an image with each option, and compares with the oracle.
 
 use qcow1::{BlockSize, Header, Image, OpenOptions, Probe, XenL1, probe};
 
@@ -28,7 +28,7 @@ pub fn header(bytes: &[u8]) -> bool {
             }
         }
     }
-    // The minimum of memory is enough, and less is refused.
+    // 512 bytes of memory are enough, and 511 are refused.
     let mut memory = [0; 512];
     assert_eq!(
         Image::open(bytes, &mut memory).is_ok(),

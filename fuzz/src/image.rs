@@ -1,4 +1,5 @@
-//! A file, byte by byte the fuzzer's: opened, read at many places, and gone through, beside the plain reader of the tests.
+//! Opens a file, each byte of which is the fuzzer's, reads it at several offsets and iterates over its extents, and
+//! compares with the oracle.
 
 use qcow1::{BlockSize, Header};
 
@@ -6,14 +7,14 @@ use super::compare;
 use super::levels::{Lent, Level, Opened};
 use super::oracle::Layer;
 
-/// The bytes that are read at each place.
+/// The number of bytes that are read at each offset.
 const READ: u64 = 1200;
 
-/// The most that is lent.
+/// The maximum memory that is lent, in bytes, unless a block is larger.
 const LENT: usize = 24_000;
 
 pub fn image(bytes: &[u8]) -> bool {
-    // The last two bytes say how to read the rest.
+    // The last two bytes select the options and an offset.
     let Some((file, &[mode, place])) = bytes.split_last_chunk::<2>() else {
         return false;
     };
@@ -48,7 +49,7 @@ pub fn image(bytes: &[u8]) -> bool {
     true
 }
 
-/// Extents follow each other without a gap.
+/// Compares the first extents. Asserts that they are adjacent and inside the disk.
 fn extents(opened: &mut Opened<'_>) {
     let image = &mut opened.chain.images_mut()[0];
     let layer: &Layer<'_> = &opened.layers[0];

@@ -1,11 +1,11 @@
-//! A stream, decoded with both kinds of memory, which must agree on the bytes or on the error, and beside miniz_oxide:
-//! the same bytes, or both refuse.
+//! Decodes a stream with both kinds of memory, whose bytes or errors must be the same, and compares with miniz_oxide,
+//! which must return the same bytes or refuse the stream too.
 //!
-//! Two differences from miniz_oxide are meant. The crate stops where the output is full, and what miniz_oxide says of the bits after that
-//! does not matter, as long as it filled the output too. And the crate refuses a block that has no code for its own end,
-//! as zlib does, and so QEMU; miniz_oxide takes it.
+//! Two differences from miniz_oxide are intended. The crate stops once the output is full, so an error of miniz_oxide
+//! after it has filled the output is ignored. And the crate refuses a block without a code for its own end, as zlib and
+//! so QEMU do; miniz_oxide accepts it.
 
-// The crate shows its decoder to nobody, so the target takes the source.
+// The decoder is private to the crate, so the target includes its source.
 #[path = "../../src/inflate/mod.rs"]
 #[allow(dead_code, unreachable_pub)]
 #[allow(clippy::module_inception)]
@@ -16,7 +16,7 @@ use miniz_oxide::inflate::core::{DecompressorOxide, decompress, inflate_flags};
 use zerocopy::FromBytes;
 
 pub fn inflate(bytes: &[u8]) -> bool {
-    // The last two bytes are the output's length, which nothing keeps at a cluster's.
+    // The last two bytes are the output's length. It need not be a cluster size.
     let Some((stream, &len)) = bytes.split_last_chunk::<2>() else {
         return false;
     };

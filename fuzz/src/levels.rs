@@ -1,4 +1,4 @@
-//! Opens a chain of files three times: on synchronous devices, on asynchronous ones, and with the plain reader of the tests.
+//! Opens a chain of files three times: on synchronous devices, on asynchronous devices, and with the oracle.
 
 use qcow1::{BlockSize, Chain, Error, Header, Image, Key, OpenOptions, aio};
 
@@ -9,33 +9,36 @@ use super::device::{Device, Failed, Log};
 use super::futures::{Slow, finish};
 use super::oracle::{Layer, Oracle, Rules};
 
-/// The images of the longest chain.
+/// The maximum number of images in a chain.
 pub const DEPTH: usize = 3;
 
 /// A file of a chain, and how it is opened.
 pub struct Level {
     pub file: Vec<u8>,
     pub block_size: BlockSize,
-    /// The bytes of memory that are lent to each image of it.
+    /// The memory that is lent to each image of the file, in bytes.
     pub lend: usize,
     pub is_raw: bool,
 }
 
-/// What an image's costs depend on.
+/// The properties of an image on which the bounds of its calls depend.
 pub struct Shape {
     pub size: u64,
-    /// log2 of the bytes of a cluster, and of what an L1 entry spans. A raw disk is one cluster.
+    /// log2 of the cluster size in bytes. A raw disk is one cluster.
     pub cluster_bits: u32,
+    /// log2 of the number of bytes that an L1 entry covers.
     pub span_bits: u32,
     pub is_raw: bool,
-    /// The memory that was lent, and the memory that its compressed clusters need.
+    /// The memory that was lent, in bytes.
     pub lent: usize,
+    /// The memory that compressed clusters need, in bytes.
     pub needed: usize,
     file_len: u64,
 }
 
 impl Shape {
-    /// The table words that a check looks at, at most: those of the L1, and those of as many tables as the file has room for.
+    /// Returns the maximum number of table words that a check reads: those of the L1, and those of as many tables as
+    /// the file has room for, plus one table.
     pub fn words(&self, l1_words: u64) -> u64 {
         let entries = self.span_bits - self.cluster_bits;
         let tables = l1_words.min((self.file_len >> (entries + 3)) + 1);
@@ -72,7 +75,7 @@ pub struct Opened<'m> {
 }
 
 impl<'m> Opened<'m> {
-    /// Opens as many levels, from the top, as make a chain.
+    /// Opens levels from the top, until one does not open or does not belong to the chain.
     pub fn new(levels: &'m [Level], lent: &'m mut Lent, salvage: bool) -> Self {
         let Lent { memories, logs } = lent;
         let logs = &*logs;
@@ -128,7 +131,7 @@ impl<'m> Opened<'m> {
         all
     }
 
-    /// Gives an image its key.
+    /// Sets the key of the image at `level`.
     pub fn set_key(&mut self, level: usize) {
         let key = Key::from_bytes(KEY);
         self.chain.images_mut()[level].set_key(&key);
@@ -138,7 +141,8 @@ impl<'m> Opened<'m> {
         }
     }
 
-    /// Whether an error is one that less memory than compressed clusters need accounts for.
+    /// Returns whether an error is `MemoryTooSmall`. Asserts that an image was lent less than its compressed clusters
+    /// need.
     pub fn is_too_small(&self, error: &Error<Failed>) -> bool {
         let Error::MemoryTooSmall { needed } = *error else {
             return false;

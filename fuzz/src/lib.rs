@@ -1,7 +1,7 @@
 //! The bodies of the fuzz targets: functions of the fuzzer's bytes, which the crate's own tests call too.
 //!
-//! Each returns whether the input is worth keeping: those that are refused at once, or cost too much time, are not.
-//! A wrong answer of the crate is a panic.
+//! Each returns whether the input is worth keeping: inputs that are refused at once or take too long are not. A target
+//! panics if a result of the crate is wrong.
 
 mod bounds;
 mod compare;
@@ -43,7 +43,7 @@ pub use session::session;
 /// A target's body.
 pub type Target = fn(&[u8]) -> bool;
 
-/// All targets, by the names of their seeds' folders.
+/// All targets, with the names of their folders of seeds.
 pub const TARGETS: [(&str, Target); 7] = [
     ("chain", chain),
     ("check", check),
@@ -54,5 +54,5 @@ pub const TARGETS: [(&str, Target); 7] = [
     ("session", session),
 ];
 
-/// The key of every image that is encrypted.
+/// The key of every encrypted image.
 const KEY: [u8; 16] = [7; 16];

@@ -1,8 +1,8 @@
-//! A chain that is opened once and asked for many things, on devices that fail now and then and leave garbage behind.
+//! Opens a chain once and makes many calls, on devices that sometimes fail and leave garbage in the buffer.
 //!
-//! Each thing is asked of a synchronous chain and of an asynchronous one, some of whose futures are dropped half way. The
-//! answers are those of the plain reader of the tests, which remembers nothing; each costs what its documentation allows;
-//! and as long as no future has been dropped, both chains make the same requests.
+//! Each call is made on a synchronous chain and on an asynchronous chain. Some futures of the latter are dropped before
+//! they end. The results must be those of the oracle, which has no cache, and the number of requests must be within the
+//! documented bounds. As long as no future has been dropped, both chains must make the same requests.
 
 use std::fmt::Debug;
 
@@ -20,14 +20,14 @@ use super::futures::{finish, poll};
 use super::levels::{DEPTH, Lent, Opened};
 use super::oracle::Layer;
 
-/// What is asked at most.
+/// The maximum number of calls.
 const STEPS: u8 = 10;
 
 pub fn session(bytes: &[u8]) -> bool {
     run(&mut Unstructured::new(bytes)).unwrap_or(false)
 }
 
-/// One thing that is asked.
+/// One call.
 struct Step {
     what: u8,
     place: u16,
@@ -68,11 +68,11 @@ fn run(u: &mut Unstructured<'_>) -> arbitrary::Result<bool> {
 
 struct Session<'m> {
     opened: Opened<'m>,
-    /// Whether both chains have been asked the same so far, and all of it to its end.
+    /// Whether all calls so far were made on both chains, and none was dropped.
     is_in_step: bool,
 }
 
-/// How many requests each level of a chain has seen.
+/// The number of requests of each level of a chain.
 type Costs = [u64; DEPTH];
 
 impl Session<'_> {
@@ -84,7 +84,7 @@ impl Session<'_> {
         let len = match step.len {
             0..=9 => u64::from(step.len),
             10..=249 => (u64::from(step.len) - 9) * 24,
-            // Too far now and then.
+            // Sometimes one byte past the end.
             _ => size.saturating_sub(offset).min(8192) + u64::from(step.len & 1),
         };
         match step.what % 16 {
@@ -101,7 +101,7 @@ impl Session<'_> {
             14 => self.without_the_lowest(offset, len),
             _ => self.give_up_extent(offset, len, step.level),
         }
-        // What was to fail and was not asked for does not.
+        // This cancels a failure that has not happened.
         self.failed();
         if self.is_in_step {
             for logs in self.opened.logs {
@@ -110,7 +110,7 @@ impl Session<'_> {
         }
     }
 
-    /// Lets a request of both chains fail in the next step: in one step of four.
+    /// Sets a failure for a request of both chains, in one step of four.
     fn prepare(&mut self, fault: u8, level: usize) {
         if fault >= 64 {
             return;
@@ -125,7 +125,7 @@ impl Session<'_> {
         }
     }
 
-    /// Whether a request of the synchronous chain has failed, and one of the asynchronous.
+    /// Returns whether a request of the synchronous chain has failed, and whether one of the asynchronous chain has.
     fn failed(&self) -> [bool; 2] {
         let mut failed = [false; 2];
         for logs in self.opened.logs {
@@ -136,11 +136,12 @@ impl Session<'_> {
         failed
     }
 
+    /// Returns the numbers of requests of both chains.
     fn costs(&self) -> [Costs; 2] {
         [0, 1].map(|side| self.opened.logs.each_ref().map(|logs: &[Log; 2]| logs[side].requests()))
     }
 
-    /// Asserts that each level has cost at most so many reads since.
+    /// Asserts that each level has made at most `most` requests since `before`.
     fn cost(&self, before: [Costs; 2], most: impl Fn(usize) -> u64) {
         for (after, before) in self.costs().iter().zip(before) {
             for level in 0..self.opened.layers.len() {
@@ -154,7 +155,7 @@ impl Session<'_> {
         }
     }
 
-    /// Asserts that a call fails with the device's error if and only if a request failed; whether it did.
+    /// Asserts that a call returned the device's error if and only if a request failed. Returns `failed`.
     fn io<T: Debug>(result: &Result<T, Error<Failed>>, failed: bool) -> bool {
         assert_eq!(matches!(result, Err(Error::Io(Failed))), failed, "{result:?}");
         failed
@@ -176,7 +177,7 @@ impl Session<'_> {
         });
     }
 
-    /// What both chains have read.
+    /// Compares what both chains have read with the oracle.
     fn judge(&self, offset: u64, bytes: [&[u8]; 2], reads: [&Result<(), Error<Failed>>; 2]) {
         let failed = self.failed();
         for ((bytes, read), failed) in bytes.into_iter().zip(reads).zip(failed) {
@@ -189,7 +190,7 @@ impl Session<'_> {
         }
     }
 
-    /// Reads an image of the chain by itself.
+    /// Reads one image of the chain without the others.
     fn read_of_one(&mut self, level: usize, place: u16, len: u64) {
         let before = self.costs();
         let offset = compare::place(place, self.opened.shapes[level].size.max(1));
@@ -209,7 +210,7 @@ impl Session<'_> {
         self.cost(before, |at| if at == level { most } else { 0 });
     }
 
-    /// Drops the future of a read after some polls.
+    /// Starts a read of the asynchronous chain, and drops its future after some polls.
     fn give_up(&mut self, offset: u64, len: u64, polls: u8) {
         let mut bytes = vec![0xcc; len as usize];
         let read = poll(self.opened.slow.read_at(offset, &mut bytes), usize::from(polls % 8) + 1);
@@ -258,7 +259,7 @@ impl Session<'_> {
         self.cost(before, |at| if at == level { most } else { 0 });
     }
 
-    /// The first extents of an image.
+    /// Compares the first extents of an image.
     fn extents(&mut self, level: usize) {
         for side in 0..2 {
             let mut end = 0;
@@ -364,7 +365,7 @@ impl Session<'_> {
         }
     }
 
-    /// Seeks and reads twice.
+    /// Seeks a cursor, and reads from it twice.
     fn cursor(&mut self, step: &Step, len: u64) {
         let size = self.opened.chain.size();
         let place = u64::from(step.place);
@@ -420,7 +421,7 @@ impl Session<'_> {
         }
     }
 
-    /// Takes the lowest image off both chains, reads, and puts it back.
+    /// Removes the lowest image of both chains, reads, and puts it back.
     fn without_the_lowest(&mut self, offset: u64, len: u64) {
         let (image, slow) = (self.opened.chain.pop().unwrap(), self.opened.slow.pop().unwrap());
         let (layer, shape) = (self.opened.layers.pop().unwrap(), self.opened.shapes.pop().unwrap());
