@@ -6,5 +6,6 @@ mod cases;
 #[path = "../common/mod.rs"]
 mod common;
 mod deflate;
+mod peers;
 mod recipe;
 mod run;

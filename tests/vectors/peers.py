@@ -5,9 +5,9 @@
     ./peers.py --verbose            with a line for each image that a reader gets wrong
     ./peers.py --publish            writes the tables into README.md
     ./peers.py --reader NAME 'COMMAND {image}'
-                                    another one too: a command that writes the guest's disk to standard output. It is
-                                    shown to know neither keys nor backing files, unless {key} and {backing} (names
-                                    with commas between, each with raw: or qcow: before it) stand in COMMAND.
+                                    another one too; with --only, no other one. README.md says what COMMAND writes, and
+                                    what {key}, {backing} and {reads} are. Without {key} or {backing} in COMMAND, images
+                                    that need them count as refused, or as not judged where an error is right.
 
 Readers are judged by the manifest's `strict`. Needs Python 3.11 and nothing else; libqcow needs cc and its headers.
 """
@@ -59,26 +59,34 @@ class Refused(Exception):
     """The reader reported an error."""
 
 
-class TooMuch(Exception):
-    """The reader wrote more bytes than any disk of the suite has."""
+class Unable(Exception):
+    """The reader cannot be given what the image needs, and was not run."""
 
 
-def limits():
-    resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+class Wrong(Exception):
+    """The reader wrote, without an error, what is right for no image."""
 
 
 def run(command, output=subprocess.PIPE):
-    """A reader that is a command with output."""
-    process = subprocess.Popen(
-        [str(word) for word in command],
-        stdin=subprocess.DEVNULL,
-        stdout=output,
-        stderr=subprocess.STDOUT if output == subprocess.PIPE else subprocess.DEVNULL,
-        cwd=IMAGES,
-        preexec_fn=limits,
-        start_new_session=True,
-    )
+    """Runs a reader, and returns its exit status and its output. An output that is a file is limited to `OUTPUT` bytes."""
+
+    def limits():
+        resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        if output != subprocess.PIPE:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (OUTPUT, OUTPUT))
+
+    try:
+        process = subprocess.Popen(
+            [str(word) for word in command],
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT if output == subprocess.PIPE else subprocess.DEVNULL,
+            preexec_fn=limits,
+            start_new_session=True,
+        )
+    except OSError as error:
+        sys.exit(f"{command[0]} does not start: {error}")
     try:
         text, _ = process.communicate(timeout=SECONDS)
     except subprocess.TimeoutExpired:
@@ -86,7 +94,7 @@ def run(command, output=subprocess.PIPE):
         process.communicate()
         raise Crashed(f"no end in {SECONDS} s") from None
     if process.returncode == -signal.SIGXFSZ:
-        raise TooMuch
+        raise Wrong(f"more than {OUTPUT} bytes")
     if process.returncode < 0:
         raise Crashed(signal.Signals(-process.returncode).name)
     return process.returncode, text
@@ -96,14 +104,38 @@ def disk_of(command, folder):
     """Returns the standard output of a command, as a file. An exit status other than 0 is an error."""
     path = folder / "disk.raw"
     with open(path, "wb") as output:
-        status, _ = run(["sh", "-c", f"ulimit -f {OUTPUT // 512}; exec \"$@\"", "sh", *command], output)
+        status, _ = run(command, output)
+    # Before the status: some readers end with an error at the limit, instead of by the signal.
+    if path.stat().st_size >= OUTPUT:
+        raise Wrong(f"{OUTPUT} bytes or more")
+    # What `env` and the dynamic linker return for a program that they cannot start.
+    if status in (126, 127):
+        sys.exit(f"{command[0]} does not start: exit status {status}")
     if status != 0:
         raise Refused(f"exit status {status}")
     return path
 
 
-def is_encrypted(name):
-    return (IMAGES / name).read_bytes()[36:40] == b"\0\0\0\1"
+def reads_of(command, reads, folder):
+    """Returns the results of a command that writes a line for each read: the bytes in hexadecimal digits, or `error`."""
+    try:
+        lines = disk_of(command, folder).read_text(errors="replace").splitlines()
+    except Refused:
+        return [None] * len(reads)
+    if len(lines) != len(reads):
+        raise Wrong(f"{len(lines)} lines for {len(reads)} reads")
+    try:
+        return [None if line == "error" else bytes.fromhex(line) for line in lines]
+    except ValueError:
+        raise Wrong("a line that is neither hexadecimal digits nor `error`") from None
+
+
+def ranges(reads):
+    return [f"{read['offset']}:{read['len']}" for read in reads]
+
+
+def is_encrypted(path):
+    return pathlib.Path(path).read_bytes()[36:40] == b"\0\0\0\1"
 
 
 class Qemu:
@@ -140,7 +172,7 @@ class Qemu:
             raise Refused(text.decode(errors="replace").strip())
         return path
 
-    def reads(self, entry, reads):
+    def reads(self, entry, reads, folder):
         commands = [word for read in reads for word in ("-c", f"read -v {read['offset']} {read['len']}")]
         _, text = run(["qemu-io", "-r", *self.options(entry), *commands])
         results, found = [], b""
@@ -178,22 +210,15 @@ class Libqcow:
         files = [entry["file"]]
         for backing in entry.get("backing", []):
             if backing["format"] == "raw":
-                raise Refused("no raw backing files")
+                raise Unable("no raw backing files")
             files.append(backing["file"])
         return [self.program, entry.get("key", ""), ",".join(files)]
 
     def disk(self, entry, folder):
         return disk_of(self.command(entry), folder)
 
-    def reads(self, entry, reads):
-        try:
-            command = self.command(entry)
-        except Refused:
-            return [None] * len(reads)
-        status, text = run([*command, *(f"{read['offset']}:{read['len']}" for read in reads)])
-        if status != 0:
-            return [None] * len(reads)
-        return [None if line == "error" else bytes.fromhex(line) for line in text.decode().split()]
+    def reads(self, entry, reads, folder):
+        return reads_of([*self.command(entry), *ranges(reads)], reads, folder)
 
 
 class SevenZip:
@@ -249,7 +274,7 @@ class HostTool:
             raise Refused(text.decode(errors="replace").strip())
         return path
 
-    def reads(self, entry, reads):
+    def reads(self, entry, reads, folder):
         results = []
         for read in reads:
             place = ["--offset", read["offset"], "--length", read["len"], entry["file"]]
@@ -261,21 +286,46 @@ class HostTool:
 class Command:
     """The caller's reader."""
 
-    has_reads = False
-
     def __init__(self, name, command):
-        self.name, self.command, self.version = name, command, ""
+        self.name, self.text, self.version = name, command, ""
+        self.template = shlex.split(command)
+        self.has_reads = "{reads}" in self.template
+        if "{image}" not in command:
+            raise ValueError(f"{name}: there is no {{image}} in the command")
+        if not shutil.which(self.template[0]):
+            raise ValueError(f"{name}: there is no program {self.template[0]}")
+
+    def command(self, entry, reads=()):
+        backing = ",".join(f"{layer['format']}:{layer['file']}" for layer in entry.get("backing", []))
+        values = {
+            "{image}": entry["file"],
+            "{key}": entry.get("key"),
+            "{backing}": backing,
+            "{reads}": " ".join(ranges(reads)),
+        }
+        for name in ("{key}", "{backing}"):
+            if values[name] and name not in self.text:
+                raise Unable(f"no {name} in the command")
+        command = []
+        for word in self.template:
+            names = [name for name in values if name in word]
+            if not all(values[name] for name in names):
+                # An option goes with its value.
+                if command[-1].startswith("-"):
+                    command.pop()
+            elif word == "{reads}":
+                command += ranges(reads)
+            else:
+                for name in names:
+                    word = word.replace(name, values[name])
+                command.append(word)
+        return command
 
     def disk(self, entry, folder):
-        backing = entry.get("backing", [])
-        if "key" in entry and "{key}" not in self.command or backing and "{backing}" not in self.command:
-            raise Refused("not told how")
-        values = {
-            "image": entry["file"],
-            "key": entry.get("key", ""),
-            "backing": ",".join(f"{layer['format']}:{layer['file']}" for layer in backing),
-        }
-        return disk_of([word.format(**values) for word in shlex.split(self.command)], folder)
+        return disk_of(self.command(entry), folder)
+
+    def reads(self, entry, reads, folder):
+        return reads_of(self.command(entry, reads), reads, folder)
 
 
 def digest(path, size):
@@ -321,6 +371,25 @@ def bytes_without_error(path, entry):
     return f"{path.stat().st_size} bytes, where it is {entry['strict']['error']}"
 
 
+def judge_whole(reader, entry, folder):
+    """Returns the verdict on the whole disk; if the manifest has no digest of it, on its parts."""
+    right = entry["strict"]
+    try:
+        path = reader.disk(entry, folder)
+    except Refused as error:
+        return "refused rightly" if "error" in right else "refused", str(error)
+    if "error" in right:
+        return "wrong", bytes_without_error(path, entry)
+    if "sha256" in right:
+        return judge_disk(path, right)
+    results = []
+    with open(path, "rb") as disk:
+        for read in right["reads"]:
+            disk.seek(read["offset"])
+            results.append(disk.read(read["len"]))
+    return judge_reads(results, right["reads"], False)
+
+
 def verdict(reader, entry, folder):
     """Returns the result of a reader for an image, and a remark."""
     right = entry["strict"]
@@ -328,32 +397,22 @@ def verdict(reader, entry, folder):
     has_reads = reads and reader.has_reads
     if not has_reads and right.get("size", 0) > OUTPUT:
         return "not judged", "it cannot read a part of a disk"
-    if "error" in right or "sha256" in right or not has_reads:
-        try:
-            path = reader.disk(entry, folder)
-            if "error" in right:
-                verdicts.append(("wrong", bytes_without_error(path, entry)))
-            elif "sha256" in right:
-                verdicts.append(judge_disk(path, right))
-            else:
-                results = []
-                with open(path, "rb") as disk:
-                    for read in reads:
-                        disk.seek(read["offset"])
-                        results.append(disk.read(read["len"]))
-                verdicts.append(judge_reads(results, reads, False))
-        except Refused as error:
-            verdicts.append(("refused rightly" if "error" in right else "refused", str(error)))
-        except TooMuch:
-            verdicts.append(("wrong", f"more than {OUTPUT} bytes"))
-        except Crashed as error:
-            verdicts.append(("crashed", str(error)))
-    if has_reads:
-        try:
-            verdicts.append(judge_reads(reader.reads(entry, reads), reads, "error" in right))
-        except Crashed as error:
-            verdicts.append(("crashed", str(error)))
-    return max(verdicts, key=lambda found: list(VERDICTS).index(found[0]))
+    try:
+        if "error" in right or "sha256" in right or not has_reads:
+            verdicts.append(judge_whole(reader, entry, folder))
+        if has_reads:
+            verdicts.append(judge_reads(reader.reads(entry, reads, folder), reads, "error" in right))
+    except Unable as error:
+        return "not judged" if "error" in right else "refused", str(error)
+    except Wrong as error:
+        return "wrong", str(error)
+    except Crashed as error:
+        return "crashed", str(error)
+    found = max(verdicts, key=lambda found: list(VERDICTS).index(found[0]))
+    if found[0] == "refused rightly" and reads and not has_reads:
+        # Such an image tells readers apart by its reads: any reader that reads the whole disk meets the error.
+        return "not judged", "it cannot read a part of a disk"
+    return found
 
 
 def summary(readers, entries, found):
@@ -395,25 +454,39 @@ def publish(path, text):
 
 
 def main():
+    manifest = json.loads((FOLDER / "manifest.json").read_text())
+    names = list(dict.fromkeys(entry["group"] for entry in manifest["images"]))
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--verbose", action="store_true", help="print each image with a wrong result")
-    parser.add_argument("--group", help="run only the images of this group")
+    parser.add_argument("--group", choices=names, help="run only the images of this group")
     parser.add_argument("--output", type=pathlib.Path, help="write the tables to this file too")
     parser.add_argument("--publish", action="store_true", help="write the tables into README.md")
     parser.add_argument("--reader", nargs=2, action="append", default=[], metavar=("NAME", "COMMAND"))
+    parser.add_argument("--only", action="store_true", help="run only the readers of --reader")
     arguments = parser.parse_args()
-    manifest = json.loads((FOLDER / "manifest.json").read_text())
+    if arguments.only and not arguments.reader:
+        parser.error("--only needs a --reader")
+    if arguments.publish and (arguments.group or arguments.only):
+        parser.error("the table that is published has all groups and all readers")
+    try:
+        commands = [Command(name, command) for name, command in arguments.reader]
+    except ValueError as error:
+        parser.error(str(error))
     entries = [entry for entry in manifest["images"] if arguments.group in (None, entry["group"])]
+    for entry in entries:
+        # Readers run in the caller's folder, so that a command can name its own files.
+        for layer in [entry, *entry.get("backing", [])]:
+            layer["file"] = os.path.relpath(IMAGES / layer["file"])
 
     with tempfile.TemporaryDirectory() as folder:
         folder = pathlib.Path(folder)
         readers = []
-        for kind in (HostTool, Qemu, Libqcow, SevenZip):
+        for kind in () if arguments.only else (HostTool, Qemu, Libqcow, SevenZip):
             try:
                 readers.append(kind(folder))
             except FileNotFoundError as error:
                 print(f"without {kind.name}: {error}", file=sys.stderr)
-        readers += [Command(name, command) for name, command in arguments.reader]
+        readers += commands
         found = {}
         for reader in readers:
             for entry in entries:
@@ -426,8 +499,6 @@ def main():
     if arguments.output:
         arguments.output.write_text(text)
     if arguments.publish:
-        if arguments.group:
-            parser.error("one group is not the table that is published")
         publish(FOLDER / "README.md", f"\n{text}\n")
 
 
