@@ -231,6 +231,7 @@ pub fn error_name(refusal: Refusal) -> &'static str {
         Refusal::NotQcow => "not-qcow",
         Refusal::Unsupported => "unsupported",
         Refusal::Corrupt => "corrupt",
+        // No image has it: the schema of the manifest refuses it.
         Refusal::OutOfRange => "out-of-range",
         Refusal::BackingRequired => "backing-required",
         Refusal::KeyRequired => "key-required",

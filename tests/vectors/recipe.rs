@@ -110,6 +110,7 @@ fn the_manifest_is_what_its_schema_says_and_the_schema_refuses_others() {
         ("\"version\": \"1", "\"version\": \"v1"),
         ("\"format\":\"raw\"", "\"format\":\"qcow2\""),
         ("\"error\":\"corrupt\"", "\"error\":\"bad\""),
+        ("\"error\":\"corrupt\"", "\"error\":\"out-of-range\""),
         ("\"sha256\":\"", "\"sha256\":\"x"),
         ("\"strict\"", "\"Strict\""),
         ("\"offset\":", "\"at\":"),
