@@ -174,7 +174,7 @@ fn lengths(cases: &mut Vec<Case>) {
             "shorter",
             "base-2000.raw",
             2000,
-            "Behind the last byte of a shorter backing disk, and no sooner, there are zeros.",
+            "Zeros follow the last byte of a shorter backing disk, and begin no sooner.",
         ),
         (
             "shorter-by-sectors",
@@ -297,7 +297,7 @@ fn kinds(cases: &mut Vec<Case>) {
     cases.push(Case::reads("raw-that-looks-like-qcow", "CVE-2008-2004", shows, &disk).over(&[&lure]));
 
     let base = raw("base-70144.raw", base_text(70_144));
-    let shows = "An overlay as QEMU makes it: clusters of 512 bytes, tables of 32 KiB behind a padded name.";
+    let shows = "An overlay as QEMU makes it: clusters of 512 bytes, tables of 32 KiB after a padded name.";
     let mut disk = Disk::new(70_144, |image| image.overlay_on(b"base-70144.raw")).over(&base.bytes);
     disk.image.table_at(0, 0x400);
     let disk = disk.data(512, 1024).data(69_632, 512);
@@ -310,7 +310,7 @@ fn kinds(cases: &mut Vec<Case>) {
     .over(&base.bytes)
     .data(512, 512)
     .compressed(1024);
-    let shows = "What an encrypted image has not itself is read from a plain disk, and not decrypted.";
+    let shows = "Holes of an encrypted image read from a plain disk, and are not decrypted.";
     cases.push(
         Case::reads("encrypted-on-plain", "format: encryption", shows, &disk)
             .over(&[&base])
@@ -388,7 +388,7 @@ fn missing(cases: &mut Vec<Case>) {
         disk.image.build(),
         refusal,
     ));
-    let shows = "An image without holes has no need of its backing file, whose name is any bytes.";
+    let shows = "An image without holes needs no backing file, whatever bytes its name has.";
     let disk = Disk::new(2048, named(b"\xff\xfe/no such file\n")).data(0, 2048);
     cases.push(Case::reads("missing-but-never-needed", FORMAT, shows, &disk));
     let shows = "A chain whose lowest file is missing: what the upper two have reads.";

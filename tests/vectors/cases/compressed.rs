@@ -33,7 +33,7 @@ fn corrupt(cases: &mut Vec<Case>, name: &str, shows: &str, stream: &[u8]) {
 }
 
 fn places(cases: &mut Vec<Case>) {
-    let shows = "Streams packed one behind the other, many to a sector.";
+    let shows = "Streams packed one after the other, many to a sector.";
     let disk = (0..16).fold(Disk::small(8192), |disk, i| disk.compressed(i * 512));
     cases.push(Case::reads("packed", FORMAT, shows, &disk));
 
@@ -45,12 +45,12 @@ fn places(cases: &mut Vec<Case>) {
 
     let stream = deflate(&text(512, 512));
     for skew in [1, 2, 3, 5, 7] {
-        let shows = format!("A stream may start at any byte: here {skew} behind a sector's start.");
+        let shows = format!("A stream may start at any byte: here {skew} after a sector's start.");
         let disk = around().stream_at(512, 4096 + skew, &stream, &text(512, 512));
         cases.push(Case::reads(&format!("at-{skew}"), FORMAT, &shows, &disk));
     }
     for inside in [1, stream.len() as u64 / 2, stream.len() as u64 - 1] {
-        let shows = format!("A stream that crosses a sector and a cluster behind its byte {inside}.");
+        let shows = format!("A stream that crosses a sector and a cluster after its byte {inside}.");
         let disk = around().stream_at(512, 4096 - inside, &stream, &text(512, 512));
         cases.push(Case::reads(&format!("across-{inside}"), FORMAT, &shows, &disk));
     }
@@ -73,7 +73,7 @@ fn places(cases: &mut Vec<Case>) {
     let disk = || Disk::new(1536, |image| image.bits(10, 6)).data(0, 1024);
     cases.push(Case::reads("last-cluster", FORMAT, shows, &disk().compressed(1024)));
 
-    let shows = "What inflates to half a cluster is too short, even where no more is inside the disk.";
+    let shows = "A stream of half a cluster is too short, even where no more is inside the disk.";
     let (mut disk, short) = (disk(), deflate(&text(1024, 512)));
     disk.image.stream_at(1024, 8192, &short, short.len() as u64);
     cases.push(Case::corrupt("last-cluster-short", FORMAT, shows, disk.image.build()));
@@ -85,7 +85,7 @@ fn places(cases: &mut Vec<Case>) {
         cases.push(Case::reads(&format!("cluster-bits-{bits}"), FORMAT, &shows, &disk));
     }
 
-    let shows = "All clusters compressed, as `qemu-img convert -c` leaves them, whose exit status 1 says nothing.";
+    let shows = "All clusters are compressed, as `qemu-img convert -c` leaves them, whose exit status 1 means nothing.";
     let disk = (0..5).fold(Disk::new(20_480, |image| image.bits(12, 9)), |disk, i| {
         disk.compressed(i * 4096)
     });
@@ -99,7 +99,7 @@ fn streams(cases: &mut Vec<Case>) {
     legal(
         cases,
         "stored",
-        "A stored block, and another behind it.",
+        "A stored block, and another after it.",
         &stream,
         &bytes,
     );
@@ -230,7 +230,7 @@ fn ends(cases: &mut Vec<Case>) {
         &cluster,
     );
     for cut in 1..=5 {
-        let shows = format!("The stream's last {cut} bytes are missing, by when the cluster is full.");
+        let shows = format!("The stream's last {cut} bytes are missing, after the cluster is full.");
         legal(
             cases,
             &format!("without-last-{cut}"),
@@ -243,7 +243,7 @@ fn ends(cases: &mut Vec<Case>) {
     legal(
         cases,
         "without-end-of-block",
-        "The end of the last block is missing, by when the cluster is full.",
+        "The end of the last block is missing, after the cluster is full.",
         &full,
         &cluster,
     );
@@ -253,7 +253,7 @@ fn ends(cases: &mut Vec<Case>) {
     legal(
         cases,
         "garbage-behind",
-        "Bytes behind the stream's end are of no account.",
+        "Bytes after the stream's end are ignored.",
         &garbage,
         &bytes,
     );
@@ -318,7 +318,7 @@ fn ends(cases: &mut Vec<Case>) {
     corrupt(
         cases,
         "two-streams",
-        "The end of a stream is the end, though another is behind it.",
+        "The end of a stream is the end, though another follows it.",
         &[deflate(start), deflate(rest)].concat(),
     );
 }

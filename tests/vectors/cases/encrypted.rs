@@ -17,14 +17,14 @@ pub fn cases() -> Vec<Case> {
         (
             "key-of-3",
             "key",
-            "A short passphrase has zeros behind it; there is no hash and no salt.",
+            "A short passphrase is padded with zeros; there is no hash and no salt.",
         ),
         ("key-of-15", "fifteen bytes..", "A passphrase of 15 bytes."),
         ("key-of-16", "sixteen bytes...", "A passphrase of 16 bytes is the key."),
         (
             "key-of-30",
             "sixteen bytes...and 14 further",
-            "Of a longer passphrase, 16 bytes are the key.",
+            "The first 16 bytes of a longer passphrase are the key.",
         ),
     ] {
         let disk = disk(4096, passphrase).data(0, 2048);
@@ -63,7 +63,7 @@ pub fn cases() -> Vec<Case> {
     );
     add(
         "size-1000",
-        "The last sector, which is partly behind the disk, is whole in the file.",
+        "The last sector, which is partly past the end of the disk, is whole in the file.",
         disk(1000, "passphrase").data(0, 1000),
     );
     let shows = "Data that is not cluster aligned.";
@@ -77,7 +77,7 @@ pub fn cases() -> Vec<Case> {
         .data(512, 1024)
     });
 
-    let shows = "The key of an image that is not encrypted is of no account.";
+    let shows = "The key of an image that is not encrypted is ignored.";
     cases.push(
         Case::reads(
             "key-for-a-plain-image",

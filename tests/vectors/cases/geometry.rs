@@ -11,7 +11,7 @@ pub fn cases() -> Vec<Case> {
     pairs.collect()
 }
 
-/// A span of holes, which has no table, and behind it a hole and a cluster: a reader that takes the wrong bits of an
+/// A span of holes, which has no table, and after it a hole and a cluster: a reader that takes the wrong bits of an
 /// offset for an index finds something else.
 fn pair(cluster_bits: u8, l2_bits: u8) -> Case {
     let (cluster, table) = (1_u64 << cluster_bits, 8_u64 << l2_bits);

@@ -66,7 +66,7 @@ fn legal(cases: &mut Vec<Case>) {
             "name-past-the-end-without-length",
             8,
             &[0x7f; 8],
-            "Where a backing name of no bytes would start is of no account.",
+            "The offset of a backing name of no bytes is ignored.",
         ),
     ] {
         cases.push(Case::reads_as(name, FORMAT, shows, sound_with(at, bytes), &guest));
@@ -84,7 +84,7 @@ fn legal(cases: &mut Vec<Case>) {
     let disk = disk.data_at(512, 2048);
     assert_eq!(disk.image.build().len(), 4096 + 3 * 8);
     cases.push(Case::reads("l1-at-the-end", FORMAT, shows, &disk));
-    let shows = "Bytes behind everything that is referenced are of no account.";
+    let shows = "Bytes after everything that is referenced are ignored.";
     let mut file = sound().image.build();
     file.extend([0xa5; 777]);
     cases.push(Case::reads_as("trailing-bytes", FORMAT, shows, file, &guest));
@@ -129,11 +129,11 @@ fn magic_and_version(cases: &mut Vec<Case>) {
         ("version-little-endian", 0x0100_0000),
         ("version-ffffffff", u32::MAX),
     ] {
-        let shows = "QCOW of another version is told apart from what is not QCOW.";
+        let shows = "QCOW of another version is reported as such, not as a file that is not QCOW.";
         let file = sound_with(4, &version.to_be_bytes());
         cases.push(Case::refused(name, FORMAT, shows, file, Refusal::Unsupported));
     }
-    let shows = "A file cut behind the version still has one: 2 is not supported.";
+    let shows = "A file that ends after the version still has one: 2 is not supported.";
     let bytes = b"QFI\xfb\0\0\0\x02".to_vec();
     cases.push(Case::refused(
         "version-2-cut",

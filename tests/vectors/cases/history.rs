@@ -65,17 +65,17 @@ fn offset_alone(cases: &mut Vec<Case>) {
         (
             "size-0-behind-good",
             0,
-            "A word with a good stream's offset and no size, behind the good one.",
+            "A word with a good stream's offset and no size, after the good one.",
         ),
         (
             "size-1-behind-good",
             1,
-            "A word with a good stream's offset and a size of 1, behind the good one.",
+            "A word with a good stream's offset and a size of 1, after the good one.",
         ),
         (
             "cut-behind-good",
             stream.len() as u64 / 2,
-            "A word with a good stream's offset and half its size, behind the good one.",
+            "A word with a good stream's offset and half its size, after the good one.",
         ),
     ] {
         let disk = good(Disk::small(1024), 0).word(512, 1 << 63 | len << 54 | 2048);

@@ -39,7 +39,7 @@ pub fn all() -> Vec<Case> {
     cases.collect()
 }
 
-/// The key that a passphrase is: its first 16 bytes, with zeros behind a shorter one.
+/// Returns the key that a passphrase is: its first 16 bytes, with zeros after a shorter one.
 pub fn key(passphrase: &str) -> [u8; 16] {
     let mut key = [0; 16];
     for (to, from) in key.iter_mut().zip(passphrase.bytes()) {

@@ -9,7 +9,7 @@ pub fn cases() -> Vec<Case> {
     let format = "format: header";
     let mut cases = Vec::new();
     for size in [2, 3, 511, 512, 513, 1000, 5000] {
-        let shows = format!("A disk of {size} bytes is legal, and has exactly so many.");
+        let shows = format!("A disk of {size} bytes is legal, and is read in full, without padding.");
         let disk = Disk::small(size).data(0, size);
         cases.push(Case::reads(&format!("{size}"), format, &shows, &disk));
     }
@@ -35,7 +35,7 @@ pub fn cases() -> Vec<Case> {
     let shows = "A disk that is smaller than what one L1 entry spans has one entry, not none.";
     let disk = Disk::small(1024).data(0, 1024);
     cases.push(Case::reads("less-than-a-span", "defect: kvmtool", shows, &disk));
-    let shows = "A read that begins in the last whole L1 span and ends in the partial one behind it.";
+    let shows = "A read that begins in the last whole L1 span and ends in the partial one after it.";
     let disk = Disk::small(2 * SPAN + 1024)
         .data(2 * SPAN - 1024, 1024)
         .compressed(2 * SPAN)

@@ -30,7 +30,7 @@ fn legal(cases: &mut Vec<Case>) {
     cases.push(Case::reads("first-and-last", FORMAT, shows, &disk));
 
     for skew in [1, 3, 4, 8, 509] {
-        let shows = format!("An L2 table may start at any byte: here {skew} behind a sector's start.");
+        let shows = format!("An L2 table may start at any byte: here {skew} after a sector's start.");
         let disk = Disk::new(2 * SPAN, |image| image.tables_off_by(skew))
             .data(512, 1024)
             .data(SPAN, 512);
@@ -44,7 +44,7 @@ fn legal(cases: &mut Vec<Case>) {
         let disk = disk.data_at(4096, host);
         cases.push(Case::reads(&format!("data-at-{host}"), FORMAT, &shows, &disk));
     }
-    let shows = "A cluster of 16 KiB right behind the header, at 512.";
+    let shows = "A cluster of 16 KiB in the first sector after the header, at 512.";
     let mut disk = Disk::new(20_480, |image| image.bits(14, 6));
     disk.image.table_at(0, 16_896);
     cases.push(Case::reads("data-at-512", FORMAT, shows, &disk.data_at(0, 512)));
@@ -77,7 +77,7 @@ fn legal(cases: &mut Vec<Case>) {
         ));
     }
 
-    let shows = "Words behind the last cluster of the disk are of no account, however wrong.";
+    let shows = "Words after the last cluster of the disk are ignored, however wrong.";
     let disk = Disk::small(1024)
         .data(0, 1024)
         .word(1024, 0x7777)

@@ -27,11 +27,11 @@ fn data(cases: &mut Vec<Case>) {
     }
     let disk = Disk::new(2560, |image| image.bits(10, 6)).data(0, 2560);
     for cut in [1, 511, 512] {
-        let shows = format!("The file's last {cut} bytes are missing, all of them behind the end of the disk.");
+        let shows = format!("The file's last {cut} bytes are missing, all of them past the end of the disk.");
         let name = format!("behind-the-disk-by-{cut}");
         cases.push(Case::reads_as(&name, FORMAT, &shows, disk.without(cut), &disk.guest));
     }
-    let shows = "The last byte of the disk is missing with what is behind it.";
+    let shows = "The last byte of the disk is missing, with everything after it.";
     let left = disk.lost(2559..2560);
     cases.push(Case::cut(
         "behind-the-disk-and-1",
@@ -49,7 +49,7 @@ fn data(cases: &mut Vec<Case>) {
         odd.without(24),
         &odd.guest,
     ));
-    let shows = "The last byte of a disk is missing, that ends inside a sector.";
+    let shows = "The last byte of a disk that ends inside a sector is missing.";
     cases.push(Case::cut(
         "odd-by-1",
         FORMAT,
@@ -129,7 +129,7 @@ fn tables(cases: &mut Vec<Case>) {
     let shows = "Nothing is left but the header and the L1.";
     let file = Disk::small(2048).data(0, 2048).image.build()[..56].to_vec();
     cases.push(Case::cut("header-and-l1", FORMAT, shows, file, &[0; 2048]));
-    let shows = "The second of two tables is missing, with all behind it.";
+    let shows = "The second of two tables is missing, with everything after it.";
     let disk = Disk::small(2 * SPAN).data(0, 1024).data(SPAN, 1024);
     let left = disk.lost(SPAN..SPAN + 1024);
     cases.push(Case::cut("second-table", FORMAT, shows, disk.without(1025), &left));
@@ -139,7 +139,7 @@ fn compressed(cases: &mut Vec<Case>) {
     let source = "format: compressed clusters";
     let stream = deflate(&text(512, 512));
     let disk = Disk::small(1024).data(0, 512).stream(512, &stream, &text(512, 512));
-    let shows = "The end of a stream is missing, by when the cluster is not full.";
+    let shows = "The end of a stream is missing, before the cluster is full.";
     cases.push(Case::corrupt("stream", source, shows, disk.without(stream.len() / 2)));
     let shows = "A stream of which nothing is left.";
     cases.push(Case::corrupt("stream-all", source, shows, disk.without(stream.len())));
@@ -149,7 +149,7 @@ fn compressed(cases: &mut Vec<Case>) {
     let disk = Disk::small(1024).data(0, 512).stream(512, &padded, &text(512, 512));
     for cut in [1, 40] {
         let shows = format!(
-            "Of the bytes behind a stream's end {cut} are missing, which no reader has need of but which the word names."
+            "{cut} of the bytes after a stream's end are missing. No reader needs them, but the word's size includes them."
         );
         let name = format!("behind-a-stream-by-{cut}");
         cases.push(Case::cut(&name, source, &shows, disk.without(cut), &disk.guest));
@@ -208,7 +208,7 @@ fn below(cases: &mut Vec<Case>) {
     let disk = disk.over(&base.guest).data(1024, 1024);
     cases.push(Case::reads("backing-never-read", source, shows, &disk).over(&[&backing]));
 
-    let shows = "An L2 table behind the end of an overlay: an error, and to salvage a hole.";
+    let shows = "An L2 table past the end of an overlay: an error, and to salvage a hole.";
     let mut disk = Disk::new(4096, |image| image.backing_at(48, b"cut.qcow").l1_at(56));
     disk.image.table_at(0, 512);
     let file = disk.image.build();

@@ -15,7 +15,7 @@ fn disk(flags: u32) -> Disk {
 pub fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
     for (flags, shows) in [
-        (0, "Old tapdisk wrote the L1 little-endian, which a clear flag tells."),
+        (0, "Old tapdisk wrote a little-endian L1, which a clear flag marks."),
         (1, "A sparse image whose L1 is little-endian."),
         (2, "Newer tapdisk says that the L1 is big-endian."),
         (3, "A sparse image whose L1 is big-endian."),
@@ -41,7 +41,7 @@ pub fn cases() -> Vec<Case> {
         .data(SPAN, 512);
     let file = with(plain.image.build(), 48, b"XEN\xfb");
     cases.push(Case::reads_as("l1-at-512", SOURCE, shows, file, &plain.guest));
-    let shows = "Another magic number behind the header is no extension.";
+    let shows = "Another magic number after the header is no extension.";
     let plain = Disk::new(2 * SPAN, |image| image.l1_at(4096))
         .data(512, 512)
         .data(SPAN, 512);
@@ -55,7 +55,7 @@ pub fn cases() -> Vec<Case> {
         is_qcow: false,
         bytes: crate::case::text(1 << 20, 4096),
     };
-    let shows = "A backing name stands behind the extension, at 64.";
+    let shows = "A backing name follows the extension, at 64.";
     let over = Disk::new(4096, |image| image.xen(0).backing_at(64, b"xen-base.raw"));
     let over = over.over(&base.bytes).data(512, 512);
     cases.push(Case::reads("backing", SOURCE, shows, &over).over(&[&base]));
