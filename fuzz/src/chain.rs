@@ -46,12 +46,16 @@ fn run(u: &mut Unstructured<'_>) -> arbitrary::Result<bool> {
     for (start, len) in reads {
         let offset = compare::place(start, size);
         let mut bytes = vec![0xcc; (u64::from(len) * 8 + 1).min(size - offset) as usize];
+        let before = opened.costs();
         let read = opened.chain.read_at(offset, &mut bytes);
-        if !read.as_ref().is_err_and(|error| opened.is_too_small(error)) {
-            compare::read(&opened.layers, offset, &bytes, &read);
-        }
-        let extent = opened.chain.extent_at(offset, u64::from(len) << 8 | 1);
-        compare::chain_extent(&opened.layers, offset, u64::from(len) << 8 | 1, &extent);
+        opened.cost_of_read(before, offset, bytes.len() as u64);
+        compare::read(&opened.layers, &opened.lacks, offset, &bytes, &read);
+
+        let max_len = u64::from(len) << 8 | 1;
+        let before = opened.costs();
+        let extent = opened.chain.extent_at(offset, max_len);
+        opened.cost_of_extent(before, offset, max_len);
+        compare::chain_extent(&opened.layers, offset, max_len, &extent);
     }
     Ok(true)
 }

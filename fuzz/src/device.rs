@@ -44,10 +44,15 @@ impl Log {
         self.fault.set(Some(fault));
     }
 
-    /// Returns whether a request has failed since the last call. Cancels a failure that has not happened.
+    /// Returns whether a request has failed since [`Log::settle`] was called last.
     pub fn has_failed(&self) -> bool {
+        self.failed.get()
+    }
+
+    /// Cancels a failure that has not happened, and forgets one that has.
+    pub fn settle(&self) {
         self.fault.set(None);
-        self.failed.take()
+        self.failed.set(false);
     }
 
     /// Counts a request. Returns its failure, if it must fail.

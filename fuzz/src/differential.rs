@@ -41,13 +41,13 @@ fn run(u: &mut Unstructured<'_>) -> arbitrary::Result<bool> {
     while at < end {
         let mut bytes = vec![0xcc; step.min(end - at) as usize];
         let mut slow_bytes = bytes.clone();
+        let before = opened.costs();
         let read = opened.chain.read_at(at, &mut bytes);
         let slow_read = finish(opened.slow.read_at(at, &mut slow_bytes));
         assert_eq!(read, slow_read);
         assert!(read.is_err() || bytes == slow_bytes);
-        if !read.as_ref().is_err_and(|error| opened.is_too_small(error)) {
-            compare::read(&opened.layers, at, &bytes, &read);
-        }
+        opened.cost_of_read(before, at, bytes.len() as u64);
+        compare::read(&opened.layers, &opened.lacks, at, &bytes, &read);
         at += step;
     }
     for logs in opened.logs {

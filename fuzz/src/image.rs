@@ -3,9 +3,9 @@
 
 use qcow1::{BlockSize, Header};
 
+use super::bounds;
 use super::compare;
 use super::levels::{Lent, Level, Opened};
-use super::oracle::Layer;
 
 /// The number of bytes that are read at each offset.
 const READ: u64 = 1200;
@@ -40,10 +40,10 @@ pub fn image(bytes: &[u8]) -> bool {
     for start in [0, middle, size.saturating_sub(READ), 511] {
         let start = start.min(size);
         let mut bytes = vec![0xcc; READ.min(size - start) as usize];
+        let before = opened.costs();
         let read = opened.chain.read_at(start, &mut bytes);
-        if !read.as_ref().is_err_and(|error| opened.is_too_small(error)) {
-            compare::read(&opened.layers, start, &bytes, &read);
-        }
+        opened.cost_of_read(before, start, bytes.len() as u64);
+        compare::read(&opened.layers, &opened.lacks, start, &bytes, &read);
     }
     extents(&mut opened);
     true
@@ -51,16 +51,17 @@ pub fn image(bytes: &[u8]) -> bool {
 
 /// Compares the first extents. Asserts that they are adjacent and inside the disk.
 fn extents(opened: &mut Opened<'_>) {
-    let image = &mut opened.chain.images_mut()[0];
-    let layer: &Layer<'_> = &opened.layers[0];
-    let size = image.size();
+    let (layer, shape, log) = (&opened.layers[0], &opened.shapes[0], &opened.logs[0][0]);
     let mut end = 0;
-    for extent in image.extents().take(24) {
+    let mut before = log.requests();
+    for extent in opened.chain.images_mut()[0].extents().take(24) {
+        assert!(log.requests() - before <= bounds::extent(shape, end, u64::MAX));
+        before = log.requests();
         compare::extent(layer, end, u64::MAX, &extent);
         let Ok(extent) = extent else {
             break;
         };
         end = extent.end();
     }
-    assert!(end <= size);
+    assert!(end <= shape.size);
 }

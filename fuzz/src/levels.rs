@@ -1,11 +1,11 @@
 //! Opens a chain of files three times: on synchronous devices, on asynchronous devices, and with the oracle.
 
-use qcow1::{BlockSize, Chain, Error, Header, Image, Key, OpenOptions, aio};
+use qcow1::{BlockSize, Chain, Image, Key, OpenOptions, aio};
 
 use super::KEY;
-use super::bounds;
+use super::bounds::{self, Shape};
 use super::class::class;
-use super::device::{Device, Failed, Log};
+use super::device::{Device, Log};
 use super::futures::{Slow, finish};
 use super::oracle::{Layer, Oracle, Rules};
 
@@ -19,31 +19,6 @@ pub struct Level {
     /// The memory that is lent to each image of the file, in bytes.
     pub lend: usize,
     pub is_raw: bool,
-}
-
-/// The properties of an image on which the bounds of its calls depend.
-pub struct Shape {
-    pub size: u64,
-    /// log2 of the cluster size in bytes. A raw disk is one cluster.
-    pub cluster_bits: u32,
-    /// log2 of the number of bytes that an L1 entry covers.
-    pub span_bits: u32,
-    pub is_raw: bool,
-    /// The memory that was lent, in bytes.
-    pub lent: usize,
-    /// The memory that compressed clusters need, in bytes.
-    pub needed: usize,
-    file_len: u64,
-}
-
-impl Shape {
-    /// Returns the maximum number of table words that a check reads: those of the L1, and those of as many tables as
-    /// the file has room for, plus one table.
-    pub fn words(&self, l1_words: u64) -> u64 {
-        let entries = self.span_bits - self.cluster_bits;
-        let tables = l1_words.min((self.file_len >> (entries + 3)) + 1);
-        l1_words + (tables << entries)
-    }
 }
 
 /// The memory and the logs of each level, for both chains.
@@ -65,12 +40,18 @@ impl Lent {
 pub type Sync<'m> = Image<'m, Device<'m>>;
 pub type Slowly<'m> = aio::Image<'m, Slow<Device<'m>>>;
 
+/// The number of requests of each level of a chain.
+pub type Costs = [u64; DEPTH];
+
 /// A chain, opened three times.
 pub struct Opened<'m> {
     pub chain: Chain<Sync<'m>, DEPTH>,
     pub slow: Chain<Slowly<'m>, DEPTH>,
     pub layers: Vec<Layer<'m>>,
+    /// The shapes of the layers.
     pub shapes: Vec<Shape>,
+    /// For each layer, the bytes of memory that its compressed clusters need, if it was lent less.
+    pub lacks: [Option<usize>; DEPTH],
     pub logs: &'m [[Log; 2]; DEPTH],
 }
 
@@ -84,6 +65,7 @@ impl<'m> Opened<'m> {
             slow: Chain::new(),
             layers: Vec::with_capacity(DEPTH),
             shapes: Vec::with_capacity(DEPTH),
+            lacks: [None; DEPTH],
             logs,
         };
         for ((level, memories), logs) in levels.iter().zip(memories).zip(logs) {
@@ -102,8 +84,9 @@ impl<'m> Opened<'m> {
                     finish(aio::Image::open_with(options, slow_device, theirs)).map_err(|error| error.into_error()),
                 )
             };
+            let most = if level.is_raw { bounds::OPEN_RAW } else { bounds::OPEN };
             for log in logs {
-                assert!(log.requests() <= bounds::OPEN);
+                assert!(log.requests() <= most, "{} reads to open", log.requests());
             }
             let rules = Rules { salvage, no_xen: false };
             let layer = if level.is_raw {
@@ -119,13 +102,18 @@ impl<'m> Opened<'m> {
                 }
                 (image, slow, layer) => panic!("{:?}, {:?}, the oracle {:?}", image.err(), slow.err(), layer.err()),
             };
-            all.shapes.push(shape(&image, level));
+            let shape = shape(&layer);
+            assert_eq!((image.size(), slow.size()), (shape.size, shape.size));
+            let needed = image
+                .header()
+                .map_or(0, |header| header.memory_for(level.block_size).compressed);
             let pushed = all.chain.push(image).is_ok();
             assert_eq!(pushed, all.slow.push(slow).is_ok());
             if !pushed {
-                all.shapes.pop();
                 break;
             }
+            all.lacks[all.layers.len()] = (level.lend < needed).then_some(needed);
+            all.shapes.push(shape);
             all.layers.push(layer);
         }
         all
@@ -141,40 +129,45 @@ impl<'m> Opened<'m> {
         }
     }
 
-    /// Returns whether an error is `MemoryTooSmall`. Asserts that an image was lent less than its compressed clusters
-    /// need.
-    pub fn is_too_small(&self, error: &Error<Failed>) -> bool {
-        let Error::MemoryTooSmall { needed } = *error else {
-            return false;
-        };
-        let lacks = |shape: &Shape| shape.lent < needed && shape.needed == needed;
-        assert!(self.shapes.iter().any(lacks), "{needed} bytes are needed");
-        true
+    /// Returns the numbers of requests of both chains.
+    pub fn costs(&self) -> [Costs; 2] {
+        [0, 1].map(|side| self.logs.each_ref().map(|logs: &[Log; 2]| logs[side].requests()))
+    }
+
+    /// Asserts that each level has made at most `most` requests since `before`.
+    pub fn cost(&self, before: [Costs; 2], most: impl Fn(usize) -> u64) {
+        for (after, before) in self.costs().iter().zip(before) {
+            for level in 0..self.layers.len() {
+                let cost = after[level] - before[level];
+                assert!(
+                    cost <= most(level),
+                    "{cost} reads of level {level}, not {}",
+                    most(level)
+                );
+            }
+        }
+    }
+
+    /// Asserts that a read of the chain has cost what its documentation allows.
+    pub fn cost_of_read(&self, before: [Costs; 2], offset: u64, len: u64) {
+        self.cost(before, |level| bounds::read(&self.shapes[..=level], offset, len));
+    }
+
+    /// Asserts that a call for an extent of the chain has cost what its documentation allows.
+    pub fn cost_of_extent(&self, before: [Costs; 2], offset: u64, max_len: u64) {
+        self.cost(before, |level| bounds::extent(&self.shapes[level], offset, max_len));
     }
 }
 
-fn shape(image: &Sync<'_>, level: &Level) -> Shape {
-    let size = image.size();
-    let lent = level.lend;
-    let file_len = level.file.len() as u64;
-    match image.header() {
-        Some(header) => Shape {
-            size,
-            cluster_bits: header.cluster_bits().get().into(),
-            span_bits: (header.cluster_bits().get() + header.l2_bits().get()).into(),
-            is_raw: false,
-            lent,
-            needed: Header::memory_for(header, level.block_size).compressed,
-            file_len,
+fn shape(layer: &Layer<'_>) -> Shape {
+    match layer {
+        Layer::Qcow(oracle) => Shape {
+            size: oracle.size,
+            bits: Some(oracle.bits()),
         },
-        None => Shape {
-            size,
-            cluster_bits: 63,
-            span_bits: 63,
-            is_raw: true,
-            lent,
-            needed: 0,
-            file_len,
+        Layer::Raw(bytes) => Shape {
+            size: bytes.len() as u64,
+            bits: None,
         },
     }
 }

@@ -3,7 +3,6 @@
 //! Each returns whether the input is worth keeping: inputs that are refused at once or take too long are not. A target
 //! panics if a result of the crate is wrong.
 
-mod bounds;
 mod compare;
 mod device;
 mod forge;
@@ -17,6 +16,8 @@ mod image;
 mod inflate;
 mod session;
 
+#[path = "../../tests/common/bounds.rs"]
+mod bounds;
 #[path = "../../tests/common/builder.rs"]
 #[allow(dead_code)]
 mod builder;

@@ -10,14 +10,15 @@ use arbitrary::Unstructured;
 use embedded_io::{Read, Seek, SeekFrom};
 use embedded_io_async::{Read as _, Seek as _};
 use qcow1::aio::AsyncGuestRead;
-use qcow1::{CheckOptions, Error};
+use qcow1::{CheckOptions, CheckSummary, Error, Key, OpenOptions, aio};
 
+use super::KEY;
 use super::bounds;
 use super::compare;
-use super::device::{Failed, Fault, Log};
+use super::device::{Device, Failed, Fault, Log};
 use super::forge;
-use super::futures::{finish, poll};
-use super::levels::{DEPTH, Lent, Opened};
+use super::futures::{Slow, finish, poll};
+use super::levels::{Costs, Lent, Level, Opened};
 use super::oracle::Layer;
 
 /// The maximum number of calls.
@@ -52,12 +53,15 @@ fn run(u: &mut Unstructured<'_>) -> arbitrary::Result<bool> {
         .collect::<arbitrary::Result<_>>()?;
     let levels = forge::chain(u)?;
     let mut lent = Lent::new(&levels);
-    let opened = Opened::new(&levels, &mut lent, flags & 1 != 0);
+    let salvage = flags & 1 != 0;
+    let opened = Opened::new(&levels, &mut lent, salvage);
     if opened.layers.is_empty() {
         return Ok(false);
     }
     let mut session = Session {
         opened,
+        levels: &levels,
+        salvage,
         is_in_step: true,
     };
     for step in &steps {
@@ -66,14 +70,17 @@ fn run(u: &mut Unstructured<'_>) -> arbitrary::Result<bool> {
     Ok(true)
 }
 
+/// The result of [`compare::totals`].
+type Totals = Option<([u64; 3], bool)>;
+
 struct Session<'m> {
     opened: Opened<'m>,
+    /// The files, and how they were opened.
+    levels: &'m [Level],
+    salvage: bool,
     /// Whether all calls so far were made on both chains, and none was dropped.
     is_in_step: bool,
 }
-
-/// The number of requests of each level of a chain.
-type Costs = [u64; DEPTH];
 
 impl Session<'_> {
     fn step(&mut self, step: &Step) {
@@ -90,19 +97,20 @@ impl Session<'_> {
         match step.what % 16 {
             0..=3 => self.read(offset, len),
             4 => self.read_of_one(level, step.place, len),
-            5 => self.give_up(offset, len, step.level),
+            5 => self.drop_a_read(step, level, offset, len),
             6 => self.extent(offset, len << (step.level % 40)),
             7 => self.extent_of_one(level, step.place, len << (step.level % 40)),
-            8 => self.extents(level),
+            8 => self.extents(level, None),
             9 => self.name(level, len),
             10 => self.check(level, step.len),
             11 | 12 => self.cursor(step, len),
             13 => self.opened.set_key(level),
             14 => self.without_the_lowest(offset, len),
-            _ => self.give_up_extent(offset, len, step.level),
+            _ => self.drop_a_look(step, level, offset, len),
         }
-        // This cancels a failure that has not happened.
-        self.failed();
+        for log in self.opened.logs.iter().flatten() {
+            log.settle();
+        }
         if self.is_in_step {
             for logs in self.opened.logs {
                 assert_eq!(logs[0].digest(), logs[1].digest(), "other requests");
@@ -136,23 +144,13 @@ impl Session<'_> {
         failed
     }
 
-    /// Returns the numbers of requests of both chains.
     fn costs(&self) -> [Costs; 2] {
-        [0, 1].map(|side| self.opened.logs.each_ref().map(|logs: &[Log; 2]| logs[side].requests()))
+        self.opened.costs()
     }
 
-    /// Asserts that each level has made at most `most` requests since `before`.
-    fn cost(&self, before: [Costs; 2], most: impl Fn(usize) -> u64) {
-        for (after, before) in self.costs().iter().zip(before) {
-            for level in 0..self.opened.layers.len() {
-                let cost = after[level] - before[level];
-                assert!(
-                    cost <= most(level),
-                    "{cost} reads of level {level}, not {}",
-                    most(level)
-                );
-            }
-        }
+    /// Asserts that the image at `level` has made at most `most` requests since `before`, and the others none.
+    fn cost_of_one(&self, before: [Costs; 2], level: usize, most: u64) {
+        self.opened.cost(before, |at| if at == level { most } else { 0 });
     }
 
     /// Asserts that a call returned the device's error if and only if a request failed. Returns `failed`.
@@ -171,18 +169,16 @@ impl Session<'_> {
             assert_eq!((read, slow_read), (Err(Error::OutOfRange), Err(Error::OutOfRange)));
             return;
         }
+        self.opened.cost_of_read(before, offset, len);
         self.judge(offset, [&bytes, &slow_bytes], [&read, &slow_read]);
-        self.cost(before, |level| {
-            bounds::chain_read(&self.opened.shapes, level, offset, len)
-        });
     }
 
     /// Compares what both chains have read with the oracle.
     fn judge(&self, offset: u64, bytes: [&[u8]; 2], reads: [&Result<(), Error<Failed>>; 2]) {
         let failed = self.failed();
         for ((bytes, read), failed) in bytes.into_iter().zip(reads).zip(failed) {
-            if !Self::io(read, failed) && !read.as_ref().is_err_and(|error| self.opened.is_too_small(error)) {
-                compare::read(&self.opened.layers, offset, bytes, read);
+            if !Self::io(read, failed) {
+                compare::read(&self.opened.layers, &self.opened.lacks, offset, bytes, read);
             }
         }
         if failed == [false; 2] {
@@ -198,38 +194,140 @@ impl Session<'_> {
         let mut slow_bytes = bytes.clone();
         let read = self.opened.chain.images_mut()[level].read_at(offset, &mut bytes);
         let slow_read = finish(self.opened.slow.images_mut()[level].read_at(offset, &mut slow_bytes));
+        let shapes = &self.opened.shapes[level..=level];
+        self.cost_of_one(before, level, bounds::read(shapes, offset, len));
         let layers = &self.opened.layers[level..=level];
         let sides = [(&bytes, &read), (&slow_bytes, &slow_read)];
         for ((bytes, read), failed) in sides.into_iter().zip(self.failed()) {
-            if !Self::io(read, failed) && !read.as_ref().is_err_and(|error| self.opened.is_too_small(error)) {
-                compare::read(layers, offset, bytes, read);
+            if !Self::io(read, failed) {
+                compare::read(layers, &self.opened.lacks[level..], offset, bytes, read);
             }
         }
-        let shapes = &self.opened.shapes[level..=level];
-        let most = bounds::chain_read(shapes, 0, offset, len);
-        self.cost(before, |at| if at == level { most } else { 0 });
     }
 
-    /// Starts a read of the asynchronous chain, and drops its future after some polls.
-    fn give_up(&mut self, offset: u64, len: u64, polls: u8) {
-        let mut bytes = vec![0xcc; len as usize];
-        let read = poll(self.opened.slow.read_at(offset, &mut bytes), usize::from(polls % 8) + 1);
+    /// Starts a call of the asynchronous chain that reads bytes, and drops its future after some polls. A call that ended
+    /// is compared.
+    fn drop_a_read(&mut self, step: &Step, level: usize, offset: u64, len: u64) {
+        let polls = usize::from(step.level % 8) + 1;
+        let before = self.costs();
         self.is_in_step = false;
+        let mut bytes = vec![0xcc; len as usize];
+        let read = match step.level >> 3 & 3 {
+            0 => poll(self.opened.slow.read_at(offset, &mut bytes), polls),
+            1 => {
+                // Unlike `read_at`, a cursor reads up to the end of the disk.
+                bytes.truncate(self.opened.chain.size().saturating_sub(offset) as usize);
+                self.drop_a_cursor(offset, &mut bytes, polls)
+            }
+            2 => {
+                bytes.truncate(64);
+                let name = poll(self.opened.slow.images_mut()[level].backing_name(&mut bytes), polls);
+                self.cost_of_one(before, level, bounds::BACKING_NAME);
+                if let Some(name) = name {
+                    self.judge_name(level, len.min(64) as usize, &name, self.failed()[1]);
+                }
+                return;
+            }
+            _ => return self.drop_a_check(level, step.len, polls),
+        };
+        self.opened.cost_of_read(before, offset, len);
         if let Some(read) = read
             && !Self::io(&read, self.failed()[1])
-            && !read.as_ref().is_err_and(|error| self.opened.is_too_small(error))
         {
-            compare::read(&self.opened.layers, offset, &bytes, &read);
+            compare::read(&self.opened.layers, &self.opened.lacks, offset, &bytes, &read);
         }
     }
 
-    fn give_up_extent(&mut self, offset: u64, len: u64, polls: u8) {
-        let found = poll(self.opened.slow.extent_at(offset, len), usize::from(polls % 8) + 1);
+    /// Starts to read the bytes at `offset`, all inside the disk, with a cursor. Its position stays the same if the future is
+    /// dropped.
+    fn drop_a_cursor(&mut self, offset: u64, bytes: &mut [u8], polls: usize) -> Option<Result<(), Error<Failed>>> {
+        let mut cursor = self.opened.slow.cursor();
+        assert_eq!(finish(cursor.seek(SeekFrom::Start(offset))), Ok(offset));
+        let read = poll(cursor.read(bytes), polls);
+        let moved = match read {
+            Some(Ok(count)) => count,
+            _ => 0,
+        };
+        assert_eq!(cursor.position(), offset + moved as u64);
+        Some(read?.map(|count| assert_eq!(count, bytes.len())))
+    }
+
+    /// Starts a check of an image of the asynchronous chain, and drops its future after some polls.
+    fn drop_a_check(&mut self, level: usize, how: u8, polls: usize) {
+        let before = self.costs();
+        let inflate = how & 2 != 0;
+        let image = &mut self.opened.slow.images_mut()[level];
+        let mut bitmap = vec![0xdd; image.check_bitmap_len()];
+        let mut options = CheckOptions::new().inflate(inflate);
+        if how & 1 != 0 {
+            options = options.bitmap(&mut bitmap);
+        }
+        let mut found = 0;
+        let summary = poll(image.check_with(options, |_| found += 1), polls);
+        let totals = self.totals(level);
+        self.cost_of_check(before, level, inflate, totals);
+        if let Some(summary) = summary {
+            self.judge_check(level, inflate, totals, &summary, found, self.failed()[1]);
+        }
+    }
+
+    /// Starts a call of the asynchronous chain that looks at tables, and drops its future after some polls.
+    fn drop_a_look(&mut self, step: &Step, level: usize, offset: u64, len: u64) {
+        let polls = usize::from(step.level % 8) + 1;
         self.is_in_step = false;
-        if let Some(found) = found
-            && !Self::io(&found, self.failed()[1])
-        {
-            compare::chain_extent(&self.opened.layers, offset, len, &found);
+        match step.level >> 3 & 3 {
+            0 => {
+                let before = self.costs();
+                let found = poll(self.opened.slow.extent_at(offset, len), polls);
+                self.opened.cost_of_extent(before, offset, len);
+                if let Some(found) = found
+                    && !Self::io(&found, self.failed()[1])
+                {
+                    compare::chain_extent(&self.opened.layers, offset, len, &found);
+                }
+            }
+            1 => self.extents(level, Some(polls)),
+            _ => self.drop_an_open(level, polls, step.place, len),
+        }
+    }
+
+    /// Starts to open a file of the chain, and drops the future after some polls. Then it opens the file with the same
+    /// device and the same memory, and reads.
+    fn drop_an_open(&self, level: usize, polls: usize, place: u16, len: u64) {
+        let Level {
+            file,
+            block_size,
+            lend,
+            is_raw,
+        } = &self.levels[level];
+        let log = Log::default();
+        let mut device = Slow(Device::new(file, *block_size, &log));
+        let mut memory = vec![0xdd; *lend];
+        let options = OpenOptions::new().salvage(self.salvage);
+        let most = if *is_raw { bounds::OPEN_RAW } else { bounds::OPEN };
+        // Only the size and the first bytes are waited for.
+        for polls in [polls, 3] {
+            let before = log.requests();
+            let image = if *is_raw {
+                poll(aio::Image::open_raw(&mut device, &mut memory), polls)
+            } else {
+                poll(aio::Image::open_with(options, &mut device, &mut memory), polls)
+            };
+            assert!(log.requests() - before <= most);
+            let Some(image) = image else {
+                assert!(polls < 3);
+                continue;
+            };
+            let mut image = image.unwrap();
+            let (shape, layer) = (&self.opened.shapes[level], &self.opened.layers[level]);
+            if matches!(layer, Layer::Qcow(oracle) if oracle.key.is_some()) {
+                image.set_key(&Key::from_bytes(KEY));
+            }
+            let offset = compare::place(place, shape.size.max(1));
+            let mut bytes = vec![0xcc; len as usize];
+            let read = finish(image.read_at(offset, &mut bytes));
+            let layers = std::slice::from_ref(layer);
+            compare::read(layers, &self.opened.lacks[level..], offset, &bytes, &read);
         }
     }
 
@@ -242,7 +340,7 @@ impl Session<'_> {
                 compare::chain_extent(&self.opened.layers, offset, len, found);
             }
         }
-        self.cost(before, |level| bounds::extent(&self.opened.shapes[level], offset, len));
+        self.opened.cost_of_extent(before, offset, len);
     }
 
     fn extent_of_one(&mut self, level: usize, place: u16, len: u64) {
@@ -255,37 +353,49 @@ impl Session<'_> {
                 compare::extent(&self.opened.layers[level], offset, len, found);
             }
         }
-        let most = bounds::extent(&self.opened.shapes[level], offset, len);
-        self.cost(before, |at| if at == level { most } else { 0 });
+        self.cost_of_one(before, level, bounds::extent(&self.opened.shapes[level], offset, len));
     }
 
-    /// Compares the first extents of an image.
-    fn extents(&mut self, level: usize) {
+    /// Compares the first extents of an image. On the asynchronous side, each future is dropped after `polls` polls, if
+    /// that is set, and the next call must return the same run.
+    fn extents(&mut self, level: usize, polls: Option<usize>) {
         for side in 0..2 {
+            let before = self.costs();
             let mut end = 0;
             let (shape, layer) = (&self.opened.shapes[level], &self.opened.layers[level]);
             let log = &self.opened.logs[level][side];
             let mut sync = self.opened.chain.images_mut()[level].extents();
             let mut slow = self.opened.slow.images_mut()[level].extents();
+            let mut most = 0;
             for _ in 0..6 {
                 let before = log.requests();
-                let item = if side == 0 { sync.next() } else { finish(slow.next()) };
+                let most_of_next = bounds::extent(shape, end, u64::MAX);
+                let mut calls = 1;
+                let item = match polls {
+                    _ if side == 0 => sync.next(),
+                    None => finish(slow.next()),
+                    Some(polls) => poll(slow.next(), polls).unwrap_or_else(|| {
+                        calls = 2;
+                        finish(slow.next())
+                    }),
+                };
                 let Some(item) = item else {
                     assert_eq!(end, shape.size);
                     break;
                 };
-                assert!(log.requests() - before <= bounds::extent(shape, end, u64::MAX));
-                if matches!(item, Err(Error::Io(Failed))) {
-                    assert!(log.has_failed());
-                    break;
+                most += calls * most_of_next;
+                assert!(log.requests() - before <= calls * most_of_next);
+                if !Self::io(&item, log.has_failed()) {
+                    compare::extent(layer, end, u64::MAX, &item);
                 }
-                assert!(!log.has_failed());
-                compare::extent(layer, end, u64::MAX, &item);
                 let Ok(extent) = item else {
+                    let next = if side == 0 { sync.next() } else { finish(slow.next()) };
+                    assert_eq!(next, None);
                     break;
                 };
                 end = extent.end();
             }
+            self.cost_of_one(before, level, most);
         }
     }
 
@@ -296,27 +406,28 @@ impl Session<'_> {
         let mut slow_buf = buf.clone();
         let name = self.opened.chain.images_mut()[level].backing_name(&mut buf);
         let slow_name = finish(self.opened.slow.images_mut()[level].backing_name(&mut slow_buf));
+        self.cost_of_one(before, level, bounds::BACKING_NAME);
+        for (name, failed) in [name, slow_name].iter().zip(self.failed()) {
+            self.judge_name(level, len, name, failed);
+        }
+    }
+
+    /// Compares a backing file's name that was read into `len` bytes.
+    fn judge_name(&self, level: usize, len: usize, name: &Result<Option<&[u8]>, Error<Failed>>, failed: bool) {
+        if Self::io(name, failed) {
+            return;
+        }
         let right = match &self.opened.layers[level] {
             Layer::Qcow(image) => image.backing_name(),
             Layer::Raw(_) => None,
         };
-        for (name, failed) in [name, slow_name].iter().zip(self.failed()) {
-            if Self::io(name, failed) {
-                continue;
+        match name {
+            Ok(name) => assert_eq!(*name, right.as_deref()),
+            Err(Error::MemoryTooSmall { needed }) => {
+                assert!(right.is_some_and(|name| name.len() == *needed && len < *needed));
             }
-            match name {
-                Ok(name) => assert_eq!(*name, right.as_deref()),
-                Err(Error::MemoryTooSmall { needed }) => {
-                    assert!(
-                        right
-                            .as_ref()
-                            .is_some_and(|name| name.len() == *needed && len < *needed)
-                    );
-                }
-                Err(error) => panic!("{error}"),
-            }
+            Err(error) => panic!("{error}"),
         }
-        self.cost(before, |at| if at == level { bounds::BACKING_NAME } else { 0 });
     }
 
     fn check(&mut self, level: usize, how: u8) {
@@ -335,33 +446,69 @@ impl Session<'_> {
         let summary = image.check_with(options(&mut bitmap), |_| *told += 1);
         let slow_summary = finish(slow.check_with(options(&mut slow_bitmap), |_| *slow_told += 1));
 
-        let (layer, shape) = (&self.opened.layers[level], &self.opened.shapes[level]);
-        let (words, totals) = match layer {
-            Layer::Qcow(oracle) => (shape.words(oracle.l1_words()), compare::totals(oracle)),
-            Layer::Raw(bytes) => (0, Some(([bytes.len() as u64, 0, 0], false))),
-        };
-        let clusters = (shape.size >> shape.cluster_bits) + 1;
-        let most = bounds::check(words, if inflate { clusters } else { 0 });
-        self.cost(before, |at| if at == level { most } else { 0 });
+        let totals = self.totals(level);
+        self.cost_of_check(before, level, inflate, totals);
         let failed = self.failed();
         if failed == [false; 2] {
             assert_eq!((summary, found[0]), (slow_summary, found[1]));
         }
         for ((summary, found), failed) in [summary, slow_summary].iter().zip(found).zip(failed) {
-            if Self::io(summary, failed) {
-                continue;
+            self.judge_check(level, inflate, totals, summary, found, failed);
+        }
+    }
+
+    /// Returns the totals of [`compare::totals`].
+    fn totals(&self, level: usize) -> Totals {
+        match &self.opened.layers[level] {
+            Layer::Qcow(oracle) => compare::totals(oracle),
+            Layer::Raw(bytes) => Some(([bytes.len() as u64, 0, 0], false)),
+        }
+    }
+
+    fn cost_of_check(&self, before: [Costs; 2], level: usize, inflate: bool, totals: Totals) {
+        let words = match &self.opened.layers[level] {
+            Layer::Qcow(oracle) => {
+                let file_len = self.levels[level].file.len() as u64;
+                bounds::words_of_check(oracle.bits(), oracle.l1_words(), file_len)
             }
-            match summary {
-                Ok(summary) => {
-                    assert_eq!(summary.findings, found);
-                    if let Some((totals, is_corrupt)) = totals {
-                        assert!(found > 0 || !is_corrupt);
-                        let bytes = [summary.data_bytes, summary.compressed_bytes, summary.hole_bytes];
-                        assert!(found > 0 || bytes == totals, "{bytes:?}, the oracle {totals:?}");
-                    }
+            Layer::Raw(_) => 0,
+        };
+        let compressed = match (&self.opened.layers[level], totals) {
+            (Layer::Qcow(oracle), Some((totals, _))) => totals[1].div_ceil(oracle.cluster_size()),
+            (Layer::Qcow(oracle), None) => oracle.size.div_ceil(oracle.cluster_size()),
+            (Layer::Raw(_), _) => 0,
+        };
+        let most = bounds::check(words, if inflate { compressed } else { 0 });
+        self.cost_of_one(before, level, most);
+    }
+
+    /// Compares the summary of a check with the oracle. `found` is the number of findings that were reported.
+    fn judge_check(
+        &self,
+        level: usize,
+        inflate: bool,
+        totals: Totals,
+        summary: &Result<CheckSummary, Error<Failed>>,
+        found: u64,
+        failed: bool,
+    ) {
+        if Self::io(summary, failed) {
+            return;
+        }
+        match summary {
+            Ok(summary) => {
+                assert_eq!(summary.findings, found);
+                if let Some((totals, is_corrupt)) = totals {
+                    assert!(found > 0 || !is_corrupt);
+                    let bytes = [summary.data_bytes, summary.compressed_bytes, summary.hole_bytes];
+                    assert!(found > 0 || bytes == totals, "{bytes:?}, the oracle {totals:?}");
                 }
-                Err(error) => assert!(inflate && self.opened.is_too_small(error), "{error}"),
             }
+            Err(Error::MemoryTooSmall { needed }) => {
+                assert!(inflate && self.opened.lacks[level] == Some(*needed));
+                assert!(totals.is_none_or(|(totals, _)| totals[1] > 0), "{totals:?}");
+            }
+            Err(error) => panic!("{error}"),
         }
     }
 
@@ -383,6 +530,7 @@ impl Session<'_> {
         buffers.fill_with(|| vec![0xcc; len as usize]);
         let [first, slow_first, second, slow_second] = &mut buffers;
 
+        let before = self.costs();
         let mut cursor = self.opened.chain.cursor();
         let mut slow_cursor = AsyncGuestRead::cursor(&mut self.opened.slow);
         let sought = Seek::seek(&mut cursor, seek);
@@ -394,6 +542,15 @@ impl Session<'_> {
         let second_counts = [Read::read(&mut cursor, second), finish(slow_cursor.read(slow_second))];
         let ends = [cursor.position(), slow_cursor.position()];
 
+        // The first read may fail, and leave the position where it was.
+        let lens = [start, between[0], start, between[1]].map(|at| size.saturating_sub(at).min(len));
+        self.opened.cost(before, |level| {
+            let most = |side: usize| {
+                let shapes = &self.opened.shapes[..=level];
+                bounds::read(shapes, start, lens[2 * side]) + bounds::read(shapes, between[side], lens[2 * side + 1])
+            };
+            most(0).max(most(1))
+        });
         let failed = self.failed();
         let buffers = [(&*first, &*second), (&*slow_first, &*slow_second)];
         for side in 0..2 {
@@ -410,11 +567,9 @@ impl Session<'_> {
                 }
                 has_failed |= matches!(count, Err(Error::Io(Failed)));
                 let read = count.map(|_| ());
-                if !matches!(read, Err(Error::Io(_)))
-                    && !read.is_err_and(|error| self.opened.is_too_small(&error))
-                    && given > 0
-                {
-                    compare::read(&self.opened.layers, start, &bytes[..given], &read);
+                if !matches!(read, Err(Error::Io(_))) && given > 0 {
+                    let bytes = &bytes[..given];
+                    compare::read(&self.opened.layers, &self.opened.lacks, start, bytes, &read);
                 }
             }
             assert_eq!(has_failed, failed[side]);

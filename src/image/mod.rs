@@ -138,6 +138,8 @@ impl<'m, D: BlockRead> Image<'m, D> {
     ///
     /// `memory` must have at least the size of one block, or may be empty if the block size is 1.
     ///
+    /// Opening makes no device read.
+    ///
     /// # Errors
     /// Each error returns the device and the memory.
     /// - [`Error::MemoryTooSmall`]: `memory` is smaller than a block.

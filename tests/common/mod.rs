@@ -1,6 +1,7 @@
 //! Helpers that tests share.
 #![allow(dead_code, unused_imports, reason = "each test file uses a part of it")]
 
+pub mod bounds;
 pub mod builder;
 pub mod checker;
 pub mod class;

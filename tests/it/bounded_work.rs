@@ -1,7 +1,8 @@
 //! No image makes a call cost more device reads than the documentation of the call states.
 
+use crate::common::bounds::{self, Shape};
 use crate::common::{ImageBuilder, Log, TestDevice, pattern};
-use qcow1::{Chain, CheckOptions, Image, OpenOptions};
+use qcow1::{Chain, CheckOptions, Extent, Image, OpenOptions};
 
 const TIB: u64 = 1 << 40;
 
@@ -11,6 +12,16 @@ struct Hostile {
     salvage: bool,
     cluster_bits: u32,
     l2_bits: u32,
+}
+
+impl Hostile {
+    /// Returns the shape of the image, whose guest's disk has `size` bytes.
+    fn shape(&self, size: u64) -> Shape {
+        Shape {
+            size,
+            bits: Some((self.cluster_bits, self.cluster_bits + self.l2_bits)),
+        }
+    }
 }
 
 fn hostile() -> Vec<Hostile> {
@@ -77,13 +88,8 @@ fn open<'m>(hostile: &'m Hostile, memory: &'m mut [u8], block: u32) -> (Image<'m
     let device = TestDevice::new(&hostile.file, block);
     let log = device.log.clone();
     let image = OpenOptions::new().salvage(hostile.salvage).open(device, memory);
-    assert_eq!(log.requests(), 1, "{}", hostile.what);
+    assert_eq!(log.requests(), bounds::OPEN, "{}", hostile.what);
     (image.unwrap(), log)
-}
-
-/// Returns the number of pieces of 2^`bits` bytes that `len` bytes at `offset` touch.
-fn touched(offset: u64, len: u64, bits: u32) -> u64 {
-    ((offset + len - 1) >> bits) - (offset >> bits) + 1
 }
 
 const LENT: [(u32, usize); 4] = [(1, 512), (512, 512), (512, 30_000), (4096, 400_000)];
@@ -95,12 +101,12 @@ fn reads_cost_what_the_clusters_and_l1_entries_that_they_touch_allow() {
             let mut memory = vec![0; memory];
             let (mut image, log) = open(&hostile, &mut memory, block);
             let size = image.size();
+            let shape = hostile.shape(size);
             for offset in [0, 1, 511, 100_000, size / 3, size / 2 + 7, size.saturating_sub(200_000)] {
                 for len in [1, 512, 5000, 200_000] {
                     let offset = offset.min(size - 1);
                     let len = len.min(size - offset);
-                    let touched = |bits| touched(offset, len, bits);
-                    let most = 5 * touched(hostile.cluster_bits) + 2 * touched(hostile.cluster_bits + hostile.l2_bits);
+                    let most = bounds::read(&[shape], offset, len);
                     let before = log.requests();
                     let _ = image.read_at(offset, &mut vec![0; len as usize]);
                     let cost = log.requests() - before;
@@ -116,24 +122,28 @@ fn reads_cost_what_the_clusters_and_l1_entries_that_they_touch_allow() {
 }
 
 #[test]
-fn extents_cost_two_reads_for_each_word_and_4096_words_at_most() {
+fn extents_cost_two_reads_for_each_word_and_4099_words_at_most() {
     for hostile in hostile() {
         for (block, memory) in LENT {
             let mut memory = vec![0; memory];
             let (mut image, log) = open(&hostile, &mut memory, block);
-            let mut last = log.requests();
+            let shape = hostile.shape(image.size());
+            let (mut last, mut end) = (log.requests(), 0);
             for extent in image.extents().take(3000) {
                 let cost = log.requests() - last;
-                assert!(cost <= 2 * 4097, "{}: {cost} reads", hostile.what);
+                let most = bounds::extent(&shape, end, u64::MAX);
+                assert!(cost <= most, "{}: {cost} reads", hostile.what);
                 last = log.requests();
-                if extent.is_err() {
+                let Ok(extent) = extent else {
                     break;
-                }
+                };
+                end = extent.end();
             }
-            for offset in [0, 700, image.size() / 2] {
+            for offset in [0, 700, shape.size / 2] {
                 let before = log.requests();
                 let _ = image.extent_at(offset, u64::MAX);
-                assert!(log.requests() - before <= 2 * 4097, "{}", hostile.what);
+                let most = bounds::extent(&shape, offset, u64::MAX);
+                assert!(log.requests() - before <= most, "{}", hostile.what);
             }
         }
     }
@@ -148,14 +158,12 @@ fn a_call_looks_at_4099_words_at_most_however_alike_they_are() {
     let mut memory = vec![0; 1 << 20];
     let mut image = Image::open(TestDevice::new(&file, 65_536), &mut memory).unwrap();
     // One L1 word for each table, and one L2 word for each cluster.
-    let words = |start, len| touched(start, len, 9) + touched(start, len, 22);
-    for offset in (0..8192).map(|cluster| cluster * 512) {
-        let extent = image.extent_at(offset, u64::MAX).unwrap();
-        assert!(words(offset, extent.len) <= 4099, "{extent:?}");
-    }
+    let words = |extent: Extent| bounds::words((9, 22), extent.start, extent.len);
+    let most = (0..8192).map(|cluster| words(image.extent_at(cluster * 512, u64::MAX).unwrap()));
+    assert_eq!(most.max(), Some(bounds::EXTENT_WORDS));
     for extent in image.extents() {
         let extent = extent.unwrap();
-        assert!(words(extent.start, extent.len) <= 4099, "{extent:?}");
+        assert!(words(extent) <= bounds::EXTENT_WORDS, "{extent:?}");
     }
 }
 
@@ -167,6 +175,7 @@ fn a_raw_disk_alone_costs_three_reads_at_most() {
         let device = TestDevice::new(&file, block);
         let log = device.log.clone();
         let mut image = Image::open_raw(device, &mut memory).unwrap();
+        assert_eq!(log.requests(), bounds::OPEN_RAW);
         for (offset, len) in [
             (0, 300_001),
             (1, 300_000),
@@ -177,7 +186,12 @@ fn a_raw_disk_alone_costs_three_reads_at_most() {
         ] {
             let before = log.requests();
             image.read_at(offset, &mut vec![0; len]).unwrap();
-            assert!(log.requests() - before <= 3, "{len} bytes at {offset}");
+            let shape = Shape {
+                size: 300_001,
+                bits: None,
+            };
+            let most = bounds::read(&[shape], offset, len as u64);
+            assert!(log.requests() - before <= most, "{len} bytes at {offset}");
         }
     }
 }
@@ -190,17 +204,19 @@ fn a_check_costs_four_reads_for_each_word_in_the_file_at_most_however_often_word
                 let mut memory = vec![0; memory];
                 let (mut image, log) = open(&hostile, &mut memory, block);
                 let len = hostile.file.len() as u64;
-                let l1_words = (image.size() >> (hostile.cluster_bits + hostile.l2_bits)).min(len.div_ceil(8)) + 1;
-                let tables = len >> (hostile.l2_bits + 3);
-                let words = l1_words + ((tables + 1) << hostile.l2_bits);
+                let bits = (hostile.cluster_bits, hostile.cluster_bits + hostile.l2_bits);
+                let l1_words = (image.size() >> bits.1).min(len.div_ceil(8)) + 1;
+                let words = bounds::words_of_check(bits, l1_words, len);
                 let mut bitmap = vec![0; image.check_bitmap_len()];
                 let mut options = CheckOptions::new();
                 if with_map {
                     options = options.bitmap(&mut bitmap);
                 }
                 let mut found = 0_u64;
+                let opened = log.requests();
                 let summary = image.check_with(options, |_| found += 1).unwrap();
-                assert!(log.requests() <= 4 * words, "{}: {}", hostile.what, log.requests());
+                let cost = log.requests() - opened;
+                assert!(cost <= bounds::check(words, 0), "{}: {cost}", hostile.what);
                 assert_eq!(summary.findings, found);
                 assert!(found <= words);
             }
@@ -296,7 +312,7 @@ fn a_name_costs_three_reads_at_most() {
         let mut image = Image::open(device, &mut memory).unwrap();
         let mut buffer = [0; 1023];
         assert_eq!(image.backing_name(&mut buffer).unwrap(), Some(&[b'n'; 1023][..]));
-        assert!(log.requests() <= 1 + 3);
+        assert!(log.requests() <= bounds::OPEN + bounds::BACKING_NAME);
     }
 }
 
@@ -328,6 +344,7 @@ fn assert_chain_is_bounded(files: &[Layer]) {
     for (block, lent) in LENT {
         let mut memories = vec![vec![0; lent]; files.len()];
         let mut chain: Chain<_, 4> = Chain::new();
+        let mut shapes = Vec::new();
         let mut logs = Vec::new();
         for ((file, bits), memory) in files.iter().zip(&mut memories) {
             let device = TestDevice::new(file, block);
@@ -336,6 +353,10 @@ fn assert_chain_is_bounded(files: &[Layer]) {
                 Some(_) => Image::open(device, memory).unwrap(),
                 None => Image::open_raw(device, memory).unwrap(),
             };
+            shapes.push(Shape {
+                size: image.size(),
+                bits: bits.map(|(cluster_bits, l2_bits)| (cluster_bits, cluster_bits + l2_bits)),
+            });
             chain.push(image).unwrap();
         }
         for (offset, len) in [
@@ -348,16 +369,9 @@ fn assert_chain_is_bounded(files: &[Layer]) {
         ] {
             let before: Vec<_> = logs.iter().map(Log::requests).collect();
             chain.read_at(offset, &mut vec![0; len as usize]).unwrap();
-            let mut smallest = u32::MAX;
-            for (level, ((log, before), (_, bits))) in logs.iter().zip(before).zip(files).enumerate() {
+            for (level, (log, before)) in logs.iter().zip(before).enumerate() {
                 let cost = log.requests() - before;
-                let most = match *bits {
-                    Some((cluster_bits, l2_bits)) => {
-                        smallest = smallest.min(cluster_bits);
-                        5 * touched(offset, len, smallest) + 2 * touched(offset, len, cluster_bits + l2_bits)
-                    }
-                    None => 3 * touched(offset, len, smallest),
-                };
+                let most = bounds::read(&shapes[..=level], offset, len);
                 assert!(
                     cost <= most,
                     "level {level}: {cost} reads for {len} bytes at {offset}, where {most} are allowed"
