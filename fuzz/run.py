@@ -3,11 +3,12 @@
 
     ./run.py --seconds 60                   each target for a minute, one after the other
     ./run.py --seconds 3600 --processes 2 session check
-    ./run.py --seconds 600 --publish        then writes the sum of all runs so far into the table of README.md
+    ./run.py --seconds 600 --publish        adds a record of each target's run to runs.json, and writes the table of README.md
+    ./run.py --seconds 0 --publish          writes the table of what runs.json holds
     ./run.py --minimise                     makes the corpus that has been found the new seeds, as small as it can be
 
-What is found is kept in target/corpus, a crash in target/crashes, and what each run did in target/runs.json. Needs
-cargo-fuzz and a nightly compiler.
+It fails if a target makes fewer executions a second of one processor than LEAST. What is found is kept in target/corpus,
+and a crash in target/crashes. Needs cargo-fuzz and a nightly compiler.
 """
 
 import argparse
@@ -19,9 +20,12 @@ import re
 import shutil
 import subprocess
 import sys
-import time
+import threading
 
 FOLDER = pathlib.Path(__file__).resolve().parent
+sys.path.append(str(FOLDER.parent / "tests"))
+import readme  # noqa: E402 (it is in the folder that is added above)
+
 SEEDS = FOLDER / "seeds"
 TARGETS = sorted(path.stem for path in (FOLDER / "fuzz_targets").glob("*.rs"))
 
@@ -34,9 +38,12 @@ SEEDS_SIZE = 2 << 20
 # The code has no `unsafe`, so freed memory need not be kept from being used again.
 ASAN = "detect_odr_violation=0:quarantine_size_mb=8:malloc_context_size=2:detect_stack_use_after_return=0:allocator_release_to_os_interval_ms=-1"
 
-RUNS = FOLDER / "target" / "runs.json"
+# One record for each run of a target whose result was published.
+RUNS = FOLDER / "runs.json"
+RUNS_LOCK = threading.Lock()
 
-BEGIN, END = "<!-- table: run.py -->", "<!-- end -->"
+# The least executions a second of one processor.
+LEAST = 2000
 
 
 def build(targets):
@@ -64,8 +71,17 @@ def command(target, *arguments):
     ]
 
 
+def commit():
+    """Returns the commit of the checkout, marked if what is fuzzed differs from it."""
+    git = ["git", "-C", FOLDER.parent]
+    short = subprocess.run([*git, "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=True).stdout.strip()
+    fuzzed = ["src", "fuzz/src", "tests/common"]
+    changed = subprocess.run([*git, "status", "--porcelain", *fuzzed], capture_output=True, text=True, check=True).stdout
+    return f"{short}-dirty" if changed else short
+
+
 def fuzz(target, seconds):
-    """Runs one target; what libFuzzer says of it at the end, and the processor's time."""
+    """Runs one target. Returns what libFuzzer prints at the end, and the processor's time."""
     corpus = FOLDER / "target" / "corpus" / target
     corpus.mkdir(parents=True, exist_ok=True)
     seeds = SEEDS / target
@@ -78,11 +94,9 @@ def fuzz(target, seconds):
         "-print_final_stats=1",
     )
     log = FOLDER / "target" / f"{target}.log"
-    start = time.monotonic()
     with open(log, "wb") as output:
         process = subprocess.Popen(words, stderr=output, stdout=output, env={**os.environ, "ASAN_OPTIONS": ASAN})
         _, status, usage = os.wait4(process.pid, 0)
-    elapsed = time.monotonic() - start
     text = log.read_text(errors="replace")
     if status != 0:
         sys.stderr.write(text[-6000:])
@@ -92,26 +106,35 @@ def fuzz(target, seconds):
     return {
         "target": target,
         "executions": executions,
-        "seconds": elapsed,
-        "processor": usage.ru_utime + usage.ru_stime,
-        "coverage": int(done[1]),
-        "corpus": int(done[2]),
+        "processor_seconds": round(usage.ru_utime + usage.ru_stime, 1),
+        "edges": int(done[1]),
+        "inputs": int(done[2]),
     }
 
 
-def remember(results):
-    """Appends to the runs so far, and returns the sum of all of them for each target."""
-    runs = json.loads(RUNS.read_text()) if RUNS.exists() else []
-    runs += results
-    RUNS.write_text(json.dumps(runs, indent=1))
-    sums = {}
-    for run in runs:
-        total = sums.setdefault(run["target"], {**run, "executions": 0, "seconds": 0, "processor": 0})
-        for key in ("executions", "seconds", "processor"):
-            total[key] += run[key]
-        for key in ("coverage", "corpus"):
-            total[key] = run[key]
-    return [sums[target] for target in sorted(sums)]
+def runs():
+    return json.loads(RUNS.read_text()) if RUNS.exists() else []
+
+
+def remember(result):
+    """Adds a record to runs.json, one a line."""
+    with RUNS_LOCK:
+        lines = ",\n".join(json.dumps(record) for record in [*runs(), result])
+        RUNS.write_text(f"[\n{lines}\n]\n")
+
+
+def sums(results):
+    """Sums the executions and the processor's time of each target. The edges and the inputs are those of its last run."""
+    totals = {}
+    for result in results:
+        before = totals.get(result["target"], {"executions": 0, "processor_seconds": 0})
+        summed = {key: before[key] + result[key] for key in ("executions", "processor_seconds")}
+        totals[result["target"]] = {**result, **summed}
+    return [totals[target] for target in sorted(totals)]
+
+
+def rate(result):
+    return result["executions"] / result["processor_seconds"]
 
 
 def table(results):
@@ -120,21 +143,20 @@ def table(results):
         "|---|---:|---:|---:|---:|---:|",
     ]
     for result in results:
-        rate = result["executions"] / result["processor"]
+        mark = "" if rate(result) >= LEAST else f" (less than {LEAST:,})"
         lines.append(
-            f"| `{result['target']}` | {result['executions']:,} | {rate:,.0f} | {result['processor']:,.0f} "
-            f"| {result['coverage']:,} | {result['corpus']:,} |"
+            f"| `{result['target']}` | {result['executions']:,} | {rate(result):,.0f}{mark} "
+            f"| {result['processor_seconds']:,.0f} | {result['edges']:,} | {result['inputs']:,} |"
         )
-    executions, processor = (sum(result[key] for result in results) for key in ("executions", "processor"))
+    executions, processor = (sum(result[key] for result in results) for key in ("executions", "processor_seconds"))
     lines.append(f"| all | {executions:,} | | {processor:,.0f} | | |")
-    return "\n".join(lines)
+    return "".join(f"{line}\n" for line in lines)
 
 
-def publish(text):
-    path = FOLDER / "README.md"
-    before, rest = path.read_text().split(BEGIN)
-    _, after = rest.split(END)
-    path.write_text(f"{before}{BEGIN}\n{text}\n{END}{after}")
+def refused(target, folder):
+    """Returns the names of the inputs in a folder that the target does not go through with."""
+    words = ["cargo", "+nightly", "run", "--quiet", "--release", "--example", "refused", "--", target, folder]
+    return set(subprocess.run(words, cwd=FOLDER, capture_output=True, text=True, check=True).stdout.split())
 
 
 def minimise(target):
@@ -147,7 +169,9 @@ def minimise(target):
     words = command(target, "-merge=1", merged, *sources)
     subprocess.run(words, check=True, env={**os.environ, "ASAN_OPTIONS": ASAN}, capture_output=True)
     # The shortest first, until the folder's part is full.
-    files = sorted(merged.iterdir(), key=lambda path: (path.stat().st_size, path.name))
+    useless = refused(target, merged)
+    files = (path for path in merged.iterdir() if path.name not in useless)
+    files = sorted(files, key=lambda path: (path.stat().st_size, path.name))
     shutil.rmtree(seeds, ignore_errors=True)
     seeds.mkdir(parents=True)
     left = SEEDS_SIZE // len(TARGETS)
@@ -158,7 +182,7 @@ def minimise(target):
             break
         shutil.copyfile(file, seeds / file.name)
         kept += 1
-    print(f"{target}: {kept} of {len(files)} inputs")
+    print(f"{target}: {kept} of {len(files)} inputs; {len(useless)} are refused")
 
 
 def main():
@@ -169,17 +193,32 @@ def main():
     parser.add_argument("--publish", action="store_true")
     parser.add_argument("--minimise", action="store_true")
     arguments = parser.parse_args()
-    build(arguments.targets)
+    checkout = commit()
+    if arguments.minimise or arguments.seconds:
+        build(arguments.targets)
     if arguments.minimise:
         for target in arguments.targets:
             minimise(target)
         return
-    with concurrent.futures.ThreadPoolExecutor(arguments.processes) as pool:
-        results = list(pool.map(lambda target: fuzz(target, arguments.seconds), arguments.targets))
-    print(table(results), flush=True)
-    sums = remember(results)
+
+    def run(target):
+        result = {**fuzz(target, arguments.seconds), "commit": checkout}
+        if arguments.publish:
+            # At once, so that a crash of another target does not lose it.
+            remember(result)
+        return result
+
+    results = []
+    if arguments.seconds:
+        with concurrent.futures.ThreadPoolExecutor(arguments.processes) as pool:
+            results = list(pool.map(run, arguments.targets))
+        print(table(results), end="", flush=True)
     if arguments.publish:
-        publish(f"\n{table(sums)}\n")
+        results += sums(runs())
+        readme.write("runs", f"\n{table(sums(runs()))}\n", FOLDER / "README.md")
+    slow = sorted({result["target"] for result in results if rate(result) < LEAST})
+    if slow:
+        sys.exit(f"fewer than {LEAST:,} executions a second of one processor: {', '.join(slow)}")
 
 
 if __name__ == "__main__":

@@ -22,14 +22,14 @@ fn seeds(target: &str) -> Vec<Vec<u8>> {
     files.map(|file| std::fs::read(file.unwrap().path()).unwrap()).collect()
 }
 
-/// Runs a target over its seeds. The target panics if the crate is wrong. It must process more than half of them: some
-/// are rejected at once, as intended.
+/// Runs a target over its seeds. The target panics if the crate is wrong. It must process nine of ten: a few are rejected
+/// at once, as intended.
 fn replay(name: &str) {
     let (_, target) = TARGETS.into_iter().find(|(target, _)| *target == name).unwrap();
     let seeds = seeds(name);
     let taken = seeds.iter().filter(|seed| target(seed)).count();
     assert!(
-        taken >= 20 && taken * 2 > seeds.len(),
+        taken >= 20 && taken * 10 >= seeds.len() * 9,
         "only {taken} of {} seeds were processed",
         seeds.len()
     );
