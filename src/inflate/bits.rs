@@ -131,5 +131,5 @@ fn last_word(rest: &[u8]) -> usize {
     // Bound: fewer bytes than a word has.
     rest.iter()
         .rev()
-        .fold(0, |word, &byte| word.wrapping_shl(8) | usize::from(byte))
+        .fold(0, |word, &byte| word.wrapping_shl(8).wrapping_add(usize::from(byte)))
 }

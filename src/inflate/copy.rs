@@ -4,6 +4,9 @@ use super::InflateError::{self, DistanceTooFar};
 
 /// The number of bytes that one step copies.
 pub(super) const STEP: usize = 16;
+/// What a match may overwrite after its end, at most.
+pub(super) const TWO_STEPS: usize = 32;
+const _: () = assert!(TWO_STEPS == 2 * STEP);
 
 /// Copies `length` bytes from `distance` bytes before `at` to `at`, truncated to the output. Returns the end of the
 /// copy. Bytes after that end may be overwritten. Inlined for hot loops.
@@ -16,9 +19,9 @@ pub(super) fn copy_match_inline(
 ) -> Result<usize, InflateError> {
     let start = at.checked_sub(distance).ok_or(DistanceTooFar)?;
     // Two steps are enough for most matches. A step must not read bytes that it writes itself.
-    if length <= 2 * STEP
+    if length <= TWO_STEPS
         && (distance >= STEP || distance >= length)
-        && output.get(at..at.wrapping_add(2 * STEP)).is_some()
+        && output.get(at..at.wrapping_add(TWO_STEPS)).is_some()
     {
         step(output, start, at);
         step(output, start.wrapping_add(STEP), at.wrapping_add(STEP));
@@ -40,7 +43,7 @@ pub(super) fn copy_match(output: &mut [u8], at: usize, length: usize, distance: 
 fn copy_any(output: &mut [u8], at: usize, length: usize, distance: usize) -> usize {
     let start = at.wrapping_sub(distance);
     let end = at.wrapping_add(length);
-    match output.get_mut(start..end.wrapping_add(2 * STEP)) {
+    match output.get_mut(start..end.wrapping_add(TWO_STEPS)) {
         Some(span) => repeat(span, distance),
         None => {
             // Near the end of the output, bytewise. Bound: 258 turns, the longest match.
@@ -71,7 +74,7 @@ fn repeat(span: &mut [u8], distance: usize) {
         step(span, 0, whole);
         whole = whole.wrapping_mul(2);
     }
-    let last = span.len().saturating_sub(2 * STEP).saturating_sub(whole);
+    let last = span.len().saturating_sub(TWO_STEPS).saturating_sub(whole);
     // Bound: 17 turns, as the longest match has 258 bytes.
     for from in (0..last).step_by(STEP) {
         step(span, from, from.wrapping_add(whole));

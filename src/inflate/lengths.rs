@@ -1,7 +1,7 @@
 //! The code lengths at the front of a dynamic block.
 
 use super::InflateError::{self, BadLengthRepeat, NoEndOfBlock, TooManyCodes};
-use super::bits::{Bits, REFILLED, ones};
+use super::bits::{Bits, ones};
 use super::entry::{Entry, PRECODE, PRECODE_BITS};
 use super::order::sort;
 use super::table::build;
@@ -12,7 +12,8 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 const PIECE: usize = 8;
 
 /// The number of entries in the table of the code for code lengths.
-pub(super) const PRECODE_SIZE: usize = 1 << PRECODE_BITS;
+pub(super) const PRECODE_SIZE: usize = 128;
+const _: () = assert!(PRECODE_SIZE == 1 << PRECODE_BITS);
 
 /// The lengths of a code's codewords, by symbol, and the number of symbols with each length.
 pub(super) struct Code<'l> {
@@ -105,15 +106,15 @@ impl CodeLengths {
         let lengths = self.lengths.get_mut(..ORDER.len()).unwrap_or_default();
         lengths.fill(0);
         *counts = [0; 16];
-        // Bound: 19 turns. A refilled buffer holds eight lengths of three bits.
-        for (turn, &symbol) in ORDER.iter().enumerate().take(number) {
-            if turn & 7 == 0 {
-                bits.refill();
-            }
-            let length = bits.take(3);
-            if let (Some(slot), Some(count)) = (lengths.get_mut(usize::from(symbol)), counts.get_mut(length)) {
-                *slot = u8::try_from(length).unwrap_or(0);
-                *count = count.wrapping_add(1);
+        // Bound: 19 symbols. A refilled buffer holds eight lengths of three bits.
+        for eight in ORDER.get(..number).unwrap_or_default().chunks(8) {
+            bits.refill();
+            for &symbol in eight {
+                let length = bits.take(3);
+                if let (Some(slot), Some(count)) = (lengths.get_mut(usize::from(symbol)), counts.get_mut(length)) {
+                    *slot = u8::try_from(length).unwrap_or(0);
+                    *count = count.wrapping_add(1);
+                }
             }
         }
         counts[0] = counts[0].wrapping_add(u16::try_from(lengths.len().wrapping_sub(number)).unwrap_or(0));
@@ -134,13 +135,11 @@ impl CodeLengths {
         let mut filled = 0_usize;
         // Not a length, so that repeating it is refused.
         let mut previous = 16_u8;
-        let mut in_buffer = 0_u32;
         // Bound: `number` turns, at most 316, since a run has at least one length.
         while filled < number {
             // A codeword and its extra bits have at most 7 + 7 bits.
-            if in_buffer < 14 {
+            if bits.count() < 14 {
                 bits.refill();
-                in_buffer = REFILLED;
             }
             let entry = table
                 .get(bits.peek(ones(PRECODE_BITS)))
@@ -148,7 +147,6 @@ impl CodeLengths {
                 .unwrap_or(Entry::INVALID);
             let extra = bits.peek(ones(entry.bits())).wrapping_shr(entry.code_bits());
             bits.drop(entry.bits());
-            in_buffer = in_buffer.wrapping_sub(14);
             work::steps(1);
             let (length, repeat) = entry.length_and_repeat();
             // Most entries are single lengths, for which the loop below is too slow.

@@ -2,7 +2,7 @@
 
 use super::InflateError;
 use super::bits::{Bits, REFILLED, ones, word};
-use super::copy::STEP;
+use super::copy::TWO_STEPS;
 use super::entry::{Alphabet, DISTANCE, DISTANCE_BITS, Entry, LITLEN, LITLEN_BITS};
 use super::lengths::{CodeLengths, Sizes};
 use super::order::sort;
@@ -64,7 +64,7 @@ impl<const WIDE: bool> Codes for Lookup<'_, WIDE> {
     const COMPACT: bool = false;
     const PRELOADS: bool = WIDE;
     const LITERALS: usize = if WIDE { 3 } else { 0 };
-    const ROOM: usize = if WIDE { Self::LITERALS + 2 * STEP } else { 1 };
+    const ROOM: usize = if WIDE { Self::LITERALS + TWO_STEPS } else { 1 };
 
     #[inline(always)]
     fn litlen(&self, bits: &Bits<'_>) -> Entry {
