@@ -3,8 +3,8 @@
 use super::InflateError::{self, BadLengthRepeat, NoEndOfBlock, TooManyCodes};
 use super::bits::{Bits, ones};
 use super::entry::{Entry, PRECODE, PRECODE_BITS};
-use super::order::sort;
-use super::table::build;
+use super::fill::fill;
+use super::order::{Code, sort};
 use super::work;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
@@ -14,12 +14,6 @@ const PIECE: usize = 8;
 /// The number of entries in the table of the code for code lengths.
 pub(super) const PRECODE_SIZE: usize = 128;
 const _: () = assert!(PRECODE_SIZE == 1 << PRECODE_BITS);
-
-/// The lengths of a code's codewords, by symbol, and the number of symbols with each length.
-pub(super) struct Code<'l> {
-    pub(super) lengths: &'l [u8],
-    pub(super) counts: &'l [u16; 16],
-}
 
 /// The numbers of code lengths of a block.
 #[derive(Clone, Copy)]
@@ -120,7 +114,7 @@ impl CodeLengths {
         counts[0] = counts[0].wrapping_add(u16::try_from(lengths.len().wrapping_sub(number)).unwrap_or(0));
         let code = Code { lengths, counts };
         let longest = sort(&PRECODE, &code, sorted)?;
-        build(&PRECODE, code.counts, longest, sorted, table);
+        fill(&PRECODE, code.counts, longest, sorted, table);
         Ok(())
     }
 

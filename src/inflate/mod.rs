@@ -22,6 +22,7 @@ mod compact;
 mod copy;
 mod entry;
 mod error;
+mod fill;
 mod lengths;
 mod order;
 mod symbols;

@@ -2,8 +2,13 @@
 
 use super::InflateError;
 use super::entry::Alphabet;
-use super::lengths::Code;
 use super::work;
+
+/// The lengths of a code's codewords, by symbol, and the number of symbols with each length.
+pub(super) struct Code<'l> {
+    pub(super) lengths: &'l [u8],
+    pub(super) counts: &'l [u16; 16],
+}
 
 /// Checks that a code is neither over-subscribed nor incomplete, and returns the length of its longest codeword.
 fn check(counts: &[u16; 16], may_be_lone: bool) -> Result<u32, InflateError> {

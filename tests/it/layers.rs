@@ -1,5 +1,5 @@
 //! The layers of `src/`: each module imports only from the modules above it in `lib.rs`, and no files import each other
-//! in a cycle. Only paths that begin with `crate::` count.
+//! in a cycle. Paths that begin with `crate::` or `super::` count, except in unit tests.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -37,9 +37,13 @@ fn files(folder: &Path, module: &str, found: &mut BTreeMap<String, String>) {
     }
 }
 
-/// Returns the paths that follow `crate::` in code, not in comments: for `use crate::a::{b::C, d::E}`, `a::b::C` and
-/// `a::d::E`.
-fn named(code: &str) -> Vec<String> {
+/// Returns the paths from the root that the code of a module names: for `use crate::a::{b::C, d::E}`, `a::b::C` and
+/// `a::d::E`. Comments and unit tests do not count.
+fn named(module: &str, code: &str) -> Vec<String> {
+    let parent = module
+        .rsplit_once("::")
+        .map_or("crate::".to_owned(), |(parent, _)| format!("crate::{parent}::"));
+    let code = code.split("mod tests {").next().unwrap().replace("super::", &parent);
     let code: String = code
         .lines()
         .filter(|line| !line.trim_start().starts_with("//"))
@@ -65,7 +69,7 @@ fn imports() -> Imports {
     files(&source(), "", &mut sources);
     let lib = sources.remove("lib").unwrap();
     // The full paths of what `lib.rs` exports at the root, by name.
-    let root: BTreeMap<_, _> = named(&lib.replace("pub use ", "crate::"))
+    let root: BTreeMap<_, _> = named("", &lib.replace("pub use ", "crate::"))
         .into_iter()
         .filter_map(|path| Some((path.rsplit_once("::")?.1.to_owned(), path)))
         .collect();
@@ -84,7 +88,7 @@ fn imports() -> Imports {
     sources
         .iter()
         .map(|(module, code)| {
-            let from = named(code).into_iter().map(|path| {
+            let from = named(module, code).into_iter().map(|path| {
                 module_of(&path).unwrap_or_else(|| {
                     panic!("{module} names crate::{path}, which is no path of src/: write it in full")
                 })
@@ -130,7 +134,8 @@ fn no_files_import_each_other_in_a_cycle() {
 }
 
 #[test]
-fn a_path_in_code_is_seen_and_one_in_a_comment_is_not() {
-    let code = "use crate::a::{b::C, d};\n/// [`crate::e`]\nfn f() -> crate::g::H<crate::i> {}";
-    assert_eq!(named(code), ["a::b::C", "a::d", "g::H", "i"]);
+fn a_path_in_code_is_seen_and_one_in_a_comment_or_a_unit_test_is_not() {
+    let code =
+        "use crate::a::{b::C, d};\n/// [`crate::e`]\nfn f() -> super::g::H<crate::i> {}\nmod tests { use super::*; }";
+    assert_eq!(named("x::y", code), ["a::b::C", "a::d", "x::g::H", "i"]);
 }

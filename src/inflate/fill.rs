@@ -1,0 +1,147 @@
+//! Filling of decoding tables from the lengths of a code.
+
+use super::bits::{ones, word};
+use super::entry::{Alphabet, Entry};
+use super::work;
+
+/// Fills `table` with the codewords of a code.
+///
+/// `longest` and `sorted` are what [`sort`](super::order::sort) returned and wrote, `counts` the numbers of symbols of each length.
+// Separate from `sort`, so that the stack frames of both do not add up.
+#[inline(never)]
+pub(super) fn fill(alphabet: &Alphabet, counts: &[u16; 16], longest: u32, sorted: &[u16], table: &mut [Entry]) {
+    let mut symbols = sorted.get(usize::from(counts[0])..).unwrap_or_default().iter();
+    let mut codeword = Codeword { value: 0, index: 0 };
+
+    // The table for codewords of up to n bits is two copies of that for n - 1, in which each codeword of n bits has one
+    // place. A complete code leaves no place unwritten. An incomplete code has one codeword or none: the places that it
+    // leaves stay invalid.
+    if let Some(start) = table.first_chunk_mut() {
+        *start = [Entry::INVALID; 2];
+    }
+    // There is nothing to copy until the shortest codeword, unless the code is a single codeword or none.
+    let mut started = longest <= 1;
+    // Bound: 10 turns, and over all turns no more codewords than symbols.
+    for (bits, &count) in (1..=alphabet.first_bits).zip(counts.iter().skip(1)) {
+        codeword.lengthen();
+        if started {
+            double(table, 1_usize.wrapping_shl(bits) >> 1);
+        }
+        if count == 0 {
+            continue;
+        }
+        started = true;
+        for &symbol in symbols.by_ref().take(usize::from(count)) {
+            work::steps(1);
+            if let Some(slot) = table.get_mut(codeword.index) {
+                *slot = alphabet.entry(symbol, bits);
+            }
+            codeword.advance(bits);
+        }
+    }
+
+    let first_mask = ones(alphabet.first_bits);
+    let mut free = first_mask.wrapping_add(1);
+    let mut level = Level {
+        prefix: usize::MAX,
+        start: 0,
+        bits: 0,
+    };
+    // Bound: 8 turns, and over all turns no more codewords than symbols.
+    for bits in alphabet.first_bits.wrapping_add(1)..=longest {
+        let own_bits = bits.wrapping_sub(alphabet.first_bits);
+        codeword.lengthen();
+        let mut left = counts.get(word(bits)).copied().unwrap_or(0);
+        for &symbol in symbols.by_ref().take(usize::from(left)) {
+            let index = codeword.index;
+            if index & first_mask != level.prefix {
+                let bits = second_level_bits(counts, bits, left, own_bits);
+                level = Level {
+                    prefix: index & first_mask,
+                    start: free,
+                    bits,
+                };
+                free = free.wrapping_add(1_usize.wrapping_shl(bits));
+                work::steps(1);
+                if let Some(slot) = table.get_mut(level.prefix) {
+                    *slot = Entry::link(alphabet.first_bits, level.start, level.bits);
+                }
+            }
+            let end = level.start.wrapping_add(1_usize.wrapping_shl(level.bits));
+            let start = level.start.wrapping_add(index.wrapping_shr(alphabet.first_bits));
+            let entry = alphabet.entry(symbol, own_bits);
+            // Bound: 128 places, the size of the largest second level.
+            for slot in table
+                .get_mut(start..end)
+                .unwrap_or_default()
+                .iter_mut()
+                .step_by(1_usize.wrapping_shl(own_bits))
+            {
+                work::steps(1);
+                *slot = entry;
+            }
+            codeword.advance(bits);
+            left = left.wrapping_sub(1);
+        }
+    }
+}
+
+/// A codeword, as a number and as an index: its first bit is the highest of the number and the lowest of the index.
+struct Codeword {
+    value: u32,
+    index: usize,
+}
+
+impl Codeword {
+    /// Appends a zero bit.
+    #[inline(always)]
+    fn lengthen(&mut self) {
+        self.value = self.value.wrapping_shl(1);
+    }
+
+    /// Steps to the next codeword of `bits` bits. After the last one the index is 0.
+    #[inline(always)]
+    fn advance(&mut self, bits: u32) {
+        self.value = self.value.wrapping_add(1);
+        // Counting up inverts the last ones and the zero before them, which are the highest bits of the index.
+        let kept = (ones(bits) >> 1).wrapping_shr(self.value.trailing_zeros());
+        self.index ^= ones(bits) ^ kept;
+    }
+}
+
+/// The second level that is being filled: the first-level index of its link, its start, and the number of its index
+/// bits.
+struct Level {
+    prefix: usize,
+    start: usize,
+    bits: u32,
+}
+
+/// Copies the first `size` entries to the `size` places after them.
+#[inline(always)]
+fn double(table: &mut [Entry], size: usize) {
+    if let Some((done, rest)) = table.split_at_mut_checked(size)
+        && let Some(copy) = rest.get_mut(..size)
+    {
+        work::steps(size);
+        copy.copy_from_slice(done);
+    }
+}
+
+/// Returns the number of index bits that a second level needs for all codewords with its prefix.
+///
+/// Its first codeword has `bits` bits, of which `own_bits` come after the prefix. `left` codewords of that length
+/// remain.
+fn second_level_bits(counts: &[u16; 16], bits: u32, left: u16, own_bits: u32) -> u32 {
+    let mut index_bits = own_bits;
+    let mut used = u32::from(left);
+    // Bound: 8 turns, as no codeword has more than 15 bits.
+    for &count in counts.iter().skip(word(bits).wrapping_add(1)) {
+        if used >= 1_u32.wrapping_shl(index_bits) {
+            break;
+        }
+        index_bits = index_bits.wrapping_add(1);
+        used = used.wrapping_mul(2).wrapping_add(u32::from(count));
+    }
+    index_bits
+}
