@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::convert::Infallible;
 use std::rc::Rc;
 
-use qcow1::{BlockRead, BlockSize, Blocks, FaultInjector, FaultInjectorError, ReadRequest};
+use qcow1::{BlockRead, BlockSize, Blocks, Error, FaultInjector, FaultInjectorError, GuestRead, ReadRequest};
 
 /// A device that panics at an invalid request: of no bytes, of parts of blocks, or of blocks past its last block.
 #[derive(Clone, Copy)]
@@ -149,5 +149,24 @@ impl BlockRead for TestDevice<'_> {
 
     fn read_blocks(&mut self, lba: u64, buf: &mut [u8]) -> Result<(), Broken> {
         self.device.read_blocks(lba, buf).map_err(broken)
+    }
+}
+
+/// A disk of any size, each byte of which is 7.
+pub struct Sevens(pub u64);
+
+impl GuestRead for Sevens {
+    type Error = Broken;
+
+    fn size(&self) -> u64 {
+        self.0
+    }
+
+    fn read_at(&mut self, offset: u64, dst: &mut [u8]) -> Result<(), Error<Broken>> {
+        if offset.checked_add(dst.len() as u64).is_none_or(|end| end > self.0) {
+            return Err(Error::OutOfRange);
+        }
+        dst.fill(7);
+        Ok(())
     }
 }

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::process::Command;
 
+use embedded_sdmmc::{TimeSource, Timestamp};
 use gpt_disk_io::gpt_disk_types::{
     BlockSize, Crc32, GptHeader, GptPartitionEntry, GptPartitionEntryArray, GptPartitionType, LbaLe, U32Le, guid,
 };
@@ -150,4 +151,13 @@ pub fn folder_of_all_sorts() -> tempfile::TempDir {
     #[cfg(unix)]
     std::os::unix::fs::symlink("boot/vmlinuz", path("kernel")).unwrap();
     folder
+}
+
+/// A clock for embedded-sdmmc, which asks it only to write.
+pub struct NoClock;
+
+impl TimeSource for NoClock {
+    fn get_timestamp(&self) -> Timestamp {
+        Timestamp::from_fat(0, 0)
+    }
 }

@@ -15,7 +15,7 @@ pub mod qemu_layout;
 
 pub use builder::ImageBuilder;
 pub use class::class;
-pub use devices::{Broken, Log, Strict, TestDevice};
+pub use devices::{Broken, Log, Sevens, Strict, TestDevice};
 pub use oracle::{Layer, Oracle, Refusal, Rules};
 
 /// Returns bytes that differ in every cluster and every sector, and deflate well.
@@ -23,6 +23,14 @@ pub fn pattern(seed: u8, len: usize) -> Vec<u8> {
     (0..len)
         .map(|i| seed ^ (i / 512) as u8 ^ (i / 64 % 8 * 16) as u8 | 1)
         .collect()
+}
+
+/// Returns an image of 20,100 bytes, whose size is not a multiple of 512, and its disk.
+pub fn image_of_broken_sectors() -> (Vec<u8>, Vec<u8>) {
+    let bytes = pattern(4, 20_100);
+    let mut builder = ImageBuilder::new(20_100);
+    builder.data(0, &bytes);
+    (builder.build(), bytes)
 }
 
 /// A pseudorandom number generator: xorshift64*.

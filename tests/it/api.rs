@@ -179,7 +179,6 @@ fn each_error_is_a_sentence_and_a_devices_error_is_its_source() {
         let said = error.to_string();
         assert!(said.len() > 20 && said.contains(' '), "{said}");
         assert_eq!(error.source().is_some(), matches!(error, Error::Io(_)));
-        let _ = embedded_io::Error::kind(&error);
     }
     assert!(
         Error::<Broken>::MemoryTooSmall { needed: 1234 }

@@ -137,7 +137,6 @@ fn in_salvage_everything_past_the_end_reads_as_zeros() {
         assert!(salvaged == right, "cut at {cut}");
         let lost = salvaged.iter().zip(&bytes).filter(|(a, b)| a != b).count();
         assert_eq!(lost == 0, cut == file.len(), "cut at {cut}, {lost} bytes lost");
-        assert!(lost <= size, "cut at {cut}");
     }
 }
 

@@ -169,16 +169,6 @@ fn block_sizes_are_powers_of_two_up_to_64_kib() {
     assert_eq!(BlockSize::B4096.to_string(), "4096 bytes");
 }
 
-#[test]
-fn a_directory_is_no_device() {
-    let folder = tempfile::tempdir().unwrap();
-    let mut memory = [0; 512];
-    let Ok(handle) = std::fs::File::open(folder.path()) else {
-        return;
-    };
-    assert!(Image::open(handle, &mut memory).is_err());
-}
-
 #[cfg(target_os = "linux")]
 #[test]
 fn a_file_without_a_size_is_refused_instead_of_read_as_an_empty_disk() {

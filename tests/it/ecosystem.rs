@@ -5,7 +5,7 @@ use std::error::Error as _;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::rc::{Rc, Weak};
 
-use crate::common::{Broken, ImageBuilder, TestDevice, pattern};
+use crate::common::{Broken, Sevens, TestDevice, image_of_broken_sectors};
 use embedded_sdmmc::blockdevice::{Block, BlockCount, BlockDevice, BlockIdx};
 use embedded_storage::ReadStorage;
 use gpt_disk_io::gpt_disk_types::{BlockSize as GptBlockSize, Lba};
@@ -14,33 +14,6 @@ use qcow1::{
     BlockRead, DiskError, Error, FromBlockIo, FromStorage, GuestRead, Image, StorageError, ToBlockDevice, ToBlockIo,
     ToStorage, TooLarge,
 };
-
-/// Returns an image, and its disk, whose size is not a multiple of 512 bytes.
-fn image() -> (Vec<u8>, Vec<u8>) {
-    let bytes = pattern(8, 20_100);
-    let mut builder = ImageBuilder::new(20_100);
-    builder.data(0, &bytes);
-    (builder.build(), bytes)
-}
-
-/// A disk of any size, each byte of which is 7.
-struct Sevens(u64);
-
-impl GuestRead for Sevens {
-    type Error = Broken;
-
-    fn size(&self) -> u64 {
-        self.0
-    }
-
-    fn read_at(&mut self, offset: u64, dst: &mut [u8]) -> Result<(), Error<Broken>> {
-        if offset.checked_add(dst.len() as u64).is_none_or(|end| end > self.0) {
-            return Err(Error::OutOfRange);
-        }
-        dst.fill(7);
-        Ok(())
-    }
-}
 
 /// A flash chip that claims any capacity, and fails past the bytes that it has.
 struct Flash<'a>(&'a [u8], usize);
@@ -61,7 +34,7 @@ impl ReadStorage for Flash<'_> {
 
 #[test]
 fn a_storage_is_a_device_and_a_disk_is_a_storage() {
-    let (file, bytes) = image();
+    let (file, bytes) = image_of_broken_sectors();
     let mut memory = [0; 4096];
     let mut image = Image::open(FromStorage(Flash(&file, file.len())), &mut memory).unwrap();
     let mut storage = ToStorage::new(&mut image).unwrap();
@@ -75,7 +48,7 @@ fn a_storage_is_a_device_and_a_disk_is_a_storage() {
 
 #[test]
 fn a_storage_that_lies_about_its_size_fails_with_its_own_error() {
-    let (file, _) = image();
+    let (file, _) = image_of_broken_sectors();
     let mut memory = [0; 4096];
     let mut image = Image::open(FromStorage(Flash(&file[..6000], file.len())), &mut memory).unwrap();
     let error = image.read_at(15_000, &mut [0; 512]).unwrap_err();
@@ -107,7 +80,7 @@ fn four_gib_are_a_storage_and_a_byte_more_is_an_error() {
 
 #[test]
 fn a_block_io_is_a_device_and_a_disk_is_a_block_io() {
-    let (mut file, bytes) = image();
+    let (mut file, bytes) = image_of_broken_sectors();
     // The adapter accepts only whole blocks.
     file.resize(file.len().next_multiple_of(4096), 0);
     for size in [512, 4096] {
@@ -138,7 +111,7 @@ fn a_block_io_with_an_unsupported_block_size_is_refused() {
 
 #[test]
 fn a_disk_is_a_block_device_that_is_never_written() {
-    let (file, bytes) = image();
+    let (file, bytes) = image_of_broken_sectors();
     let mut memory = [0; 4096];
     let mut image = Image::open(&file[..], &mut memory).unwrap();
     let device = ToBlockDevice::new(&mut image);
@@ -204,7 +177,7 @@ fn a_disk_that_reads_itself_is_busy_and_goes_on() {
 
 #[test]
 fn errors_have_a_sentence_a_source_and_a_kind() {
-    let (file, _) = image();
+    let (file, _) = image_of_broken_sectors();
     let mut memory = [0; 512];
     let mut image = Image::open(TestDevice::new(&file, 512), &mut memory).unwrap();
     image.device_mut().log.fail_after(0);
@@ -238,7 +211,7 @@ fn errors_have_a_sentence_a_source_and_a_kind() {
 
 #[test]
 fn a_cursor_is_a_stream_of_the_standard_library() {
-    let (file, bytes) = image();
+    let (file, bytes) = image_of_broken_sectors();
     let mut memory = [0; 4096];
     let mut image = Image::open(&file[..], &mut memory).unwrap();
     let mut cursor = image.cursor();

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use crate::common::disks::{ext4_volume, fat_volume, folder_of_all_sorts, image_of, with_gpt};
+use crate::common::disks::{NoClock, ext4_volume, fat_volume, folder_of_all_sorts, image_of, with_gpt};
 use crate::common::pattern;
-use embedded_sdmmc::{Mode, TimeSource, Timestamp, VolumeIdx, VolumeManager};
+use embedded_sdmmc::{Mode, VolumeIdx, VolumeManager};
 use ext4_view::{Ext4, Ext4Read, FileType};
 use gpt_disk_io::gpt_disk_types::BlockSize;
 use qcow1::{Chain, GuestRead, Image, ToBlockDevice, ToBlockIo};
@@ -154,14 +154,6 @@ fn a_gpt_has_the_partitions_that_it_was_given() {
     let mut read = vec![0; 1000 * 512];
     image.read_at(200 * 512, &mut read).unwrap();
     assert!(read == second);
-}
-
-struct NoClock;
-
-impl TimeSource for NoClock {
-    fn get_timestamp(&self) -> Timestamp {
-        Timestamp::from_fat(0, 0)
-    }
 }
 
 #[test]

@@ -662,6 +662,8 @@ fn the_tables_of_a_stream_made_to_be_slow_cost_what_is_documented_for_each_of_it
                 assert_eq!(result, Err(InflateError::InputEnded));
                 let (sets, steps) = inflate::work::take();
                 assert!(sets >= blocks, "{sets} sets for {blocks} blocks");
+                // A block has 257 code lengths or more, and a step writes at most eight of them.
+                assert!(steps >= 33 * blocks, "{steps} steps for {blocks} blocks");
                 assert!(
                     sets <= stream.bytes.len() / inflate::BYTES_PER_SET,
                     "{sets} sets of tables"

@@ -1,18 +1,11 @@
 //! `Partition` and `WithMbr`: disks made from a part of a disk, or from a disk and an MBR.
 
-use crate::common::{ImageBuilder, pattern};
+use crate::common::image_of_broken_sectors;
 use qcow1::{Error, GuestRead, Image, Partition};
-
-fn image() -> (Vec<u8>, Vec<u8>) {
-    let bytes = pattern(4, 20_100);
-    let mut builder = ImageBuilder::new(20_100);
-    builder.data(0, &bytes);
-    (builder.build(), bytes)
-}
 
 #[test]
 fn a_partition_is_its_range_of_the_disk_and_nothing_else() {
-    let (file, bytes) = image();
+    let (file, bytes) = image_of_broken_sectors();
     let mut memory = [0; 4096];
     let mut image = Image::open(&file[..], &mut memory).unwrap();
     for (start, len, size) in [
@@ -45,7 +38,7 @@ fn a_trait_object_of_a_disk_is_a_disk_and_has_cursors() {
     use embedded_io::Read;
     use qcow1::Cursor;
 
-    let (file, bytes) = image();
+    let (file, bytes) = image_of_broken_sectors();
     let mut memory = [0; 4096];
     let mut image = Image::open(&file[..], &mut memory).unwrap();
     let unknown: &mut dyn GuestRead<Error = core::convert::Infallible> = &mut image;
@@ -63,7 +56,7 @@ fn a_trait_object_of_a_disk_is_a_disk_and_has_cursors() {
 #[cfg(feature = "std")]
 #[test]
 fn a_boxed_disk_is_a_disk() {
-    let (file, bytes) = image();
+    let (file, bytes) = image_of_broken_sectors();
     let mut memory = [0; 4096];
     let image = Image::open(&file[..], &mut memory).unwrap();
     let mut boxed: Box<dyn GuestRead<Error = core::convert::Infallible> + '_> = Box::new(image);
@@ -80,7 +73,7 @@ fn a_partition_of_an_asynchronous_disk_is_its_range() {
     use crate::common::futures::{Slow, finish};
     use qcow1::aio::{self, AsyncGuestRead};
 
-    let (file, bytes) = image();
+    let (file, bytes) = image_of_broken_sectors();
     let mut memory = [0; 4096];
     let mut image = finish(aio::Image::open(Slow(TestDevice::new(&file, 512)), &mut memory)).unwrap();
     let mut partition = Partition::new(&mut image, 20_000, 512);
@@ -99,7 +92,7 @@ mod with_mbr {
 
     #[test]
     fn the_volume_follows_an_mbr_that_counts_its_sectors() {
-        let (file, bytes) = image();
+        let (file, bytes) = image_of_broken_sectors();
         let mut memory = [0; 4096];
         let mut image = Image::open(&file[..], &mut memory).unwrap();
         let mut disk = WithMbr::new(&mut image);
@@ -130,20 +123,8 @@ mod with_mbr {
 
     #[test]
     fn a_volume_too_large_for_an_mbr_is_truncated() {
-        struct Sevens(u64);
+        use crate::common::Sevens;
 
-        impl GuestRead for Sevens {
-            type Error = core::convert::Infallible;
-
-            fn size(&self) -> u64 {
-                self.0
-            }
-
-            fn read_at(&mut self, _: u64, dst: &mut [u8]) -> Result<(), Error<core::convert::Infallible>> {
-                dst.fill(7);
-                Ok(())
-            }
-        }
         for size in [u64::MAX, u64::from(u32::MAX) * 512] {
             let mut disk = WithMbr::new(Sevens(size));
             assert_eq!(disk.size(), u64::from(u32::MAX) * 512);
@@ -155,19 +136,12 @@ mod with_mbr {
 
     #[test]
     fn embedded_sdmmc_reads_a_volume_without_a_partition_table() {
-        use crate::common::disks::{fat_volume, image_of};
-        use embedded_sdmmc::{Mode, TimeSource, Timestamp, VolumeIdx, VolumeManager};
+        use crate::common::disks::{NoClock, fat_volume, image_of};
+        use embedded_sdmmc::{Mode, VolumeIdx, VolumeManager};
         use qcow1::ToBlockDevice;
 
-        struct NoClock;
-
-        impl TimeSource for NoClock {
-            fn get_timestamp(&self) -> Timestamp {
-                Timestamp::from_fat(0, 0)
-            }
-        }
         let mut volume = fat_volume();
-        // mtools writes a partition entry for the volume itself there; mkfs.fat does not.
+        // mtools writes a partition entry for the volume itself there; most other programs do not.
         volume[446..510].fill(0);
         let file = image_of(&volume);
         let mut memory = vec![0; 65_536];

@@ -1,19 +1,12 @@
 //! `ReadOnly`: disks for crates that demand a stream to write to.
 
-use crate::common::{Broken, ImageBuilder, pattern};
+use crate::common::{Broken, image_of_broken_sectors};
 use embedded_io::{Error as _, ErrorKind, Read, Seek, SeekFrom, Write};
 use qcow1::{Error, FaultInjector, FaultInjectorError, Image, ReadOnly, ReadOnlyError};
 
-fn image() -> (Vec<u8>, Vec<u8>) {
-    let bytes = pattern(4, 20_100);
-    let mut builder = ImageBuilder::new(20_100);
-    builder.data(0, &bytes);
-    (builder.build(), bytes)
-}
-
 #[test]
 fn reads_and_seeks_pass_and_writes_are_refused() {
-    let (file, bytes) = image();
+    let (file, bytes) = image_of_broken_sectors();
     let mut memory = [0; 4096];
     let mut image = Image::open(&file[..], &mut memory).unwrap();
     let mut stream = ReadOnly(image.cursor());
@@ -33,7 +26,7 @@ fn reads_and_seeks_pass_and_writes_are_refused() {
 
 #[test]
 fn a_failed_read_is_the_streams_error_with_its_kind_and_cause() {
-    let (file, _) = image();
+    let (file, _) = image_of_broken_sectors();
     let mut memory = [0; 512];
     let mut failing = false;
     let device = FaultInjector::new(&file[..], |_| std::mem::replace(&mut failing, true));
@@ -50,7 +43,7 @@ fn a_failed_read_is_the_streams_error_with_its_kind_and_cause() {
 fn the_traits_of_the_standard_library_behave_the_same() {
     use std::io::{self, Read as _, Seek as _, Write as _};
 
-    let (file, bytes) = image();
+    let (file, bytes) = image_of_broken_sectors();
     let mut memory = [0; 4096];
     let mut image = Image::open(&file[..], &mut memory).unwrap();
     let mut stream: Box<dyn ReadWriteSeek> = Box::new(ReadOnly(image.cursor()));
@@ -104,7 +97,7 @@ fn the_asynchronous_traits_behave_the_same() {
         assert_eq!(stream.write(&[]).await.ok(), Some(0));
         (end, stream.write(&[1]).await)
     }
-    let (file, bytes) = image();
+    let (file, bytes) = image_of_broken_sectors();
     let mut memory = [0; 4096];
     let mut image = finish(aio::Image::open(Slow(TestDevice::new(&file, 512)), &mut memory)).unwrap();
     let mut read = [0; 1000];

@@ -3,21 +3,15 @@
 use qcow1::{BlockSize, Image};
 
 use crate::common::qemu_layout::{Order, QemuLayout};
-use crate::common::{ImageBuilder, Log, TestDevice, pattern};
+use crate::common::{ImageBuilder, Log, Random, TestDevice, pattern};
 
 const GIB: u64 = 1 << 30;
 const MIB: u64 = 1 << 20;
 
 /// Returns random offsets of 4 KiB blocks in a disk of 1 GiB.
 fn random_blocks(seed: u64) -> impl Iterator<Item = u64> {
-    let mut state = seed;
-    std::iter::repeat_with(move || {
-        // xorshift64*
-        state ^= state >> 12;
-        state ^= state << 25;
-        state ^= state >> 27;
-        (state.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 46) * 4096
-    })
+    let mut random = Random(seed);
+    std::iter::repeat_with(move || random.below(GIB / 4096) * 4096)
 }
 
 /// Reads a disk of 1 GiB from start to end, `step` bytes at a time. Returns the number of requests, and of those for
