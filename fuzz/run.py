@@ -7,7 +7,7 @@
     ./run.py --seconds 0 --publish          writes the table of what runs.json holds
     ./run.py --minimise                     makes the corpus that has been found the new seeds, as small as it can be
 
-It fails if a target makes fewer executions a second of one processor than LEAST. What is found is kept in target/corpus,
+With --publish it fails if a target makes fewer executions a second of one processor than LEAST. What is found is kept in target/corpus,
 and a crash in target/crashes. Needs cargo-fuzz and a nightly compiler.
 """
 
@@ -217,7 +217,7 @@ def main():
         results += sums(runs())
         readme.write("runs", f"\n{table(sums(runs()))}\n", FOLDER / "README.md")
     slow = sorted({result["target"] for result in results if rate(result) < LEAST})
-    if slow:
+    if slow and arguments.publish:
         sys.exit(f"fewer than {LEAST:,} executions a second of one processor: {', '.join(slow)}")
 
 

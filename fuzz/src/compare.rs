@@ -169,8 +169,10 @@ fn descend(layers: &[Layer<'_>], offset: u64, max_len: u64) -> Result<(usize, Ru
                     break;
                 }
                 let below = run(layer, offset, above.end - offset)?;
-                // If the run above was not followed to its end, this one may be cut short too.
-                above.is_whole &= below.is_whole || below.end < above.end;
+                // A run that reaches the end of the one above is as whole as that; a shorter one has its own end.
+                if below.end < above.end {
+                    above.is_whole = below.is_whole;
+                }
                 (above.stored, above.end) = (below.stored, below.end);
             }
             Some(_) => break,
