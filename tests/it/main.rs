@@ -55,7 +55,7 @@ mod header;
 mod inflate;
 mod layers;
 #[cfg(all(feature = "std", feature = "gpt_disk_io", feature = "embedded-sdmmc-types"))]
-mod ls;
+mod ls_example;
 mod memory_and_blocks;
 mod opening;
 mod partitions;
