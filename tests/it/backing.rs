@@ -155,13 +155,14 @@ fn an_image_below_one_that_names_none_is_refused_and_comes_back() {
 
 #[test]
 fn a_chain_holds_as_many_images_as_it_says() {
-    let top = overlay(8192);
+    let (top, middle) = (overlay(8192), overlay(4096));
     let (mut m1, mut m2) = ([0; 512], [0; 512]);
     let mut chain: Chain<Image<'_, &[u8]>, 1> = Chain::new();
     assert_eq!(chain.read_at(0, &mut [0]).unwrap_err(), Error::OutOfRange);
     chain.push(Image::open(&top[..], &mut m1).unwrap()).unwrap();
-    let refused = chain.push(Image::open(&top[..], &mut m2).unwrap()).unwrap_err();
-    assert_eq!(refused.reason(), PushReason::Full);
+    let refused = chain.push(Image::open(&middle[..], &mut m2).unwrap()).unwrap_err();
+    let (image, reason) = refused.into_parts();
+    assert_eq!((image.size(), reason), (4096, PushReason::Full));
     assert_eq!(chain.read_at(0, &mut [0]).unwrap_err(), Error::BackingRequired);
     assert!(chain.pop().is_some());
     assert_eq!(chain.size(), 0);

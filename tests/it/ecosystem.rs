@@ -11,8 +11,8 @@ use embedded_storage::ReadStorage;
 use gpt_disk_io::gpt_disk_types::{BlockSize as GptBlockSize, Lba};
 use gpt_disk_io::{BlockIo, BlockIoAdapter};
 use qcow1::{
-    BlockRead, DiskError, Error, FromBlockIo, FromStorage, GuestRead, Image, StorageError, ToBlockDevice, ToBlockIo,
-    ToStorage, TooLarge,
+    DiskError, Error, FromBlockIo, FromStorage, GuestRead, Image, StorageError, ToBlockDevice, ToBlockIo, ToStorage,
+    TooLarge,
 };
 
 /// A flash chip that claims any capacity, and fails past the bytes that it has.
@@ -58,6 +58,8 @@ fn a_storage_that_lies_about_its_size_fails_with_its_own_error() {
 #[test]
 #[cfg(target_pointer_width = "64")]
 fn four_gib_are_a_storage_and_a_byte_more_is_an_error() {
+    use qcow1::BlockRead;
+
     const END: u64 = 1 << 32;
     let mut storage = ToStorage::new(Sevens(END)).unwrap();
     assert_eq!(storage.capacity() as u64, END);

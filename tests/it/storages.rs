@@ -177,6 +177,7 @@ mod aio {
         let mut image = finish(aio::Image::open(Slow(TestDevice::new(&file, 512)), &mut memory)).unwrap();
         let mut storage = aio::ToStorage::new(&mut image).unwrap();
         assert_eq!(ReadStorage::capacity(&storage), 20_100);
+        assert_eq!(AsyncReadNorFlash::capacity(&storage), 20_100);
         let mut read = [0; 777];
         finish(ReadStorage::read(&mut storage, 99, &mut read)).unwrap();
         assert!(read == guest[99..876]);
