@@ -32,6 +32,9 @@ struct Arguments {
     /// Where the random numbers begin.
     #[arg(long, default_value_t = 1)]
     seed: u64,
+    /// Writes the table and the comparison into README.md, after this sentence, which says what else the machine did.
+    #[arg(long, value_name = "SENTENCE")]
+    publish: Option<String>,
 }
 
 /// Each image is lent this much, in bytes.
@@ -42,7 +45,8 @@ const LONGEST: u64 = 64 << 10;
 const FAULTS: u64 = 300;
 /// One operation in this many opens all images again.
 const REOPEN: u64 = 20_000;
-/// One operation in this many checks an image without faults, and one with; every eighth time all streams are inflated.
+/// One operation in this many checks an image, alternately without and with faults; of eight checks, two inflate all
+/// streams.
 const CHECK: u64 = 40_000;
 
 type Device<'a> = FaultInjector<Blocks<File>, Box<dyn FnMut(ReadRequest) -> bool + 'a>>;
@@ -273,9 +277,15 @@ fn main() -> ExitCode {
         checks: 0,
     };
 
-    println!(
+    let mut table = String::new();
+    let mut print = |line: &str| {
+        println!("{line}");
+        table.push_str(line);
+        table.push('\n');
+    };
+    print(
         "| minute | reads | MiB | faults | extents | checks | opened | memory, KiB | handles | median, µs | 99 %, µs | device reads a read |\n\
-         |---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|"
+         |---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|",
     );
     let start = Instant::now();
     let step = Duration::from_secs_f64(arguments.minutes * 60.0 / f64::from(arguments.lines));
@@ -299,7 +309,7 @@ fn main() -> ExitCode {
             opened,
             ..
         } = line.counts;
-        println!(
+        print(&format!(
             "| {:.1} | {reads} | {} | {faults} | {extents} | {checks} | {opened} | {} | {} | {:.1} | {:.1} | {}.{:02} |",
             start.elapsed().as_secs_f64() / 60.0,
             bytes >> 20,
@@ -309,17 +319,26 @@ fn main() -> ExitCode {
             f64::from(line.slowest) / 1000.0,
             line.device_reads_in_hundredths / 100,
             line.device_reads_in_hundredths % 100,
-        );
+        ));
         lines.push(line);
     }
-    report(&lines)
+    let (comparison, is_steady) = compare(&lines);
+    print!("\n{comparison}");
+    if let Some(sentence) = arguments.publish {
+        publish(&format!("{sentence}\n\n{table}\n```text\n{comparison}```\n"));
+    }
+    if is_steady {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
 }
 
 /// A figure of a line of the table.
 type Measure = fn(&Line) -> u64;
 
-/// Says what grew, from the first quarter of the lines to the last.
-fn report(lines: &[Line]) -> ExitCode {
+/// Returns a comparison of the last quarter of the lines with the first, and whether nothing grew.
+fn compare(lines: &[Line]) -> (String, bool) {
     let quarter = lines.len() / 4;
     let of = |lines: &[Line], value: fn(&Line) -> u64| lines.iter().map(value).sum::<u64>() / lines.len().max(1) as u64;
     let (first, last) = (&lines[..quarter], &lines[lines.len() - quarter..]);
@@ -335,19 +354,23 @@ fn report(lines: &[Line]) -> ExitCode {
             105,
         ),
     ];
-    println!();
+    let mut comparison = String::new();
     for (name, value, most) in measures {
         let (before, after) = (of(first, value), of(last, value));
         let is_kept = after * 100 <= before * most;
         is_steady &= is_kept;
-        println!(
-            "{name}: {before} at first, {after} at last{}",
-            if is_kept { "" } else { ": it grows" }
-        );
+        let growth = if is_kept { "" } else { ": it grows" };
+        comparison.push_str(&format!("{name}: {before} at first, {after} at last{growth}\n"));
     }
-    if is_steady {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
-    }
+    (comparison, is_steady)
+}
+
+/// Puts the results of a run into the README, between its two comments.
+fn publish(results: &str) {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/README.md");
+    let (begin, end) = ("<!-- results -->\n", "<!-- end of results -->\n");
+    let text = std::fs::read_to_string(path).expect("the README beside this file");
+    let (before, rest) = text.split_once(begin).expect("a comment where the results begin");
+    let (_, after) = rest.split_once(end).expect("a comment where the results end");
+    std::fs::write(path, [before, begin, results, end, after].concat()).expect("the README beside this file");
 }
