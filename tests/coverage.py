@@ -2,11 +2,14 @@
 """Prints a table of the lines and branches of src/ that tests reach, and a list of those that they do not.
 
 Usage: coverage.py REPORT, where REPORT is what `cargo llvm-cov --json` writes. The table also goes into README.md.
+
+Fails if README.md does not give the reason for a place that is not reached, or gives one for a place that is.
 """
 
 import collections
 import json
 import os
+import re
 import sys
 
 import readme
@@ -16,9 +19,11 @@ def percent(reached, all_):
     return "—" if all_ == 0 else f"{100 * reached / all_:.1f} %"
 
 
+SRC = os.path.realpath(os.path.join(os.path.dirname(__file__), "..", "src"))
+
+
 def source(path):
-    root = os.path.realpath(os.path.join(os.path.dirname(__file__), "..", "src"))
-    relative = os.path.relpath(os.path.realpath(path), root)
+    relative = os.path.relpath(os.path.realpath(path), SRC)
     return None if relative.startswith("..") else relative
 
 
@@ -50,6 +55,46 @@ def missed_branches(file):
     return reached, 2 * len(sides), missed
 
 
+def around(text, number):
+    """The line of that number, and the first line of each block that it is in or ends: rustfmt indents them less."""
+    lines = text.splitlines()
+    found = [lines[number - 1]]
+    indent = len(found[0]) - len(found[0].lstrip())
+    if found[0].lstrip().startswith("}"):
+        indent += 1
+    for line in reversed(lines[: number - 1]):
+        if line.strip() and len(line) - len(line.lstrip()) < indent:
+            found.append(line)
+            indent = len(line) - len(line.lstrip())
+    return found
+
+
+def without_reason(missed):
+    """Compares places, of (file, line, text), with README.md; returns a sentence for each that only one of both has.
+
+    README.md names the file, and words of the line or of a block around it: of the function, for example.
+    """
+    reasons = {}
+    for row in readme.read("not reached").splitlines()[2:]:
+        file, *words = re.findall("`([^`]+)`", row.split(" | ")[0])
+        reasons.update({(file, word): False for word in words})
+    sentences = []
+    texts = {}
+    for name, line, text in missed:
+        if name not in texts:
+            with open(os.path.join(SRC, name), encoding="utf-8") as file:
+                texts[name] = file.read()
+        context = around(texts[name], line)
+        fitting = [key for key in reasons if key[0] == name and any(key[1] in one for one in context)]
+        reasons.update(dict.fromkeys(fitting, True))
+        if not fitting:
+            sentences.append(f"README.md gives no reason why this is not reached: {text}")
+    for (name, word), is_used in reasons.items():
+        if not is_used:
+            sentences.append(f"README.md gives a reason for what is reached or not there: {name}: {word}")
+    return sentences
+
+
 def main():
     with open(sys.argv[1], encoding="utf-8") as report:
         files = json.load(report)["data"][0]["files"]
@@ -65,8 +110,8 @@ def main():
         for to in (folders[folder], folders["all"]):
             for index, count in enumerate((lines["covered"], lines["count"], reached, branches)):
                 to[index] += count
-        missed += [f"{name}:{line}: never reached" for line in missed_lines(file)]
-        missed += [f"{name}:{line}:{column}: never {side}" for line, column, side in one_sided]
+        missed += [(name, line, f"{name}:{line}: never reached") for line in missed_lines(file)]
+        missed += [(name, line, f"{name}:{line}:{column}: never {side}") for line, column, side in one_sided]
     if not folders:
         sys.exit("the report has no file of src/")
     table = ["| folder | lines | reached | branches | reached |", "|---|---:|---:|---:|---:|"]
@@ -79,7 +124,8 @@ def main():
     print("\n".join(table))
     readme.write("coverage", "\n".join(table) + "\n")
     print("\nNot reached:")
-    print("\n".join(missed))
+    print("\n".join(text for _, _, text in missed))
+    sys.exit("\n".join(without_reason(missed)) or 0)
 
 
 if __name__ == "__main__":

@@ -1,16 +1,27 @@
-"""Puts a table into a README, between the two comments that bear its name."""
+"""Reads and writes what stands in a README between the two comments that bear a name."""
 
 import os
 
 BESIDE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "README.md")
 
 
-def write(name, table, path=BESIDE):
-    """Writes `table`, lines that each end with a newline, into the README at `path`: by default, the one beside this file."""
+def parts(name, path):
+    """The README up to the end of the first comment, what is between the two, and the rest."""
     with open(path, encoding="utf-8") as file:
         text = file.read()
     begin, end = f"<!-- {name} -->\n", f"<!-- end of {name} -->\n"
     before, after_begin = text.split(begin)
-    _, after = after_begin.split(end)
+    between, after = after_begin.split(end)
+    return before + begin, between, end + after
+
+
+def read(name):
+    """Reads from the README beside this file."""
+    return parts(name, BESIDE)[1]
+
+
+def write(name, table, path=BESIDE):
+    """Writes `table`, lines that each end with a newline, into the README at `path`: by default, the one beside this file."""
+    before, _, after = parts(name, path)
     with open(path, "w", encoding="utf-8") as file:
-        file.write(before + begin + table + end + after)
+        file.write(before + table + after)
