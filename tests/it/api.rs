@@ -186,3 +186,22 @@ fn each_error_is_a_sentence_and_a_devices_error_is_its_source() {
             .contains("1234")
     );
 }
+
+#[test]
+fn an_error_has_the_kind_of_its_device_or_one_of_its_own() {
+    use embedded_io::ErrorKind;
+
+    for (error, kind) in [
+        (Error::Io(Caused), ErrorKind::TimedOut),
+        (Error::NotQcow, ErrorKind::InvalidData),
+        (Error::Unsupported(Unsupported::Version(3)), ErrorKind::Unsupported),
+        (Error::OutOfRange, ErrorKind::InvalidInput),
+        (Error::Push(PushReason::Full), ErrorKind::InvalidInput),
+        (Error::MemoryTooSmall { needed: 1234 }, ErrorKind::OutOfMemory),
+        (Error::BackingRequired, ErrorKind::NotFound),
+        (Error::KeyRequired, ErrorKind::PermissionDenied),
+        (Error::CipherFailed, ErrorKind::Other),
+    ] {
+        assert_eq!(embedded_io::Error::kind(&error), kind, "{error}");
+    }
+}
