@@ -173,16 +173,41 @@ const fn widen_u32(number: u32) -> u64 {
 mod tests {
     use super::*;
 
-    #[test]
-    fn the_last_partial_span_has_an_l1_entry() {
-        let geometry = Geometry {
+    /// Clusters of 4 KiB, spans of 2 MiB.
+    fn geometry() -> Geometry {
+        Geometry {
             cluster_bits: ClusterBits::new(12).unwrap(),
             l2_bits: L2Bits::new(9).unwrap(),
-        };
+        }
+    }
+
+    #[test]
+    fn the_last_partial_span_has_an_l1_entry() {
+        let geometry = geometry();
         assert_eq!(geometry.span(), 2 << 20);
         assert_eq!(geometry.l1_entries(2), 1);
         assert_eq!(geometry.l1_entries(2 << 20), 1);
         assert_eq!(geometry.l1_entries((2 << 20) + 1), 2);
+    }
+
+    #[test]
+    fn a_span_and_a_cluster_have_the_same_ends_for_each_of_their_bytes() {
+        let geometry = geometry();
+        for at in [0x60_3000, 0x60_3001, 0x60_3fff].map(GuestOffset) {
+            assert_eq!(
+                (geometry.cluster_start(at).0, geometry.cluster_end(at).0),
+                (0x60_3000, 0x60_4000)
+            );
+            assert_eq!(
+                (geometry.span_start(at).0, geometry.span_end(at).0),
+                (0x60_0000, 0x80_0000)
+            );
+        }
+        let last = GuestOffset(u64::MAX - 5);
+        assert_eq!(
+            (geometry.cluster_end(last).0, geometry.span_end(last).0),
+            (u64::MAX, u64::MAX)
+        );
     }
 
     #[test]
