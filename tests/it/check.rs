@@ -377,6 +377,9 @@ fn flaws_of_one_kind_in_sequence_are_one_finding() {
             (32, 32 * 4096)
         )]
     );
+    // A single one has no count.
+    let (found, _) = sentences(&cut.build()[..whole - 4096], false);
+    assert!(found[0].0.ends_with("reaches past the end of the file"), "{found:?}");
 
     // The disk's last cluster is partial. Corrupt tables after corrupt clusters are a finding of their own.
     let mut last = ImageBuilder::new(MIB / 4 * 3 + 5).bits(12, 6);

@@ -246,3 +246,17 @@ fn an_error_becomes_one_of_the_standard_library_with_its_kind() {
     }
     assert_eq!(io::Error::from(Error::Io(Broken)).kind(), io::ErrorKind::Other);
 }
+
+#[test]
+fn debug_output_names_the_adapter() {
+    let too_large = ToStorage::new(Sevens(1 << 40)).unwrap_err();
+    assert!(format!("{too_large:?}").contains("TooLarge"));
+    assert!(format!("{:?}", ToBlockDevice::new(Sevens(512))).contains("ToBlockDevice"));
+}
+
+#[test]
+fn a_disk_has_blocks_of_the_size_that_is_asked_for() {
+    let mut disk = ToBlockIo::new(Sevens(8192), GptBlockSize::BS_4096);
+    assert_eq!(disk.block_size(), GptBlockSize::BS_4096);
+    assert_eq!(disk.num_blocks().unwrap(), 2);
+}
