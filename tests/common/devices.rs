@@ -153,6 +153,7 @@ impl BlockRead for TestDevice<'_> {
 }
 
 /// A disk of any size, each byte of which is 7.
+#[derive(Debug)]
 pub struct Sevens(pub u64);
 
 impl GuestRead for Sevens {
