@@ -505,3 +505,26 @@ fn a_failed_request_ends_a_check_and_the_findings_before_it_are_reported() {
         }
     }
 }
+
+#[test]
+fn parts_that_touch_the_header_and_the_l1_without_a_gap_are_clean() {
+    // The table starts at the first sector after the header, the cluster ends where the L1 starts.
+    let mut builder = ImageBuilder::new(4096).l1_at(0x3000);
+    builder.table_at(0, 0x1000).data_at(0, 0x2000, &pattern(1, 4096));
+    assert_eq!(found(&builder), []);
+}
+
+#[test]
+fn salvaged_tables_at_the_end_of_the_file_are_holes_however_many_there_are() {
+    let mut builder = ImageBuilder::new(2000 * 2 * MIB);
+    let end = builder.build().len() as u64;
+    for index in 0..2000 {
+        builder.l1_word(index, end);
+    }
+    let file = builder.build();
+    assert_eq!(file.len() as u64, end);
+    let mut memory = [0; 512];
+    let mut image = OpenOptions::new().salvage(true).open(&file[..], &mut memory).unwrap();
+    let summary = image.check(|finding| panic!("{finding}")).unwrap();
+    assert_eq!(summary.findings, 0);
+}
