@@ -1,53 +1,80 @@
 #!/usr/bin/env python3
-"""Prints a table of mutants, folder by folder, and a list of those that no test caught.
+"""Prints a table of mutants, folder by folder, and fails if a mutant was missed for no known reason.
 
 Usage: mutants.py [--readme] OUTCOMES..., where OUTCOMES are outcomes.json of one or more runs of cargo mutants; of a mutant that was
-tried more than once, the last run counts. With --readme the table also goes into README.md.
+tried more than once, the last run counts. missed_mutants.toml has the known reasons. --readme is for runs over all mutants: it writes
+the table and the reasons into README.md, and fails also if a known mutant was not missed.
 """
 
 import collections
 import json
+import os
+import re
 import sys
+import tomllib
 
 import readme
 
+FOLDER = os.path.dirname(os.path.abspath(__file__))
 
-def main():
-    paths = [path for path in sys.argv[1:] if path != "--readme"]
+
+def outcomes(paths):
+    """Returns the last outcome of each mutant, by its name."""
     last = {}
     for path in paths:
         with open(path, encoding="utf-8") as file:
             for outcome in json.load(file)["outcomes"]:
                 if isinstance(outcome["scenario"], dict):
                     last[outcome["scenario"]["Mutant"]["name"]] = outcome["summary"]
+    return last
+
+
+def table(last):
     folders = collections.defaultdict(collections.Counter)
-    missed = []
-    for name, summary in sorted(last.items()):
+    for name, summary in last.items():
         path = name.split(":")[0].removeprefix("src/")
         folder = path.split("/")[0] + "/" if "/" in path else path
         for counts in (folders[folder], folders["all"]):
             counts[summary] += 1
-        if summary == "MissedMutant":
-            missed.append(name)
-    if not folders:
-        sys.exit("no mutant was tried")
-    table = [
-        "| folder | mutants | do not build | caught | by a time limit | missed | caught of those that build |",
+    lines = [
+        "| folder | mutants | do not build | caught | hang | missed | caught of those that build |",
         "|---|---:|---:|---:|---:|---:|---:|",
     ]
     for folder in sorted(folders, key=lambda name: (name == "all", name)):
         counts = folders[folder]
-        caught, late, missing = counts["CaughtMutant"], counts["Timeout"], counts["MissedMutant"]
-        built = caught + late + missing
-        table.append(
+        caught, hang, missed = counts["CaughtMutant"], counts["Timeout"], counts["MissedMutant"]
+        built = caught + hang + missed
+        lines.append(
             f"| {'all' if folder == 'all' else f'`{folder}`'} | {sum(counts.values())} | {counts['Unviable']} | {caught}"
-            f" | {late} | {missing} | {'—' if built == 0 else f'{100 * (caught + late) / built:.1f} %'} |"
+            f" | {hang} | {missed} | {'—' if built == 0 else f'{100 * (caught + hang) / built:.1f} %'} |"
         )
-    print("\n".join(table))
-    if len(paths) < len(sys.argv) - 1:
-        readme.write("mutants", "\n".join(table) + "\n")
-    print("\nMissed:")
-    print("\n".join(missed))
+    return "\n".join(lines) + "\n"
+
+
+def place_free(name):
+    """Returns a mutant's name without its line and column, which other changes move."""
+    return re.sub(r"^([^:]+):\d+:\d+:", r"\1:", name)
+
+
+def main():
+    arguments = sys.argv[1:]
+    full = "--readme" in arguments
+    last = outcomes(path for path in arguments if path != "--readme")
+    print(table(last))
+    missed = {place_free(name): name for name, summary in sorted(last.items()) if summary == "MissedMutant"}
+    with open(os.path.join(FOLDER, "missed_mutants.toml"), "rb") as file:
+        reasons = tomllib.load(file)
+    known = {mutant: why for why, mutants in reasons.items() for mutant in mutants}
+    unknown = [name for mutant, name in missed.items() if mutant not in known]
+    stale = [mutant for mutant in known if mutant not in missed] if full else []
+    if full:
+        readme.write("mutants", table(last))
+        rows = [f"| `{mutant.replace('|', chr(92) + '|')}` | {why} |" for mutant, why in known.items()]
+        readme.write("missed mutants", "\n".join(["| mutant | why no test can catch it |", "|---|---|", *rows]) + "\n")
+    for what, names in (("Missed, and not in missed_mutants.toml", unknown), ("In missed_mutants.toml, and not missed", stale)):
+        if names:
+            print(f"{what}:", *names, sep="\n  ")
+    sys.exit(1 if unknown or stale else 0)
 
 
 if __name__ == "__main__":

@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
-# Runs the tests against mutants of the crate, and prints a table of how many were caught and a list of those that were not.
+# Runs the tests against mutants of the crate, and prints a table of how many were caught. It fails if one was missed that
+# missed_mutants.toml does not explain.
 #
 # Usage: tests/mutants.sh [argument of cargo mutants]...
 #
-# Without arguments it takes the folders that decide something, for some hours: 3 to 4 seconds of processor time a mutant. Then it
+# Without arguments it takes the folders that decide something, for two hours: about 5 seconds of one processor a mutant. Then it
 # writes the table into README.md.
-# `-f 'src/format/**'` takes one folder, `--shard 0/8` an eighth, `--in-diff FILE` what a change touches.
+# `--file='src/format/**'` takes one folder, `--in-diff=FILE` what a change touches.
 # Needs `cargo install --locked cargo-mutants cargo-nextest`.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -37,4 +38,8 @@ run() {
 # Most fail in the integration tests; what is left gets all tests.
 run 1-first -C=--test=it "$@"
 run 2-second --iterate -C=--lib -C=--test=it -C=--test=vectors "$@"
-tests/mutants.py "${readme[@]}" "$out"/*.json
+if compgen -G "$out/*.json" >/dev/null; then
+    tests/mutants.py "${readme[@]}" "$out"/*.json
+else
+    echo "mutants: none to try"
+fi
