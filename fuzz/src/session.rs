@@ -144,10 +144,6 @@ impl Session<'_> {
         failed
     }
 
-    fn costs(&self) -> [Costs; 2] {
-        self.opened.costs()
-    }
-
     /// Asserts that the image at `level` has made at most `most` requests since `before`, and the others none.
     fn cost_of_one(&self, before: [Costs; 2], level: usize, most: u64) {
         self.opened.cost(before, |at| if at == level { most } else { 0 });
@@ -160,7 +156,7 @@ impl Session<'_> {
     }
 
     fn read(&mut self, offset: u64, len: u64) {
-        let before = self.costs();
+        let before = self.opened.costs();
         let mut bytes = vec![0xcc; len as usize];
         let mut slow_bytes = bytes.clone();
         let read = self.opened.chain.read_at(offset, &mut bytes);
@@ -188,7 +184,7 @@ impl Session<'_> {
 
     /// Reads one image of the chain without the others.
     fn read_of_one(&mut self, level: usize, place: u16, len: u64) {
-        let before = self.costs();
+        let before = self.opened.costs();
         let offset = compare::place(place, self.opened.shapes[level].size.max(1));
         let mut bytes = vec![0xcc; len as usize];
         let mut slow_bytes = bytes.clone();
@@ -209,7 +205,7 @@ impl Session<'_> {
     /// is compared.
     fn drop_a_read(&mut self, step: &Step, level: usize, offset: u64, len: u64) {
         let polls = usize::from(step.level % 8) + 1;
-        let before = self.costs();
+        let before = self.opened.costs();
         self.is_in_step = false;
         let mut bytes = vec![0xcc; len as usize];
         let read = match step.level >> 3 & 3 {
@@ -254,7 +250,7 @@ impl Session<'_> {
 
     /// Starts a check of an image of the asynchronous chain, and drops its future after some polls.
     fn drop_a_check(&mut self, level: usize, how: u8, polls: usize) {
-        let before = self.costs();
+        let before = self.opened.costs();
         let inflate = how & 2 != 0;
         let image = &mut self.opened.slow.images_mut()[level];
         let mut bitmap = vec![0xdd; image.check_bitmap_len()];
@@ -277,7 +273,7 @@ impl Session<'_> {
         self.is_in_step = false;
         match step.level >> 3 & 3 {
             0 => {
-                let before = self.costs();
+                let before = self.opened.costs();
                 let found = poll(self.opened.slow.extent_at(offset, len), polls);
                 self.opened.cost_of_extent(before, offset, len);
                 if let Some(found) = found
@@ -332,7 +328,7 @@ impl Session<'_> {
     }
 
     fn extent(&mut self, offset: u64, len: u64) {
-        let before = self.costs();
+        let before = self.opened.costs();
         let found = self.opened.chain.extent_at(offset, len);
         let slow_found = finish(self.opened.slow.extent_at(offset, len));
         for (found, failed) in [found, slow_found].iter().zip(self.failed()) {
@@ -344,7 +340,7 @@ impl Session<'_> {
     }
 
     fn extent_of_one(&mut self, level: usize, place: u16, len: u64) {
-        let before = self.costs();
+        let before = self.opened.costs();
         let offset = compare::place(place, self.opened.shapes[level].size.max(1));
         let found = self.opened.chain.images_mut()[level].extent_at(offset, len);
         let slow_found = finish(self.opened.slow.images_mut()[level].extent_at(offset, len));
@@ -360,7 +356,7 @@ impl Session<'_> {
     /// that is set, and the next call must return the same run.
     fn extents(&mut self, level: usize, polls: Option<usize>) {
         for side in 0..2 {
-            let before = self.costs();
+            let before = self.opened.costs();
             let mut end = 0;
             let (shape, layer) = (&self.opened.shapes[level], &self.opened.layers[level]);
             let log = &self.opened.logs[level][side];
@@ -400,7 +396,7 @@ impl Session<'_> {
     }
 
     fn name(&mut self, level: usize, len: u64) {
-        let before = self.costs();
+        let before = self.opened.costs();
         let len = (len % 64) as usize;
         let mut buf = vec![0xcc; len];
         let mut slow_buf = buf.clone();
@@ -431,7 +427,7 @@ impl Session<'_> {
     }
 
     fn check(&mut self, level: usize, how: u8) {
-        let before = self.costs();
+        let before = self.opened.costs();
         let (has_map, inflate) = (how & 1 != 0, how & 2 != 0);
         let Opened { chain, slow, .. } = &mut self.opened;
         let (image, slow) = (&mut chain.images_mut()[level], &mut slow.images_mut()[level]);
@@ -530,7 +526,7 @@ impl Session<'_> {
         buffers.fill_with(|| vec![0xcc; len as usize]);
         let [first, slow_first, second, slow_second] = &mut buffers;
 
-        let before = self.costs();
+        let before = self.opened.costs();
         let mut cursor = self.opened.chain.cursor();
         let mut slow_cursor = AsyncGuestRead::cursor(&mut self.opened.slow);
         let sought = Seek::seek(&mut cursor, seek);

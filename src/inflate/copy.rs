@@ -60,7 +60,7 @@ fn copy_any(output: &mut [u8], at: usize, length: usize, distance: usize) -> usi
     end
 }
 
-/// Fills `span` with repetitions of its first `distance` bytes. Its last `2 * STEP` bytes are undefined afterwards.
+/// Fills `span` with repetitions of its first `distance` bytes. Its last [`TWO_STEPS`] bytes are undefined afterwards.
 fn repeat(span: &mut [u8], distance: usize) {
     // How far a step copies: `distance`, doubled until a step reads no byte that it writes.
     let mut whole = distance;

@@ -20,21 +20,29 @@ fn data(name: &str) -> String {
     path.to_str().unwrap().to_owned()
 }
 
+/// Asserts that a list has these lines, apart from the spaces around them.
+fn assert_lines(listed: &str, lines: &[&str]) {
+    for line in lines {
+        assert!(
+            listed.lines().any(|found| found.trim() == *line),
+            "{line} is not in\n{listed}"
+        );
+    }
+}
+
 #[test]
 fn without_arguments_it_lists_the_disk_of_the_repository() {
     let (success, listed, _) = ls(&[]);
     assert!(success);
-    for line in [
-        "165  README.TXT",
-        "0  BOOT/",
-        "30000  BOOT/KERNEL.BIN",
-        "24  BOOT/ENTRIES/a loader's configuration.conf",
-    ] {
-        assert!(
-            listed.lines().any(|found| found.trim() == line),
-            "{line} is not in\n{listed}"
-        );
-    }
+    assert_lines(
+        &listed,
+        &[
+            "165  README.TXT",
+            "0  BOOT/",
+            "30000  BOOT/KERNEL.BIN",
+            "24  BOOT/ENTRIES/a loader's configuration.conf",
+        ],
+    );
 }
 
 #[test]
@@ -118,19 +126,17 @@ fn an_ext4_volume_is_found_alone_and_in_either_partition_table() {
     let volume = ext4_volume(folder.path(), 1024, 16 << 20);
     let junk = pattern(9, 100 * 512);
     let right = ls_of(&volume, "");
-    for line in [
-        "0  empty",
-        "1500000  long.bin",
-        "12  kernel -> boot/vmlinuz",
-        "12  boot/loader/entries/linux.conf",
-        "3  many/file number 999",
-        "0  lost+found/",
-    ] {
-        assert!(
-            right.lines().any(|found| found.trim() == line),
-            "{line} is not in\n{right}"
-        );
-    }
+    assert_lines(
+        &right,
+        &[
+            "0  empty",
+            "1500000  long.bin",
+            "12  kernel -> boot/vmlinuz",
+            "12  boot/loader/entries/linux.conf",
+            "3  many/file number 999",
+            "0  lost+found/",
+        ],
+    );
     for disk in [
         with_mbr(&[(0x82, 1, &junk), (0x83, 2048, &volume)]),
         with_gpt(&[(34, &junk), (2048, &volume), (40_000, &fat_volume())]),
