@@ -53,7 +53,7 @@ fn main() {
     divan::main();
 }
 
-fn open<'m>(image: &'static [u8], memory: &'m mut [u8]) -> Image<'m, &'static [u8]> {
+fn open<'m>(image: &'static [u8], memory: &'m mut [u8]) -> Image<&'static [u8], &'m mut [u8]> {
     Image::open(image, memory).unwrap_or_else(|error| panic!("{error}"))
 }
 
@@ -63,7 +63,7 @@ fn memory(len: usize) -> Vec<u8> {
 }
 
 /// Opens the full disk, and caches all its tables.
-fn open_warm(memory: &mut [u8]) -> Image<'_, &'static [u8]> {
+fn open_warm(memory: &mut [u8]) -> Image<&'static [u8], &mut [u8]> {
     let mut image = open(&FULL_IMAGE, memory);
     for at in (0..FULL).step_by(4 * KIB) {
         let _ = black_box(image.extent_at(at as u64, 4096));

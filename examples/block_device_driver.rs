@@ -50,7 +50,7 @@ type DeviceError<B> = DriverError<<B as BlockDevice<SECTOR>>::Error>;
 fn device<B: BlockDevice<SECTOR>>(
     driver: B,
     bounce: &mut [u8],
-) -> Result<Device<'_, B>, OpenError<'_, FromBlockDevice<B>, DeviceError<B>>> {
+) -> Result<Device<'_, B>, OpenError<FromBlockDevice<B>, &mut [u8], DeviceError<B>>> {
     let align = align_of::<aligned::Aligned<B::Align, [u8; SECTOR]>>();
     Aligned::new(FromBlockDevice(driver), align as u32, bounce)
 }

@@ -71,7 +71,7 @@
 //! static MEMORY: ConstStaticCell<[u8; 16_384]> = ConstStaticCell::new([0; 16_384]);
 //!
 //! // `take` panics if it is called a second time; `try_take` returns `None`.
-//! let mut image: Image<'static, _> = Image::open(DISK, MEMORY.take())?;
+//! let mut image: Image<_, &'static mut _> = Image::open(DISK, MEMORY.take())?;
 //! let mut sector = [0; 512];
 //! image.read_at(0, &mut sector)?;
 //! # Ok::<(), qcow1::Error<core::convert::Infallible>>(())
@@ -130,6 +130,8 @@
     )
 )]
 
+#[cfg(feature = "alloc")]
+extern crate alloc;
 #[cfg(any(feature = "std", test))]
 extern crate std;
 
@@ -141,6 +143,9 @@ mod offset;
 // Raw DEFLATE, whole input to whole output.
 #[cfg(feature = "deflate")]
 mod inflate;
+
+// `Memory`: the bytes that an image works in.
+mod memory;
 
 // Errors, and where an image contradicts its format.
 mod error;
@@ -201,6 +206,7 @@ pub use image::check::options::CheckOptions;
 pub use image::check::usage::UsageMap;
 pub use image::extents::Extents;
 pub use image::options::OpenOptions;
+pub use memory::Memory;
 #[cfg(feature = "aes")]
 pub use reader::cipher::{AesCipher, Key};
 pub use reader::cipher::{CipherFailed, SectorCipher};

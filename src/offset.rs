@@ -63,6 +63,11 @@ pub(crate) fn saturating_u32(number: u64) -> u32 {
     u32::try_from(number).unwrap_or(u32::MAX)
 }
 
+/// Returns an offset in the image's memory as a `usize`. Machines of 16 bits have less memory than its maximum there.
+pub(crate) fn index(offset: u32) -> usize {
+    usize::try_from(offset).unwrap_or(usize::MAX)
+}
+
 /// Returns the length of a buffer as a `u64`.
 pub(crate) fn byte_count(len: usize) -> u64 {
     u64::try_from(len).unwrap_or(u64::MAX)

@@ -11,16 +11,16 @@ pub fn counted_open(device: &mut Device, memory: &mut [u8]) {
 }
 
 #[inline(never)]
-pub fn counted_read(image: &mut Image<'_, Device>, offset: u64, buf: &mut [u8]) {
+pub fn counted_read(image: &mut Image<Device, &mut [u8]>, offset: u64, buf: &mut [u8]) {
     assert!(image.read_at(offset, buf).is_ok());
 }
 
 #[inline(never)]
-pub fn counted_extent(image: &mut Image<'_, Device>, offset: u64, max_len: u64) {
+pub fn counted_extent(image: &mut Image<Device, &mut [u8]>, offset: u64, max_len: u64) {
     assert!(image.extent_at(offset, max_len).is_ok());
 }
 
 #[inline(never)]
-pub fn counted_chain_read(chain: &mut Chain<Image<'_, Device>, 3>, offset: u64, buf: &mut [u8]) {
+pub fn counted_chain_read(chain: &mut Chain<Image<Device, &mut [u8]>, 3>, offset: u64, buf: &mut [u8]) {
     assert!(chain.read_at(offset, buf).is_ok());
 }

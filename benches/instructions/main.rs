@@ -100,11 +100,11 @@ fn read(order: Order, count: usize, offsets: impl Iterator<Item = u64>, len: u64
 /// Reads random clusters, with most tables not cached.
 fn miss() -> Calls {
     let mut memory = memory(64 * KIB);
-    let mut image = Image::open(full(LARGE_DISK, Order::Ascending), &mut memory).unwrap();
+    let mut image = Image::open(full(LARGE_DISK, Order::Ascending), &mut memory[..]).unwrap();
     read_all(&mut image, 1000, at_random(LARGE_DISK, CLUSTER), CLUSTER)
 }
 
-fn read_all(image: &mut Image<'_, Device>, count: usize, offsets: impl Iterator<Item = u64>, len: u64) -> Calls {
+fn read_all(image: &mut Image<Device, &mut [u8]>, count: usize, offsets: impl Iterator<Item = u64>, len: u64) -> Calls {
     image.device_mut().start();
     let mut buf = memory(len);
     for offset in offsets.take(count) {
@@ -156,7 +156,7 @@ fn chain() -> Calls {
 }
 
 /// Opens an image, and caches all its tables.
-fn open_warm(device: Device, memory: &mut [u8]) -> Image<'_, Device> {
+fn open_warm(device: Device, memory: &mut [u8]) -> Image<Device, &mut [u8]> {
     let mut image = Image::open(device, memory).unwrap();
     for offset in (0..DISK).step_by(512 * 64) {
         image.extent_at(offset, 1).unwrap();

@@ -106,7 +106,7 @@ fn make_sparse(path: &Path, size: u64) -> Result<(), Failure> {
     Ok(())
 }
 
-type Counter<'m> = Image<'m, Counted<File>>;
+type Counter<'m> = Image<Counted<File>, &'m mut [u8]>;
 
 fn open<'m>(path: &Path, memory: &'m mut [u8]) -> Result<Counter<'m>, Failure> {
     let device = Counted::new(File::open(path)?);

@@ -26,7 +26,7 @@ fn level<'m, D: BlockRead<Error = io::Error>>(
     device: D,
     memory: &'m mut [u8],
     password: Option<&str>,
-) -> Result<Image<'m, D>, Failure> {
+) -> Result<Image<D, &'m mut [u8]>, Failure> {
     if path.extension().is_some_and(|extension| extension == "raw") {
         return Image::open_raw(device, memory).map_err(|error| error.to_string().into());
     }
@@ -43,7 +43,10 @@ fn memory(disk: &Disk) -> Vec<Vec<u8>> {
 }
 
 /// Opens the chain of the disk's files. A disk of one file is a chain of one, which costs what an image does.
-pub(crate) fn chain<'m>(disk: &Disk, memory: &'m mut [Vec<u8>]) -> Result<Chain<Image<'m, File>, DEPTH>, Failure> {
+pub(crate) fn chain<'m>(
+    disk: &Disk,
+    memory: &'m mut [Vec<u8>],
+) -> Result<Chain<Image<File, &'m mut [u8]>, DEPTH>, Failure> {
     let mut chain = Chain::new();
     for (path, memory) in disk.files.iter().zip(memory) {
         let image = level(path, File::open(path)?, memory, disk.password.as_deref())?;

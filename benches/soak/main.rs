@@ -50,7 +50,7 @@ const REOPEN: u64 = 20_000;
 const CHECK: u64 = 40_000;
 
 type Device<'a> = FaultInjector<Blocks<File>, Box<dyn FnMut(ReadRequest) -> bool + 'a>>;
-type Images<'m, 'a> = Chain<Image<'m, Device<'a>>, LEVELS>;
+type Images<'m, 'a> = Chain<Image<Device<'a>, &'m mut [u8]>, LEVELS>;
 type Failure = Error<FaultInjectorError<io::Error>>;
 
 /// What the devices count, and whether they fail.

@@ -66,7 +66,7 @@ pub(crate) struct State {
 }
 
 /// An image and those below it.
-pub(crate) type Images = Chain<Image<'static, Device>, MAX_IMAGES>;
+pub(crate) type Images = Chain<Image<Device, &'static mut [u8]>, MAX_IMAGES>;
 
 impl Disk {
     pub(crate) const fn new(address: usize) -> Self {

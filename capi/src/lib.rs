@@ -265,13 +265,13 @@ fn memory_for(first_48_bytes: *const c_void, block_size: u32, needs: *mut Memory
 }
 
 #[cfg(feature = "aes")]
-fn set_passphrase(image: &mut Image<'_, Device>, passphrase: &[u8]) -> Result<(), Failure> {
+fn set_passphrase(image: &mut Image<Device, &'static mut [u8]>, passphrase: &[u8]) -> Result<(), Failure> {
     image.set_key(&qcow1::Key::from_passphrase(passphrase));
     Ok(())
 }
 
 #[cfg(not(feature = "aes"))]
-fn set_passphrase(_: &mut Image<'_, Device>, _: &[u8]) -> Result<(), Failure> {
+fn set_passphrase(_: &mut Image<Device, &'static mut [u8]>, _: &[u8]) -> Result<(), Failure> {
     Err(Code::UnsupportedAes.into())
 }
 

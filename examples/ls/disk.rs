@@ -34,7 +34,7 @@ enum Found {
 ///
 /// # Errors
 /// Says why, if there is none.
-pub fn first_volume(image: &mut Image<'_, File>) -> Result<Volume, Failure> {
+pub fn first_volume(image: &mut Image<File, &mut [u8]>) -> Result<Volume, Failure> {
     let mut refused = None;
     for (start, len) in places(image)? {
         match kind(image, start, len)? {
@@ -51,7 +51,7 @@ pub fn first_volume(image: &mut Image<'_, File>) -> Result<Volume, Failure> {
 }
 
 /// Returns where volumes may lie, in bytes: the whole disk, then its partitions, each with its length.
-fn places(image: &mut Image<'_, File>) -> Result<Vec<(u64, u64)>, Failure> {
+fn places(image: &mut Image<File, &mut [u8]>) -> Result<Vec<(u64, u64)>, Failure> {
     let mut places = vec![(0, image.size())];
     let partitions = mbr_partitions(image)?.into_iter().flatten();
     for Partition { start, len, is_gpt } in partitions {
@@ -66,7 +66,7 @@ fn places(image: &mut Image<'_, File>) -> Result<Vec<(u64, u64)>, Failure> {
 }
 
 /// Returns the partitions of a GPT, which must be there.
-fn gpt_partitions(image: &mut Image<'_, File>) -> Result<Vec<(u64, u64)>, Failure> {
+fn gpt_partitions(image: &mut Image<File, &mut [u8]>) -> Result<Vec<(u64, u64)>, Failure> {
     let mut block = [0; SECTOR as usize];
     let mut disk = gpt_disk_io::Disk::new(ToBlockIo::new(&mut *image, BlockSize::BS_512))?;
     let header = disk.read_primary_gpt_header(&mut block)?;
@@ -95,7 +95,7 @@ struct Partition {
 }
 
 /// Returns the four partitions of an MBR, if there is one. The length of an empty one is 0.
-fn mbr_partitions(image: &mut Image<'_, File>) -> Result<Option<[Partition; 4]>, Failure> {
+fn mbr_partitions(image: &mut Image<File, &mut [u8]>) -> Result<Option<[Partition; 4]>, Failure> {
     let mut mbr = [0; SECTOR as usize];
     if !read_if_inside(image, 0, &mut mbr)? || mbr[510..] != [0x55, 0xaa] {
         return Ok(None);
@@ -109,7 +109,7 @@ fn mbr_partitions(image: &mut Image<'_, File>) -> Result<Option<[Partition; 4]>,
 }
 
 /// Returns the contents of the disk from `start` on.
-fn kind(image: &mut Image<'_, File>, start: u64, len: u64) -> Result<Found, Failure> {
+fn kind(image: &mut Image<File, &mut [u8]>, start: u64, len: u64) -> Result<Found, Failure> {
     let mut boot = [0; SECTOR as usize];
     let mut refused = Found::Nothing;
     if len >= SECTOR && read_if_inside(image, start, &mut boot)? && BootSector::is_fat(&boot) {
@@ -127,7 +127,7 @@ fn kind(image: &mut Image<'_, File>, start: u64, len: u64) -> Result<Found, Fail
 }
 
 /// Fills `buf`. Returns `true` if these bytes are on the disk: a partition table may contain any offset.
-fn read_if_inside(image: &mut Image<'_, File>, offset: u64, buf: &mut [u8]) -> Result<bool, Failure> {
+fn read_if_inside(image: &mut Image<File, &mut [u8]>, offset: u64, buf: &mut [u8]) -> Result<bool, Failure> {
     match image.read_at(offset, buf) {
         Err(Error::OutOfRange) => Ok(false),
         result => Ok(result.map(|()| true)?),

@@ -83,7 +83,7 @@ fn said(error: Ext4Error, path: &str) -> Failure {
 }
 
 /// A volume inside an image.
-struct Reader(Partition<Image<'static, File>>);
+struct Reader(Partition<Image<File, &'static mut [u8]>>);
 
 impl Ext4Read for Reader {
     fn read(&mut self, start_byte: u64, dst: &mut [u8]) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {

@@ -26,13 +26,13 @@ const NAME: usize = 768;
 const FIRST: u32 = 1;
 
 /// A volume as `embedded-sdmmc` requires it: as a partition in an MBR.
-type Disk<'m> = ToBlockDevice<WithMbr<Partition<Image<'m, File>>>>;
+type Disk<'m> = ToBlockDevice<WithMbr<Partition<Image<File, &'m mut [u8]>>>>;
 
 type Folder<'a, 'm> = Directory<'a, Disk<'m>, NoClock, DEPTH, 1, 1>;
 
 /// Lists the directory at `path` in the volume, or prints the file.
 pub fn show(
-    image: Image<'_, File>,
+    image: Image<File, &mut [u8]>,
     volume: &Volume,
     boot: &BootSector,
     path: &OsStr,

@@ -46,7 +46,7 @@ fn main() -> ExitCode {
 
 fn show(disk: &Path, path: &OsStr) -> Result<(), Failure> {
     let mut memory = [0; 65_536];
-    let mut image = Image::open(File::open(disk)?, &mut memory)?;
+    let mut image = Image::open(File::open(disk)?, &mut memory[..])?;
     let volume = disk::first_volume(&mut image)?;
     let mut output = Output::new();
     match &volume.kind {

@@ -1,7 +1,7 @@
 //! Checks a file, each byte of which is the fuzzer's, and compares with the simple check of the tests. A clean image
 //! must read without corruption.
 
-use qcow1::{BlockSize, CheckOptions, Error, Header, Image, Key, OpenOptions};
+use qcow1::{BlockSize, CheckOptions, Error, Header, Image, Key, Memory, OpenOptions};
 
 use super::KEY;
 use super::bounds;
@@ -82,7 +82,7 @@ pub fn check(bytes: &[u8]) -> bool {
 
 /// Reads both ends of an image without findings, and compares with the oracle. `lack` is the bytes of memory that its
 /// compressed clusters need, if it was lent less.
-fn clean(image: &mut Image<'_, Device<'_>>, oracle: Oracle<'_>, lack: Option<usize>, has_inflated: bool) {
+fn clean(image: &mut Image<Device<'_>, impl Memory>, oracle: Oracle<'_>, lack: Option<usize>, has_inflated: bool) {
     let layers = [Layer::Qcow(oracle)];
     let size = image.size();
     for start in [0, size.saturating_sub(READ / 2)] {

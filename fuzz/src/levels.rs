@@ -37,8 +37,8 @@ impl Lent {
     }
 }
 
-pub type Sync<'m> = Image<'m, Device<'m>>;
-pub type Slowly<'m> = aio::Image<'m, Slow<Device<'m>>>;
+pub type Sync<'m> = Image<Device<'m>, &'m mut [u8]>;
+pub type Slowly<'m> = aio::Image<Slow<Device<'m>>, &'m mut [u8]>;
 
 /// The number of requests of each level of a chain.
 pub type Costs = [u64; DEPTH];
@@ -74,14 +74,15 @@ impl<'m> Opened<'m> {
             let slow_device = Slow(Device::new(&level.file, level.block_size, &logs[1]));
             let (image, slow) = if level.is_raw {
                 (
-                    Image::open_raw(device, ours).map_err(|error| error.into_error()),
-                    finish(aio::Image::open_raw(slow_device, theirs)).map_err(|error| error.into_error()),
+                    Image::open_raw(device, &mut ours[..]).map_err(|error| error.into_error()),
+                    finish(aio::Image::open_raw(slow_device, &mut theirs[..])).map_err(|error| error.into_error()),
                 )
             } else {
                 let options = OpenOptions::new().salvage(salvage);
                 (
-                    options.open(device, ours).map_err(|error| error.into_error()),
-                    finish(aio::Image::open_with(options, slow_device, theirs)).map_err(|error| error.into_error()),
+                    options.open(device, &mut ours[..]).map_err(|error| error.into_error()),
+                    finish(aio::Image::open_with(options, slow_device, &mut theirs[..]))
+                        .map_err(|error| error.into_error()),
                 )
             };
             let most = if level.is_raw { bounds::OPEN_RAW } else { bounds::OPEN };

@@ -40,7 +40,7 @@ impl<'b, D: AsyncBlockRead> Aligned<'b, D> {
     ///
     /// # Errors
     /// As [`crate::Aligned::new`].
-    pub fn new(device: D, align: u32, bounce: &'b mut [u8]) -> Result<Self, OpenError<'b, D, D::Error>> {
+    pub fn new(device: D, align: u32, bounce: &'b mut [u8]) -> Result<Self, OpenError<D, &'b mut [u8], D::Error>> {
         let block_size = device.block_size();
         crate::Aligned::in_blocks(device, block_size, align, bounce).map(Self)
     }

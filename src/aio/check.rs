@@ -6,9 +6,10 @@ use crate::image::check::finding::{CheckSummary, Finding};
 use crate::image::check::options::CheckOptions;
 use crate::image::check::state::{Check, Checking, ForgetTables, Question};
 use crate::image::check::usage::UsageMap;
+use crate::memory::Memory;
 use crate::reader::stop::Stop;
 
-impl<D> Image<'_, D> {
+impl<D, M> Image<D, M> {
     /// Returns the number of bytes that [`CheckOptions::bitmap`] needs: one for each 2 KiB of the file.
     #[must_use]
     pub fn check_bitmap_len(&self) -> usize {
@@ -16,7 +17,7 @@ impl<D> Image<'_, D> {
     }
 }
 
-impl<D: AsyncBlockRead> Image<'_, D> {
+impl<D: AsyncBlockRead, M: Memory> Image<D, M> {
     /// Checks every table word; see [`crate::Image::check`].
     ///
     /// # Errors
@@ -62,7 +63,7 @@ impl<D: AsyncBlockRead> Image<'_, D> {
         let mut walk = check.walk();
         // Bound: at most two misses for each table word that the walk looks at.
         loop {
-            let found = walk.find(&mut self.0.state);
+            let found = walk.find(&mut self.0.state, self.0.memory.bytes());
             if check.takes_table(&self.0.state) {
                 return Ok(());
             }
@@ -79,7 +80,7 @@ impl<D: AsyncBlockRead> Image<'_, D> {
     }
 }
 
-impl<D> ForgetTables for Image<'_, D> {
+impl<D, M: Memory> ForgetTables for Image<D, M> {
     fn forget_tables(&mut self) {
         self.0.forget_tables();
     }

@@ -37,14 +37,14 @@ use crate::guest::{after, stored, target};
 /// # Ok::<(), qcow1::Error<core::convert::Infallible>>(())
 /// ```
 #[derive(Debug)]
-pub struct Cursor<'a, G: ?Sized> {
-    guest: &'a mut G,
+pub struct Cursor<G> {
+    guest: G,
     position: u64,
 }
 
-impl<'a, G: AsyncGuestRead + ?Sized> Cursor<'a, G> {
-    /// Creates a cursor at byte 0 of `guest`.
-    pub fn new(guest: &'a mut G) -> Self {
+impl<G: AsyncGuestRead> Cursor<G> {
+    /// Creates a cursor at byte 0 of `guest`, which may be a `&mut G`.
+    pub fn new(guest: G) -> Self {
         Self { guest, position: 0 }
     }
 
@@ -55,17 +55,17 @@ impl<'a, G: AsyncGuestRead + ?Sized> Cursor<'a, G> {
     }
 }
 
-impl<G> ErrorType for Cursor<'_, G>
+impl<G> ErrorType for Cursor<G>
 where
-    G: AsyncGuestRead + ?Sized,
+    G: AsyncGuestRead,
     G::Error: embedded_io::Error + 'static,
 {
     type Error = Error<G::Error>;
 }
 
-impl<G> Read for Cursor<'_, G>
+impl<G> Read for Cursor<G>
 where
-    G: AsyncGuestRead + ?Sized,
+    G: AsyncGuestRead,
     G::Error: embedded_io::Error + 'static,
 {
     async fn read(&mut self, buf: &mut [u8]) -> Result<usize, Self::Error> {
@@ -78,9 +78,9 @@ where
     }
 }
 
-impl<G> Seek for Cursor<'_, G>
+impl<G> Seek for Cursor<G>
 where
-    G: AsyncGuestRead + ?Sized,
+    G: AsyncGuestRead,
     G::Error: embedded_io::Error + 'static,
 {
     async fn seek(&mut self, pos: SeekFrom) -> Result<u64, Self::Error> {

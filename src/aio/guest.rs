@@ -5,6 +5,7 @@ use core::fmt;
 use crate::aio::{AsyncBlockRead, Chain, Image};
 use crate::error::Error;
 use crate::guest::partition::Partition;
+use crate::memory::Memory;
 
 /// Asynchronous counterpart of [`GuestRead`](crate::GuestRead): a guest's disk whose reads are futures.
 ///
@@ -56,7 +57,7 @@ pub trait AsyncGuestRead {
 
     /// Returns a `Cursor` at byte 0, which implements [`embedded_io_async::Read`] and [`embedded_io_async::Seek`].
     #[cfg(feature = "embedded-io-async")]
-    fn cursor(&mut self) -> super::Cursor<'_, Self>
+    fn cursor(&mut self) -> super::Cursor<&mut Self>
     where
         Self: Sized,
     {
@@ -76,7 +77,7 @@ impl<G: AsyncGuestRead + ?Sized> AsyncGuestRead for &mut G {
     }
 }
 
-impl<D: AsyncBlockRead> AsyncGuestRead for Image<'_, D> {
+impl<D: AsyncBlockRead, M: Memory> AsyncGuestRead for Image<D, M> {
     type Error = D::Error;
 
     fn size(&self) -> u64 {
@@ -88,7 +89,7 @@ impl<D: AsyncBlockRead> AsyncGuestRead for Image<'_, D> {
     }
 }
 
-impl<D: AsyncBlockRead, const DEPTH: usize> AsyncGuestRead for Chain<Image<'_, D>, DEPTH> {
+impl<D: AsyncBlockRead, M: Memory, const DEPTH: usize> AsyncGuestRead for Chain<Image<D, M>, DEPTH> {
     type Error = D::Error;
 
     fn size(&self) -> u64 {

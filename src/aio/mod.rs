@@ -96,6 +96,7 @@ use crate::format::extent::Extent;
 use crate::format::header::Header;
 use crate::image::chain::{Layer, sealed};
 use crate::image::options::OpenOptions;
+use crate::memory::Memory;
 use crate::reader::backing::ExtentQuery;
 use crate::reader::cipher::SectorCipher;
 use crate::reader::device_shape::DeviceShape;
@@ -225,9 +226,9 @@ impl<D: AsyncBlockRead + ?Sized> AsyncBlockRead for &mut D {
 /// # })?;
 /// # Ok::<(), qcow1::Error<core::convert::Infallible>>(())
 /// ```
-pub struct Image<'m, D>(crate::Image<'m, D>);
+pub struct Image<D, M>(crate::Image<D, M>);
 
-impl<'m, D> Image<'m, D> {
+impl<D, M> Image<D, M> {
     /// Returns the header, or `None` for a raw disk.
     #[must_use]
     pub fn header(&self) -> Option<&Header> {
@@ -247,7 +248,7 @@ impl<'m, D> Image<'m, D> {
     }
 
     /// Sets the cipher with which later reads decrypt the image's encrypted clusters; see [`crate::Image::set_cipher`].
-    pub fn set_cipher(&mut self, cipher: &'m dyn SectorCipher) {
+    pub fn set_cipher(&mut self, cipher: &'static (dyn SectorCipher + Sync)) {
         self.0.set_cipher(cipher);
     }
 
@@ -261,14 +262,20 @@ impl<'m, D> Image<'m, D> {
     pub fn into_device(self) -> D {
         self.0.into_device()
     }
+
+    /// Returns the device and the memory; see [`crate::Image::into_parts`].
+    #[must_use]
+    pub fn into_parts(self) -> (D, M) {
+        self.0.into_parts()
+    }
 }
 
-impl<'m, D: AsyncBlockRead> Image<'m, D> {
+impl<D: AsyncBlockRead, M: Memory> Image<D, M> {
     /// Opens a QCOW1 image; see [`crate::Image::open`].
     ///
     /// # Errors
     /// As [`crate::Image::open`].
-    pub async fn open(device: D, memory: &'m mut [u8]) -> Result<Self, OpenError<'m, D, D::Error>> {
+    pub async fn open(device: D, memory: M) -> Result<Self, OpenError<D, M, D::Error>> {
         Self::open_with(OpenOptions::new(), device, memory).await
     }
 
@@ -279,9 +286,9 @@ impl<'m, D: AsyncBlockRead> Image<'m, D> {
     pub async fn open_with(
         options: OpenOptions,
         mut device: D,
-        memory: &'m mut [u8],
-    ) -> Result<Self, OpenError<'m, D, D::Error>> {
-        let opening = inspect(options, &mut device, memory).await;
+        mut memory: M,
+    ) -> Result<Self, OpenError<D, M, D::Error>> {
+        let opening = inspect(options, &mut device, memory.bytes()).await;
         crate::Image::opened(device, memory, opening).map(Self)
     }
 
@@ -289,9 +296,9 @@ impl<'m, D: AsyncBlockRead> Image<'m, D> {
     ///
     /// # Errors
     /// As [`crate::Image::open_raw`].
-    pub async fn open_raw(mut device: D, memory: &'m mut [u8]) -> Result<Self, OpenError<'m, D, D::Error>> {
+    pub async fn open_raw(mut device: D, mut memory: M) -> Result<Self, OpenError<D, M, D::Error>> {
         let shape = shape(&mut device).await;
-        let opening = shape.and_then(|shape| shape.raw(memory));
+        let opening = shape.and_then(|shape| shape.raw(memory.bytes()));
         crate::Image::opened(device, memory, opening).map(Self)
     }
 
@@ -335,7 +342,7 @@ impl<'m, D: AsyncBlockRead> Image<'m, D> {
 
     /// Returns a [`Cursor`] at byte 0, which implements [`embedded_io_async::Read`] and [`embedded_io_async::Seek`].
     #[cfg(feature = "embedded-io-async")]
-    pub fn cursor(&mut self) -> Cursor<'_, Self> {
+    pub fn cursor(&mut self) -> Cursor<&mut Self> {
         Cursor::new(self)
     }
 
@@ -343,19 +350,22 @@ impl<'m, D: AsyncBlockRead> Image<'m, D> {
     async fn advance(&mut self, walk: &mut ExtentWalk) -> Result<Extent, Error<D::Error>> {
         // Bound: at most two misses for each table word that the walk looks at.
         loop {
-            match walk.find(&mut self.0.state) {
+            let memory = self.0.memory.bytes();
+            match walk.find(&mut self.0.state, memory) {
                 Ok(()) => return Ok(walk.take_extent()),
                 Err(Stop::Miss) => self.fill().await?,
-                Err(stop) => return Err(walk.error(stop, &mut self.0.state)),
+                Err(stop) => return Err(walk.error(stop, &mut self.0.state, memory)),
             }
         }
     }
 
     /// Reads the missing part of a table.
     async fn fill(&mut self) -> Result<(), Error<D::Error>> {
-        let (lba, buffer) = self.0.state.missing();
-        self.0.device.read_blocks(lba, buffer).await.map_err(Error::Io)?;
-        self.0.state.publish();
+        let crate::Image { device, memory, state } = &mut self.0;
+        let memory = memory.bytes();
+        let (lba, buffer) = state.missing(memory);
+        device.read_blocks(lba, buffer).await.map_err(Error::Io)?;
+        state.publish(memory);
         Ok(())
     }
 }
@@ -379,42 +389,46 @@ async fn shape<D: AsyncBlockRead>(device: &mut D) -> Result<DeviceShape, Error<D
 }
 
 /// Reads from a chain of images, top first.
-async fn read_at<D: AsyncBlockRead>(
-    images: &mut [Image<'_, D>],
+async fn read_at<D: AsyncBlockRead, M: Memory>(
+    images: &mut [Image<D, M>],
     offset: u64,
     dst: &mut [u8],
 ) -> Result<(), Error<D::Error>> {
     let Image(top) = images.first_mut().ok_or(Error::OutOfRange)?;
     let start = top.state.start_of(offset, dst.len())?;
-    if let Some(lba) = top.state.direct_lba(start, dst.len()) {
+    if let Some(lba) = top.state.direct_lba(top.memory.bytes(), start, dst.len()) {
         return top.device.read_blocks(lba, dst).await.map_err(Error::Io);
     }
     perform(images, Read::new(start, dst)).await
 }
 
-async fn perform<D: AsyncBlockRead>(images: &mut [Image<'_, D>], mut read: Read<'_>) -> Result<(), Error<D::Error>> {
+async fn perform<D: AsyncBlockRead, M: Memory>(
+    images: &mut [Image<D, M>],
+    mut read: Read<'_>,
+) -> Result<(), Error<D::Error>> {
     // Bound: each turn reads at least one byte, reads one of the two parts of a table word, or changes the image for at
     // least one byte.
     loop {
         let Image(image) = images.get_mut(read.level()).ok_or(Error::BackingRequired)?;
-        match read.step(&mut image.state) {
+        let memory = image.memory.bytes();
+        match read.step(&mut image.state, memory) {
             Ok(Step::Request(lba, buffer)) => image.device.read_blocks(lba, buffer).await.map_err(Error::Io)?,
             Ok(Step::ChangeImage) => {}
             Ok(Step::Done) => return Ok(()),
-            Err(stop) => return Err(read.error(stop, &mut image.state)),
+            Err(stop) => return Err(read.error(stop, &mut image.state, memory)),
         }
     }
 }
 
-impl<D> fmt::Debug for Image<'_, D> {
+impl<D, M> fmt::Debug for Image<D, M> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
     }
 }
 
-impl<D> Layer for Image<'_, D> {}
+impl<D, M> Layer for Image<D, M> {}
 
-impl<D> sealed::Sealed for Image<'_, D> {
+impl<D, M> sealed::Sealed for Image<D, M> {
     fn header(&self) -> Option<&Header> {
         self.header()
     }
@@ -424,7 +438,7 @@ impl<D> sealed::Sealed for Image<'_, D> {
     }
 }
 
-impl<D: AsyncBlockRead> Extents<'_, Image<'_, D>> {
+impl<D: AsyncBlockRead, M: Memory> Extents<'_, Image<D, M>> {
     /// Returns the next run, or `None` after the last one or an error.
     ///
     /// # Errors
@@ -439,7 +453,7 @@ impl<D: AsyncBlockRead> Extents<'_, Image<'_, D>> {
     }
 }
 
-impl<D: AsyncBlockRead, const DEPTH: usize> Chain<Image<'_, D>, DEPTH> {
+impl<D: AsyncBlockRead, M: Memory, const DEPTH: usize> Chain<Image<D, M>, DEPTH> {
     /// Fills `dst` with the guest's bytes from `offset` on; see [`Chain::read_at`](crate::Chain#method.read_at) for the
     /// number of device reads.
     ///
@@ -468,7 +482,7 @@ impl<D: AsyncBlockRead, const DEPTH: usize> Chain<Image<'_, D>, DEPTH> {
 
     /// Returns a [`Cursor`] at byte 0, which implements [`embedded_io_async::Read`] and [`embedded_io_async::Seek`].
     #[cfg(feature = "embedded-io-async")]
-    pub fn cursor(&mut self) -> Cursor<'_, Self> {
+    pub fn cursor(&mut self) -> Cursor<&mut Self> {
         Cursor::new(self)
     }
 }

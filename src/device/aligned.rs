@@ -41,7 +41,7 @@ impl<'b, D: BlockRead> Aligned<'b, D> {
     /// # Errors
     /// [`Error::MemoryTooSmall`] if `bounce` has no room for an aligned block. The error returns the device and
     /// `bounce`.
-    pub fn new(device: D, align: u32, bounce: &'b mut [u8]) -> Result<Self, OpenError<'b, D, D::Error>> {
+    pub fn new(device: D, align: u32, bounce: &'b mut [u8]) -> Result<Self, OpenError<D, &'b mut [u8], D::Error>> {
         let block_size = device.block_size();
         Self::in_blocks(device, block_size, align, bounce)
     }
@@ -53,7 +53,7 @@ impl<'b, D> Aligned<'b, D> {
         block_size: BlockSize,
         align: u32,
         bounce: &'b mut [u8],
-    ) -> Result<Self, OpenError<'b, D, E>> {
+    ) -> Result<Self, OpenError<D, &'b mut [u8], E>> {
         // If the power of two does not fit in the address space, only address 0 is aligned.
         let align = usize::try_from(align).ok().and_then(usize::checked_next_power_of_two);
         let mask = align.map_or(usize::MAX, |align| align.saturating_sub(1));

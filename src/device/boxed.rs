@@ -1,6 +1,6 @@
 //! Devices on the heap of a program that has one.
 
-use std::boxed::Box;
+use alloc::boxed::Box;
 
 use crate::device::{BlockRead, BlockSize};
 

@@ -11,10 +11,10 @@ use crate::error::Error;
 /// [`OpenError::into_error`] returns an error that does.
 ///
 /// ```
-/// use qcow1::{BlockRead, Error, Image, OpenError};
+/// use qcow1::{BlockRead, Error, Image, Memory, OpenError};
 ///
 /// /// Opens a QCOW1 image, or else a raw disk: for a machine whose owner wrote its disks.
-/// fn open<D: BlockRead>(device: D, memory: &mut [u8]) -> Result<Image<'_, D>, Error<D::Error>> {
+/// fn open<D: BlockRead, M: Memory>(device: D, memory: M) -> Result<Image<D, M>, Error<D::Error>> {
 ///     match Image::open(device, memory).map_err(OpenError::into_parts) {
 ///         Ok(image) => Ok(image),
 ///         Err((device, memory, Error::NotQcow)) => Ok(Image::open_raw(device, memory)?),
@@ -29,14 +29,14 @@ use crate::error::Error;
 /// ```
 ///
 /// [`OpenOptions::or_raw`](crate::OpenOptions::or_raw) does the same; its documentation says when that is safe.
-pub struct OpenError<'m, D, E> {
+pub struct OpenError<D, M, E> {
     device: D,
-    memory: &'m mut [u8],
+    memory: M,
     error: Error<E>,
 }
 
-impl<'m, D, E> OpenError<'m, D, E> {
-    pub(crate) fn new(device: D, memory: &'m mut [u8], error: Error<E>) -> Self {
+impl<D, M, E> OpenError<D, M, E> {
+    pub(crate) fn new(device: D, memory: M, error: Error<E>) -> Self {
         Self { device, memory, error }
     }
 
@@ -56,25 +56,25 @@ impl<'m, D, E> OpenError<'m, D, E> {
     }
 
     /// Returns the device, the memory and the reason. The contents of the memory are unspecified.
-    pub fn into_parts(self) -> (D, &'m mut [u8], Error<E>) {
+    pub fn into_parts(self) -> (D, M, Error<E>) {
         (self.device, self.memory, self.error)
     }
 }
 
-impl<D, E> From<OpenError<'_, D, E>> for Error<E> {
-    fn from(error: OpenError<'_, D, E>) -> Self {
+impl<D, M, E> From<OpenError<D, M, E>> for Error<E> {
+    fn from(error: OpenError<D, M, E>) -> Self {
         error.into_error()
     }
 }
 
 #[cfg(feature = "defmt")]
-impl<D, E: defmt::Format> defmt::Format for OpenError<'_, D, E> {
+impl<D, M, E: defmt::Format> defmt::Format for OpenError<D, M, E> {
     fn format(&self, f: defmt::Formatter<'_>) {
         defmt::write!(f, "OpenError {{ error: {} }}", self.error());
     }
 }
 
-impl<D, E: fmt::Debug> fmt::Debug for OpenError<'_, D, E> {
+impl<D, M, E: fmt::Debug> fmt::Debug for OpenError<D, M, E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("OpenError")
             .field("error", &self.error)
@@ -82,7 +82,7 @@ impl<D, E: fmt::Debug> fmt::Debug for OpenError<'_, D, E> {
     }
 }
 
-impl<D, E: fmt::Debug> fmt::Display for OpenError<'_, D, E> {
+impl<D, M, E: fmt::Debug> fmt::Display for OpenError<D, M, E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(&self.error, f)
     }

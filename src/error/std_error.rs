@@ -23,8 +23,8 @@ impl<E: StdError + Send + Sync + 'static> From<Error<E>> for io::Error {
     }
 }
 
-impl<D, E: StdError + Send + Sync + 'static> From<OpenError<'_, D, E>> for io::Error {
-    fn from(error: OpenError<'_, D, E>) -> Self {
+impl<D, M, E: StdError + Send + Sync + 'static> From<OpenError<D, M, E>> for io::Error {
+    fn from(error: OpenError<D, M, E>) -> Self {
         error.into_error().into()
     }
 }
@@ -35,14 +35,14 @@ impl<I> From<PushError<I>> for io::Error {
     }
 }
 
-impl<D, E: StdError + 'static> From<OpenError<'_, D, E>> for Box<dyn StdError> {
-    fn from(error: OpenError<'_, D, E>) -> Self {
+impl<D, M, E: StdError + 'static> From<OpenError<D, M, E>> for Box<dyn StdError> {
+    fn from(error: OpenError<D, M, E>) -> Self {
         error.into_error().into()
     }
 }
 
-impl<D, E: StdError + Send + Sync + 'static> From<OpenError<'_, D, E>> for Box<dyn StdError + Send + Sync> {
-    fn from(error: OpenError<'_, D, E>) -> Self {
+impl<D, M, E: StdError + Send + Sync + 'static> From<OpenError<D, M, E>> for Box<dyn StdError + Send + Sync> {
+    fn from(error: OpenError<D, M, E>) -> Self {
         error.into_error().into()
     }
 }

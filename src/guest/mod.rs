@@ -58,7 +58,7 @@ pub trait GuestRead {
     /// Returns a [`Cursor`] at byte 0, which implements [`embedded_io::Read`] and [`embedded_io::Seek`].
     ///
     /// For `&mut dyn GuestRead` use [`Cursor::new`].
-    fn cursor(&mut self) -> Cursor<'_, Self>
+    fn cursor(&mut self) -> Cursor<&mut Self>
     where
         Self: Sized,
     {
@@ -98,14 +98,14 @@ impl<G: GuestRead + ?Sized> GuestRead for &mut G {
 /// # Ok::<(), qcow1::Error<core::convert::Infallible>>(())
 /// ```
 #[derive(Debug)]
-pub struct Cursor<'a, G: ?Sized> {
-    guest: &'a mut G,
+pub struct Cursor<G> {
+    guest: G,
     position: u64,
 }
 
-impl<'a, G: GuestRead + ?Sized> Cursor<'a, G> {
-    /// Creates a cursor at byte 0 of `guest`.
-    pub fn new(guest: &'a mut G) -> Self {
+impl<G: GuestRead> Cursor<G> {
+    /// Creates a cursor at byte 0 of `guest`, which may be a `&mut G`.
+    pub fn new(guest: G) -> Self {
         Self { guest, position: 0 }
     }
 
@@ -113,6 +113,12 @@ impl<'a, G: GuestRead + ?Sized> Cursor<'a, G> {
     #[must_use]
     pub fn position(&self) -> u64 {
         self.position
+    }
+
+    /// Returns the guest.
+    #[must_use]
+    pub fn into_inner(self) -> G {
+        self.guest
     }
 
     /// Fills `buf`, or its start if the disk ends before, and moves the position after the bytes read. Returns their
@@ -132,17 +138,17 @@ impl<'a, G: GuestRead + ?Sized> Cursor<'a, G> {
     }
 }
 
-impl<G> ErrorType for Cursor<'_, G>
+impl<G> ErrorType for Cursor<G>
 where
-    G: GuestRead + ?Sized,
+    G: GuestRead,
     G::Error: embedded_io::Error + 'static,
 {
     type Error = Error<G::Error>;
 }
 
-impl<G> Read for Cursor<'_, G>
+impl<G> Read for Cursor<G>
 where
-    G: GuestRead + ?Sized,
+    G: GuestRead,
     G::Error: embedded_io::Error + 'static,
 {
     fn read(&mut self, buf: &mut [u8]) -> Result<usize, Self::Error> {
@@ -150,9 +156,9 @@ where
     }
 }
 
-impl<G> Seek for Cursor<'_, G>
+impl<G> Seek for Cursor<G>
 where
-    G: GuestRead + ?Sized,
+    G: GuestRead,
     G::Error: embedded_io::Error + 'static,
 {
     fn seek(&mut self, pos: SeekFrom) -> Result<u64, Self::Error> {

@@ -7,9 +7,9 @@ use crate::error::Error;
 use crate::guest::read_only::ReadOnly;
 use crate::guest::{Cursor, GuestRead};
 
-impl<G> io::Read for Cursor<'_, G>
+impl<G> io::Read for Cursor<G>
 where
-    G: GuestRead + ?Sized,
+    G: GuestRead,
     G::Error: core::error::Error + Send + Sync + 'static,
 {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
@@ -17,9 +17,9 @@ where
     }
 }
 
-impl<G> io::Seek for Cursor<'_, G>
+impl<G> io::Seek for Cursor<G>
 where
-    G: GuestRead + ?Sized,
+    G: GuestRead,
     G::Error: core::error::Error + Send + Sync + 'static,
 {
     fn seek(&mut self, pos: io::SeekFrom) -> io::Result<u64> {

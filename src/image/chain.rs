@@ -11,6 +11,7 @@ use crate::format::header::Header;
 use crate::guest::Cursor;
 use crate::guest::GuestRead;
 use crate::image::{Image, read_at};
+use crate::memory::Memory;
 use crate::reader::backing::ExtentQuery;
 
 /// An image that a [`Chain`] can hold: [`Image`] or, with the feature `async`, `aio::Image`.
@@ -43,9 +44,9 @@ pub(crate) mod sealed {
     }
 }
 
-impl<D> Layer for Image<'_, D> {}
+impl<D, M> Layer for Image<D, M> {}
 
-impl<D> sealed::Sealed for Image<'_, D> {
+impl<D, M> sealed::Sealed for Image<D, M> {
     fn header(&self) -> Option<&Header> {
         self.header()
     }
@@ -90,9 +91,9 @@ impl<D> sealed::Sealed for Image<'_, D> {
 ///
 /// let (mut top, mut base) = (top, Blocks::new(base, BlockSize::B512));
 /// let (mut upper, mut lower) = ([0; 4096], [0; 512]);
-/// let mut chain = Chain::<Image<'_, Device>, 2>::new();
-/// chain.push(Image::open(&mut top as Device, &mut upper)?)?;
-/// chain.push(Image::open_raw(&mut base as Device, &mut lower)?)?;
+/// let mut chain = Chain::<Image<Device, &mut [u8]>, 2>::new();
+/// chain.push(Image::open(&mut top as Device, &mut upper[..])?)?;
+/// chain.push(Image::open_raw(&mut base as Device, &mut lower[..])?)?;
 /// # Ok::<(), qcow1::Error<Infallible>>(())
 /// ```
 pub struct Chain<I, const DEPTH: usize> {
@@ -148,7 +149,7 @@ impl<I: Layer, const DEPTH: usize> Chain<I, DEPTH> {
     }
 }
 
-impl<D: BlockRead, const DEPTH: usize> Chain<Image<'_, D>, DEPTH> {
+impl<D: BlockRead, M: Memory, const DEPTH: usize> Chain<Image<D, M>, DEPTH> {
     /// Fills `dst` with the guest's bytes from `offset` on; see [`Image::read_at`].
     ///
     /// For each cluster that the range touches, a QCOW1 image makes at most 5 device reads, and a raw disk at most 3. A
@@ -195,7 +196,7 @@ impl<D: BlockRead, const DEPTH: usize> Chain<Image<'_, D>, DEPTH> {
     }
 
     /// Returns a [`Cursor`] at byte 0, which implements [`embedded_io::Read`] and [`embedded_io::Seek`].
-    pub fn cursor(&mut self) -> Cursor<'_, Self> {
+    pub fn cursor(&mut self) -> Cursor<&mut Self> {
         Cursor::new(self)
     }
 }
@@ -206,7 +207,7 @@ impl<I: Layer, const DEPTH: usize> Default for Chain<I, DEPTH> {
     }
 }
 
-impl<D: BlockRead, const DEPTH: usize> GuestRead for Chain<Image<'_, D>, DEPTH> {
+impl<D: BlockRead, M: Memory, const DEPTH: usize> GuestRead for Chain<Image<D, M>, DEPTH> {
     type Error = D::Error;
 
     fn size(&self) -> u64 {

@@ -16,6 +16,7 @@ use crate::guest::Cursor;
 use crate::guest::GuestRead;
 use crate::image::extents::Extents;
 use crate::image::options::OpenOptions;
+use crate::memory::Memory;
 use crate::reader::cipher::{Cipher, SectorCipher};
 use crate::reader::device_shape::DeviceShape;
 use crate::reader::extent_walk::ExtentWalk;
@@ -43,12 +44,13 @@ use crate::reader::stop::Stop;
 /// }
 /// # Ok::<(), qcow1::Error<core::convert::Infallible>>(())
 /// ```
-pub struct Image<'m, D> {
+pub struct Image<D, M> {
     pub(crate) device: D,
-    pub(crate) state: ImageState<'m>,
+    pub(crate) memory: M,
+    pub(crate) state: ImageState,
 }
 
-impl<'m, D> Image<'m, D> {
+impl<D, M> Image<D, M> {
     /// Returns the header, or `None` for a raw disk.
     #[must_use]
     pub fn header(&self) -> Option<&Header> {
@@ -77,7 +79,7 @@ impl<'m, D> Image<'m, D> {
     ///
     /// `cipher` need not be `Sync`, so it may hold an engine in a `RefCell`. Because of that, `Image` is neither `Send`
     /// nor `Sync`.
-    pub fn set_cipher(&mut self, cipher: &'m dyn SectorCipher) {
+    pub fn set_cipher(&mut self, cipher: &'static (dyn SectorCipher + Sync)) {
         self.state.cipher = Cipher::Lent(cipher);
     }
 
@@ -93,25 +95,36 @@ impl<'m, D> Image<'m, D> {
         self.device
     }
 
+    /// Returns the device and the memory. The contents of the memory are unspecified.
+    #[must_use]
+    pub fn into_parts(self) -> (D, M) {
+        (self.device, self.memory)
+    }
+
     /// Returns the image, or an error with the device and the memory.
     // Inlined, because the image is large to return. In a debug build, inlining would only make the stack deeper.
     #[cfg_attr(not(debug_assertions), inline(always))]
     pub(crate) fn opened<E>(
         device: D,
-        memory: &'m mut [u8],
+        mut memory: M,
         opening: Result<Opening, Error<E>>,
-    ) -> Result<Self, OpenError<'m, D, E>> {
+    ) -> Result<Self, OpenError<D, M, E>>
+    where
+        M: Memory,
+    {
         match opening {
+            // The memory is borrowed for the state before it moves.
             Ok(opening) => Ok(Self {
+                state: ImageState::new(opening, memory.bytes()),
                 device,
-                state: ImageState::new(opening, memory),
+                memory,
             }),
             Err(error) => Err(OpenError::new(device, memory, error)),
         }
     }
 }
 
-impl<'m, D: BlockRead> Image<'m, D> {
+impl<D: BlockRead, M: Memory> Image<D, M> {
     /// Opens a QCOW1 image.
     ///
     /// `memory` must have at least max(512, block size) bytes, which is enough to read every uncompressed byte of every
@@ -130,7 +143,7 @@ impl<'m, D: BlockRead> Image<'m, D> {
     ///   the file.
     /// - [`Error::MemoryTooSmall`]: `memory` is smaller than the minimum.
     /// - [`Error::Io`]: the device failed.
-    pub fn open(device: D, memory: &'m mut [u8]) -> Result<Self, OpenError<'m, D, D::Error>> {
+    pub fn open(device: D, memory: M) -> Result<Self, OpenError<D, M, D::Error>> {
         OpenOptions::new().open(device, memory)
     }
 
@@ -145,8 +158,8 @@ impl<'m, D: BlockRead> Image<'m, D> {
     /// - [`Error::MemoryTooSmall`]: `memory` is smaller than a block.
     /// - [`Error::Unsupported`]: the device has more than 2^63 bytes.
     /// - [`Error::Io`]: the device failed.
-    pub fn open_raw(mut device: D, memory: &'m mut [u8]) -> Result<Self, OpenError<'m, D, D::Error>> {
-        let opening = shape(&mut device).and_then(|shape| shape.raw(memory));
+    pub fn open_raw(mut device: D, mut memory: M) -> Result<Self, OpenError<D, M, D::Error>> {
+        let opening = shape(&mut device).and_then(|shape| shape.raw(memory.bytes()));
         Self::opened(device, memory, opening)
     }
 
@@ -221,7 +234,7 @@ impl<'m, D: BlockRead> Image<'m, D> {
     }
 
     /// Returns a [`Cursor`] at byte 0, which implements [`embedded_io::Read`] and [`embedded_io::Seek`].
-    pub fn cursor(&mut self) -> Cursor<'_, Self> {
+    pub fn cursor(&mut self) -> Cursor<&mut Self> {
         Cursor::new(self)
     }
 
@@ -229,19 +242,21 @@ impl<'m, D: BlockRead> Image<'m, D> {
     pub(crate) fn advance(&mut self, walk: &mut ExtentWalk) -> Result<Extent, Error<D::Error>> {
         // Bound: at most two misses for each table word that the walk looks at.
         loop {
-            match walk.find(&mut self.state) {
+            let memory = self.memory.bytes();
+            match walk.find(&mut self.state, memory) {
                 Ok(()) => return Ok(walk.take_extent()),
                 Err(Stop::Miss) => self.fill()?,
-                Err(stop) => return Err(walk.error(stop, &mut self.state)),
+                Err(stop) => return Err(walk.error(stop, &mut self.state, memory)),
             }
         }
     }
 
     /// Reads the missing part of a table.
     fn fill(&mut self) -> Result<(), Error<D::Error>> {
-        let (lba, buffer) = self.state.missing();
+        let memory = self.memory.bytes();
+        let (lba, buffer) = self.state.missing(memory);
         self.device.read_blocks(lba, buffer).map_err(Error::Io)?;
-        self.state.publish();
+        self.state.publish(memory);
         Ok(())
     }
 }
@@ -256,12 +271,12 @@ impl OpenOptions {
     ///
     /// # Errors
     /// As [`Image::open`].
-    pub fn open<D: BlockRead>(
+    pub fn open<D: BlockRead, M: Memory>(
         self,
         mut device: D,
-        memory: &mut [u8],
-    ) -> Result<Image<'_, D>, OpenError<'_, D, D::Error>> {
-        let opening = self.inspect(&mut device, memory);
+        mut memory: M,
+    ) -> Result<Image<D, M>, OpenError<D, M, D::Error>> {
+        let opening = self.inspect(&mut device, memory.bytes());
         Image::opened(device, memory, opening)
     }
 
@@ -275,7 +290,7 @@ impl OpenOptions {
     }
 }
 
-impl<D: BlockRead> Iterator for Extents<'_, Image<'_, D>> {
+impl<D: BlockRead, M: Memory> Iterator for Extents<'_, Image<D, M>> {
     type Item = Result<Extent, Error<D::Error>>;
 
     fn next(&mut self) -> Option<Self::Item> {
@@ -288,38 +303,39 @@ impl<D: BlockRead> Iterator for Extents<'_, Image<'_, D>> {
     }
 }
 
-impl<D: BlockRead> FusedIterator for Extents<'_, Image<'_, D>> {}
+impl<D: BlockRead, M: Memory> FusedIterator for Extents<'_, Image<D, M>> {}
 
 /// Reads from a chain of images, top first.
-pub(crate) fn read_at<D: BlockRead>(
-    images: &mut [Image<'_, D>],
+pub(crate) fn read_at<D: BlockRead, M: Memory>(
+    images: &mut [Image<D, M>],
     offset: u64,
     dst: &mut [u8],
 ) -> Result<(), Error<D::Error>> {
     let top = images.first_mut().ok_or(Error::OutOfRange)?;
     let start = top.state.start_of(offset, dst.len())?;
-    if let Some(lba) = top.state.direct_lba(start, dst.len()) {
+    if let Some(lba) = top.state.direct_lba(top.memory.bytes(), start, dst.len()) {
         return top.device.read_blocks(lba, dst).map_err(Error::Io);
     }
     perform(images, Read::new(start, dst))
 }
 
 #[inline(never)]
-fn perform<D: BlockRead>(images: &mut [Image<'_, D>], mut read: Read<'_>) -> Result<(), Error<D::Error>> {
+fn perform<D: BlockRead, M: Memory>(images: &mut [Image<D, M>], mut read: Read<'_>) -> Result<(), Error<D::Error>> {
     // Bound: each turn reads at least one byte, reads one of the two parts of a table word, or changes the image for at
     // least one byte.
     loop {
         let image = images.get_mut(read.level()).ok_or(Error::BackingRequired)?;
-        match read.step(&mut image.state) {
+        let memory = image.memory.bytes();
+        match read.step(&mut image.state, memory) {
             Ok(Step::Request(lba, buffer)) => image.device.read_blocks(lba, buffer).map_err(Error::Io)?,
             Ok(Step::ChangeImage) => {}
             Ok(Step::Done) => return Ok(()),
-            Err(stop) => return Err(read.error(stop, &mut image.state)),
+            Err(stop) => return Err(read.error(stop, &mut image.state, memory)),
         }
     }
 }
 
-impl<D: BlockRead> GuestRead for Image<'_, D> {
+impl<D: BlockRead, M: Memory> GuestRead for Image<D, M> {
     type Error = D::Error;
 
     fn size(&self) -> u64 {
@@ -331,7 +347,7 @@ impl<D: BlockRead> GuestRead for Image<'_, D> {
     }
 }
 
-impl<D> fmt::Debug for Image<'_, D> {
+impl<D, M> fmt::Debug for Image<D, M> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Image")
             .field("header", &self.state.header())

@@ -7,7 +7,7 @@ use crate::reader::extent_walk::ExtentWalk;
 use crate::reader::image_state::ImageState;
 use crate::reader::read::{Pending, Read};
 
-impl ImageState<'_> {
+impl ImageState {
     /// Returns where the backing file's name is, and its length in bytes.
     fn backing_name(&self) -> Option<(HostOffset, u64)> {
         let header = self.header().filter(|header| header.has_backing())?;
@@ -29,7 +29,7 @@ impl ImageState<'_> {
 
 impl<'b> Read<'b> {
     /// Creates a read of the backing file's name into `name`, which [`ImageState::backing_name_in`] returned.
-    pub(crate) fn backing_name(image: &ImageState<'_>, name: &'b mut [u8]) -> Self {
+    pub(crate) fn backing_name(image: &ImageState, name: &'b mut [u8]) -> Self {
         let (start, _) = image.backing_name().unwrap_or((image.device().end, 0));
         // Only salvage opens an image whose name reaches past the end of the file. The rest of it is zeros.
         let stored = saturating_usize(image.device().end.since(start)).min(name.len());
@@ -63,7 +63,7 @@ impl ExtentQuery {
     ///
     /// # Errors
     /// [`Error::OutOfRange`] for an offset past the end of the top image or a `max_len` of 0.
-    pub(crate) fn walk<E>(&mut self, image: &ImageState<'_>) -> Result<Option<ExtentWalk>, Error<E>> {
+    pub(crate) fn walk<E>(&mut self, image: &ImageState) -> Result<Option<ExtentWalk>, Error<E>> {
         match &mut self.found {
             Some((level, extent)) if extent.kind == ExtentKind::Backing => {
                 *level = self.level;

@@ -83,15 +83,15 @@ impl core::error::Error for CipherFailed {}
 
 /// What an image decrypts with.
 #[derive(Default)]
-pub(crate) enum Cipher<'m> {
+pub(crate) enum Cipher {
     #[default]
     None,
     #[cfg(feature = "aes")]
     Aes(AesCipher),
-    Lent(&'m dyn SectorCipher),
+    Lent(&'static (dyn SectorCipher + Sync)),
 }
 
-impl Cipher<'_> {
+impl Cipher {
     pub(crate) const fn is_none(&self) -> bool {
         matches!(self, Self::None)
     }
@@ -194,10 +194,10 @@ mod aes_cipher {
     /// use qcow1::{AesCipher, Image, Key};
     ///
     /// // Several images share one key schedule.
-    /// let cipher = AesCipher::new(&Key::from_passphrase(b"passphrase"));
+    /// let cipher: &'static AesCipher = Box::leak(Box::new(AesCipher::new(&Key::from_passphrase(b"passphrase"))));
     /// let mut memory = [0; 4096];
     /// let mut image = Image::open(file, &mut memory)?;
-    /// image.set_cipher(&cipher);
+    /// image.set_cipher(cipher);
     /// image.read_at(0, &mut [0; 512])?;
     /// # Ok::<(), qcow1::Error<core::convert::Infallible>>(())
     /// ```

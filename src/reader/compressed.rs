@@ -1,12 +1,14 @@
 //! Compressed clusters: the lent memory that they are read and inflated in, and what it holds.
 
-use zerocopy::{FromBytes, IntoBytes, KnownLayout};
+use zerocopy::FromBytes;
 
 use crate::device::BlockSize;
+use crate::error::Flaw;
 use crate::format::geometry::Geometry;
-use crate::inflate::{InflateError, SmallTables, Tables, Workspace, inflate};
-use crate::offset::{HostOffset, byte_count, saturating_usize};
+use crate::inflate::{SmallTables, Tables, Workspace, inflate};
+use crate::offset::{HostOffset, byte_count, index, saturating_u32, saturating_usize};
 use crate::reader::device_shape::DeviceShape;
+use crate::reader::stop::Stop;
 
 /// A compressed cluster as its table word has it: the whole word, since a right offset with a wrong size is another
 /// stream.
@@ -16,20 +18,28 @@ pub(crate) struct Stream {
     pub(crate) len: u32,
 }
 
-/// The memory for compressed clusters, and what it holds.
-pub(crate) struct Compressed<'m> {
-    /// A part of the file as it is, from `input_start` on, where a block starts.
-    input: &'m mut [u8],
+/// Where the memory for compressed clusters is, and what it holds.
+pub(crate) struct Compressed {
+    /// Where in the memory the input starts: a part of the file as it is, from `input_start` on, where a block starts.
+    input_at: u32,
+    /// Where the output starts: one inflated cluster.
+    output_at: u32,
+    /// Where the decoder's tables start, which mean nothing between two calls.
+    tables_at: u32,
+    /// The number of valid bytes of the input: 0 while others are being read into it.
+    input_len: u32,
     input_start: HostOffset,
-    /// The number of valid bytes in `input`: 0 while others are being read into it.
-    input_len: usize,
     /// The number of valid bytes once those have been read.
-    pending_len: usize,
-    /// One inflated cluster.
-    output: &'m mut [u8],
-    /// Which stream `output` was inflated from. None while it is being written to.
+    pending_len: u32,
+    /// Which stream the output was inflated from. None while it is being written to.
     inflated: Option<Stream>,
-    workspace: Workspace<'m>,
+}
+
+/// The parts of the memory.
+struct Parts<'m> {
+    input: &'m mut [u8],
+    output: &'m mut [u8],
+    tables: &'m mut [u8],
 }
 
 /// Returns the minimum length of the input: a stream is shorter than a cluster, and begins and ends anywhere in a block.
@@ -46,23 +56,34 @@ fn input_size(geometry: Geometry, block_size: BlockSize) -> usize {
 
 /// Returns the number of bytes that hold a `T`, whatever the alignment of the memory.
 const fn room_for<T>() -> usize {
-    size_of::<T>().saturating_add(align_of::<T>().saturating_sub(1))
+    size_of::<T>().saturating_add(align_of::<Tables>().saturating_sub(1))
 }
 
-/// Finds the `T` in memory that has room for it.
-fn find<T: FromBytes + IntoBytes + KnownLayout>(memory: &mut [u8]) -> Option<&mut T> {
-    let skip = memory.as_ptr().align_offset(align_of::<T>());
-    T::mut_from_prefix(memory.get_mut(skip..)?).ok().map(|(found, _)| found)
+/// Finds the tables in memory that has room for them: the large ones if it can.
+fn workspace(memory: &mut [u8]) -> Option<Workspace<'_>> {
+    let skip = memory.as_ptr().align_offset(align_of::<Tables>());
+    match Tables::mut_from_prefix(memory.get_mut(skip..)?) {
+        Ok((tables, _)) => Some(Workspace::Tables(tables)),
+        Err(too_small) => match SmallTables::mut_from_prefix(too_small.into_src()) {
+            Ok((tables, _)) => Some(Workspace::Small(tables)),
+            Err(_) => None,
+        },
+    }
 }
 
-impl<'m> Compressed<'m> {
+const _: () = assert!(
+    align_of::<SmallTables>() <= align_of::<Tables>(),
+    "one alignment for both"
+);
+
+impl Compressed {
     /// The maximum read-ahead in bytes.
     pub(crate) const MAX_READ_AHEAD: usize = 64 << 10;
 
     /// The number of bytes beyond [`Compressed::needs`] from which on the decoder gets [`Tables`]: those by which they are
     /// larger than [`SmallTables`], and 8 slots of the table cache with their tags, because to inflate faster and to read
     /// each table word from the device is no gain.
-    pub(crate) const FAST: usize = size_of::<Tables>() - size_of::<SmallTables>() + 8 * (512 + 16);
+    pub(crate) const FAST: usize = size_of::<Tables>() - size_of::<SmallTables>() + 8 * (512 + 12);
 
     /// Returns the number of bytes that reading compressed clusters takes, whatever the alignment of the memory.
     pub(crate) fn needs(geometry: Geometry, block_size: BlockSize) -> usize {
@@ -71,18 +92,13 @@ impl<'m> Compressed<'m> {
             .saturating_add(room_for::<SmallTables>())
     }
 
-    /// Takes its part of `memory` and returns the rest, which is `minimum` bytes or more. Where there is too little memory, it
-    /// takes nothing. The decoder gets its large tables where there is room for them, and an eighth of what is left is
-    /// read-ahead.
-    pub(crate) fn split(
-        memory: &'m mut [u8],
-        geometry: Geometry,
-        block_size: BlockSize,
-        minimum: usize,
-    ) -> (Option<Self>, &'m mut [u8]) {
+    /// Takes its part of the memory, which has `len` bytes, and returns where that starts: at `minimum` or more. Where there is too
+    /// little memory, it takes nothing. The decoder gets its large tables where there is room for them, and an eighth of what is
+    /// left is read-ahead.
+    pub(crate) fn split(len: u32, geometry: Geometry, block_size: BlockSize, minimum: usize) -> (Option<Self>, u32) {
         let needs = Self::needs(geometry, block_size).saturating_add(minimum);
-        let Some(spare) = memory.len().checked_sub(needs) else {
-            return (None, memory);
+        let Some(spare) = index(len).checked_sub(needs) else {
+            return (None, len);
         };
         let (tables, spare) = match spare.checked_sub(Self::FAST) {
             Some(spare) => (room_for::<Tables>(), spare),
@@ -90,28 +106,33 @@ impl<'m> Compressed<'m> {
         };
         let read_ahead = block_size.round_down_len(spare.wrapping_shr(3).min(Self::MAX_READ_AHEAD));
         let input = input_size(geometry, block_size).saturating_add(read_ahead);
-        // The tables are last, because they need alignment.
-        let tables_at = memory.len().saturating_sub(tables);
-        let (memory, tables) = memory.split_at_mut_checked(tables_at).unwrap_or_default();
-        let (input, memory) = memory.split_at_mut_checked(input).unwrap_or_default();
-        let (output, memory) = memory
-            .split_at_mut_checked(geometry.cluster_bits.len())
-            .unwrap_or_default();
-        let workspace = if tables.len() < size_of::<Tables>() {
-            find(tables).map(Workspace::Small)
-        } else {
-            find(tables).map(Workspace::Tables)
-        };
-        let this = workspace.map(|workspace| Self {
-            input,
+        let before = |end: u32, size: usize| end.saturating_sub(saturating_u32(byte_count(size)));
+        let tables_at = before(len, tables);
+        let output_at = before(tables_at, geometry.cluster_bits.len());
+        let input_at = before(output_at, input);
+        let this = Self {
+            input_at,
+            output_at,
+            tables_at,
+            input_len: 0,
             input_start: HostOffset(0),
             pending_len: 0,
-            input_len: 0,
-            output,
             inflated: None,
-            workspace,
-        });
-        (this, memory)
+        };
+        (Some(this), input_at)
+    }
+
+    /// Returns the parts; empty ones if the memory does not have them.
+    fn parts<'m>(&self, memory: &'m mut [u8]) -> Parts<'m> {
+        let (memory, tables) = memory.split_at_mut_checked(index(self.tables_at)).unwrap_or_default();
+        let (memory, output) = memory.split_at_mut_checked(index(self.output_at)).unwrap_or_default();
+        let input = memory.get_mut(index(self.input_at)..).unwrap_or_default();
+        Parts { input, output, tables }
+    }
+
+    fn input<'m>(&self, memory: &'m mut [u8]) -> &'m mut [u8] {
+        let range = index(self.input_at)..index(self.output_at);
+        memory.get_mut(range).unwrap_or_default()
     }
 
     /// Fills `to` with the bytes of the inflated cluster from `within` on, and returns `true`; or returns `false` if what
@@ -123,53 +144,58 @@ impl<'m> Compressed<'m> {
     /// Returns why the stream does not inflate to a cluster.
     pub(crate) fn read(
         &mut self,
+        memory: &mut [u8],
         stream: Stream,
         within: u64,
         to: &mut [u8],
         ahead: u64,
         device: &DeviceShape,
-    ) -> Result<bool, InflateError> {
+    ) -> Result<bool, Stop> {
         if self.inflated != Some(stream) {
             if !self.has(stream) {
+                if self.input(memory).is_empty() {
+                    return Err(Stop::MemoryTooSmall);
+                }
                 self.choose(stream, ahead, device);
                 if self.input_start < device.end {
                     return Ok(false);
                 }
                 // Salvage, wholly past the end of the file.
-                self.publish(device);
+                self.publish(memory, device);
             }
-            if to.len() == self.output.len() {
-                return self.inflate(stream, to).map(|()| true);
+            let cluster_size = self.tables_at.wrapping_sub(self.output_at);
+            if to.len() == index(cluster_size) {
+                return self.inflate(memory, stream, Some(to)).map(|()| true);
             }
-            // Taken out and put back, since it is lent to a method of the whole.
-            let output = core::mem::take(&mut self.output);
             self.inflated = None;
-            let result = self.inflate(stream, output);
-            self.output = output;
-            result?;
+            self.inflate(memory, stream, None)?;
             self.inflated = Some(stream);
         }
-        let from = self.output.get(saturating_usize(within)..);
+        let output = memory
+            .get(index(self.output_at)..index(self.tables_at))
+            .unwrap_or_default();
+        let from = output.get(saturating_usize(within)..);
         // `to` is a part of the cluster.
-        if let Some(from) = from.and_then(|from| from.get(..to.len())) {
-            to.copy_from_slice(from);
-        }
+        let from = from.and_then(|from| from.get(..to.len())).ok_or(Stop::OutOfRange)?;
+        to.copy_from_slice(from);
         Ok(true)
     }
 
     /// Returns what to read: the number of the first block, and the buffer for the blocks.
-    pub(crate) fn missing(&mut self, device: &DeviceShape) -> (u64, &mut [u8]) {
-        let len = device.readable(self.input_start, self.pending_len);
-        (
-            device.lba(self.input_start),
-            self.input.get_mut(..len).unwrap_or_default(),
-        )
+    pub(crate) fn missing<'m>(&self, memory: &'m mut [u8], device: &DeviceShape) -> (u64, &'m mut [u8]) {
+        let len = device.readable(self.input_start, index(self.pending_len));
+        let input = self.input(memory);
+        (device.lba(self.input_start), input.get_mut(..len).unwrap_or_default())
     }
 
     /// Takes in what [`Compressed::missing`] named, once it has been read. Bytes past the end of the file become zeros.
-    pub(crate) fn publish(&mut self, device: &DeviceShape) {
+    pub(crate) fn publish(&mut self, memory: &mut [u8], device: &DeviceShape) {
         let stored = saturating_usize(device.end.since(self.input_start));
-        self.input.get_mut(stored..).unwrap_or_default().fill(0);
+        let input = self.input(memory);
+        if input.is_empty() {
+            return;
+        }
+        input.get_mut(stored..).unwrap_or_default().fill(0);
         self.input_len = self.pending_len;
     }
 
@@ -187,29 +213,34 @@ impl<'m> Compressed<'m> {
         };
         self.input_start = HostOffset(device.block_size.round_down(stream.host.0));
         let pending_len = device.block_size.round_up(end.since(self.input_start));
-        self.pending_len = saturating_usize(pending_len).min(self.input.len());
+        self.pending_len = saturating_u32(pending_len).min(self.output_at.wrapping_sub(self.input_at));
         self.input_len = 0;
     }
 
-    /// Returns where the bytes that `input` holds end in the file.
+    /// Returns where the bytes that the input holds end in the file.
     fn input_end(&self) -> HostOffset {
-        self.input_start.plus(byte_count(self.input_len))
+        self.input_start.plus(self.input_len.into())
     }
 
     fn has(&self, stream: Stream) -> bool {
         stream.host >= self.input_start && stream.host.plus(stream.len.into()) <= self.input_end()
     }
 
-    /// Inflates a stream that has been read into the whole of `cluster`. One that cannot be inflated is read anew when it
+    /// Inflates a stream that has been read into the whole of `cluster`, or of the output. One that cannot be inflated is read anew when it
     /// is asked for again: a device may have given something else for once.
-    fn inflate(&mut self, stream: Stream, cluster: &mut [u8]) -> Result<(), InflateError> {
+    // Not inlined: two calls would double it.
+    #[inline(never)]
+    fn inflate(&mut self, memory: &mut [u8], stream: Stream, cluster: Option<&mut [u8]>) -> Result<(), Stop> {
+        let Parts { input, output, tables } = self.parts(memory);
         let skip = saturating_usize(stream.host.since(self.input_start));
-        let input = self.input.get(skip..).unwrap_or_default();
-        let input = input.get(..saturating_usize(stream.len.into())).unwrap_or_default();
-        let result = inflate(input, cluster, &mut self.workspace);
+        let input = input.get(skip..).unwrap_or_default();
+        let input = input.get(..index(stream.len)).unwrap_or_default();
+        // The memory may have moved since the last call, so the tables may lie elsewhere in their part.
+        let mut workspace = workspace(tables).ok_or(Stop::MemoryTooSmall)?;
+        let result = inflate(input, cluster.unwrap_or(output), &mut workspace);
         if result.is_err() {
             self.input_len = 0;
         }
-        result
+        result.map_err(|reason| Stop::Corrupt(Flaw::Stream(reason)))
     }
 }

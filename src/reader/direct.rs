@@ -5,7 +5,7 @@ use crate::format::entry::L2Entry;
 use crate::offset::{GuestOffset, byte_count, saturating_u32, saturating_usize};
 use crate::reader::image_state::{ImageState, Storage};
 
-impl ImageState<'_> {
+impl ImageState {
     /// Returns `offset` as a guest offset with `len` bytes from there on inside the disk.
     ///
     /// # Errors
@@ -20,7 +20,7 @@ impl ImageState<'_> {
     /// Returns the number of the first block of the `len` guest bytes from `start` on, inside the disk, if they are whole
     /// blocks of one plain cluster whose table words are cached. Otherwise, `None`: a [`Read`](crate::reader::read::Read) finds
     /// out how they are stored.
-    pub(crate) fn direct_lba(&mut self, start: GuestOffset, len: usize) -> Option<u64> {
+    pub(crate) fn direct_lba(&mut self, memory: &mut [u8], start: GuestOffset, len: usize) -> Option<u64> {
         let block_size = self.device().block_size;
         let geometry = self.geometry()?;
         let within = saturating_usize(geometry.within_cluster(start));
@@ -29,12 +29,12 @@ impl ImageState<'_> {
             return None;
         }
         // A miss is met again by the `Read` that follows.
-        self.look_up_l1(start, geometry).ok()?;
+        self.look_up_l1(geometry, start, memory).ok()?;
         let l1 = self.last_l1_entry();
         let index = saturating_u32(start.wrapping_sub(l1.start)).wrapping_shr(geometry.cluster_shift());
         let place = l1.table()?.wrapping_add(index.wrapping_shl(3).into());
         let mut word = 0;
-        self.l2_word(place, &mut word).ok()?;
+        self.l2_word(memory, place, &mut word).ok()?;
         let Ok(L2Entry::Data(cluster)) = L2Entry::decode(word, geometry.cluster_bits) else {
             return None;
         };

@@ -28,6 +28,8 @@ pub(crate) struct ExtentWalk {
     /// If `has_word`, the L2 word for the byte at `run_end`, so that no word is looked up twice.
     word: u64,
     has_word: bool,
+    /// Whether the run has been found to its end.
+    is_found: bool,
     /// The number of table words that the run may still take.
     budget: u32,
 }
@@ -42,12 +44,13 @@ impl ExtentWalk {
             run: Run::nowhere(Storage::Zero),
             word: 0,
             has_word: false,
+            is_found: false,
             budget: u32::MAX,
         }
     }
 
     /// Creates a walk through the extents of the whole disk.
-    pub(crate) fn extents(image: &ImageState<'_>) -> Self {
+    pub(crate) fn extents(image: &ImageState) -> Self {
         let mut walk = Self::new(GuestOffset(0), image.size());
         walk.budget = EXTENT_QUOTA;
         walk
@@ -57,7 +60,7 @@ impl ExtentWalk {
     ///
     /// # Errors
     /// [`Error::OutOfRange`] for an offset past the end of the disk or a `max_len` of 0.
-    pub(crate) fn extent_at<E>(image: &ImageState<'_>, offset: u64, max_len: u64) -> Result<Self, Error<E>> {
+    pub(crate) fn extent_at<E>(image: &ImageState, offset: u64, max_len: u64) -> Result<Self, Error<E>> {
         let end = image.size().min(GuestOffset(offset).plus(max_len));
         if offset >= end.0 {
             return Err(Error::OutOfRange);
@@ -154,14 +157,19 @@ impl ExtentWalk {
         extent
     }
 
-    /// Finds the next run, extended as far as possible. Must not be called once [`ExtentWalk::is_done`].
+    /// Finds the next run, extended as far as possible; does nothing while part of the last one is left. Must not be called
+    /// once [`ExtentWalk::is_done`].
     ///
     /// # Errors
     /// [`Stop::Miss`], after which the next call goes on; [`Stop::Corrupt`] for a flaw at the start of the run.
-    pub(crate) fn find(&mut self, image: &mut ImageState<'_>) -> Result<(), Stop> {
+    pub(crate) fn find(&mut self, image: &mut ImageState, memory: &mut [u8]) -> Result<(), Stop> {
+        if self.is_found && self.run_end != self.start {
+            return Ok(());
+        }
+        self.is_found = false;
         // Bound: each turn takes a table word or more, or it is the last. A run is never empty, whatever the budget.
         while self.run_end < self.end && (self.budget != 0 || self.run_end == self.start) {
-            match self.extend(image) {
+            match self.extend(image, memory) {
                 Ok(true) => {}
                 Ok(false) => break,
                 // The run ends before the flaw, and the next call meets it.
@@ -169,18 +177,19 @@ impl ExtentWalk {
                 Err(stop) => return Err(stop),
             }
         }
+        self.is_found = true;
         Ok(())
     }
 
     /// Extends the run by the next table word, and by those after it that go on alike. Returns whether the run may go on
     /// after them.
-    fn extend(&mut self, image: &mut ImageState<'_>) -> Result<bool, Stop> {
+    fn extend(&mut self, image: &mut ImageState, memory: &mut [u8]) -> Result<bool, Stop> {
         let Some(geometry) = image.geometry() else {
             self.run = Run::in_file(Storage::Data, 0);
             self.run_end = self.end;
             return Ok(true);
         };
-        image.look_up_l1(self.run_end, geometry)?;
+        image.look_up_l1(geometry, self.run_end, memory)?;
         let l1 = *image.last_l1_entry();
         // The L1 word counts too, where the run enters its span.
         let l1_words = u32::from(self.run_end == l1.start);
@@ -195,7 +204,7 @@ impl ExtentWalk {
         let index = at.wrapping_shr(shift);
         let place = table.wrapping_add(index.wrapping_shl(3).into());
         if !self.has_word {
-            image.l2_word(place, &mut self.word)?;
+            image.l2_word(memory, place, &mut self.word)?;
             self.has_word = true;
         }
         let cluster = index.wrapping_shl(shift);
@@ -212,7 +221,7 @@ impl ExtentWalk {
         self.has_word = false;
         let last = wanted_end.wrapping_sub(1).wrapping_shr(shift);
         let following = following.min(last.wrapping_sub(index)).min(self.budget);
-        let alike = self.alike(image, geometry, place.wrapping_add(8), following);
+        let alike = self.alike(image, memory, geometry, place.wrapping_add(8), following);
         self.budget = self.budget.saturating_sub(alike.wrapping_add(1).wrapping_add(l1_words));
         let end = cluster.wrapping_add(alike.wrapping_add(1).wrapping_shl(shift));
         self.run_end = l1.start.wrapping_add(end.min(wanted_end).into());
@@ -223,7 +232,7 @@ impl ExtentWalk {
     /// Returns what the next L2 word says of the bytes at `run_end`, in the cluster that starts at `cluster`.
     // Inlined, because what it returns is large to hand over.
     #[inline(always)]
-    fn stored(&self, image: &ImageState<'_>, geometry: Geometry, cluster: GuestOffset) -> Result<Stored, Stop> {
+    fn stored(&self, image: &ImageState, geometry: Geometry, cluster: GuestOffset) -> Result<Stored, Stop> {
         let device = image.device();
         let whole = geometry.cluster_bits.cluster_size();
         let (run, end_in_cluster, following) =
@@ -285,12 +294,12 @@ impl ExtentWalk {
 
     /// Returns the number of words from `place` on, at most `wanted`, with which the run goes on; it looks at those that are
     /// cached beside the last.
-    fn alike(&self, image: &ImageState<'_>, geometry: Geometry, place: HostOffset, wanted: u32) -> u32 {
+    fn alike(&self, image: &ImageState, memory: &[u8], geometry: Geometry, place: HostOffset, wanted: u32) -> u32 {
         let (mut next, step) = match self.run.storage {
             Storage::Data | Storage::Encrypted => (self.host_of(self.run_end).0, geometry.cluster_size()),
             _ => (0, 0),
         };
-        let (words, _) = image.memory.cache.recent(place, Table::L2).as_chunks();
+        let (words, _) = image.parts.cache.recent(Table::L2, place, memory).as_chunks();
         let alike = words.iter().zip(0..wanted).take_while(|(word, _)| {
             let expected = next;
             next = next.wrapping_add(step);

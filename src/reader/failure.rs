@@ -13,25 +13,24 @@ impl ExtentWalk {
     /// After a flaw, the image forgets its tables. If it is corrupt they are read again as they were. If the device returned
     /// something else for once, nothing of that stays.
     #[cold]
-    pub(crate) fn error<E>(&self, stop: Stop, image: &mut ImageState<'_>) -> Error<E> {
+    pub(crate) fn error<E>(&self, stop: Stop, image: &mut ImageState, memory: &mut [u8]) -> Error<E> {
         let error = self.public_error(stop, image);
         if let Error::Corrupt(_) = error {
-            image.forget_tables();
+            image.forget_tables(memory);
         }
         error
     }
 
     /// Returns the same error, and leaves it to the caller to forget the tables after a flaw.
-    pub(crate) fn public_error<E>(&self, stop: Stop, image: &ImageState<'_>) -> Error<E> {
+    pub(crate) fn public_error<E>(&self, stop: Stop, image: &ImageState) -> Error<E> {
         match stop {
             Stop::Corrupt(flaw) => Error::Corrupt(self.corrupt(flaw, image)),
             // A driver never asks for the error of a miss: it reads what is missing.
             Stop::Miss | Stop::OutOfRange => Error::OutOfRange,
             Stop::KeyRequired => Error::KeyRequired,
             Stop::CipherFailed => Error::CipherFailed,
-            #[cfg(feature = "deflate")]
             Stop::MemoryTooSmall => Error::MemoryTooSmall {
-                needed: image.needed_for_compressed(),
+                needed: image.memory_needed(),
             },
             #[cfg(not(feature = "deflate"))]
             Stop::Compression => Error::Unsupported(crate::error::Unsupported::Compression),
@@ -39,7 +38,7 @@ impl ExtentWalk {
     }
 
     /// Returns a flaw with its offsets: those of the L1 entry, of the next L2 word, or of the run's stream.
-    fn corrupt(&self, flaw: Flaw, image: &ImageState<'_>) -> Corrupt {
+    fn corrupt(&self, flaw: Flaw, image: &ImageState) -> Corrupt {
         let l1 = image.last_l1_entry();
         let (guest, host) = match (flaw, image.geometry()) {
             // A raw disk has no tables, and so no flaws.
@@ -61,7 +60,7 @@ impl ExtentWalk {
 impl Read<'_> {
     /// Returns the public error for what stopped this read in `image`; see [`ExtentWalk::error`].
     #[cold]
-    pub(crate) fn error<E>(&self, stop: Stop, image: &mut ImageState<'_>) -> Error<E> {
-        self.walk().error(stop, image)
+    pub(crate) fn error<E>(&self, stop: Stop, image: &mut ImageState, memory: &mut [u8]) -> Error<E> {
+        self.walk().error(stop, image, memory)
     }
 }

@@ -8,15 +8,14 @@ use crate::format::header::Header;
 use crate::offset::{GuestOffset, HostOffset, saturating_u32};
 use crate::reader::cipher::Cipher;
 use crate::reader::device_shape::DeviceShape;
-#[cfg(feature = "deflate")]
 use crate::reader::lent_memory;
-use crate::reader::lent_memory::LentMemory;
+use crate::reader::lent_memory::Parts;
 use crate::reader::open::Opening;
 use crate::reader::stop::Stop;
 use crate::reader::table_cache::Table;
 
 /// An open image without its device.
-pub(crate) struct ImageState<'m> {
+pub(crate) struct ImageState {
     /// None: raw.
     header: Option<Header>,
     size: GuestOffset,
@@ -24,8 +23,8 @@ pub(crate) struct ImageState<'m> {
     last_l1_entry: L1Range,
     /// The end of the guest bytes that a read of a chain asks of this image.
     pub(crate) read_end: GuestOffset,
-    pub(crate) memory: LentMemory<'m>,
-    pub(crate) cipher: Cipher<'m>,
+    pub(crate) parts: Parts,
+    pub(crate) cipher: Cipher,
 }
 
 /// The guest bytes of one L1 entry, and the L2 table that it leads to.
@@ -106,18 +105,18 @@ impl Run {
     }
 }
 
-impl<'m> ImageState<'m> {
+impl ImageState {
     /// Creates the image in lent memory of the length that it was judged with, or more.
     // Inlined, because the image is large to hand over. In a debug build that would only make the stack deeper.
     #[cfg_attr(not(debug_assertions), inline(always))]
-    pub(crate) fn new(opening: Opening, memory: &'m mut [u8]) -> Self {
+    pub(crate) fn new(opening: Opening, memory: &mut [u8]) -> Self {
         let Opening { header, device } = opening;
         Self {
             header,
             size: GuestOffset(header.map_or(device.end.0, |header| header.virtual_size())),
             last_l1_entry: L1Range::NONE,
             read_end: GuestOffset(0),
-            memory: LentMemory::split(memory, device, header.as_ref().map(Header::geometry)),
+            parts: Parts::split(memory, device, header.as_ref().map(Header::geometry)),
             cipher: Cipher::None,
         }
     }
@@ -132,7 +131,7 @@ impl<'m> ImageState<'m> {
     }
 
     pub(crate) fn device(&self) -> &DeviceShape {
-        &self.memory.cache.device
+        &self.parts.cache.device
     }
 
     pub(crate) fn size(&self) -> GuestOffset {
@@ -166,7 +165,7 @@ impl<'m> ImageState<'m> {
     ///
     /// # Errors
     /// [`Stop::Miss`]; [`Stop::Corrupt`], and then `last_l1_entry` has the range and the offset that the entry is about.
-    pub(crate) fn look_up_l1(&mut self, at: GuestOffset, geometry: Geometry) -> Result<(), Stop> {
+    pub(crate) fn look_up_l1(&mut self, geometry: Geometry, at: GuestOffset, memory: &mut [u8]) -> Result<(), Stop> {
         if self.last_l1_entry.holds(at) {
             return Ok(());
         }
@@ -181,7 +180,7 @@ impl<'m> ImageState<'m> {
             return Ok(());
         };
         let mut word = 0;
-        self.memory.cache.word(place, Table::L1, &mut word)?;
+        self.parts.cache.word(Table::L1, place, &mut word, memory)?;
         if self.header.as_ref().is_some_and(Header::l1_is_little_endian) {
             word = word.swap_bytes();
         }
@@ -207,8 +206,8 @@ impl<'m> ImageState<'m> {
     ///
     /// # Errors
     /// [`Stop::Miss`].
-    pub(crate) fn l2_word(&mut self, place: HostOffset, word: &mut u64) -> Result<(), Stop> {
-        self.memory.cache.word(place, Table::L2, word)
+    pub(crate) fn l2_word(&mut self, memory: &mut [u8], place: HostOffset, word: &mut u64) -> Result<(), Stop> {
+        self.parts.cache.word(Table::L2, place, word, memory)
     }
 
     /// Returns the L2 table for `at`, if the L1 entry looked up last has one.
@@ -238,19 +237,19 @@ impl<'m> ImageState<'m> {
     }
 
     /// Forgets all tables.
-    pub(crate) fn forget_tables(&mut self) {
-        self.memory.cache.forget();
+    pub(crate) fn forget_tables(&mut self, memory: &mut [u8]) {
+        self.parts.cache.forget(memory);
         self.last_l1_entry = L1Range::NONE;
     }
 
     /// Returns what to read after [`Stop::Miss`]: the number of the first block, and the buffer for the blocks.
-    pub(crate) fn missing(&mut self) -> (u64, &mut [u8]) {
-        self.memory.cache.missing()
+    pub(crate) fn missing<'m>(&self, memory: &'m mut [u8]) -> (u64, &'m mut [u8]) {
+        self.parts.cache.missing(memory)
     }
 
     /// Takes what [`ImageState::missing`] named into the cache, once it has been read.
-    pub(crate) fn publish(&mut self) {
-        self.memory.cache.publish();
+    pub(crate) fn publish(&mut self, memory: &mut [u8]) {
+        self.parts.cache.publish(memory);
     }
 
     /// Returns the number of bytes from the start of its cluster to `at`.
@@ -259,11 +258,12 @@ impl<'m> ImageState<'m> {
         self.geometry().map_or(0, |geometry| geometry.within_cluster(at))
     }
 
-    /// Returns the number of bytes to lend for reading compressed clusters.
-    #[cfg(feature = "deflate")]
-    pub(crate) fn needed_for_compressed(&self) -> usize {
+    /// Returns the number of bytes of memory that all reads need.
+    pub(crate) fn memory_needed(&self) -> usize {
         let block_size = self.device().block_size;
-        self.geometry()
-            .map_or(0, |geometry| lent_memory::compressed(geometry, block_size))
+        self.geometry().map_or_else(
+            || lent_memory::minimum_raw(block_size),
+            |geometry| lent_memory::compressed(geometry, block_size),
+        )
     }
 }

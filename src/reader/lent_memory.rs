@@ -1,15 +1,13 @@
-//! Splits the memory that the caller lends, once, into typed parts.
-
-use zerocopy::FromBytes;
+//! Splits the image's memory, once: where each part starts.
 
 use crate::device::BlockSize;
 use crate::format::geometry::Geometry;
 use crate::format::header::Header;
-use crate::offset::saturating_usize;
+use crate::offset::{byte_count, index, saturating_u32, saturating_usize};
 #[cfg(feature = "deflate")]
 use crate::reader::compressed::Compressed;
 use crate::reader::device_shape::DeviceShape;
-use crate::reader::table_cache::{TableCache, Tag};
+use crate::reader::table_cache::{StoredTag, TableCache};
 
 /// log2 of the smallest slot: a disk's sector.
 const SECTOR_SHIFT: u32 = 9;
@@ -21,14 +19,12 @@ const MAX_SLOT_SHIFT: u32 = 12;
 /// Slots are larger than the minimum only if at least this many fit.
 const MIN_SLOTS: usize = 8;
 
-/// The lent memory, split.
-pub(crate) struct LentMemory<'m> {
-    pub(crate) cache: TableCache<'m>,
-    /// A sector or a block for ragged ends. Empty where the cache's only slot serves as it.
-    bounce: &'m mut [u8],
+/// What the image knows of the parts of its memory.
+pub(crate) struct Parts {
+    pub(crate) cache: TableCache,
     /// None where the memory is too small for it.
     #[cfg(feature = "deflate")]
-    pub(crate) compressed: Option<Compressed<'m>>,
+    pub(crate) compressed: Option<Compressed>,
 }
 
 /// Returns log2 of the minimum slot, which is also the size of the bounce buffer.
@@ -148,65 +144,49 @@ impl Header {
     }
 }
 
-impl<'m> LentMemory<'m> {
-    /// Splits at least [`minimum`] bytes, or [`minimum_raw`] bytes for a raw disk, which has no geometry. Of less, some
-    /// parts come out empty, and what needs them is an error.
-    pub(crate) fn split(memory: &'m mut [u8], device: DeviceShape, geometry: Option<Geometry>) -> Self {
-        let block_size = device.block_size;
-        let unit_shift = unit_shift(block_size);
-        let unit = geometry.map_or(minimum_raw(block_size), |_| bytes(unit_shift));
+impl Parts {
+    /// Splits at least [`minimum`] bytes, or [`minimum_raw`] bytes for a raw disk, which has no geometry. Of less, some parts are
+    /// not there, and what needs them is an error.
+    ///
+    /// | from | |
+    /// |---|---|
+    /// | 0 | the bounce buffer. If there is room for nothing else, it is the only slot too |
+    /// | a unit | slots, and their tags if they are two or more |
+    /// | [`Compressed`] | the input, the output and the tables for compressed clusters |
+    pub(crate) fn split(memory: &mut [u8], device: DeviceShape, geometry: Option<Geometry>) -> Self {
+        let unit_shift = unit_shift(device.block_size);
+        // More than 4 GiB are not used, so that an offset takes 4 bytes.
+        let len = u32::try_from(memory.len()).unwrap_or(u32::MAX);
         #[cfg(feature = "deflate")]
-        let (compressed, memory) = match geometry {
-            Some(geometry) => Compressed::split(memory, geometry, block_size, unit),
-            None => (None, memory),
+        let (compressed, end) = match geometry {
+            Some(geometry) => Compressed::split(len, geometry, device.block_size, bytes(unit_shift)),
+            None => (None, len),
         };
-        let (mut bounce, rest) = memory.split_at_mut_checked(unit).unwrap_or_default();
-        let none: (&mut [u8], &mut [Tag]) = (&mut [], &mut []);
-        let (slot_shift, (slots, tags)) = match geometry {
+        #[cfg(not(feature = "deflate"))]
+        let end = len;
+        let unit = 1_u32.wrapping_shl(unit_shift);
+        let rest = index(end.saturating_sub(unit));
+        let (slots_at, count, slot_shift) = match geometry {
             // A raw disk has no tables.
-            None => (unit_shift, none),
-            Some(_) if rest.len() < unit => (unit_shift, (core::mem::take(&mut bounce), none.1)),
-            Some(geometry) => {
-                let slot_shift = slot_shift(rest.len(), unit_shift, geometry);
-                (slot_shift, slots(rest, slot_shift))
+            Some(geometry) if rest >= bytes(unit_shift) => {
+                let slot_shift = slot_shift(rest, unit_shift, geometry);
+                let with_tag = bytes(slot_shift).wrapping_add(size_of::<StoredTag>());
+                (unit, rest.checked_div(with_tag).unwrap_or(0), slot_shift)
             }
+            _ => (0, 0, unit_shift),
+        };
+        // One slot has its tag in the image.
+        let tag_count = if count < 2 {
+            0
+        } else {
+            saturating_u32(byte_count(count))
         };
         Self {
-            cache: TableCache::new(device, slots, tags, low_byte(slot_shift)),
-            bounce,
+            cache: TableCache::new(device, memory, slots_at, tag_count, low_byte(slot_shift)),
             #[cfg(feature = "deflate")]
             compressed,
         }
     }
-
-    /// Returns the bounce buffer. Where it is the cache's only slot, the cache forgets the slot.
-    // Not inlined: two calls would double it.
-    #[inline(never)]
-    pub(crate) fn bounce(&mut self) -> &mut [u8] {
-        if self.bounce.is_empty() {
-            self.cache.borrow_slot()
-        } else {
-            self.bounce
-        }
-    }
-}
-
-/// Splits memory into slots, at least one, and their tags, which only two slots or more have.
-fn slots(memory: &mut [u8], slot_shift: u32) -> (&mut [u8], &mut [Tag]) {
-    let slot = bytes(slot_shift);
-    let room_for_all = memory.len().saturating_sub(align_of::<Tag>());
-    let count = room_for_all
-        .checked_div(slot.wrapping_add(size_of::<Tag>()))
-        .unwrap_or(0);
-    let (slots, tags) = memory
-        .split_at_mut_checked(count.max(1).wrapping_mul(slot))
-        .unwrap_or_default();
-    if count < 2 {
-        return (slots, &mut []);
-    }
-    let skip = tags.as_ptr().align_offset(align_of::<Tag>());
-    let tags = <[Tag]>::mut_from_prefix_with_elems(tags.get_mut(skip..).unwrap_or_default(), count);
-    (slots, tags.map_or(&mut [], |(tags, _)| tags))
 }
 
 /// Returns log2 of a slot as large as a table, as long as enough of them remain.

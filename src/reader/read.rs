@@ -80,49 +80,43 @@ impl<'b> Read<'b> {
     ///
     /// # Errors
     /// All of [`Stop`] but [`Stop::Miss`].
-    pub(crate) fn step<'a>(&'a mut self, image: &'a mut ImageState<'_>) -> Result<Step<'a>, Stop> {
-        // After a miss the run may be found in part.
-        let missed = matches!(self.pending, Pending::Table);
-        self.finish(image)?;
-        let mut is_found = self.walk.len() != 0 && !missed;
+    pub(crate) fn step<'a>(&'a mut self, image: &mut ImageState, memory: &'a mut [u8]) -> Result<Step<'a>, Stop> {
+        self.finish(image, memory)?;
         // Bound: each turn but the last fills a byte or more of `dst`.
         loop {
-            if !is_found {
-                if self.walk.is_done() {
-                    return self.go_up(image);
+            if self.walk.is_done() {
+                return self.go_up(image);
+            }
+            match self.walk.find(image, memory) {
+                Ok(()) => {}
+                Err(Stop::Miss) => {
+                    self.pending = Pending::Table;
+                    let (lba, buffer) = image.missing(memory);
+                    return Ok(Step::Request(lba, buffer));
                 }
-                match self.walk.find(image) {
-                    Ok(()) => {}
-                    Err(Stop::Miss) => {
-                        self.pending = Pending::Table;
-                        let (lba, buffer) = image.missing();
-                        return Ok(Step::Request(lba, buffer));
-                    }
-                    Err(stop) => return Err(stop),
-                }
+                Err(stop) => return Err(stop),
             }
             match self.walk.storage() {
                 Storage::Zero => self.claim(self.walk.len()).fill(0),
                 Storage::Backing => return Ok(self.go_down()),
                 #[cfg(feature = "deflate")]
                 Storage::Compressed => {
-                    if !self.inflate(image)? {
-                        let compressed = image.memory.compressed.as_mut().ok_or(Stop::MemoryTooSmall)?;
-                        let (lba, buffer) = compressed.missing(&image.memory.cache.device);
+                    if !self.inflate(image, memory)? {
+                        let compressed = image.parts.compressed.as_ref().ok_or(Stop::MemoryTooSmall)?;
+                        let (lba, buffer) = compressed.missing(memory, image.device());
                         return Ok(Step::Request(lba, buffer));
                     }
                 }
                 #[cfg(not(feature = "deflate"))]
                 Storage::Compressed => return Err(Stop::Compression),
-                Storage::Data | Storage::Encrypted => return self.request(image),
+                Storage::Data | Storage::Encrypted => return self.request(image, memory),
             }
-            is_found = false;
         }
     }
 
     /// Requests the next bytes of a plain run: all whole blocks at once, straight into the caller's buffer, or a ragged end
     /// by way of the bounce buffer.
-    fn request<'a>(&'a mut self, image: &'a mut ImageState<'_>) -> Result<Step<'a>, Stop> {
+    fn request<'a>(&'a mut self, image: &mut ImageState, memory: &'a mut [u8]) -> Result<Step<'a>, Stop> {
         let storage = self.walk.storage();
         if storage == Storage::Encrypted && image.cipher.is_none() {
             return Err(Stop::KeyRequired);
@@ -141,19 +135,19 @@ impl<'b> Read<'b> {
             let len = len.min(unit.len().wrapping_sub(skip));
             self.pending = Pending::Bounce { skip, len };
             let readable = image.device().readable(start, unit.len());
-            image.memory.bounce().get_mut(..readable)
+            image.parts.cache.bounce(memory).get_mut(..readable)
         };
         // Unreachable; an error is better than a wrong byte.
         Ok(Step::Request(lba, buffer.ok_or(Stop::OutOfRange)?))
     }
 
     /// Puts what the driver has read where it belongs.
-    fn finish(&mut self, image: &mut ImageState<'_>) -> Result<(), Stop> {
+    fn finish(&mut self, image: &mut ImageState, memory: &mut [u8]) -> Result<(), Stop> {
         let start = self.walk.start();
         let is_encrypted = self.walk.storage() == Storage::Encrypted;
         match core::mem::replace(&mut self.pending, Pending::None) {
             Pending::None => {}
-            Pending::Table => image.publish(),
+            Pending::Table => image.publish(memory),
             Pending::Caller(len) => {
                 let sectors = self.claim(byte_count(len));
                 if is_encrypted {
@@ -161,7 +155,7 @@ impl<'b> Read<'b> {
                 }
             }
             Pending::Bounce { skip, len } => {
-                let bounce = image.memory.bounce();
+                let bounce = image.parts.cache.bounce(memory);
                 let end = skip.wrapping_add(len);
                 if is_encrypted {
                     // Clusters start at sectors in the guest and in the file, so the two are ragged alike.
@@ -174,8 +168,8 @@ impl<'b> Read<'b> {
             }
             #[cfg(feature = "deflate")]
             Pending::Stream => {
-                if let Some(compressed) = &mut image.memory.compressed {
-                    compressed.publish(&image.memory.cache.device);
+                if let Some(compressed) = &mut image.parts.compressed {
+                    compressed.publish(memory, &image.parts.cache.device);
                 }
             }
             Pending::ChangeImage { down } => {
@@ -193,23 +187,20 @@ impl<'b> Read<'b> {
     // Not inlined, so that reads of plain clusters have no part in its registers and stack.
     #[cfg(feature = "deflate")]
     #[inline(never)]
-    fn inflate(&mut self, image: &mut ImageState<'_>) -> Result<bool, Stop> {
-        use crate::error::Flaw;
+    fn inflate(&mut self, image: &mut ImageState, memory: &mut [u8]) -> Result<bool, Stop> {
         use crate::reader::compressed::Stream;
 
         let start = self.walk.start();
         let len = self.walk.len();
         let within = image.within_cluster(start);
         let ahead = self.walk.end().wrapping_sub(start);
-        let compressed = image.memory.compressed.as_mut().ok_or(Stop::MemoryTooSmall)?;
+        let compressed = image.parts.compressed.as_mut().ok_or(Stop::MemoryTooSmall)?;
         let to = self.dst.get_mut(..saturating_usize(len)).ok_or(Stop::OutOfRange)?;
         let stream = Stream {
             host: self.walk.host(),
             len: self.walk.stored_len(),
         };
-        let is_read = compressed
-            .read(stream, within, to, ahead, &image.memory.cache.device)
-            .map_err(|reason| Stop::Corrupt(Flaw::Stream(reason)))?;
+        let is_read = compressed.read(memory, stream, within, to, ahead, &image.parts.cache.device)?;
         if is_read {
             self.claim(len);
         } else {
@@ -239,7 +230,7 @@ impl<'b> Read<'b> {
     }
 
     /// Goes on in the image above, if there is one.
-    fn go_up(&mut self, image: &ImageState<'_>) -> Result<Step<'static>, Stop> {
+    fn go_up(&mut self, image: &ImageState) -> Result<Step<'static>, Stop> {
         let Some(above) = self.level.checked_sub(1) else {
             // Unreachable with bytes left; an error is better than a wrong byte.
             return if self.dst.is_empty() {

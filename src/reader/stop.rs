@@ -11,8 +11,7 @@ pub(crate) enum Stop {
     OutOfRange,
     KeyRequired,
     CipherFailed,
-    /// For a compressed cluster.
-    #[cfg(feature = "deflate")]
+    /// For a compressed cluster, or because the memory is shorter than when the image was opened.
     MemoryTooSmall,
     #[cfg(not(feature = "deflate"))]
     Compression,

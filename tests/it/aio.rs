@@ -33,13 +33,13 @@ type Memories = [Vec<u8>; 2];
 fn open<'m>(
     files: &'m [Vec<u8>; 2],
     memories: &'m mut Memories,
-) -> (aio::Chain<aio::Image<'m, Slow<TestDevice<'m>>>, 2>, Vec<Log>) {
+) -> (aio::Chain<aio::Image<Slow<TestDevice<'m>>, &'m mut [u8]>, 2>, Vec<Log>) {
     let mut chain = aio::Chain::new();
     let mut logs = Vec::new();
     for (file, memory) in files.iter().zip(memories) {
         let device = TestDevice::new(file, 512);
         logs.push(device.log.clone());
-        let mut image = finish(aio::Image::open(Slow(device), memory)).unwrap();
+        let mut image = finish(aio::Image::open(Slow(device), &mut memory[..])).unwrap();
         image.set_key(&Key::from_bytes(KEY));
         chain.push(image).unwrap();
     }
@@ -101,7 +101,7 @@ fn a_check_dropped_after_any_poll_leaves_the_image_usable_and_right() {
     builder.compressed(80 << 10, &pattern(3, 1024));
     let file = builder.build();
     let mut memory = vec![0; 15_000];
-    let mut image = finish(aio::Image::open(Slow(TestDevice::new(&file, 512)), &mut memory)).unwrap();
+    let mut image = finish(aio::Image::open(Slow(TestDevice::new(&file, 512)), &mut memory[..])).unwrap();
     let mut right = Vec::new();
     let summary = finish(image.check(|finding| right.push(finding))).unwrap();
     assert_eq!(right.len(), 1);
@@ -166,7 +166,7 @@ fn a_dropped_check_leaves_no_table_with_a_flaw_in_the_cache() {
         garbles: 3,
         hangs: 4,
     };
-    let mut image = finish(aio::Image::open(device, &mut memory)).unwrap();
+    let mut image = finish(aio::Image::open(device, &mut memory[..])).unwrap();
     assert!(poll(image.check(|_| ()), 10).is_none());
     assert_eq!(image.device_mut().requests, 4);
     let mut bytes = [0; 512];
@@ -229,7 +229,11 @@ fn an_extent_whose_future_was_dropped_is_returned_by_the_next_call() {
 fn open_raw_reads_the_bytes_of_the_device() {
     let bytes = pattern(3, 5000);
     let mut memory = [0; 512];
-    let mut raw = finish(aio::Image::open_raw(Slow(TestDevice::new(&bytes, 512)), &mut memory)).unwrap();
+    let mut raw = finish(aio::Image::open_raw(
+        Slow(TestDevice::new(&bytes, 512)),
+        &mut memory[..],
+    ))
+    .unwrap();
     let mut read = vec![0; 4999];
     finish(raw.read_at(1, &mut read)).unwrap();
     assert!(read == bytes[1..]);
@@ -262,7 +266,7 @@ fn a_borrowed_device_is_a_device_and_blocks_past_its_end_are_zeros() {
     let lent = &mut device;
     assert_eq!(lent.block_size(), BlockSize::BYTE);
     let mut memory = [0; 512];
-    let mut image = finish(aio::Image::open(lent, &mut memory)).unwrap();
+    let mut image = finish(aio::Image::open(lent, &mut memory[..])).unwrap();
     let mut bytes = [0xcc; 4096];
     finish(image.read_at(0, &mut bytes)).unwrap();
     assert_eq!(bytes[..], pattern(1, 4096));
@@ -282,10 +286,10 @@ fn a_borrowed_device_is_a_device_and_blocks_past_its_end_are_zeros() {
 #[test]
 fn a_cipher_of_the_caller_decrypts_as_a_key_does() {
     let (files, guest) = files();
-    let cipher = qcow1::AesCipher::new(&Key::from_bytes(KEY));
+    let cipher: &'static qcow1::AesCipher = Box::leak(Box::new(qcow1::AesCipher::new(&Key::from_bytes(KEY))));
     let mut memory = vec![0; 4096];
-    let mut image = finish(aio::Image::open(Slow(&files[0][..]), &mut memory)).unwrap();
-    image.set_cipher(&cipher);
+    let mut image = finish(aio::Image::open(Slow(&files[0][..]), &mut memory[..])).unwrap();
+    image.set_cipher(cipher);
     assert!(format!("{image:?}").contains("Header"));
     let mut bytes = [0xcc; 1024];
     finish(image.read_at(8192, &mut bytes)).unwrap();

@@ -14,10 +14,10 @@ use qcow1::{
 fn images_and_chains_can_be_printed() {
     let file = ImageBuilder::new(5000).build();
     let mut memory = [0; 512];
-    let image = Image::open(&file[..], &mut memory).unwrap();
+    let image = Image::open(&file[..], &mut memory[..]).unwrap();
     let printed = format!("{image:?}");
     assert!(printed.contains("Header") && printed.contains("5000"), "{printed}");
-    let mut chain: Chain<Image<'_, &[u8]>, 1> = Chain::new();
+    let mut chain: Chain<Image<&[u8], &mut [u8]>, 1> = Chain::new();
     chain.push(image).unwrap();
     assert!(format!("{chain:?}").contains("Image"));
 }
@@ -83,8 +83,8 @@ fn the_errors_of_opening_and_pushing_say_why() {
     let refused = Image::open(&[0_u8; 512][..], &mut memory).unwrap_err();
     assert_eq!(refused.to_string(), Error::<Broken>::NotQcow.to_string());
     let file = ImageBuilder::new(5000).build();
-    let mut none: Chain<Image<'_, &[u8]>, 0> = Chain::new();
-    let refused = none.push(Image::open(&file[..], &mut memory).unwrap()).unwrap_err();
+    let mut none: Chain<Image<&[u8], &mut [u8]>, 0> = Chain::new();
+    let refused = none.push(Image::open(&file[..], &mut memory[..]).unwrap()).unwrap_err();
     assert_eq!(refused.to_string(), PushReason::Full.to_string());
 }
 
@@ -92,7 +92,7 @@ fn the_errors_of_opening_and_pushing_say_why() {
 fn default_is_the_same_as_new() {
     let file = ImageBuilder::new(5000).build();
     let mut memory = [0; 512];
-    let image = OpenOptions::default().open(&file[..], &mut memory).unwrap();
+    let image = OpenOptions::default().open(&file[..], &mut memory[..]).unwrap();
     let mut chain: Chain<_, 1> = Chain::default();
     assert_eq!((chain.size(), chain.images().len()), (0, 0));
     chain.push(image).unwrap();
@@ -123,7 +123,7 @@ fn a_key_is_never_printed() {
 fn debug_output_names_the_type_or_its_value() {
     let file = &ImageBuilder::new(5000).build()[..];
     let mut memory = [0; 512];
-    let mut image = Image::open(file, &mut memory).unwrap();
+    let mut image = Image::open(file, &mut memory[..]).unwrap();
     let flaw = Image::open(&file[..40], &mut [0; 512]).unwrap_err().into_error();
     for (printed, said) in [
         (format!("{:?}", image.extents()), "Extents"),
@@ -146,12 +146,14 @@ fn debug_output_names_the_type_or_its_value() {
 /// An image with a long lifetime can be used where a shorter one is expected. Compiling this is the test.
 #[test]
 fn an_image_is_covariant() {
-    fn shrink<'short, 'long: 'short>(image: Image<'long, &'long [u8]>) -> Image<'short, &'short [u8]> {
+    fn shrink<'short, 'long: 'short>(
+        image: Image<&'long [u8], &'long mut [u8]>,
+    ) -> Image<&'short [u8], &'short mut [u8]> {
         image
     }
     let file = ImageBuilder::new(5000).build();
     let mut memory = [0; 512];
-    assert_eq!(shrink(Image::open(&file[..], &mut memory).unwrap()).size(), 5000);
+    assert_eq!(shrink(Image::open(&file[..], &mut memory[..]).unwrap()).size(), 5000);
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use crate::common::{ImageBuilder, pattern};
 use qcow1::{Chain, Error, ExtentKind, Image, PushReason};
 
-fn read<const DEPTH: usize>(chain: &mut Chain<Image<'_, &[u8]>, DEPTH>, offset: u64, len: usize) -> Vec<u8> {
+fn read<const DEPTH: usize>(chain: &mut Chain<Image<&[u8], &mut [u8]>, DEPTH>, offset: u64, len: usize) -> Vec<u8> {
     let mut bytes = vec![0xcc; len];
     chain.read_at(offset, &mut bytes).unwrap();
     bytes
@@ -17,7 +17,11 @@ fn overlay(size: u64) -> Vec<u8> {
 }
 
 /// Opens `top` as an overlay on `base`.
-fn on<'m>(top: &'m [u8], base: Image<'m, &'m [u8]>, memory: &'m mut [u8]) -> Chain<Image<'m, &'m [u8]>, 2> {
+fn on<'m>(
+    top: &'m [u8],
+    base: Image<&'m [u8], &'m mut [u8]>,
+    memory: &'m mut [u8],
+) -> Chain<Image<&'m [u8], &'m mut [u8]>, 2> {
     let mut chain = Chain::new();
     chain.push(Image::open(top, memory).unwrap()).unwrap();
     chain.push(base).unwrap();
@@ -31,7 +35,7 @@ fn holes_read_from_the_base_at_the_same_offset() {
     base.data(0, &base_bytes);
     let (base, top) = (base.build(), overlay(8192));
     let (mut m1, mut m2) = ([0; 1024], [0; 1024]);
-    let mut chain = on(&top, Image::open(&base[..], &mut m2).unwrap(), &mut m1);
+    let mut chain = on(&top, Image::open(&base[..], &mut m2[..]).unwrap(), &mut m1);
     let mut right = base_bytes;
     right[1024..1536].fill(0xaa);
     assert_eq!(read(&mut chain, 0, 8192), right);
@@ -44,7 +48,7 @@ fn past_the_exact_end_of_a_shorter_base_come_zeros() {
     for end in [1, 511, 513, 1023, 1025, 1536, 5000] {
         let bytes = pattern(3, end);
         let mut m1 = [0; 1024];
-        let mut chain = on(&top, Image::open_raw(&bytes[..], &mut []).unwrap(), &mut m1);
+        let mut chain = on(&top, Image::open_raw(&bytes[..], &mut [][..]).unwrap(), &mut m1);
         let mut right = bytes.clone();
         right.resize(8192, 0);
         right[1024..1536].fill(0xaa);
@@ -57,7 +61,7 @@ fn a_longer_base_is_cut_at_the_size_of_the_image() {
     let top = overlay(5000);
     let bytes = pattern(3, 9000);
     let mut m1 = [0; 1024];
-    let mut chain = on(&top, Image::open_raw(&bytes[..], &mut []).unwrap(), &mut m1);
+    let mut chain = on(&top, Image::open_raw(&bytes[..], &mut [][..]).unwrap(), &mut m1);
     assert_eq!(chain.size(), 5000);
     assert_eq!(read(&mut chain, 4000, 1000), bytes[4000..5000]);
     assert_eq!(chain.read_at(4001, &mut [0; 1000]).unwrap_err(), Error::OutOfRange);
@@ -70,7 +74,7 @@ fn a_raw_base_is_never_probed() {
     disk.resize(8192, 7);
     let top = overlay(8192);
     let mut m1 = [0; 1024];
-    let base = Image::open_raw(&disk[..], &mut []).unwrap();
+    let base = Image::open_raw(&disk[..], &mut [][..]).unwrap();
     assert!(base.header().is_none());
     let mut chain = on(&top, base, &mut m1);
     assert_eq!(read(&mut chain, 0, 1024), disk[..1024]);
@@ -80,7 +84,7 @@ fn a_raw_base_is_never_probed() {
 fn a_missing_base_is_an_error_at_the_first_hole_and_never_zeros() {
     let top = overlay(8192);
     let mut memory = [0; 1024];
-    let mut image = Image::open(&top[..], &mut memory).unwrap();
+    let mut image = Image::open(&top[..], &mut memory[..]).unwrap();
     let mut bytes = [0; 512];
     for offset in [0, 513, 1023, 1537, 8000] {
         assert_eq!(
@@ -100,7 +104,7 @@ fn an_l1_hole_and_an_l2_hole_mean_the_same() {
     // The first span has a table, and the second has none.
     let top = overlay(size as u64);
     let mut m1 = [0; 1024];
-    let mut chain = on(&top, Image::open_raw(&base[..], &mut []).unwrap(), &mut m1);
+    let mut chain = on(&top, Image::open_raw(&base[..], &mut [][..]).unwrap(), &mut m1);
     assert_eq!(read(&mut chain, 100_000, 5000), base[100_000..105_000]);
     assert_eq!(read(&mut chain, 3 << 20, 5000), base[3 << 20..][..5000]);
 }
@@ -122,15 +126,15 @@ fn in_a_chain_of_three_each_byte_comes_from_the_highest_image_that_stores_it() {
     right[8192..12_288].copy_from_slice(&pattern(3, 4096));
 
     let (mut m1, mut m2) = ([0; 512], [0; 512]);
-    let mut chain: Chain<Image<'_, &[u8]>, 3> = Chain::new();
-    chain.push(Image::open(&top[..], &mut m1).unwrap()).unwrap();
-    chain.push(Image::open(&middle[..], &mut m2).unwrap()).unwrap();
-    chain.push(Image::open_raw(&base[..], &mut []).unwrap()).unwrap();
+    let mut chain: Chain<Image<&[u8], &mut [u8]>, 3> = Chain::new();
+    chain.push(Image::open(&top[..], &mut m1[..]).unwrap()).unwrap();
+    chain.push(Image::open(&middle[..], &mut m2[..]).unwrap()).unwrap();
+    chain.push(Image::open_raw(&base[..], &mut [][..]).unwrap()).unwrap();
     assert_eq!(read(&mut chain, 0, size as usize), right);
     for offset in (0..size - 700).step_by(613) {
         assert_eq!(read(&mut chain, offset, 700), right[offset as usize..][..700]);
     }
-    let found = |chain: &mut Chain<Image<'_, &[u8]>, 3>, offset| {
+    let found = |chain: &mut Chain<Image<&[u8], &mut [u8]>, 3>, offset| {
         let (level, extent) = chain.extent_at(offset, u64::MAX).unwrap();
         (level, extent.start, extent.end())
     };
@@ -145,9 +149,9 @@ fn in_a_chain_of_three_each_byte_comes_from_the_highest_image_that_stores_it() {
 fn an_image_below_one_that_names_none_is_refused_and_comes_back() {
     let plain = ImageBuilder::new(8192).build();
     let (mut m1, mut m2) = ([0; 512], [0; 512]);
-    let mut chain: Chain<Image<'_, &[u8]>, 2> = Chain::new();
-    chain.push(Image::open(&plain[..], &mut m1).unwrap()).unwrap();
-    let refused = chain.push(Image::open(&plain[..], &mut m2).unwrap()).unwrap_err();
+    let mut chain: Chain<Image<&[u8], &mut [u8]>, 2> = Chain::new();
+    chain.push(Image::open(&plain[..], &mut m1[..]).unwrap()).unwrap();
+    let refused = chain.push(Image::open(&plain[..], &mut m2[..]).unwrap()).unwrap_err();
     assert_eq!(refused.reason(), PushReason::NotNamed);
     assert_eq!(refused.into_image().size(), 8192);
     assert_eq!(chain.images().len(), 1);
@@ -157,10 +161,10 @@ fn an_image_below_one_that_names_none_is_refused_and_comes_back() {
 fn a_chain_holds_as_many_images_as_it_says() {
     let (top, middle) = (overlay(8192), overlay(4096));
     let (mut m1, mut m2) = ([0; 512], [0; 512]);
-    let mut chain: Chain<Image<'_, &[u8]>, 1> = Chain::new();
+    let mut chain: Chain<Image<&[u8], &mut [u8]>, 1> = Chain::new();
     assert_eq!(chain.read_at(0, &mut [0]).unwrap_err(), Error::OutOfRange);
-    chain.push(Image::open(&top[..], &mut m1).unwrap()).unwrap();
-    let refused = chain.push(Image::open(&middle[..], &mut m2).unwrap()).unwrap_err();
+    chain.push(Image::open(&top[..], &mut m1[..]).unwrap()).unwrap();
+    let refused = chain.push(Image::open(&middle[..], &mut m2[..]).unwrap()).unwrap_err();
     let (image, reason) = refused.into_parts();
     assert_eq!((image.size(), reason), (4096, PushReason::Full));
     assert_eq!(chain.read_at(0, &mut [0]).unwrap_err(), Error::BackingRequired);

@@ -84,7 +84,7 @@ fn hostile() -> Vec<Hostile> {
     all
 }
 
-fn open<'m>(hostile: &'m Hostile, memory: &'m mut [u8], block: u32) -> (Image<'m, TestDevice<'m>>, Log) {
+fn open<'m>(hostile: &'m Hostile, memory: &'m mut [u8], block: u32) -> (Image<TestDevice<'m>, &'m mut [u8]>, Log) {
     let device = TestDevice::new(&hostile.file, block);
     let log = device.log.clone();
     let image = OpenOptions::new().salvage(hostile.salvage).open(device, memory);
@@ -156,7 +156,7 @@ fn a_call_looks_at_4099_words_at_most_however_alike_they_are() {
     (0..4).for_each(|table| _ = builder.table_at(table << 22, (table + 1) << 16));
     let file = builder.build();
     let mut memory = vec![0; 1 << 20];
-    let mut image = Image::open(TestDevice::new(&file, 65_536), &mut memory).unwrap();
+    let mut image = Image::open(TestDevice::new(&file, 65_536), &mut memory[..]).unwrap();
     // One L1 word for each table, and one L2 word for each cluster.
     let words = |extent: Extent| bounds::words((9, 22), extent.start, extent.len);
     let most = (0..8192).map(|cluster| words(image.extent_at(cluster * 512, u64::MAX).unwrap()));
@@ -174,7 +174,7 @@ fn a_raw_disk_alone_costs_three_reads_at_most() {
         let mut memory = vec![0; block as usize];
         let device = TestDevice::new(&file, block);
         let log = device.log.clone();
-        let mut image = Image::open_raw(device, &mut memory).unwrap();
+        let mut image = Image::open_raw(device, &mut memory[..]).unwrap();
         assert_eq!(log.requests(), bounds::OPEN_RAW);
         for (offset, len) in [
             (0, 300_001),
@@ -244,7 +244,7 @@ fn wrong_words_cost_a_check_no_more_than_good_ones() {
             let device = TestDevice::new(file, block);
             let log = device.log.clone();
             let mut memory = vec![0; memory];
-            let mut image = Image::open(device, &mut memory).unwrap();
+            let mut image = Image::open(device, &mut memory[..]).unwrap();
             image.check(|_| ()).unwrap();
             (log.requests(), log.bytes())
         };
@@ -264,7 +264,7 @@ fn an_l1_whose_words_are_wrong_costs_no_more_than_one_of_holes() {
             let device = TestDevice::new(&file, block);
             let log = device.log.clone();
             let mut memory = vec![0; memory];
-            let mut image = Image::open(device, &mut memory).unwrap();
+            let mut image = Image::open(device, &mut memory[..]).unwrap();
             image.check(|_| ()).unwrap();
             (log.requests(), log.bytes())
         };
@@ -281,7 +281,7 @@ fn an_l1_that_does_not_fit_the_file_is_refused_at_once() {
         let device = TestDevice::new(&file, 512);
         let log = device.log.clone();
         let mut memory = [0; 512];
-        let error = Image::open(device, &mut memory).unwrap_err();
+        let error = Image::open(device, &mut memory[..]).unwrap_err();
         assert!(matches!(error.error(), qcow1::Error::Corrupt(_)), "{error}");
         assert_eq!(log.requests(), 1);
     }
@@ -293,7 +293,10 @@ fn the_extents_of_2_to_the_63_bytes_of_holes_end() {
     file.truncate(48);
     file[24..32].copy_from_slice(&(1_u64 << 63).to_be_bytes());
     let mut memory = [0; 512];
-    let mut image = OpenOptions::new().salvage(true).open(&file[..], &mut memory).unwrap();
+    let mut image = OpenOptions::new()
+        .salvage(true)
+        .open(&file[..], &mut memory[..])
+        .unwrap();
     let extents: Vec<_> = image.extents().map(Result::unwrap).collect();
     assert_eq!(extents.len(), 1);
     assert_eq!(extents[0].len, 1 << 63);
@@ -309,7 +312,7 @@ fn a_name_costs_three_reads_at_most() {
         let device = TestDevice::new(&file, block);
         let log = device.log.clone();
         let mut memory = [0; 4096];
-        let mut image = Image::open(device, &mut memory).unwrap();
+        let mut image = Image::open(device, &mut memory[..]).unwrap();
         let mut buffer = [0; 1023];
         assert_eq!(image.backing_name(&mut buffer).unwrap(), Some(&[b'n'; 1023][..]));
         assert!(log.requests() <= bounds::OPEN + bounds::BACKING_NAME);
@@ -422,8 +425,8 @@ fn a_large_cluster_below_small_holes_costs_a_read_for_each_of_them() {
     let log = device.log.clone();
     let mut chain: Chain<_, 2> = Chain::new();
     let device_above = TestDevice::new(&files[0], 512);
-    chain.push(Image::open(device_above, &mut first).unwrap()).unwrap();
-    chain.push(Image::open(device, &mut second).unwrap()).unwrap();
+    chain.push(Image::open(device_above, &mut first[..]).unwrap()).unwrap();
+    chain.push(Image::open(device, &mut second[..]).unwrap()).unwrap();
     let opened = log.requests();
     chain.read_at(0, &mut [0; 65_536]).unwrap();
     assert_eq!(log.requests() - opened, 64 + 2);

@@ -17,7 +17,7 @@ fn each_public_type_that_is_printed_implements_format() {
     has_format::<(Header, Probe, MemoryNeeds)>();
     // The device or image inside of these need not implement it.
     has_format::<(
-        OpenError<'static, std::fs::File, ()>,
+        OpenError<std::fs::File, &'static mut [u8], ()>,
         PushError<std::fs::File>,
         PushReason,
     )>();

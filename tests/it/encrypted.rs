@@ -2,7 +2,6 @@
 
 use crate::common::{ImageBuilder, TestDevice, pattern};
 use qcow1::{AesCipher, Chain, CipherFailed, Error, Image, Key, SectorCipher};
-use std::cell::RefCell;
 
 const KEY: [u8; 16] = *b"0123456789abcdef";
 const SIZE: usize = 40_000;
@@ -46,7 +45,7 @@ fn any_offset_and_length_around_sectors_and_clusters_reads_right() {
     ] {
         let mut memory = vec![0; memory];
         let compressed_reads = memory.len() > 20_000;
-        let mut image = Image::open(TestDevice::new(&file, block), &mut memory).unwrap();
+        let mut image = Image::open(TestDevice::new(&file, block), &mut memory[..]).unwrap();
         image.set_key(&Key::from_bytes(KEY));
         for near in [2048, 2560, 4096, 12_288, 16_384, 20_480, 20_992, 39_936] {
             for offset in near - 2..=near + 2 {
@@ -74,7 +73,7 @@ fn adjacent_encrypted_clusters_are_one_request() {
     let mut memory = vec![0; 65_536];
     let device = TestDevice::new(&file, 512);
     let log = device.log.clone();
-    let mut image = Image::open(device, &mut memory).unwrap();
+    let mut image = Image::open(device, &mut memory[..]).unwrap();
     image.set_key(&Key::from_bytes(KEY));
     let mut bytes = vec![0; 10_240];
     image.read_at(2048, &mut bytes[..512]).unwrap();
@@ -88,7 +87,7 @@ fn adjacent_encrypted_clusters_are_one_request() {
 fn without_a_key_encrypted_clusters_are_refused_and_all_others_read() {
     let (file, guest) = image();
     let mut memory = vec![0; 65_536];
-    let mut image = Image::open(&file[..], &mut memory).unwrap();
+    let mut image = Image::open(&file[..], &mut memory[..]).unwrap();
     let mut bytes = vec![0xcc; 2048];
     for offset in [1, 2048, 3000, 12_287, 37_000] {
         assert_eq!(image.read_at(offset, &mut bytes).unwrap_err(), Error::KeyRequired);
@@ -108,7 +107,7 @@ fn without_a_key_encrypted_clusters_are_refused_and_all_others_read() {
 fn a_wrong_key_reads_garbage_without_an_error() {
     let (file, guest) = image();
     let mut memory = vec![0; 65_536];
-    let mut image = Image::open(&file[..], &mut memory).unwrap();
+    let mut image = Image::open(&file[..], &mut memory[..]).unwrap();
     image.set_key(&Key::from_passphrase(b"wrong"));
     let mut bytes = vec![0; SIZE];
     image.read_at(0, &mut bytes).unwrap();
@@ -146,11 +145,11 @@ fn each_image_of_a_chain_has_its_own_key() {
     ] {
         let (top, base) = (top.build(), base.build());
         let (mut m1, mut m2) = ([0; 1024], [0; 1024]);
-        let mut chain: Chain<Image<'_, &[u8]>, 2> = Chain::new();
-        let mut image = Image::open(&top[..], &mut m1).unwrap();
+        let mut chain: Chain<Image<&[u8], &mut [u8]>, 2> = Chain::new();
+        let mut image = Image::open(&top[..], &mut m1[..]).unwrap();
         image.set_key(&Key::from_bytes(KEY));
         chain.push(image).unwrap();
-        let mut image = Image::open(&base[..], &mut m2).unwrap();
+        let mut image = Image::open(&base[..], &mut m2[..]).unwrap();
         image.set_key(&Key::from_bytes(lower_key));
         chain.push(image).unwrap();
         let mut bytes = vec![0; 8192];
@@ -173,11 +172,11 @@ fn an_engine_of_the_board_can_replace_the_cipher() {
         }
     }
 
-    let engine = Engine(AesCipher::new(&Key::from_bytes(KEY)));
+    let engine: &'static Engine = Box::leak(Box::new(Engine(AesCipher::new(&Key::from_bytes(KEY)))));
     let (file, guest) = image();
     let mut memory = vec![0; 65_536];
-    let mut image = Image::open(&file[..], &mut memory).unwrap();
-    image.set_cipher(&engine);
+    let mut image = Image::open(&file[..], &mut memory[..]).unwrap();
+    image.set_cipher(engine);
     let mut bytes = vec![0; SIZE];
     image.read_at(0, &mut bytes).unwrap();
     assert!(bytes == guest);
@@ -192,31 +191,31 @@ fn a_read_whose_engine_failed_can_be_repeated() {
         calls: u32,
     }
 
-    struct Engine(RefCell<Driver>);
+    struct Engine(std::sync::Mutex<Driver>);
 
     impl SectorCipher for Engine {
         fn decrypt(&self, first_sector: u64, sectors: &mut [u8]) -> Result<(), CipherFailed> {
-            let mut driver = self.0.borrow_mut();
+            let mut driver = self.0.lock().unwrap();
             driver.calls = driver.calls.checked_sub(1).ok_or(CipherFailed)?;
             driver.cipher.decrypt(first_sector, sectors)
         }
     }
 
-    let engine = Engine(RefCell::new(Driver {
+    let engine: &'static Engine = Box::leak(Box::new(Engine(std::sync::Mutex::new(Driver {
         cipher: AesCipher::new(&Key::from_bytes(KEY)),
         calls: 0,
-    }));
+    }))));
     let (file, guest) = image();
     // With 512 bytes, the only slot is the bounce buffer too: what the engine leaves there must not be used as a table.
     for memory in [512, 65_536] {
         let mut memory = vec![0; memory];
-        let mut image = Image::open(TestDevice::new(&file, 512), &mut memory).unwrap();
-        image.set_cipher(&engine);
+        let mut image = Image::open(TestDevice::new(&file, 512), &mut memory[..]).unwrap();
+        image.set_cipher(engine);
         for calls in 0.. {
-            engine.0.borrow_mut().calls = calls;
+            engine.0.lock().unwrap().calls = calls;
             let mut bytes = vec![0xcc; 5000];
             let read = image.read_at(2000, &mut bytes);
-            engine.0.borrow_mut().calls = u32::MAX;
+            engine.0.lock().unwrap().calls = u32::MAX;
             if read.is_ok() {
                 assert!(
                     calls > 1,

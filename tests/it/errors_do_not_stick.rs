@@ -32,13 +32,13 @@ fn open<'m>(
     files: &'m [Vec<u8>; 2],
     memories: &'m mut [Vec<u8>; 2],
     block_size: u32,
-) -> (Chain<Image<'m, TestDevice<'m>>, 2>, Vec<crate::common::Log>) {
+) -> (Chain<Image<TestDevice<'m>, &'m mut [u8]>, 2>, Vec<crate::common::Log>) {
     let mut chain = Chain::new();
     let mut logs = Vec::new();
     for (file, memory) in files.iter().zip(memories) {
         let device = TestDevice::new(file, block_size);
         logs.push(device.log.clone());
-        let mut image = Image::open(device, memory).unwrap();
+        let mut image = Image::open(device, &mut memory[..]).unwrap();
         image.set_key(&qcow1::Key::from_bytes(KEY));
         chain.push(image).unwrap();
     }
@@ -85,9 +85,9 @@ fn opening_after_a_failed_opening_works_with_the_device_that_came_back() {
     let mut memory = vec![0; 20_000];
     let device = TestDevice::new(&files[1], 512);
     device.log.fail_after(0);
-    let (device, _, error) = Image::open(device, &mut memory).unwrap_err().into_parts();
+    let (device, _, error) = Image::open(device, &mut memory[..]).unwrap_err().into_parts();
     assert_eq!(error, Error::Io(Broken));
-    let mut image = Image::open(device, &mut memory).unwrap();
+    let mut image = Image::open(device, &mut memory[..]).unwrap();
     let mut bytes = [0; 512];
     image.read_at(1024, &mut bytes).unwrap();
     assert_eq!(bytes, guest[1024..1536]);

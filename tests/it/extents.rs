@@ -1,10 +1,10 @@
 //! Extents: how each run of a disk is stored.
 
 use crate::common::{ImageBuilder, Random, oracle::Cluster, pattern};
-use qcow1::{Error, Extent, ExtentKind, Image};
+use qcow1::{Error, Extent, ExtentKind, Image, Memory};
 
 /// Returns the extents of a disk. An extent that a call cut short is joined with the next.
-fn runs(image: &mut Image<'_, &[u8]>) -> Vec<Extent> {
+fn runs(image: &mut Image<&[u8], impl Memory>) -> Vec<Extent> {
     let mut runs: Vec<Extent> = Vec::new();
     for extent in image.extents() {
         let extent = extent.unwrap();

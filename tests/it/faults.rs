@@ -5,7 +5,7 @@ use std::path::Path;
 use std::rc::Rc;
 
 use crate::common::{Broken, ImageBuilder, Random, pattern};
-use qcow1::{BlockRead, BlockSize, Blocks, CheckOptions, Error, Image, Key, OpenOptions};
+use qcow1::{BlockRead, BlockSize, Blocks, CheckOptions, Error, Image, Key, Memory, OpenOptions};
 
 #[derive(Clone, Copy, PartialEq, Debug)]
 enum Failure {
@@ -90,7 +90,7 @@ fn open<'m>(
     block: u32,
     salvage: bool,
     failure: Failure,
-) -> (Image<'m, Failing<'m>>, Rc<Cell<Option<u64>>>) {
+) -> (Image<Failing<'m>, &'m mut [u8]>, Rc<Cell<Option<u64>>>) {
     let before = Rc::new(Cell::new(None));
     let device = Failing {
         device: Blocks::new(file, BlockSize::new(block).unwrap()),
@@ -103,7 +103,7 @@ fn open<'m>(
 }
 
 /// Reads `len` bytes at `offset`. An overlay is opened without its base, so holes fail with the same error each time.
-fn read(image: &mut Image<'_, Failing<'_>>, offset: u64, len: usize) -> Result<Vec<u8>, Error<Broken>> {
+fn read(image: &mut Image<Failing<'_>, impl Memory>, offset: u64, len: usize) -> Result<Vec<u8>, Error<Broken>> {
     let mut bytes = vec![0xcc; len];
     image.read_at(offset, &mut bytes).map(|()| bytes)
 }
@@ -155,7 +155,7 @@ fn after_any_failure_of_any_request_the_next_check_is_right() {
     for (name, file) in images() {
         for (block, memory) in [(1, 30_000), (512, 30_000), (4096, 400_000)] {
             let mut memory = vec![0; memory];
-            let check = |image: &mut Image<'_, Failing<'_>>| {
+            let check = |image: &mut Image<Failing<'_>, &mut [u8]>| {
                 let mut bitmap = vec![0; image.check_bitmap_len()];
                 let mut found = Vec::new();
                 let options = CheckOptions::new().bitmap(&mut bitmap);

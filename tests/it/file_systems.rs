@@ -116,7 +116,7 @@ fn ext4_reads_through_a_chain() {
         overlay.data(number * 4096, cluster);
         base[number as usize * 4096..][..4096].fill(0xdb);
     }
-    let mut chain: Chain<Image<'_, &'static [u8]>, 2> = Chain::new();
+    let mut chain: Chain<Image<&'static [u8], &mut [u8]>, 2> = Chain::new();
     for file in [overlay.build(), image_of(&base)] {
         let file: &[u8] = forever(file);
         chain
@@ -132,7 +132,7 @@ fn a_gpt_has_the_partitions_that_it_was_given() {
     let disk = with_gpt(&[(34, &first), (200, &second)]);
     let file = image_of(&disk);
     let mut memory = [0; 65_536];
-    let mut image = Image::open(&file[..], &mut memory).unwrap();
+    let mut image = Image::open(&file[..], &mut memory[..]).unwrap();
     let mut table = gpt_disk_io::Disk::new(ToBlockIo::new(&mut image, BlockSize::BS_512)).unwrap();
     let mut block = [0; 512];
     for header in [
@@ -161,7 +161,7 @@ fn a_fat_volume_is_read_and_never_written_through_the_adapter_of_the_crate() {
     let disk = crate::common::disks::with_mbr(&[(0x0e, 64, &fat_volume())]);
     let file = image_of(&disk);
     let mut memory = [0; 65_536];
-    let mut image = Image::open(&file[..], &mut memory).unwrap();
+    let mut image = Image::open(&file[..], &mut memory[..]).unwrap();
     let volumes: VolumeManager<_, _, 2, 2, 1> =
         VolumeManager::new_with_limits(ToBlockDevice::new(&mut image), NoClock, 0);
     let volume = volumes.open_volume(VolumeIdx(0)).unwrap();

@@ -58,6 +58,8 @@ mod layers;
 mod ls_example;
 mod memory_and_blocks;
 mod opening;
+#[cfg(all(feature = "async", feature = "std", feature = "deflate"))]
+mod owned;
 mod partitions;
 #[cfg(feature = "aes")]
 mod qemu;

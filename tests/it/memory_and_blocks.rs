@@ -1,7 +1,7 @@
 //! The bytes read do not depend on the device's block size, nor on the size or alignment of the memory lent.
 
 use crate::common::{ImageBuilder, TestDevice, pattern};
-use qcow1::{BlockSize, Error, Header, Image};
+use qcow1::{BlockSize, Error, Header, Image, Memory};
 
 /// Returns an image and its disk, with every kind of cluster, misaligned tables, and an odd size.
 fn image() -> (Vec<u8>, Vec<u8>) {
@@ -21,7 +21,10 @@ fn image() -> (Vec<u8>, Vec<u8>) {
     (builder.build(), guest)
 }
 
-fn read_whole(image: &mut Image<'_, TestDevice<'_>>, step: usize) -> Result<Vec<u8>, Error<crate::common::Broken>> {
+fn read_whole(
+    image: &mut Image<TestDevice<'_>, impl Memory>,
+    step: usize,
+) -> Result<Vec<u8>, Error<crate::common::Broken>> {
     let mut bytes = vec![0xcc; image.size() as usize];
     for (i, part) in bytes.chunks_mut(step).enumerate() {
         image.read_at((i * step) as u64, part)?;

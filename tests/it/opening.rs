@@ -28,7 +28,7 @@ fn a_failed_opening_gives_the_device_and_the_memory_back() {
     let log = device.log.clone();
     let mut memory = [0; 700];
     let place = memory.as_ptr();
-    let error = Image::open(device, &mut memory).unwrap_err();
+    let error = Image::open(device, &mut memory[..]).unwrap_err();
     assert_eq!(*error.error(), Error::NotQcow);
     assert!(error.to_string().contains("not a QCOW image"));
     assert!(format!("{error:?}").contains("NotQcow"));
@@ -47,7 +47,10 @@ fn a_failed_opening_gives_the_device_and_the_memory_back() {
 }
 
 /// Opens a device as QCOW1, or as a raw disk if it is no QCOW image, as a caller without `or_raw` would.
-fn qcow1_else_raw<'m, D: BlockRead>(device: D, memory: &'m mut [u8]) -> Result<Image<'m, D>, Error<D::Error>> {
+fn qcow1_else_raw<'m, D: BlockRead>(
+    device: D,
+    memory: &'m mut [u8],
+) -> Result<Image<D, &'m mut [u8]>, Error<D::Error>> {
     match Image::open(device, memory).map_err(OpenError::into_parts) {
         Ok(image) => Ok(image),
         Err((device, memory, Error::NotQcow)) => Ok(Image::open_raw(device, memory)?),
@@ -55,7 +58,7 @@ fn qcow1_else_raw<'m, D: BlockRead>(device: D, memory: &'m mut [u8]) -> Result<I
     }
 }
 
-fn or_raw<'m, D: BlockRead>(device: D, memory: &'m mut [u8]) -> Result<Image<'m, D>, Error<D::Error>> {
+fn or_raw<'m, D: BlockRead>(device: D, memory: &'m mut [u8]) -> Result<Image<D, &'m mut [u8]>, Error<D::Error>> {
     Ok(OpenOptions::new().or_raw(true).open(device, memory)?)
 }
 
@@ -67,29 +70,29 @@ fn a_disk_without_the_magic_number_is_raw_only_where_that_is_asked_for() {
     for block in [1, 512, 4096] {
         for open in [or_raw, qcow1_else_raw] {
             let mut memory = [0; 4096];
-            let image = open(TestDevice::new(&qcow, block), &mut memory).unwrap();
+            let image = open(TestDevice::new(&qcow, block), &mut memory[..]).unwrap();
             assert_eq!((image.size(), image.header().is_some()), (5000, true));
-            let mut image = open(TestDevice::new(&raw, block), &mut memory).unwrap();
+            let mut image = open(TestDevice::new(&raw, block), &mut memory[..]).unwrap();
             assert_eq!((image.size(), image.header()), (5000, None));
             let mut read = vec![0; 4990];
             image.read_at(7, &mut read).unwrap();
             assert!(read == raw[7..4997]);
-            assert_eq!(open(TestDevice::new(&[], block), &mut memory).unwrap().size(), 0);
+            assert_eq!(open(TestDevice::new(&[], block), &mut memory[..]).unwrap().size(), 0);
             for (file, error) in [
                 (&version_2, Error::Unsupported(Unsupported::Version(2))),
                 (&version_3, Error::Unsupported(Unsupported::Version(3))),
             ] {
-                assert_eq!(open(TestDevice::new(file, block), &mut memory).unwrap_err(), error);
+                assert_eq!(open(TestDevice::new(file, block), &mut memory[..]).unwrap_err(), error);
             }
             let header = |corrupt: Corrupt| corrupt.kind() == CorruptKind::Header;
             for file in [&corrupt[..], &qcow[..40]] {
-                let error = open(TestDevice::new(file, block), &mut memory).unwrap_err();
+                let error = open(TestDevice::new(file, block), &mut memory[..]).unwrap_err();
                 assert!(matches!(error, Error::Corrupt(corrupt) if header(corrupt)), "{error}");
             }
         }
         let mut memory = [0; 4096];
         for options in [OpenOptions::new(), OpenOptions::new().or_raw(true).or_raw(false)] {
-            let refused = options.open(TestDevice::new(&raw, block), &mut memory).unwrap_err();
+            let refused = options.open(TestDevice::new(&raw, block), &mut memory[..]).unwrap_err();
             assert_eq!(*refused.error(), Error::NotQcow);
         }
     }
@@ -119,15 +122,15 @@ fn the_question_mark_converts_a_failed_opening_or_push_to_a_boxed_error_or_an_io
 
     fn push<E>(file: &[u8]) -> Result<(), E>
     where
-        E: for<'m, 'f> From<OpenError<'m, &'f [u8], Infallible>>
-            + for<'m, 'f> From<qcow1::PushError<Image<'m, &'f [u8]>>>,
+        E: for<'m, 'f> From<OpenError<&'f [u8], &'m mut [u8], Infallible>>
+            + for<'m, 'f> From<qcow1::PushError<Image<&'f [u8], &'m mut [u8]>>>,
     {
         // The error outlives the memory and the file.
         let mut memory = [[0; 512]; 2];
         let [top, base] = &mut memory;
         let mut chain = Chain::<_, 2>::new();
-        chain.push(Image::open(file, top)?)?;
-        chain.push(Image::open_raw(file, base)?)?;
+        chain.push(Image::open(file, &mut top[..])?)?;
+        chain.push(Image::open_raw(file, &mut base[..])?)?;
         Ok(())
     }
     let plain = ImageBuilder::new(8192).build();
@@ -183,14 +186,14 @@ fn a_device_of_more_than_2_to_the_63_bytes_is_refused() {
         let mut memory = vec![0xcc; 65_536];
         for size in [LARGEST + 1, u64::MAX - 511, u64::MAX] {
             let too_large = Error::Unsupported(Unsupported::DeviceSize(size));
-            let refused = Image::open(huge(size, block, &file), &mut memory).unwrap_err();
+            let refused = Image::open(huge(size, block, &file), &mut memory[..]).unwrap_err();
             assert_eq!(*refused.error(), too_large);
-            let refused = Image::open_raw(huge(size, block, &file), &mut memory).unwrap_err();
+            let refused = Image::open_raw(huge(size, block, &file), &mut memory[..]).unwrap_err();
             assert_eq!(*refused.error(), too_large);
         }
-        let image = Image::open(huge(LARGEST, block, &file), &mut memory).unwrap();
+        let image = Image::open(huge(LARGEST, block, &file), &mut memory[..]).unwrap();
         assert_eq!(image.size(), 8192);
-        let mut image = Image::open_raw(huge(LARGEST, block, &file), &mut memory).unwrap();
+        let mut image = Image::open_raw(huge(LARGEST, block, &file), &mut memory[..]).unwrap();
         assert_eq!(image.size(), LARGEST);
         let mut last = [0xcc; 700];
         image.read_at(LARGEST - 700, &mut last).unwrap();
@@ -212,7 +215,7 @@ mod aio {
         device.log.fail_after(0);
         let mut memory = [0; 600];
         let place = memory.as_ptr();
-        let error = finish(aio::Image::open(Slow(device), &mut memory)).unwrap_err();
+        let error = finish(aio::Image::open(Slow(device), &mut memory[..])).unwrap_err();
         let (device, memory, error) = error.into_parts();
         assert_eq!((memory.as_ptr(), memory.len()), (place, 600));
         assert_eq!(error, Error::Io(Broken));
@@ -247,9 +250,9 @@ mod aio {
     fn a_device_of_more_than_2_to_the_63_bytes_is_refused() {
         let too_large = Error::Unsupported(Unsupported::DeviceSize(LARGEST + 1));
         let mut memory = [0; 512];
-        let refused = finish(aio::Image::open(Slow(huge(LARGEST + 1, 512, &[])), &mut memory)).unwrap_err();
+        let refused = finish(aio::Image::open(Slow(huge(LARGEST + 1, 512, &[])), &mut memory[..])).unwrap_err();
         assert_eq!(*refused.error(), too_large);
-        let refused = finish(aio::Image::open_raw(Slow(huge(LARGEST + 1, 512, &[])), &mut memory)).unwrap_err();
+        let refused = finish(aio::Image::open_raw(Slow(huge(LARGEST + 1, 512, &[])), &mut memory[..])).unwrap_err();
         assert_eq!(*refused.error(), too_large);
     }
 }

@@ -46,7 +46,7 @@ fn a_trait_object_of_a_disk_is_a_disk_and_has_cursors() {
     let mut read = [0; 100];
     unknown.read_at(7, &mut read).unwrap();
     assert!(read == bytes[7..107]);
-    assert_eq!(Cursor::new(unknown).read(&mut read).unwrap(), 100);
+    assert_eq!(Cursor::new(&mut *unknown).read(&mut read).unwrap(), 100);
     assert!(read == bytes[..100]);
     let mut partition = Partition::new(unknown, 1000, 100);
     assert_eq!(partition.cursor().read(&mut read).unwrap(), 100);

@@ -55,14 +55,14 @@ fn compare(folder: &TempDir, names: &[&str], key: Option<&Key>, random: &mut Ran
     let right = std::fs::read(folder.path().join("right.raw")).unwrap();
     for memory in [20_000, 65_536, 4 << 20] {
         let mut memories: Vec<Vec<u8>> = names.iter().map(|_| vec![0; memory]).collect();
-        let mut chain: Chain<Image<'_, File>, 3> = Chain::new();
+        let mut chain: Chain<Image<File, &mut [u8]>, 3> = Chain::new();
         for (name, memory) in names.iter().zip(&mut memories) {
             let file = File::open(folder.path().join(name)).unwrap();
             let is_raw = Path::new(name).extension().is_some_and(|extension| extension == "raw");
             let mut image = if is_raw {
-                Image::open_raw(file, memory).unwrap()
+                Image::open_raw(file, &mut memory[..]).unwrap()
             } else {
-                Image::open(file, memory).unwrap()
+                Image::open(file, &mut memory[..]).unwrap()
             };
             if let Some(key) = key {
                 image.set_key(key);

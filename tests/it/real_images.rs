@@ -27,13 +27,13 @@ fn digest(name: &str) -> String {
 fn assert_digest(names: &[&str], key: Option<&Key>) {
     for (memory, step) in [(20_000, 1 << 20), (1 << 20, 4096), (9000, 5003)] {
         let mut memories: Vec<Vec<u8>> = names.iter().map(|_| vec![0; memory]).collect();
-        let mut chain: Chain<Image<'_, File>, 3> = Chain::new();
+        let mut chain: Chain<Image<File, &mut [u8]>, 3> = Chain::new();
         for (name, memory) in names.iter().zip(&mut memories) {
             let file = File::open(data(name)).unwrap();
             let mut image = if name.ends_with(".raw") {
-                Image::open_raw(file, memory).unwrap()
+                Image::open_raw(file, &mut memory[..]).unwrap()
             } else {
-                Image::open(file, memory).unwrap()
+                Image::open(file, &mut memory[..]).unwrap()
             };
             if let Some(key) = key {
                 image.set_key(key);
@@ -121,7 +121,7 @@ fn backing_names_are_those_that_qemu_was_given() {
     ] {
         let mut memory = [0; 512];
         let mut buf = [0; 1023];
-        let mut image = Image::open(File::open(data(image)).unwrap(), &mut memory).unwrap();
+        let mut image = Image::open(File::open(data(image)).unwrap(), &mut memory[..]).unwrap();
         assert_eq!(image.backing_name(&mut buf).unwrap(), Some(name.as_bytes()));
     }
 }

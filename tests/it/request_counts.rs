@@ -1,6 +1,6 @@
 //! The number of device requests of long workloads. The counts are exact, so they are tests, not benches.
 
-use qcow1::{BlockSize, Image};
+use qcow1::{BlockSize, Image, Memory};
 
 use crate::common::qemu_layout::{Order, QemuLayout};
 use crate::common::{ImageBuilder, Log, Random, TestDevice, pattern};
@@ -44,7 +44,7 @@ fn requests_at_random(memory: usize, warm_up: usize, count: usize) -> u64 {
     requests(&mut image) - before
 }
 
-fn requests(image: &mut Image<'_, &mut QemuLayout>) -> u64 {
+fn requests(image: &mut Image<&mut QemuLayout, impl Memory>) -> u64 {
     image.device_mut().requests
 }
 

@@ -4,11 +4,11 @@ use crate::common::{ImageBuilder, Log, TestDevice, pattern};
 use qcow1::{ExtentKind, Image};
 
 /// Opens `file` with `memory` bytes, and passes the image and the log of its requests to `work`.
-fn with_image(file: &[u8], memory: usize, work: impl FnOnce(&mut Image<'_, TestDevice<'_>>, &Log)) {
+fn with_image(file: &[u8], memory: usize, work: impl FnOnce(&mut Image<TestDevice<'_>, &mut [u8]>, &Log)) {
     let mut memory = vec![0; memory];
     let device = TestDevice::new(file, 512);
     let log = device.log.clone();
-    work(&mut Image::open(device, &mut memory).unwrap(), &log);
+    work(&mut Image::open(device, &mut memory[..]).unwrap(), &log);
 }
 
 #[test]

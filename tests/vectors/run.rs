@@ -7,7 +7,7 @@ use crate::case::{digest, error_name};
 use crate::common::{Broken, TestDevice, class};
 use crate::recipe::folder;
 
-type Opened<'m, 'f> = Chain<Image<'m, TestDevice<'f>>, 4>;
+type Opened<'f> = Chain<Image<TestDevice<'f>, Vec<u8>>, 4>;
 
 /// A file of the suite, and whether it is an image.
 struct File {
@@ -78,9 +78,8 @@ fn files(entry: &Value) -> Vec<File> {
 
 fn one(entry: &Value, files: &[File], way: &Way) -> Result<(), String> {
     let expected = &entry[if way.salvage { "salvage" } else { "strict" }];
-    let mut memories: Vec<Vec<u8>> = files.iter().map(|file| memory(file, way)).collect();
     let key = entry["key"].as_str();
-    let mut chain = open(files, &mut memories, key, way);
+    let mut chain = open(files, key, way);
 
     // In the sequence of the manifest, before anything else is read.
     for read in expected["reads"].as_array().into_iter().flatten() {
@@ -130,14 +129,10 @@ fn memory(file: &File, way: &Way) -> Vec<u8> {
     vec![0xdd; needed + way.extra]
 }
 
-fn open<'m, 'f>(
-    files: &'f [File],
-    memories: &'m mut [Vec<u8>],
-    key: Option<&str>,
-    way: &Way,
-) -> Result<Opened<'m, 'f>, Error<Broken>> {
+fn open<'f>(files: &'f [File], key: Option<&str>, way: &Way) -> Result<Opened<'f>, Error<Broken>> {
     let mut chain = Chain::new();
-    for (file, memory) in files.iter().zip(memories) {
+    for file in files {
+        let memory = memory(file, way);
         let device = TestDevice::new(&file.bytes, way.block_size);
         let mut image = if file.is_qcow {
             OpenOptions::new().salvage(way.salvage).open(device, memory)
@@ -154,7 +149,7 @@ fn open<'m, 'f>(
 }
 
 /// Returns the digest of the whole disk.
-fn whole(chain: &mut Opened<'_, '_>, step: usize) -> Result<String, Error<Broken>> {
+fn whole(chain: &mut Opened<'_>, step: usize) -> Result<String, Error<Broken>> {
     let mut disk = vec![0xcc; chain.size() as usize];
     let mut at = 0;
     for part in disk.chunks_mut(step) {

@@ -5,7 +5,7 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use qcow1::{
-    BlockRead, BlockSize, Chain, Error, Extent, ExtentKind, Header, Image, Key, OpenOptions, Probe, PushReason,
+    BlockRead, BlockSize, Chain, Error, Extent, ExtentKind, Header, Image, Key, Memory, OpenOptions, Probe, PushReason,
 };
 
 use crate::args::{Declared, Guest, Open};
@@ -30,7 +30,7 @@ const MINIMUM: usize = 512;
 
 /// A guest's disk: an image, and its backing images.
 pub(crate) struct Disk {
-    chain: Chain<Image<'static, File>, DEPTH>,
+    chain: Chain<Image<File, Vec<u8>>, DEPTH>,
     /// The file of each image of the chain.
     files: Vec<Source>,
     /// The password files, in the sequence of the encrypted images.
@@ -102,7 +102,7 @@ impl Disk {
     }
 
     /// Returns the top image.
-    pub(crate) fn top(&mut self) -> &mut Image<'static, File> {
+    pub(crate) fn top(&mut self) -> &mut Image<File, Vec<u8>> {
         &mut self.chain.images_mut()[0]
     }
 
@@ -160,9 +160,9 @@ impl Disk {
                 if needed.iter().any(|source| source.identity == identity) {
                     break;
                 }
-                let mut memory = [0; MINIMUM];
+                let memory = [0; MINIMUM];
                 // A raw file names no backing file. A truncated image still names the file that `--salvage` would read.
-                if let Ok(mut image) = OpenOptions::new().salvage(true).open(file, &mut memory) {
+                if let Ok(mut image) = OpenOptions::new().salvage(true).open(file, memory) {
                     named = named_by(&mut image, &path).ok().flatten();
                 }
                 needed.push(Source { path, identity });
@@ -264,7 +264,7 @@ impl Disk {
 }
 
 /// Returns the file that an image names as its backing file. `path` is the image's own.
-fn named_by(image: &mut Image<'_, File>, path: &Path) -> Result<Option<PathBuf>, Failure> {
+fn named_by(image: &mut Image<File, impl Memory>, path: &Path) -> Result<Option<PathBuf>, Failure> {
     let mut buffer = [0; NAME];
     let name = image
         .backing_name(&mut buffer)
@@ -318,13 +318,13 @@ pub(crate) fn try_qcow_image(
     file: File,
     path: &Path,
     open: &Open,
-) -> Result<Result<Image<'static, File>, Error<io::Error>>, Failure> {
+) -> Result<Result<Image<File, Vec<u8>>, Error<io::Error>>, Failure> {
     let options = OpenOptions::new().salvage(open.salvage);
     let mut file = file;
     // An image does not use more than all its tables need.
     let memory = open.memory.min(most_memory(&mut file));
     Ok(options
-        .open(file, lend(path, memory)?)
+        .open(file, allocate(path, memory)?)
         .map_err(qcow1::OpenError::into_error))
 }
 
@@ -341,13 +341,13 @@ fn most_memory(file: &mut File) -> u64 {
     }
 }
 
-fn qcow_image(file: File, path: &Path, open: &Open) -> Result<Image<'static, File>, Failure> {
+fn qcow_image(file: File, path: &Path, open: &Open) -> Result<Image<File, Vec<u8>>, Failure> {
     try_qcow_image(file, path, open)?.map_err(|error| Failure::of(path, explain(&error)))
 }
 
-fn raw_image(file: File, path: &Path) -> Result<Image<'static, File>, Failure> {
+fn raw_image(file: File, path: &Path) -> Result<Image<File, Vec<u8>>, Failure> {
     // A file is byte-addressable, so no read needs memory.
-    Image::open_raw(file, &mut []).map_err(|refused| Failure::of(path, explain(refused.error())))
+    Image::open_raw(file, Vec::new()).map_err(|refused| Failure::of(path, explain(refused.error())))
 }
 
 /// Returns the key of the password in a file's first line, and the file's identity.
@@ -360,11 +360,6 @@ fn key_in(path: &Path) -> Result<(Key, Identity), Failure> {
     let line = text.split(|byte| *byte == b'\n').next().unwrap_or_default();
     let key = Key::from_passphrase(line.strip_suffix(b"\r").unwrap_or(line));
     Ok((key, identity.map_err(failed)?))
-}
-
-/// Allocates memory for one image. It is never freed, because a chain has few images.
-fn lend(path: &Path, bytes: u64) -> Result<&'static mut [u8], Failure> {
-    allocate(path, bytes).map(Vec::leak)
 }
 
 /// Allocates memory for the work on an image.

@@ -81,9 +81,9 @@ impl Seek for Stream {
     }
 }
 
-pub type Disk = Image<'static, Device>;
-pub type Disks = Chain<Image<'static, Device>, 3>;
-pub type Opened = Result<Disk, OpenError<'static, Device, DeviceError>>;
+pub type Disk = Image<Device, &'static mut [u8]>;
+pub type Disks = Chain<Image<Device, &'static mut [u8]>, 3>;
+pub type Opened = Result<Disk, OpenError<Device, &'static mut [u8], DeviceError>>;
 pub type Trace = fn(ReadRequest, Result<(), &DeviceError>);
 pub type Fails = fn(ReadRequest) -> bool;
 pub type Outcome<T> = Result<T, Error<DeviceError>>;
@@ -130,13 +130,13 @@ pub struct Api {
     pub chain_read_at: fn(&mut Disks, u64, &mut [u8]) -> Outcome<()>,
     pub chain_extent_at: fn(&mut Disks, u64, u64) -> Outcome<(usize, Extent)>,
 
-    pub cursor: for<'a> fn(&'a mut Disk) -> Cursor<'a, Disk>,
-    pub read: fn(&mut Cursor<'static, Disk>, &mut [u8]) -> Outcome<usize>,
-    pub seek: fn(&mut Cursor<'static, Disk>, SeekFrom) -> Outcome<u64>,
-    pub position: fn(&Cursor<'static, Disk>) -> u64,
-    pub chain_cursor: for<'a> fn(&'a mut Disks) -> Cursor<'a, Disks>,
-    pub chain_read: fn(&mut Cursor<'static, Disks>, &mut [u8]) -> Outcome<usize>,
-    pub chain_seek: fn(&mut Cursor<'static, Disks>, SeekFrom) -> Outcome<u64>,
+    pub cursor: for<'a> fn(&'a mut Disk) -> Cursor<&'a mut Disk>,
+    pub read: fn(&mut Cursor<&'static mut Disk>, &mut [u8]) -> Outcome<usize>,
+    pub seek: fn(&mut Cursor<&'static mut Disk>, SeekFrom) -> Outcome<u64>,
+    pub position: fn(&Cursor<&'static mut Disk>) -> u64,
+    pub chain_cursor: for<'a> fn(&'a mut Disks) -> Cursor<&'a mut Disks>,
+    pub chain_read: fn(&mut Cursor<&'static mut Disks>, &mut [u8]) -> Outcome<usize>,
+    pub chain_seek: fn(&mut Cursor<&'static mut Disks>, SeekFrom) -> Outcome<u64>,
 
     pub probe: fn(&[u8]) -> Probe,
     pub parse: fn(&[u8]) -> Result<Header, Error<Infallible>>,
@@ -163,7 +163,7 @@ pub struct Api {
     pub blocks_read: fn(&mut Blocks<Device>, u64, &mut [u8]) -> Result<(), DeviceError>,
     pub slice_read: fn(&mut &'static [u8], u64, &mut [u8]) -> Result<(), Infallible>,
     pub aligned:
-        fn(Device, u32, &'static mut [u8]) -> Result<Aligned<'static, Device>, OpenError<'static, Device, DeviceError>>,
+        fn(Device, u32, &'static mut [u8]) -> Result<Aligned<'static, Device>, OpenError<Device, &'static mut [u8], DeviceError>>,
     pub aligned_read: fn(&mut Aligned<'static, Device>, u64, &mut [u8]) -> Result<(), DeviceError>,
     pub tracer: fn(Device, Trace) -> Tracer<Device, Trace>,
     pub tracer_read: fn(&mut Tracer<Device, Trace>, u64, &mut [u8]) -> Result<(), DeviceError>,
@@ -176,16 +176,16 @@ pub struct Api {
     pub guest_offset: fn(&Corrupt) -> Option<u64>,
     pub host_offset: fn(&Corrupt) -> Option<u64>,
     pub error_kind: fn(&Error<DeviceError>) -> embedded_io::ErrorKind,
-    pub into_error: fn(OpenError<'static, Device, DeviceError>) -> Error<DeviceError>,
-    pub into_parts: fn(OpenError<'static, Device, DeviceError>) -> (Device, &'static mut [u8], Error<DeviceError>),
+    pub into_error: fn(OpenError<Device, &'static mut [u8], DeviceError>) -> Error<DeviceError>,
+    pub into_parts: fn(OpenError<Device, &'static mut [u8], DeviceError>) -> (Device, &'static mut [u8], Error<DeviceError>),
     pub push_reason: fn(&PushError<Disk>) -> PushReason,
     pub push_into_image: fn(PushError<Disk>) -> Disk,
     pub push_into_error: fn(PushError<Disk>) -> Error<DeviceError>,
 
     /// As long as an image without its device.
-    pub image_bytes: &'static [AtomicU8; size_of::<Image<'static, ()>>()],
+    pub image_bytes: &'static [AtomicU8; size_of::<Image<(), &'static mut [u8]>>()],
     /// As long as a chain of three without their devices.
-    pub chain_bytes: &'static [AtomicU8; size_of::<Chain<Image<'static, ()>, 3>>()],
+    pub chain_bytes: &'static [AtomicU8; size_of::<Chain<Image<(), &'static mut [u8]>, 3>>()],
 }
 
 /// The rest of the public API, which is proved but not counted: accessors, forwarding calls, and adapters of the
@@ -193,10 +193,12 @@ pub struct Api {
 #[repr(C)]
 pub struct Rest {
     pub device_mut: fn(&mut Disk) -> &mut Device,
-    pub set_cipher: fn(&mut Disk, &'static dyn SectorCipher),
+    pub image_parts: fn(Disk) -> (Device, &'static mut [u8]),
+    pub cursor_inner: fn(Cursor<&'static mut Disk>) -> &'static mut Disk,
+    pub set_cipher: fn(&mut Disk, &'static (dyn SectorCipher + Sync)),
     pub image_size: fn(&Disk) -> u64,
     pub image_read: fn(&mut Disk, u64, &mut [u8]) -> Outcome<()>,
-    pub image_cursor: for<'a> fn(&'a mut Disk) -> Cursor<'a, Disk>,
+    pub image_cursor: for<'a> fn(&'a mut Disk) -> Cursor<&'a mut Disk>,
     pub chain_size: fn(&Disks) -> u64,
     pub chain_read: fn(&mut Disks, u64, &mut [u8]) -> Outcome<()>,
     pub default_chain: fn() -> Disks,
@@ -212,9 +214,9 @@ pub struct Rest {
     pub get_cluster_bits: fn(ClusterBits) -> u8,
     pub get_l2_bits: fn(L2Bits) -> u8,
 
-    pub open_error: for<'a> fn(&'a OpenError<'static, Device, DeviceError>) -> &'a Error<DeviceError>,
-    pub open_error_device: fn(OpenError<'static, Device, DeviceError>) -> Device,
-    pub from_open_error: fn(OpenError<'static, Device, DeviceError>) -> Error<DeviceError>,
+    pub open_error: for<'a> fn(&'a OpenError<Device, &'static mut [u8], DeviceError>) -> &'a Error<DeviceError>,
+    pub open_error_device: fn(OpenError<Device, &'static mut [u8], DeviceError>) -> Device,
+    pub from_open_error: fn(OpenError<Device, &'static mut [u8], DeviceError>) -> Error<DeviceError>,
     pub push_error_parts: fn(PushError<Disk>) -> (Disk, PushReason),
     pub fault_kind: fn(&FaultInjectorError<DeviceError>) -> embedded_io::ErrorKind,
     pub stream_error_kind: fn(&FromIoError<DeviceError>) -> embedded_io::ErrorKind,
@@ -250,15 +252,15 @@ pub struct Rest {
     pub lent_array_size: fn(&mut &'static [u8; 64]) -> Result<u64, Infallible>,
     pub lent_array_read: fn(&mut &'static [u8; 64], u64, &mut [u8]) -> Result<(), Infallible>,
 
-    pub new_cursor: fn(&'static mut Disk) -> Cursor<'static, Disk>,
+    pub new_cursor: fn(&'static mut Disk) -> Cursor<&'static mut Disk>,
     pub partition: fn(Disk, u64, u64) -> Partition<Disk>,
     pub partition_inner: fn(Partition<Disk>) -> Disk,
     pub partition_size: fn(&Partition<Disk>) -> u64,
     pub partition_read: fn(&mut Partition<Disk>, u64, &mut [u8]) -> Outcome<()>,
-    pub read_only_read: fn(&mut ReadOnly<Cursor<'static, Disk>>, &mut [u8]) -> ReadOnlyOutcome<usize>,
-    pub read_only_seek: fn(&mut ReadOnly<Cursor<'static, Disk>>, SeekFrom) -> ReadOnlyOutcome<u64>,
-    pub read_only_write: fn(&mut ReadOnly<Cursor<'static, Disk>>, &[u8]) -> ReadOnlyOutcome<usize>,
-    pub read_only_flush: fn(&mut ReadOnly<Cursor<'static, Disk>>) -> ReadOnlyOutcome<()>,
+    pub read_only_read: fn(&mut ReadOnly<Cursor<&'static mut Disk>>, &mut [u8]) -> ReadOnlyOutcome<usize>,
+    pub read_only_seek: fn(&mut ReadOnly<Cursor<&'static mut Disk>>, SeekFrom) -> ReadOnlyOutcome<u64>,
+    pub read_only_write: fn(&mut ReadOnly<Cursor<&'static mut Disk>>, &[u8]) -> ReadOnlyOutcome<usize>,
+    pub read_only_flush: fn(&mut ReadOnly<Cursor<&'static mut Disk>>) -> ReadOnlyOutcome<()>,
     pub read_only_kind: fn(&ReadOnlyError<DeviceError>) -> embedded_io::ErrorKind,
 }
 
@@ -367,6 +369,8 @@ pub static API: Api = Api {
 #[unsafe(link_section = ".entry.rest")]
 pub static REST: Rest = Rest {
     device_mut: Image::device_mut,
+    image_parts: Image::into_parts,
+    cursor_inner: Cursor::into_inner,
     set_cipher: Image::set_cipher,
     image_size: <Disk as GuestRead>::size,
     image_read: <Disk as GuestRead>::read_at,
@@ -438,9 +442,9 @@ pub static REST: Rest = Rest {
 
 // Atomics, so that they are neither code nor constants. Only their lengths are used.
 #[unsafe(no_mangle)]
-static IMAGE_SIZE: [AtomicU8; size_of::<Image<'static, ()>>()] = [const { AtomicU8::new(0) }; _];
+static IMAGE_SIZE: [AtomicU8; size_of::<Image<(), &'static mut [u8]>>()] = [const { AtomicU8::new(0) }; _];
 #[unsafe(no_mangle)]
-static CHAIN_SIZE: [AtomicU8; size_of::<Chain<Image<'static, ()>, 3>>()] = [const { AtomicU8::new(0) }; _];
+static CHAIN_SIZE: [AtomicU8; size_of::<Chain<Image<(), &'static mut [u8]>, 3>>()] = [const { AtomicU8::new(0) }; _];
 
 /// A panic path that the proof must find.
 #[cfg(feature = "unchecked-index")]

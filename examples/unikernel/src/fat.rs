@@ -12,7 +12,7 @@ use crate::machine::print;
 const SECTOR: u64 = Block::LEN_U32 as u64;
 
 /// embedded-sdmmc reads through a shared reference, so the disk is in a cell.
-struct Guest<'m, D, const DEPTH: usize>(RefCell<Chain<Image<'m, D>, DEPTH>>);
+struct Guest<'m, D, const DEPTH: usize>(RefCell<Chain<Image<D, &'m mut [u8]>, DEPTH>>);
 
 impl<D: BlockRead<Error: core::error::Error + 'static>, const DEPTH: usize> BlockDevice for Guest<'_, D, DEPTH> {
     type Error = qcow1::Error<D::Error>;
@@ -48,7 +48,7 @@ impl TimeSource for NoClock {
 
 /// Prints a text file from the root directory of the first partition.
 pub fn print_file<D: BlockRead<Error: core::error::Error + 'static>, const DEPTH: usize>(
-    disk: Chain<Image<'_, D>, DEPTH>,
+    disk: Chain<Image<D, &mut [u8]>, DEPTH>,
     name: &str,
 ) -> Result<(), Error<qcow1::Error<D::Error>>> {
     let volumes: VolumeManager<_, _> = VolumeManager::new(Guest(RefCell::new(disk)), NoClock);

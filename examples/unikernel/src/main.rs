@@ -42,11 +42,11 @@ fn main() -> Result<(), Failure> {
     fat::print_file(disk, "HELLO.TXT").map_err(Failure::Fat)
 }
 
-fn push<'m>(disk: &mut Chain<Image<'m, virtio::Disk>, 2>, image: Image<'m, virtio::Disk>) -> Result<(), Failure> {
+fn push<'m>(disk: &mut Chain<Image<virtio::Disk, &'m mut [u8]>, 2>, image: Image<virtio::Disk, &'m mut [u8]>) -> Result<(), Failure> {
     disk.push(image).map_err(|error| Failure::Chain(error.reason()))
 }
 
-fn digest(disk: &mut Chain<Image<'_, virtio::Disk>, 2>) -> Result<[u8; 32], Failure> {
+fn digest(disk: &mut Chain<Image<virtio::Disk, &mut [u8]>, 2>) -> Result<[u8; 32], Failure> {
     let mut hash = Sha256::new();
     let mut buf = [0; 16 * 1024];
     let mut offset = 0;

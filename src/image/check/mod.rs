@@ -12,9 +12,10 @@ use crate::image::check::finding::{CheckSummary, Finding};
 use crate::image::check::options::CheckOptions;
 use crate::image::check::state::{Check, Checking, ForgetTables, Question};
 use crate::image::check::usage::UsageMap;
+use crate::memory::Memory;
 use crate::reader::stop::Stop;
 
-impl<D> Image<'_, D> {
+impl<D, M> Image<D, M> {
     /// Returns the number of bytes that [`CheckOptions::bitmap`] needs: one for each 2 KiB of the file.
     #[must_use]
     pub fn check_bitmap_len(&self) -> usize {
@@ -22,7 +23,7 @@ impl<D> Image<'_, D> {
     }
 }
 
-impl<D: BlockRead> Image<'_, D> {
+impl<D: BlockRead, M: Memory> Image<D, M> {
     /// Checks every table word, and calls `found` for each flaw:
     /// - a word that refers past the end of the file, or to the header or the L1 table,
     /// - a misaligned cluster, or a compressed cluster of size 0,
@@ -86,7 +87,7 @@ impl<D: BlockRead> Image<'_, D> {
         let mut walk = check.walk();
         // Bound: at most two misses for each table word that the walk looks at.
         loop {
-            let found = walk.find(&mut self.state);
+            let found = walk.find(&mut self.state, self.memory.bytes());
             if check.takes_table(&self.state) {
                 return Ok(());
             }
@@ -103,8 +104,8 @@ impl<D: BlockRead> Image<'_, D> {
     }
 }
 
-impl<D> ForgetTables for Image<'_, D> {
+impl<D, M: Memory> ForgetTables for Image<D, M> {
     fn forget_tables(&mut self) {
-        self.state.forget_tables();
+        self.state.forget_tables(self.memory.bytes());
     }
 }

@@ -114,7 +114,7 @@ impl<'b, U: UsageMap + ?Sized, F: FnMut(Finding)> Check<'b, U, F> {
 
     /// Claims the table if the question was [`Question::Table`] and there is one. Returns `true` if so: nothing that
     /// was read from the table may be used before it is claimed.
-    pub(crate) fn takes_table(&mut self, map: &ImageState<'_>) -> bool {
+    pub(crate) fn takes_table(&mut self, map: &ImageState) -> bool {
         if self.question == Question::Table
             && let Some(table) = map.last_table(self.at)
         {

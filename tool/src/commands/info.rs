@@ -94,7 +94,7 @@ fn memory(header: &Header, compressed: bool) -> Vec<String> {
 }
 
 /// Returns the guest offset of the first compressed cluster, if there is one. Reads all tables before it.
-fn first_compressed(image: &mut Image<'static, File>) -> Result<Option<u64>, String> {
+fn first_compressed(image: &mut Image<File, Vec<u8>>) -> Result<Option<u64>, String> {
     let bar = progress(image.size());
     let mut found = Ok(None);
     for extent in image.extents() {

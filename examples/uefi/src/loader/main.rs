@@ -39,7 +39,7 @@ const PROGRAM: &CStr16 = cstr16!("\\EFI\\BOOT\\BOOTAA64.EFI");
 const TABLES: usize = 1 << 20;
 
 /// The image with its backing images.
-type Disk = Chain<Image<'static, Source>, { 1 + MAX_BACKING }>;
+type Disk = Chain<Image<Source, &'static mut [u8]>, { 1 + MAX_BACKING }>;
 
 #[entry]
 fn main() -> Status {
@@ -118,7 +118,7 @@ fn is_encrypted(disk: &Disk) -> bool {
     headers.any(Header::is_encrypted)
 }
 
-fn open_qcow(mut source: Source, lent: Option<usize>) -> Result<Image<'static, Source>, Failure> {
+fn open_qcow(mut source: Source, lent: Option<usize>) -> Result<Image<Source, &'static mut [u8]>, Failure> {
     let block_size = source.block_size();
     // The header is read first, because it determines how much memory can be used.
     let first = firmware::pages(block_size.bytes().max(512) as usize)?;
@@ -138,12 +138,12 @@ fn open_qcow(mut source: Source, lent: Option<usize>) -> Result<Image<'static, S
     Image::open(source, memory).map_err(|error| Failure::Image(error.into_error()))
 }
 
-fn open_raw(source: Source) -> Result<Image<'static, Source>, Failure> {
+fn open_raw(source: Source) -> Result<Image<Source, &'static mut [u8]>, Failure> {
     let memory = firmware::pages(source.block_size().bytes() as usize)?;
     Image::open_raw(source, memory).map_err(|error| Failure::Image(error.into_error()))
 }
 
-fn push(disk: &mut Disk, image: Image<'static, Source>) -> Result<(), Failure> {
+fn push(disk: &mut Disk, image: Image<Source, &'static mut [u8]>) -> Result<(), Failure> {
     disk.push(image).map_err(|error| match error.reason() {
         PushReason::NotNamed => Failure::BackingNotNamed,
         reason => Failure::Chain(reason),

@@ -1,0 +1,138 @@
+//! Images that own their memory: they move, and are `Send` and `Sync` as their device and memory are.
+
+use crate::common::futures::{Slow, finish};
+use crate::common::{ImageBuilder, pattern};
+use qcow1::{Chain, Cursor, Image, Memory, aio};
+
+const SIZE: usize = 150_001;
+
+/// Returns an image and its disk, with every kind of cluster, misaligned tables, and an odd size.
+fn image() -> (Vec<u8>, Vec<u8>) {
+    let mut builder = ImageBuilder::new(SIZE as u64).bits(10, 6).l1_at(49).tables_off_by(3);
+    let mut guest = vec![0; SIZE];
+    for (at, len) in [(0, 5000), (20 << 10, 30_000), (100 << 10, 47_601)] {
+        let bytes = pattern(at as u8 ^ 7, len);
+        builder.data(at as u64, &bytes);
+        guest[at..at + len].copy_from_slice(&bytes);
+    }
+    for cluster in [60, 61, 62, 70] {
+        let bytes = pattern(cluster as u8, 1024);
+        builder.compressed(cluster * 1024, &bytes);
+        guest[cluster as usize * 1024..][..1024].copy_from_slice(&bytes);
+    }
+    (builder.build(), guest)
+}
+
+/// Moves the image after each read.
+fn read_and_move<M: Memory>(file: &[u8], guest: &[u8], memory: M) -> M {
+    let mut image = Image::open(file, memory).map_err(|error| error.into_error()).unwrap();
+    for (number, part) in guest.chunks(777).enumerate() {
+        let mut bytes = vec![0xcc; part.len()];
+        let mut moved = Box::new((number as u8, image));
+        moved.1.read_at(number as u64 * 777, &mut bytes).unwrap();
+        assert!(bytes == part, "{number}");
+        image = moved.1;
+    }
+    let (_, memory) = image.into_parts();
+    memory
+}
+
+#[test]
+fn an_image_owns_any_memory() {
+    let (file, guest) = image();
+    read_and_move(&file, &guest, [0_u8; 5000]);
+    read_and_move(&file, &guest, [0_u8; 16_001]);
+    read_and_move(&file, &guest, vec![0_u8; 70_000]);
+    read_and_move(&file, &guest, vec![0_u8; 20_000].into_boxed_slice());
+    let mut array = [0_u8; 9000];
+    let memory = read_and_move(&file, &guest, &mut array);
+    read_and_move(&file, &guest, &mut memory[3..]);
+    read_and_move(&file, &guest, &mut vec![1_u8; 8192]);
+}
+
+#[test]
+fn a_cursor_owns_a_chain_of_images_that_own_their_memory() {
+    use embedded_io::Read;
+    let (file, guest) = image();
+    let mut chain = Chain::<_, 2>::new();
+    chain.push(Image::open(&file[..], vec![0; 9000]).unwrap()).unwrap();
+    let mut cursor = Cursor::new(chain);
+    let mut bytes = vec![0; 10_000];
+    cursor.read_exact(&mut bytes).unwrap();
+    assert!(bytes == guest[..10_000]);
+    assert_eq!(cursor.into_inner().images().len(), 1);
+}
+
+const fn send<T: Send>() {}
+const fn sync<T: Sync>() {}
+const _: () = {
+    send::<Image<std::fs::File, Vec<u8>>>();
+    sync::<Image<std::fs::File, Vec<u8>>>();
+    send::<Image<&'static [u8], &'static mut [u8]>>();
+    sync::<Chain<Image<std::fs::File, [u8; 4096]>, 3>>();
+    send::<Chain<Image<std::fs::File, Box<[u8]>>, 3>>();
+    send::<Cursor<Chain<Image<std::fs::File, Box<[u8]>>, 3>>>();
+    send::<aio::Image<Slow<&'static [u8]>, Vec<u8>>>();
+};
+
+/// As `tokio::spawn` and `std::thread::spawn` take them.
+fn spawn<F: Future + Send + 'static>(future: F) -> F::Output
+where
+    F::Output: Send,
+{
+    std::thread::spawn(move || finish(future)).join().unwrap()
+}
+
+static DISK: std::sync::Mutex<Option<Image<&'static [u8], [u8; 4096]>>> = std::sync::Mutex::new(None);
+
+#[test]
+fn an_image_is_sent_to_another_thread_and_its_future_too() {
+    let (file, guest) = image();
+    let file: &'static [u8] = file.leak();
+    *DISK.lock().unwrap() = Some(
+        Image::open(file, [0; 4096])
+            .map_err(|error| error.into_error())
+            .unwrap(),
+    );
+    let bytes = std::thread::spawn(|| {
+        let mut bytes = vec![0; 3000];
+        DISK.lock()
+            .unwrap()
+            .as_mut()
+            .unwrap()
+            .read_at(1000, &mut bytes)
+            .unwrap();
+        bytes
+    });
+    assert!(bytes.join().unwrap() == guest[1000..4000]);
+    let bytes = spawn(async move {
+        let mut image = aio::Image::open(Steady(file), vec![0; 9000])
+            .await
+            .map_err(|error| error.into_error())
+            .unwrap();
+        let mut bytes = vec![0; 3000];
+        image.read_at(1000, &mut bytes).await.unwrap();
+        bytes
+    });
+    assert!(bytes == guest[1000..4000]);
+}
+
+/// A device whose futures are `Send`.
+struct Steady(&'static [u8]);
+
+impl aio::AsyncBlockRead for Steady {
+    type Error = core::convert::Infallible;
+
+    fn block_size(&self) -> qcow1::BlockSize {
+        qcow1::BlockSize::BYTE
+    }
+
+    async fn size(&mut self) -> Result<u64, Self::Error> {
+        Ok(self.0.len() as u64)
+    }
+
+    async fn read_blocks(&mut self, lba: u64, buf: &mut [u8]) -> Result<(), Self::Error> {
+        buf.copy_from_slice(&self.0[lba as usize..][..buf.len()]);
+        Ok(())
+    }
+}
