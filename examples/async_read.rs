@@ -8,7 +8,7 @@ use std::fs::File;
 use std::process::ExitCode;
 
 use embedded_io_async::{Read, Seek, SeekFrom};
-use qcow1::aio::{AsyncBlockRead, Image};
+use qcow1::aio::{self, Image};
 use qcow1::{BlockRead, BlockSize};
 
 const DEFAULT_IMAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/plain.qcow");
@@ -16,7 +16,7 @@ const DEFAULT_IMAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/pla
 /// A device as a driver implements it. It reads sectors of 512 bytes, as most disks do.
 struct Disk(qcow1::Blocks<File>);
 
-impl AsyncBlockRead for Disk {
+impl aio::BlockRead for Disk {
     type Error = std::io::Error;
 
     fn block_size(&self) -> BlockSize {
@@ -45,8 +45,7 @@ fn main() -> ExitCode {
 
 async fn show(path: &str) -> Result<(), Box<dyn std::error::Error>> {
     let device = Disk(qcow1::Blocks::new(File::open(path)?, BlockSize::B512));
-    let mut memory = [0; 16_384];
-    let mut image = Image::open(device, &mut memory).await?;
+    let mut image = Image::open(device, [0; 16_384]).await?;
     println!("{} bytes", image.size());
 
     // At any offset, and with any length.

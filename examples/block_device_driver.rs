@@ -9,8 +9,8 @@ use core::fmt;
 
 use aligned::{A1, A64, Alignment};
 use block_device_driver::{BlockDevice, blocks_to_slice_mut, slice_to_blocks_mut};
-use qcow1::aio::{Aligned, AsyncBlockRead, AsyncGuestRead, Image};
-use qcow1::{BlockSize, Error, OpenError};
+use qcow1::aio::{BlockRead, GuestRead, Image};
+use qcow1::{Aligned, BlockSize, Error, Memory, OpenError};
 
 const SECTOR: usize = 512;
 
@@ -25,7 +25,7 @@ enum DriverError<E> {
     PastTwoTib,
 }
 
-impl<B: BlockDevice<SECTOR>> AsyncBlockRead for FromBlockDevice<B> {
+impl<B: BlockDevice<SECTOR>> BlockRead for FromBlockDevice<B> {
     type Error = DriverError<B::Error>;
 
     fn block_size(&self) -> BlockSize {
@@ -43,16 +43,16 @@ impl<B: BlockDevice<SECTOR>> AsyncBlockRead for FromBlockDevice<B> {
     }
 }
 
-type Device<'b, B> = Aligned<'b, FromBlockDevice<B>>;
+type Device<B, M> = Aligned<FromBlockDevice<B>, M>;
 type DeviceError<B> = DriverError<<B as BlockDevice<SECTOR>>::Error>;
 
 /// Makes a device of a driver that accepts any buffer. `bounce` needs room for a block at the driver's alignment.
-fn device<B: BlockDevice<SECTOR>>(
+fn device<B: BlockDevice<SECTOR>, M: Memory>(
     driver: B,
-    bounce: &mut [u8],
-) -> Result<Device<'_, B>, OpenError<FromBlockDevice<B>, &mut [u8], DeviceError<B>>> {
+    bounce: M,
+) -> Result<Device<B, M>, OpenError<FromBlockDevice<B>, M, DeviceError<B>>> {
     let align = align_of::<aligned::Aligned<B::Align, [u8; SECTOR]>>();
-    Aligned::new(FromBlockDevice(driver), align as u32, bounce)
+    Aligned::new_async(FromBlockDevice(driver), align as u32, bounce)
 }
 
 /// A guest's disk as a read-only `BlockDevice` that accepts any buffer.
@@ -67,7 +67,7 @@ enum DiskError<E> {
     ReadOnly,
 }
 
-impl<G: AsyncGuestRead> BlockDevice<SECTOR> for ToBlockDevice<G> {
+impl<G: GuestRead> BlockDevice<SECTOR> for ToBlockDevice<G> {
     type Error = DiskError<G::Error>;
     type Align = A1;
 
@@ -76,8 +76,10 @@ impl<G: AsyncGuestRead> BlockDevice<SECTOR> for ToBlockDevice<G> {
         block_address: u32,
         data: &mut [aligned::Aligned<A1, [u8; SECTOR]>],
     ) -> Result<(), Self::Error> {
-        let offset = u64::from(block_address) * SECTOR as u64;
-        let read = self.0.read_at(offset, blocks_to_slice_mut(data)).await;
+        let read = self
+            .0
+            .read_sectors(block_address.into(), blocks_to_slice_mut(data))
+            .await;
         read.map_err(DiskError::Read)
     }
 
@@ -85,9 +87,9 @@ impl<G: AsyncGuestRead> BlockDevice<SECTOR> for ToBlockDevice<G> {
         Err(DiskError::ReadOnly)
     }
 
-    /// Returns the size of the whole blocks: a partial last block cannot be read.
+    /// Returns the size in bytes, rounded up to whole blocks: the rest of the last block reads as zeros.
     async fn size(&mut self) -> Result<u64, Self::Error> {
-        Ok(self.0.size() / SECTOR as u64 * SECTOR as u64)
+        Ok(self.0.size().next_multiple_of(SECTOR as u64))
     }
 }
 
@@ -139,10 +141,8 @@ async fn run() -> Result<(), Box<dyn std::error::Error>> {
         env!("CARGO_MANIFEST_DIR"),
         "/tests/data/plain.qcow"
     )));
-    let mut bounce = [0; 63 + SECTOR];
-    let device = device(driver, &mut bounce)?;
-    let mut memory = [0; 4096];
-    let image = Image::open(device, &mut memory).await?;
+    let device = device(driver, [0; 63 + SECTOR])?;
+    let image = Image::open(device, [0; 4096]).await?;
     let mut disk = ToBlockDevice(image);
     let bytes = read_all(&mut disk).await.map_err(|error| format!("{error:?}"))?;
     println!("{} bytes, the sum of which is {}", bytes.len(), sum(&bytes));

@@ -6,24 +6,24 @@
 //!
 //! # Reading
 //!
-//! An [`Image`] consists of a device and of memory that you lend. [`Image::read_at`] reads any range of the guest's
-//! disk.
+//! An [`Image`] consists of a device and of memory. [`Image::read_at`] reads any range of the guest's disk.
 //!
 //! ```
 //! # let file: &[u8] = include_bytes!("../tests/data/plain.qcow");
 //! use qcow1::Image;
 //!
-//! let mut memory = [0; 4096];
-//! let mut image = Image::open(file, &mut memory)?;
+//! let mut image = Image::open(file, [0; 4096])?;
 //! let mut sector = [0; 512];
 //! image.read_at(1536, &mut sector)?;
 //! # Ok::<(), qcow1::Error<core::convert::Infallible>>(())
 //! ```
 //!
 //! - A device is a type that implements [`BlockRead`], a trait with three methods. It is implemented for byte slices
-//!   and arrays and, with the feature `std`, for [`std::fs::File`] and `Box<D>`. [`FromIo`] and similar types adapt
-//!   other crates' traits. [`Blocks`] sets a block size, [`Aligned`] serves drivers that require aligned buffers, and
-//!   [`Tracer`] and [`FaultInjector`] help to debug and test.
+//!   and arrays and, with the feature `alloc`, for `Box<D>`, with `std`, for [`std::fs::File`]. [`FromIo`] and similar types
+//!   adapt other crates' traits.
+//! - Wrappers serve drivers as they are: [`Aligned`] if they require aligned buffers, [`Bounced`] if their DMA does not reach
+//!   all memory, [`Limited`] if they limit the length of a request. [`Blocks`] sets a block size, [`MapErr`]
+//!   converts the error, and [`Tracer`] shows the requests.
 //! - [`OpenOptions`] opens truncated images, and disks that may be raw.
 //! - A [`Chain`] reads an image with its backing images. This crate never opens a file that an image names;
 //!   [`Image::backing_name`] returns the name.
@@ -32,27 +32,32 @@
 //!   standard library's traits. [`ReadOnly`] adds a `Write` that returns an error.
 //! - [`GuestRead`] is implemented for images and chains. [`Partition`] and the adapters to other crates' traits take
 //!   any type that implements it.
-//! - [`Image::extents`] returns how the disk is stored. [`Image::check`] finds flaws of the image.
+//! - [`Image::extents`] returns how the disk is stored. With the feature `check`, `Image::check` finds flaws of the image.
 //! - [`aio`] has the same API for devices whose reads are futures.
 //!
 //! # Memory
 //!
-//! The lent memory holds a cache of the image's tables, a bounce buffer, and the buffers for inflating a cluster.
-//! max(512, block size) bytes are enough to open every legal image and to read every uncompressed byte of it; more
-//! memory saves device requests. [`Header::memory_for`] returns the figures for an image before it is opened. The
-//! memory may have any alignment.
+//! The memory holds a cache of the image's tables, a bounce buffer, and the buffers for inflating a cluster. max(512, block
+//! size) bytes are enough to open every valid image and to read every uncompressed byte of it; more memory saves device
+//! requests. [`OpenOptions::memory_needed`] and [`Header::memory_for`] return the figures for an image. The memory may have any
+//! alignment. The image owns it, or you lend it: see [`Memory`].
 //!
-//! On a host, allocate it:
+//! On a host, give the image a `Vec`. It and its file are then one value, which a function can return:
 //!
 //! ```
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! # #[cfg(feature = "std")] {
-//! # let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/compressed.qcow");
 //! use std::fs::File;
-//! use qcow1::Image;
+//! use qcow1::{Image, OpenOptions};
 //!
-//! let mut memory = vec![0; 4 << 20];
-//! let mut image = Image::open(File::open(path)?, &mut memory)?;
+//! fn open(path: &str) -> std::io::Result<Image<File, Vec<u8>>> {
+//!     let mut file = File::open(path)?;
+//!     let memory = vec![0; OpenOptions::new().memory_needed(&mut file, 4 << 20)?];
+//!     Ok(Image::open(file, memory)?)
+//! }
+//!
+//! # let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/compressed.qcow");
+//! let mut image = open(path)?;
 //! let mut sector = [0; 512];
 //! image.read_at(0, &mut sector)?;
 //! # }
@@ -60,8 +65,25 @@
 //! # }
 //! ```
 //!
-//! In firmware, use a static, for example with the crate `static_cell`. It needs no stack, because its initial value is
-//! a constant:
+//! In a kernel, a disk in a `static` is one line. Opening moves the array over the stack:
+//!
+//! ```
+//! # static IMAGE: &[u8] = include_bytes!("../tests/data/plain.qcow");
+//! use std::sync::Mutex; // or your kernel's
+//! use qcow1::Image;
+//!
+//! static DISK: Mutex<Option<Image<&[u8], [u8; 4096]>>> = Mutex::new(None);
+//!
+//! *DISK.lock().unwrap() = Some(Image::open(IMAGE, [0; 4096])?);
+//! let mut sector = [0; 512];
+//! if let Some(disk) = &mut *DISK.lock().unwrap() {
+//!     disk.read_at(0, &mut sector)?;
+//! }
+//! # Ok::<(), qcow1::Error<core::convert::Infallible>>(())
+//! ```
+//!
+//! In firmware with a small stack, lend a static, for example by the crate `static_cell`. Its initial value is a constant, so
+//! it takes no stack:
 //!
 //! ```
 //! # static DISK: &[u8] = include_bytes!("../tests/data/plain.qcow");
@@ -71,11 +93,17 @@
 //! static MEMORY: ConstStaticCell<[u8; 16_384]> = ConstStaticCell::new([0; 16_384]);
 //!
 //! // `take` panics if it is called a second time; `try_take` returns `None`.
-//! let mut image: Image<_, &'static mut _> = Image::open(DISK, MEMORY.take())?;
+//! let mut image: Image<_, &'static mut [u8; 16_384]> = Image::open(DISK, MEMORY.take())?;
 //! let mut sector = [0; 512];
 //! image.read_at(0, &mut sector)?;
 //! # Ok::<(), qcow1::Error<core::convert::Infallible>>(())
 //! ```
+//!
+//! # Threads
+//!
+//! [`Image`], [`Chain`], [`aio::Image`], [`Cursor`] and all wrappers are `Send` and `Sync` if their device and memory are. An
+//! image performs one read at a time, so reads need `&mut`: share one behind a mutex, or open one for each thread, each on a
+//! device of its own.
 //!
 //! # Further examples
 //!
@@ -83,12 +111,12 @@
 //! - An encrypted image: [`Key`].
 //! - A disk that is either a QCOW1 image or raw: [`OpenError`], [`OpenOptions::or_raw`].
 //! - A file system on the disk: with [`fatfs`](https://docs.rs/fatfs), [`ReadOnly`]; with
-//!   [`embedded-sdmmc`](https://docs.rs/embedded-sdmmc), `ToBlockDevice` and [`WithMbr`]; in one of several partitions,
+//!   [`embedded-sdmmc`](https://docs.rs/embedded-sdmmc), `ToBlockDevice`; in one of several partitions,
 //!   [`Partition`]; with [`gpt_disk_io`](https://docs.rs/gpt_disk_io), `ToBlockIo`.
 //!
 //! # Errors
 //!
-//! An [`Error`] states its cause; [`Corrupt`] also contains the place, as guest and host offsets. Show people its
+//! An [`Error`] states its cause; [`Corrupt`] also contains the place, as guest and host offsets. For users, print it with
 //! `Display`, which is a sentence: a `main` that returns the error prints `Debug`. After any error the image stays usable,
 //! and later calls return what they would have returned without the error.
 //!
@@ -105,7 +133,9 @@
 //! |---|---|
 //! | `deflate` | compressed clusters |
 //! | `aes` | [`Key`] and [`Image::set_key`], with RustCrypto's AES |
-//! | `std` | `File` and `Box<D>` as devices; `std::io::{Read, Seek}` for [`Cursor`]; conversions of errors to `std::io::Error` and boxed errors |
+//! | `check` | `Image::check`, which finds flaws of an image |
+//! | `alloc` | `Box<D>` as device and disk; `Vec<u8>` and `Box<[u8]>` as [`Memory`] |
+//! | `std` | `alloc`; `File` as device; `std::io::{Read, Seek}` for [`Cursor`]; conversions of errors to `std::io::Error` and boxed errors |
 //! | `async` | [`aio`] |
 //! | `defmt` | `defmt::Format` for errors, extents and findings |
 //! | the name of a crate | adapters to its traits: `embedded-io-async` 0.7, `embedded-storage` 0.3, `embedded-storage-async` 0.4, `gpt_disk_io` 0.17, `embedded-sdmmc-types` 0.1 (embedded-sdmmc 0.10) |
@@ -171,21 +201,23 @@ pub mod aio;
 
 pub use device::aligned::Aligned;
 pub use device::blocks::Blocks;
+pub use device::bounced::Bounced;
 pub use device::embedded_io::{FromIo, FromIoError};
 #[cfg(feature = "embedded-storage")]
 pub use device::embedded_storage::{FromStorage, StorageError};
-pub use device::fault_injector::{FaultInjector, FaultInjectorError};
 #[cfg(feature = "gpt_disk_io")]
 pub use device::gpt_disk_io::FromBlockIo;
+pub use device::limited::Limited;
+pub use device::map_err::MapErr;
 #[cfg(feature = "embedded-storage")]
 pub use device::nor_flash::FromNorFlash;
 pub use device::tracer::{Counts, ReadRequest, Tracer};
 pub use device::{BlockRead, BlockSize};
-pub use error::{Corrupt, CorruptKind, Error, OpenError, PushError, PushReason, Unsupported};
+pub use error::{Corrupt, CorruptKind, CorruptPart, Error, OpenError, PushError, Unsupported};
 pub use format::extent::{Extent, ExtentKind};
 pub use format::geometry::{ClusterBits, L2Bits};
 pub use format::header::{Header, Probe, probe};
-pub use format::xen::XenL1;
+pub use guest::cursor::Cursor;
 #[cfg(feature = "embedded-sdmmc-types")]
 pub use guest::embedded_sdmmc::ToBlockDevice;
 #[cfg(feature = "embedded-storage")]
@@ -196,13 +228,14 @@ pub use guest::error::DiskError;
 pub use guest::gpt_disk_io::ToBlockIo;
 pub use guest::partition::Partition;
 pub use guest::read_only::{ReadOnly, ReadOnlyError};
-#[cfg(feature = "embedded-sdmmc-types")]
-pub use guest::with_mbr::WithMbr;
-pub use guest::{Cursor, GuestRead};
+pub use guest::{GuestDisk, GuestRead};
 pub use image::Image;
-pub use image::chain::{Chain, Layer};
+pub use image::chain::Chain;
+#[cfg(feature = "check")]
 pub use image::check::finding::{CheckSummary, Finding};
+#[cfg(feature = "check")]
 pub use image::check::options::CheckOptions;
+#[cfg(feature = "check")]
 pub use image::check::usage::UsageMap;
 pub use image::extents::Extents;
 pub use image::options::OpenOptions;

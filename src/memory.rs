@@ -41,6 +41,9 @@ impl<M: sealed::Bytes + ?Sized> Memory for M {}
 
 pub(crate) mod sealed {
     pub trait Bytes {
+        /// Whether the bytes move with this value.
+        const MOVES: bool = false;
+
         /// Returns all bytes, the same ones at each call.
         fn bytes(&mut self) -> &mut [u8];
     }
@@ -53,6 +56,8 @@ impl sealed::Bytes for [u8] {
 }
 
 impl<const N: usize> sealed::Bytes for [u8; N] {
+    const MOVES: bool = true;
+
     fn bytes(&mut self) -> &mut [u8] {
         self
     }

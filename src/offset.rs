@@ -19,6 +19,7 @@ impl GuestOffset {
     }
 
     /// Returns the number of bytes from `start` to `self`, or 0 if `start` is after `self`.
+    #[cfg(feature = "check")]
     pub(crate) const fn since(self, start: Self) -> u64 {
         self.0.saturating_sub(start.0)
     }

@@ -14,9 +14,7 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use clap::Parser;
-use qcow1::{
-    BlockSize, Blocks, Chain, CheckOptions, Error, FaultInjector, FaultInjectorError, Image, Key, ReadRequest,
-};
+use qcow1::{BlockRead, BlockSize, Blocks, Chain, CheckOptions, Error, Image, Key};
 
 use disk::{KEY, LEVELS, Random, SIZE};
 
@@ -49,9 +47,38 @@ const REOPEN: u64 = 20_000;
 /// streams.
 const CHECK: u64 = 40_000;
 
-type Device<'a> = FaultInjector<Blocks<File>, Box<dyn FnMut(ReadRequest) -> bool + 'a>>;
 type Images<'m, 'a> = Chain<Image<Device<'a>, &'m mut [u8]>, LEVELS>;
-type Failure = Error<FaultInjectorError<io::Error>>;
+type Failure = Error<io::Error>;
+
+/// The kind of the errors that were asked for: one that no file returns.
+const INJECTED: io::ErrorKind = io::ErrorKind::AddrInUse;
+
+/// A file, some of whose reads fail.
+struct Device<'a> {
+    file: Blocks<File>,
+    faults: &'a Faults,
+}
+
+impl BlockRead for Device<'_> {
+    type Error = io::Error;
+
+    fn block_size(&self) -> BlockSize {
+        self.file.block_size()
+    }
+
+    fn size(&mut self) -> io::Result<u64> {
+        self.file.size()
+    }
+
+    fn read_blocks(&mut self, lba: u64, buf: &mut [u8]) -> io::Result<()> {
+        if self.faults.next() {
+            // A failed transfer may leave any bytes in the buffer.
+            buf.fill(0xee);
+            return Err(INJECTED.into());
+        }
+        self.file.read_blocks(lba, buf)
+    }
+}
 
 /// What the devices count, and whether they fail.
 struct Faults {
@@ -97,7 +124,8 @@ fn open<'m, 'a>(paths: &[PathBuf], memory: &'m mut [u8], faults: &'a Faults, key
     faults.is_on.set(false);
     for (path, memory) in paths.iter().zip(memory.chunks_exact_mut(MEMORY)) {
         let file = File::open(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-        let device: Device<'a> = FaultInjector::new(Blocks::new(file, BlockSize::B512), Box::new(|_| faults.next()));
+        let file = Blocks::new(file, BlockSize::B512);
+        let device = Device { file, faults };
         let mut image = Image::open(device, memory).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
         image.set_key(key);
         chain
@@ -110,7 +138,7 @@ fn open<'m, 'a>(paths: &[PathBuf], memory: &'m mut [u8], faults: &'a Faults, key
 
 /// Passes over an error that was asked for; panics with any other.
 fn fault(error: &Failure, what: &str) {
-    let is_asked_for = matches!(error, Error::Io(FaultInjectorError::Injected));
+    let is_asked_for = matches!(error, Error::Io(error) if error.kind() == INJECTED);
     assert!(is_asked_for, "{what}: {error}: {:?}", error.source());
 }
 
@@ -169,7 +197,7 @@ impl Soak<'_> {
     /// Checks one image, with faults or without.
     fn check(&mut self, chain: &mut Images<'_, '_>, counts: &mut Counts) {
         let (level, is_failing) = (self.checks as usize / 2 % LEVELS, self.checks % 2 == 1);
-        let image = &mut chain.images_mut()[level];
+        let image = &mut chain.image_mut(level).unwrap();
         let bitmap = &mut self.bitmap[..image.check_bitmap_len()];
         let options = CheckOptions::new().bitmap(bitmap).inflate(self.checks % 8 >= 6);
         self.faults.is_on.set(is_failing);

@@ -9,11 +9,12 @@ use embedded_sdmmc::{
     Block, BlockDevice, BlockIdx, DirEntry, Directory, LfnBuffer, Mode, ShortFileName, TimeSource, Timestamp,
     VolumeIdx, VolumeManager,
 };
-use qcow1::{Image, Partition, ToBlockDevice, WithMbr};
+use qcow1::{Image, Partition, ToBlockDevice};
 
 use crate::Failure;
 use crate::boot_sector::{BootSector, SECTOR};
 use crate::disk::Volume;
+use crate::mbr::WithMbr;
 use crate::output::Output;
 
 /// The maximum number of open directories, and so the maximum depth of a tree.

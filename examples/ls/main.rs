@@ -9,6 +9,7 @@ mod boot_sector;
 mod disk;
 mod ext4;
 mod fat;
+mod mbr;
 mod output;
 
 use std::ffi::OsStr;
@@ -51,7 +52,7 @@ fn show(disk: &Path, path: &OsStr) -> Result<(), Failure> {
     let mut output = Output::new();
     match &volume.kind {
         Kind::Fat(boot) => fat::show(image, &volume, boot, path, &mut output)?,
-        Kind::Ext4 => ext4::show(image.into_device(), &volume, path, &mut output)?,
+        Kind::Ext4 => ext4::show(image.into_parts().0, &volume, path, &mut output)?,
     }
     output.finish()
 }

@@ -29,7 +29,7 @@ fn run(u: &mut Unstructured<'_>) -> arbitrary::Result<bool> {
         } else {
             BlockSize::B512
         };
-        let needed = Header::parse(&file).map_or(512, |header| header.memory_for(block_size).compressed);
+        let needed = Header::parse(&file).map_or(512, |header| header.memory_for(block_size, u64::MAX).compressed);
         levels.push(Level {
             file,
             block_size,

@@ -27,7 +27,7 @@ pub fn check(bytes: &[u8]) -> bool {
     let salvage = mode & 1 != 0;
     let overlaps = mode & 2 != 0;
     let block_size = [BlockSize::BYTE, BlockSize::B512, BlockSize::B4096][usize::from(mode >> 3) % 3];
-    let Ok(mut oracle) = Oracle::open(file, Rules { salvage, no_xen: false }) else {
+    let Ok(mut oracle) = Oracle::open(file, Rules { salvage }) else {
         return false;
     };
     oracle.key = Some(KEY);
@@ -36,7 +36,7 @@ pub fn check(bytes: &[u8]) -> bool {
     }
 
     let log = Log::default();
-    let needed = Header::parse(file).map_or(512, |header| header.memory_for(block_size).compressed);
+    let needed = Header::parse(file).map_or(512, |header| header.memory_for(block_size, u64::MAX).compressed);
     let inflate = mode & 4 != 0 && needed <= LENT;
     let rules = checker::Rules {
         salvage,
@@ -46,7 +46,7 @@ pub fn check(bytes: &[u8]) -> bool {
     let report = checker::check(file, rules);
     let mut memory = vec![0xdd; needed.min(LENT)];
     let options = OpenOptions::new().salvage(salvage);
-    let mut image = options.open(Device::new(file, block_size, &log), &mut memory).unwrap();
+    let mut image = Image::open_with(options, Device::new(file, block_size, &log), &mut memory).unwrap();
     image.set_key(&Key::from_bytes(KEY));
     let size = image.size();
 

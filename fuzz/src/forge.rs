@@ -156,7 +156,7 @@ fn damage(file: &mut Vec<u8>, u: &mut Unstructured<'_>) -> Result<()> {
 fn lend(file: &[u8], block_size: BlockSize, value: u8) -> usize {
     let more = usize::from(value & 0x7f) * 32;
     match qcow1::Header::parse(file) {
-        Ok(header) if value & 0x80 == 0 => header.memory_for(block_size).compressed + more,
+        Ok(header) if value & 0x80 == 0 => header.memory_for(block_size, u64::MAX).compressed + more,
         _ => 512.max(block_size.bytes() as usize) + more,
     }
 }

@@ -1,6 +1,6 @@
 //! Parses the first bytes of a file, opens them as an image with each option, and compares with the oracle.
 
-use qcow1::{BlockSize, Header, Image, OpenOptions, Probe, XenL1, probe};
+use qcow1::{BlockSize, Header, Image, OpenOptions, Probe, probe};
 
 use super::oracle::{Oracle, Rules};
 
@@ -8,25 +8,25 @@ pub fn header(bytes: &[u8]) -> bool {
     let parsed = Header::parse(bytes);
     assert!(parsed.is_err() || probe(bytes) == Probe::Qcow1);
     for salvage in [false, true] {
-        for no_xen in [false, true] {
-            let mut memory = [0; 4096];
-            let xen = if no_xen { XenL1::BigEndian } else { XenL1::Detect };
-            let options = OpenOptions::new().salvage(salvage).xen_l1(xen);
-            let opened = options.open(bytes, &mut memory);
-            let oracle = Oracle::open(bytes, Rules { salvage, no_xen });
-            assert_eq!(opened.is_ok(), oracle.is_ok(), "{:?}", opened.err());
-            let (Ok(mut image), Ok(oracle), Ok(header)) = (opened, oracle, &parsed) else {
-                continue;
-            };
-            assert_eq!(image.size(), header.virtual_size());
-            let mut name = [0; 1023];
-            let name = image.backing_name(&mut name).unwrap();
-            assert_eq!(name, oracle.backing_name().as_deref());
-            for shift in 0..=16 {
-                let needs = header.memory_for(BlockSize::new(1 << shift).unwrap());
-                assert!(needs.minimum <= needs.compressed && needs.compressed <= needs.all_tables);
-            }
+        let options = OpenOptions::new().salvage(salvage);
+        let opened = Image::open_with(options, bytes, [0; 4096]);
+        let needed = options.memory_needed(&mut &*bytes, 1000);
+        assert_eq!(opened.is_ok(), needed.is_ok());
+        let oracle = Oracle::open(bytes, Rules { salvage });
+        assert_eq!(opened.is_ok(), oracle.is_ok(), "{:?}", opened.err());
+        let (Ok(mut image), Ok(oracle), Ok(header)) = (opened, oracle, &parsed) else {
+            continue;
+        };
+        assert_eq!(image.size(), header.virtual_size());
+        let mut name = [0; 1023];
+        let name = image.backing_name(&mut name).unwrap();
+        assert_eq!(name, oracle.backing_name().as_deref());
+        for shift in 0..=16 {
+            let needs = header.memory_for(BlockSize::new(1 << shift).unwrap(), bytes.len() as u64);
+            assert!(needs.minimum <= needs.compressed && needs.compressed <= needs.all_tables);
         }
+        let needs = header.memory_for(BlockSize::BYTE, bytes.len() as u64);
+        assert!(needed.is_ok_and(|needed| (needs.compressed..=needs.all_tables).contains(&needed)));
     }
     // 512 bytes of memory are enough, and 511 are refused.
     let mut memory = [0; 512];

@@ -19,7 +19,7 @@ pub fn image(bytes: &[u8]) -> bool {
         return false;
     };
     let block_size = BlockSize::new(1 << (mode >> 1 & 15)).unwrap();
-    let needed = Header::parse(file).map_or(512, |header| header.memory_for(block_size).compressed);
+    let needed = Header::parse(file).map_or(512, |header| header.memory_for(block_size, u64::MAX).compressed);
     let minimum = 512.max(block_size.bytes() as usize);
     let levels = [Level {
         file: file.to_vec(),
@@ -54,7 +54,7 @@ fn extents(opened: &mut Opened<'_>) {
     let (layer, shape, log) = (&opened.layers[0], &opened.shapes[0], &opened.logs[0][0]);
     let mut end = 0;
     let mut before = log.requests();
-    for extent in opened.chain.images_mut()[0].extents().take(24) {
+    for extent in opened.chain.image_mut(0).unwrap().extents().take(24) {
         assert!(log.requests() - before <= bounds::extent(shape, end, u64::MAX));
         before = log.requests();
         compare::extent(layer, end, u64::MAX, &extent);

@@ -80,7 +80,7 @@ impl<'m> Opened<'m> {
             } else {
                 let options = OpenOptions::new().salvage(salvage);
                 (
-                    options.open(device, &mut ours[..]).map_err(|error| error.into_error()),
+                    Image::open_with(options, device, &mut ours[..]).map_err(|error| error.into_error()),
                     finish(aio::Image::open_with(options, slow_device, &mut theirs[..]))
                         .map_err(|error| error.into_error()),
                 )
@@ -89,7 +89,7 @@ impl<'m> Opened<'m> {
             for log in logs {
                 assert!(log.requests() <= most, "{} reads to open", log.requests());
             }
-            let rules = Rules { salvage, no_xen: false };
+            let rules = Rules { salvage };
             let layer = if level.is_raw {
                 Ok(Layer::Raw(&level.file[..]))
             } else {
@@ -107,7 +107,7 @@ impl<'m> Opened<'m> {
             assert_eq!((image.size(), slow.size()), (shape.size, shape.size));
             let needed = image
                 .header()
-                .map_or(0, |header| header.memory_for(level.block_size).compressed);
+                .map_or(0, |header| header.memory_for(level.block_size, u64::MAX).compressed);
             let pushed = all.chain.push(image).is_ok();
             assert_eq!(pushed, all.slow.push(slow).is_ok());
             if !pushed {
@@ -123,8 +123,8 @@ impl<'m> Opened<'m> {
     /// Sets the key of the image at `level`.
     pub fn set_key(&mut self, level: usize) {
         let key = Key::from_bytes(KEY);
-        self.chain.images_mut()[level].set_key(&key);
-        self.slow.images_mut()[level].set_key(&key);
+        self.chain.image_mut(level).unwrap().set_key(&key);
+        self.slow.image_mut(level).unwrap().set_key(&key);
         if let Layer::Qcow(oracle) = &mut self.layers[level] {
             oracle.key = Some(KEY);
         }

@@ -9,8 +9,7 @@ use std::fmt::Debug;
 use arbitrary::Unstructured;
 use embedded_io::{Read, Seek, SeekFrom};
 use embedded_io_async::{Read as _, Seek as _};
-use qcow1::aio::AsyncGuestRead;
-use qcow1::{CheckOptions, CheckSummary, Error, Key, OpenOptions, aio};
+use qcow1::{CheckOptions, CheckSummary, Cursor, Error, Key, OpenOptions, aio};
 
 use super::KEY;
 use super::bounds;
@@ -188,8 +187,14 @@ impl Session<'_> {
         let offset = compare::place(place, self.opened.shapes[level].size.max(1));
         let mut bytes = vec![0xcc; len as usize];
         let mut slow_bytes = bytes.clone();
-        let read = self.opened.chain.images_mut()[level].read_at(offset, &mut bytes);
-        let slow_read = finish(self.opened.slow.images_mut()[level].read_at(offset, &mut slow_bytes));
+        let read = self.opened.chain.image_mut(level).unwrap().read_at(offset, &mut bytes);
+        let slow_read = finish(
+            self.opened
+                .slow
+                .image_mut(level)
+                .unwrap()
+                .read_at(offset, &mut slow_bytes),
+        );
         let shapes = &self.opened.shapes[level..=level];
         self.cost_of_one(before, level, bounds::read(shapes, offset, len));
         let layers = &self.opened.layers[level..=level];
@@ -217,7 +222,10 @@ impl Session<'_> {
             }
             2 => {
                 bytes.truncate(64);
-                let name = poll(self.opened.slow.images_mut()[level].backing_name(&mut bytes), polls);
+                let name = poll(
+                    self.opened.slow.image_mut(level).unwrap().backing_name(&mut bytes),
+                    polls,
+                );
                 self.cost_of_one(before, level, bounds::BACKING_NAME);
                 if let Some(name) = name {
                     self.judge_name(level, len.min(64) as usize, &name, self.failed()[1]);
@@ -252,7 +260,7 @@ impl Session<'_> {
     fn drop_a_check(&mut self, level: usize, how: u8, polls: usize) {
         let before = self.opened.costs();
         let inflate = how & 2 != 0;
-        let image = &mut self.opened.slow.images_mut()[level];
+        let image = &mut self.opened.slow.image_mut(level).unwrap();
         let mut bitmap = vec![0xdd; image.check_bitmap_len()];
         let mut options = CheckOptions::new().inflate(inflate);
         if how & 1 != 0 {
@@ -342,8 +350,8 @@ impl Session<'_> {
     fn extent_of_one(&mut self, level: usize, place: u16, len: u64) {
         let before = self.opened.costs();
         let offset = compare::place(place, self.opened.shapes[level].size.max(1));
-        let found = self.opened.chain.images_mut()[level].extent_at(offset, len);
-        let slow_found = finish(self.opened.slow.images_mut()[level].extent_at(offset, len));
+        let found = self.opened.chain.image_mut(level).unwrap().extent_at(offset, len);
+        let slow_found = finish(self.opened.slow.image_mut(level).unwrap().extent_at(offset, len));
         for (found, failed) in [found, slow_found].iter().zip(self.failed()) {
             if !Self::io(found, failed) {
                 compare::extent(&self.opened.layers[level], offset, len, found);
@@ -360,8 +368,8 @@ impl Session<'_> {
             let mut end = 0;
             let (shape, layer) = (&self.opened.shapes[level], &self.opened.layers[level]);
             let log = &self.opened.logs[level][side];
-            let mut sync = self.opened.chain.images_mut()[level].extents();
-            let mut slow = self.opened.slow.images_mut()[level].extents();
+            let mut sync = self.opened.chain.image_mut(level).unwrap().extents();
+            let mut slow = self.opened.slow.image_mut(level).unwrap().extents();
             let mut most = 0;
             for _ in 0..6 {
                 let before = log.requests();
@@ -400,8 +408,8 @@ impl Session<'_> {
         let len = (len % 64) as usize;
         let mut buf = vec![0xcc; len];
         let mut slow_buf = buf.clone();
-        let name = self.opened.chain.images_mut()[level].backing_name(&mut buf);
-        let slow_name = finish(self.opened.slow.images_mut()[level].backing_name(&mut slow_buf));
+        let name = self.opened.chain.image_mut(level).unwrap().backing_name(&mut buf);
+        let slow_name = finish(self.opened.slow.image_mut(level).unwrap().backing_name(&mut slow_buf));
         self.cost_of_one(before, level, bounds::BACKING_NAME);
         for (name, failed) in [name, slow_name].iter().zip(self.failed()) {
             self.judge_name(level, len, name, failed);
@@ -430,7 +438,10 @@ impl Session<'_> {
         let before = self.opened.costs();
         let (has_map, inflate) = (how & 1 != 0, how & 2 != 0);
         let Opened { chain, slow, .. } = &mut self.opened;
-        let (image, slow) = (&mut chain.images_mut()[level], &mut slow.images_mut()[level]);
+        let (image, slow) = (
+            &mut chain.image_mut(level).unwrap(),
+            &mut slow.image_mut(level).unwrap(),
+        );
         let map = || vec![0xdd; if has_map { image.check_bitmap_len() } else { 0 }];
         let (mut bitmap, mut slow_bitmap) = (map(), map());
         let options = |bitmap| {
@@ -528,7 +539,7 @@ impl Session<'_> {
 
         let before = self.opened.costs();
         let mut cursor = self.opened.chain.cursor();
-        let mut slow_cursor = AsyncGuestRead::cursor(&mut self.opened.slow);
+        let mut slow_cursor = Cursor::new(&mut self.opened.slow);
         let sought = Seek::seek(&mut cursor, seek);
         assert_eq!(sought.ok(), right);
         assert_eq!(finish(slow_cursor.seek(seek)), sought);

@@ -1,10 +1,10 @@
 //! The asynchronous driver of a check.
 
-use crate::aio::{AsyncBlockRead, Image};
+use crate::aio::{BlockRead, Image};
 use crate::error::Error;
 use crate::image::check::finding::{CheckSummary, Finding};
 use crate::image::check::options::CheckOptions;
-use crate::image::check::state::{Check, Checking, ForgetTables, Question};
+use crate::image::check::state::{Check, Checking, Forget, Question};
 use crate::image::check::usage::UsageMap;
 use crate::memory::Memory;
 use crate::reader::stop::Stop;
@@ -17,7 +17,7 @@ impl<D, M> Image<D, M> {
     }
 }
 
-impl<D: AsyncBlockRead, M: Memory> Image<D, M> {
+impl<D: BlockRead, M: Memory> Image<D, M> {
     /// Checks every table word; see [`crate::Image::check`].
     ///
     /// # Errors
@@ -74,14 +74,14 @@ impl<D: AsyncBlockRead, M: Memory> Image<D, M> {
                 }
                 Err(Stop::Miss) => self.fill().await?,
                 // Dropping `Checking` makes the cache forget the tables, once.
-                Err(stop) => return Err(walk.public_error(stop, &self.0.state)),
+                Err(stop) => return Err(walk.error(stop, &self.0.state)),
             }
         }
     }
 }
 
-impl<D, M: Memory> ForgetTables for Image<D, M> {
-    fn forget_tables(&mut self) {
-        self.0.forget_tables();
+impl<D, M: Memory> Forget for Image<D, M> {
+    fn forget(&mut self) {
+        self.0.forget();
     }
 }

@@ -2,13 +2,13 @@
 
 use embedded_io_async::{ErrorType, Read, Seek, SeekFrom, Write};
 
-use crate::aio::AsyncBlockRead;
+use crate::aio::BlockRead;
 use crate::device::BlockSize;
 use crate::device::embedded_io::{FromIo, FromIoError};
 use crate::guest::read_only::{ReadOnly, ReadOnlyError, refuse};
 
 /// Each read seeks first, so a read whose future was dropped does not affect the next one.
-impl<T: Read + Seek> AsyncBlockRead for FromIo<T> {
+impl<T: Read + Seek> BlockRead for FromIo<T> {
     type Error = FromIoError<T::Error>;
 
     fn block_size(&self) -> BlockSize {
@@ -16,15 +16,15 @@ impl<T: Read + Seek> AsyncBlockRead for FromIo<T> {
     }
 
     async fn size(&mut self) -> Result<u64, Self::Error> {
-        self.0.seek(SeekFrom::End(0)).await.map_err(FromIoError::Reader)
+        self.0.seek(SeekFrom::End(0)).await.map_err(FromIoError::Device)
     }
 
     async fn read_blocks(&mut self, lba: u64, buf: &mut [u8]) -> Result<(), Self::Error> {
-        self.0.seek(SeekFrom::Start(lba)).await.map_err(FromIoError::Reader)?;
+        self.0.seek(SeekFrom::Start(lba)).await.map_err(FromIoError::Device)?;
         let mut rest = buf;
         // Bound: each turn reads at least one byte.
         while !rest.is_empty() {
-            let read = self.0.read(rest).await.map_err(FromIoError::Reader)?;
+            let read = self.0.read(rest).await.map_err(FromIoError::Device)?;
             rest = FromIoError::rest(rest, read)?;
         }
         Ok(())
@@ -33,13 +33,13 @@ impl<T: Read + Seek> AsyncBlockRead for FromIo<T> {
 
 impl<C: Read> Read for ReadOnly<C> {
     async fn read(&mut self, buf: &mut [u8]) -> Result<usize, Self::Error> {
-        self.0.read(buf).await.map_err(ReadOnlyError::Stream)
+        self.0.read(buf).await.map_err(ReadOnlyError::Device)
     }
 }
 
 impl<C: Seek> Seek for ReadOnly<C> {
     async fn seek(&mut self, pos: SeekFrom) -> Result<u64, Self::Error> {
-        self.0.seek(pos).await.map_err(ReadOnlyError::Stream)
+        self.0.seek(pos).await.map_err(ReadOnlyError::Device)
     }
 }
 

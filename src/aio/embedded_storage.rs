@@ -3,16 +3,16 @@
 use core::fmt;
 
 use embedded_storage_async::ReadStorage;
-use embedded_storage_async::nor_flash::{ErrorType, ReadNorFlash};
+use embedded_storage_async::nor_flash::ReadNorFlash;
 
-use crate::aio::{AsyncBlockRead, AsyncGuestRead};
+use crate::aio::{BlockRead, GuestRead};
 use crate::device::BlockSize;
 use crate::device::embedded_storage::{FromStorage, StorageError};
 use crate::device::nor_flash::{self, FromNorFlash};
 use crate::error::Error;
-use crate::guest::embedded_storage::{TooLarge, capacity};
+use crate::guest::embedded_storage::ToStorage;
 
-impl<S> AsyncBlockRead for FromStorage<S>
+impl<S> BlockRead for FromStorage<S>
 where
     S: ReadStorage,
     S::Error: fmt::Debug,
@@ -33,11 +33,11 @@ where
 
     async fn read_blocks(&mut self, lba: u64, buf: &mut [u8]) -> Result<(), Self::Error> {
         let offset = StorageError::offset(lba)?;
-        self.0.read(offset, buf).await.map_err(StorageError::Storage)
+        self.0.read(offset, buf).await.map_err(StorageError::Device)
     }
 }
 
-impl<F: ReadNorFlash> AsyncBlockRead for FromNorFlash<F> {
+impl<F: ReadNorFlash> BlockRead for FromNorFlash<F> {
     type Error = StorageError<F::Error>;
 
     fn block_size(&self) -> BlockSize {
@@ -55,67 +55,17 @@ impl<F: ReadNorFlash> AsyncBlockRead for FromNorFlash<F> {
 
     async fn read_blocks(&mut self, lba: u64, buf: &mut [u8]) -> Result<(), Self::Error> {
         let offset = nor_flash::offset(F::READ_SIZE, lba)?;
-        self.0.read(offset, buf).await.map_err(StorageError::Storage)
+        self.0.read(offset, buf).await.map_err(StorageError::Device)
     }
 }
 
-/// A guest's disk as embedded-storage-async's [`ReadStorage`] and [`ReadNorFlash`]: the counterpart of
-/// [`crate::ToStorage`].
-///
-/// ```
-/// # use qcow1::{BlockRead, BlockSize, aio::AsyncBlockRead};
-/// # struct Driver(&'static [u8]);
-/// # impl AsyncBlockRead for Driver {
-/// #     type Error = core::convert::Infallible;
-/// #     fn block_size(&self) -> BlockSize { BlockSize::BYTE }
-/// #     async fn size(&mut self) -> Result<u64, Self::Error> { self.0.size() }
-/// #     async fn read_blocks(&mut self, lba: u64, buf: &mut [u8]) -> Result<(), Self::Error> { self.0.read_blocks(lba, buf) }
-/// # }
-/// # let device = Driver(include_bytes!("../../tests/data/plain.qcow"));
-/// use embedded_storage_async::ReadStorage;
-/// use qcow1::aio::{Image, ToStorage};
-///
-/// # pollster::block_on(async {
-/// let mut memory = [0; 4096];
-/// let image = Image::open(device, &mut memory).await?;
-/// let mut storage = ToStorage::new(image).expect("the disk has 128 KiB");
-/// storage.read(0, &mut [0; 512]).await?;
-/// # Ok::<(), qcow1::Error<core::convert::Infallible>>(())
-/// # })?;
-/// # Ok::<(), qcow1::Error<core::convert::Infallible>>(())
-/// ```
-#[derive(Clone, Copy, Debug)]
-pub struct ToStorage<G> {
-    guest: G,
-    capacity: usize,
-}
-
-impl<G: AsyncGuestRead> ToStorage<G> {
-    /// Wraps `guest`, which may be a `&mut` reference to a disk.
-    ///
-    /// # Errors
-    /// [`TooLarge`] for a disk of more than 4 GiB, and on 32-bit machines for one of exactly 4 GiB.
-    pub fn new(guest: G) -> Result<Self, TooLarge<G>> {
-        match capacity(guest.size()) {
-            Some(capacity) => Ok(Self { guest, capacity }),
-            None => Err(TooLarge(guest)),
-        }
-    }
-
-    /// Returns the wrapped disk.
-    #[must_use]
-    pub fn into_inner(self) -> G {
-        self.guest
-    }
-}
-
-impl<G: AsyncGuestRead> ReadStorage for ToStorage<G> {
+impl<G: GuestRead> ReadStorage for ToStorage<G> {
     type Error = Error<G::Error>;
 
     /// Fills `bytes` with the guest's bytes from `offset` on.
     ///
     /// # Errors
-    /// As [`AsyncGuestRead::read_at`].
+    /// As [`GuestRead::read_at`].
     async fn read(&mut self, offset: u32, bytes: &mut [u8]) -> Result<(), Self::Error> {
         self.guest.read_at(offset.into(), bytes).await
     }
@@ -125,17 +75,13 @@ impl<G: AsyncGuestRead> ReadStorage for ToStorage<G> {
     }
 }
 
-impl<G: AsyncGuestRead> ErrorType for ToStorage<G> {
-    type Error = Error<G::Error>;
-}
-
-impl<G: AsyncGuestRead> ReadNorFlash for ToStorage<G> {
+impl<G: GuestRead> ReadNorFlash for ToStorage<G> {
     const READ_SIZE: usize = 1;
 
     /// Fills `bytes` with the guest's bytes from `offset` on.
     ///
     /// # Errors
-    /// As [`AsyncGuestRead::read_at`].
+    /// As [`GuestRead::read_at`].
     async fn read(&mut self, offset: u32, bytes: &mut [u8]) -> Result<(), Self::Error> {
         self.guest.read_at(offset.into(), bytes).await
     }

@@ -1,18 +1,18 @@
-//! `AsyncGuestRead`: the guest's disk on asynchronous devices.
+//! The asynchronous `GuestRead`.
 
-use core::fmt;
-
-use crate::aio::{AsyncBlockRead, Chain, Image};
+use crate::aio::{BlockRead, Image};
 use crate::error::Error;
 use crate::guest::partition::Partition;
+use crate::guest::{GuestDisk, clip_sectors};
+use crate::image::chain::Chain;
 use crate::memory::Memory;
 
-/// Asynchronous counterpart of [`GuestRead`](crate::GuestRead): a guest's disk whose reads are futures.
+/// A guest's disk whose reads are futures: the counterpart of [`crate::GuestRead`].
 ///
 /// ```
-/// # use qcow1::{BlockRead, BlockSize, aio::AsyncBlockRead};
+/// # use qcow1::{BlockRead as _, BlockSize, aio};
 /// # struct Driver(&'static [u8]);
-/// # impl AsyncBlockRead for Driver {
+/// # impl aio::BlockRead for Driver {
 /// #     type Error = core::convert::Infallible;
 /// #     fn block_size(&self) -> BlockSize { BlockSize::BYTE }
 /// #     async fn size(&mut self) -> Result<u64, Self::Error> { self.0.size() }
@@ -20,10 +20,10 @@ use crate::memory::Memory;
 /// # }
 /// # let device = Driver(include_bytes!("../../tests/data/plain.qcow"));
 /// use qcow1::Error;
-/// use qcow1::aio::{AsyncGuestRead, Image};
+/// use qcow1::aio::{GuestRead, Image};
 ///
 /// /// Takes an image, a chain or a partition.
-/// async fn first_sector<G: AsyncGuestRead>(disk: &mut G) -> Result<[u8; 512], Error<G::Error>> {
+/// async fn first_sector<G: GuestRead>(disk: &mut G) -> Result<[u8; 512], Error<G::Error>> {
 ///     let mut sector = [0; 512];
 ///     disk.read_at(0, &mut sector).await?;
 ///     Ok(sector)
@@ -39,77 +39,71 @@ use crate::memory::Memory;
 /// ```
 #[allow(
     async_fn_in_trait,
-    reason = "firmware runs its futures on one core, so they need not be Send"
+    reason = "the future of a call over a concrete device is Send if the device's futures are"
 )]
-pub trait AsyncGuestRead {
-    /// The error of the device below.
-    type Error: fmt::Debug;
-
-    /// Returns the size of the disk in bytes.
-    fn size(&self) -> u64;
-
-    /// Fills `dst` with the guest's bytes from `offset` on. `offset`, in bytes, and the length of `dst` may have any
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a guest's disk that is read asynchronously",
+    note = "over a synchronous device, use `qcow1::GuestRead`"
+)]
+pub trait GuestRead: GuestDisk {
+    /// Fills `dst` with the guest's bytes that start at `offset`. `offset`, in bytes, and the length of `dst` may have any
     /// alignment.
     ///
     /// # Errors
-    /// As [`GuestRead::read_at`](crate::GuestRead::read_at).
+    /// As [`crate::GuestRead::read_at`].
     async fn read_at(&mut self, offset: u64, dst: &mut [u8]) -> Result<(), Error<Self::Error>>;
 
-    /// Returns a `Cursor` at byte 0, which implements [`embedded_io_async::Read`] and [`embedded_io_async::Seek`].
-    #[cfg(feature = "embedded-io-async")]
-    fn cursor(&mut self) -> super::Cursor<&mut Self>
-    where
-        Self: Sized,
-    {
-        super::Cursor::new(self)
+    /// Fills `dst` with the guest's sectors of 512 bytes that start at sector `first`; see [`crate::GuestRead::read_sectors`].
+    ///
+    /// # Errors
+    /// As [`crate::GuestRead::read_sectors`].
+    async fn read_sectors(&mut self, first: u64, dst: &mut [u8]) -> Result<(), Error<Self::Error>> {
+        let (offset, dst) = clip_sectors(self.size(), first, dst)?;
+        self.read_at(offset, dst).await
     }
 }
 
-impl<G: AsyncGuestRead + ?Sized> AsyncGuestRead for &mut G {
-    type Error = G::Error;
-
-    fn size(&self) -> u64 {
-        (**self).size()
-    }
-
+impl<G: GuestRead + ?Sized> GuestRead for &mut G {
     async fn read_at(&mut self, offset: u64, dst: &mut [u8]) -> Result<(), Error<Self::Error>> {
         (**self).read_at(offset, dst).await
     }
+
+    async fn read_sectors(&mut self, first: u64, dst: &mut [u8]) -> Result<(), Error<Self::Error>> {
+        (**self).read_sectors(first, dst).await
+    }
 }
 
-impl<D: AsyncBlockRead, M: Memory> AsyncGuestRead for Image<D, M> {
+impl<D: BlockRead, M> GuestDisk for Image<D, M> {
     type Error = D::Error;
 
     fn size(&self) -> u64 {
         self.size()
     }
+}
 
+impl<D: BlockRead, M: Memory> GuestRead for Image<D, M> {
     async fn read_at(&mut self, offset: u64, dst: &mut [u8]) -> Result<(), Error<D::Error>> {
         self.read_at(offset, dst).await
     }
 }
 
-impl<D: AsyncBlockRead, M: Memory, const DEPTH: usize> AsyncGuestRead for Chain<Image<D, M>, DEPTH> {
+impl<D: BlockRead, M, const DEPTH: usize> GuestDisk for Chain<Image<D, M>, DEPTH> {
     type Error = D::Error;
 
     fn size(&self) -> u64 {
         self.size()
     }
+}
 
+impl<D: BlockRead, M: Memory, const DEPTH: usize> GuestRead for Chain<Image<D, M>, DEPTH> {
     async fn read_at(&mut self, offset: u64, dst: &mut [u8]) -> Result<(), Error<D::Error>> {
         self.read_at(offset, dst).await
     }
 }
 
-impl<G: AsyncGuestRead> AsyncGuestRead for Partition<G> {
-    type Error = G::Error;
-
-    fn size(&self) -> u64 {
-        self.size_on(self.guest.size())
-    }
-
+impl<G: GuestRead> GuestRead for Partition<G> {
     async fn read_at(&mut self, offset: u64, dst: &mut [u8]) -> Result<(), Error<G::Error>> {
-        let start = self.place(self.guest.size(), offset, dst.len())?;
+        let start = self.translate(offset, dst.len())?;
         self.guest.read_at(start, dst).await
     }
 }

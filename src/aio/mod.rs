@@ -1,13 +1,12 @@
 //! Asynchronous images: the same API on devices whose reads are futures.
 //!
-//! [`Image`] does what [`crate::Image`] does, over an [`AsyncBlockRead`]. Both drive the same core, which makes all
-//! decisions and does no I/O. So they return the same bytes and the same errors, and make the same device requests in
-//! the same sequence. They work with every executor that does not move futures between threads, such as pollster,
-//! embassy, or tokio's `LocalSet`: an image is not `Send`, because of [`Image::set_cipher`].
+//! [`Image`] does what [`crate::Image`] does, over a [`BlockRead`] of this module. Both drive the same core, which makes all
+//! decisions and does no I/O. So they return the same bytes and the same errors, and make the same device requests in the same
+//! sequence.
 //!
 //! ```
 //! use qcow1::BlockSize;
-//! use qcow1::aio::{AsyncBlockRead, Image};
+//! use qcow1::aio::{BlockRead, Image};
 //! # struct Driver(&'static [u8]);
 //! # #[derive(Debug)] struct DriverError;
 //! # impl Driver {
@@ -21,7 +20,7 @@
 //!
 //! struct Disk(Driver);
 //!
-//! impl AsyncBlockRead for Disk {
+//! impl BlockRead for Disk {
 //!     type Error = DriverError;
 //!
 //!     fn block_size(&self) -> BlockSize {
@@ -46,11 +45,18 @@
 //! # }).unwrap();
 //! ```
 //!
-//! # Types shared with the crate's root
+//! # Names
 //!
-//! [`Chain`], [`Extents`], [`Blocks`] and [`Partition`] are the types of the crate's root. Over asynchronous images and
-//! devices their methods return futures. The same holds for `FromIo`, `FromStorage`, `FromNorFlash` and `ReadOnly`,
-//! each with the feature of its crate. [`Aligned`], `Cursor` and `ToStorage` are types of this module.
+//! This module has a counterpart for each type and trait whose methods become futures: [`Image`], [`BlockRead`] and
+//! [`GuestRead`]. All other types are those of the crate's root: [`Chain`], [`Extents`], [`Cursor`](crate::Cursor), the wrappers
+//! of devices and the adapters. Over an asynchronous image or device their methods return futures.
+//! [`Aligned`](crate::Aligned) and [`Bounced`](crate::Bounced) have a `new_async` for asynchronous devices.
+//!
+//! # Threads
+//!
+//! An image is `Send` and `Sync` if its device and memory are. The future of a call is `Send` if the futures of the device are,
+//! so tokio's multi-threaded runtime can spawn it for a concrete device. Code that is generic over any [`BlockRead`] cannot
+//! promise that, because an `async fn` in a trait names no such bound.
 //!
 //! # Cancellation
 //!
@@ -67,7 +73,7 @@
 //! | [`Image::backing_name`] | the contents of the buffer are unspecified |
 //! | `Cursor`'s `read` | the position is unchanged; the contents of the buffer are unspecified |
 //! | `Cursor`'s `read_exact` (from `embedded-io-async`) | the position is after the last inner `read` that finished: seek before you retry |
-//! | `Cursor`'s `seek` | it has no await point, so it is complete if it was polled |
+//! | `Cursor`'s `seek` | never suspends |
 //!
 //! No cleanup call is needed after a drop. The driver determines whether the *device* can be read again after one of
 //! its futures was dropped, and whether a pending transfer can still write to the buffer. A driver with DMA must stop
@@ -77,8 +83,7 @@
 //! An image performs one read at a time. For concurrent reads, open several images of one file, each on a device of its
 //! own.
 
-mod aligned;
-mod blocks;
+#[cfg(feature = "check")]
 mod check;
 #[cfg(feature = "embedded-io-async")]
 mod cursor;
@@ -87,6 +92,7 @@ mod embedded_io;
 #[cfg(feature = "embedded-storage-async")]
 mod embedded_storage;
 mod guest;
+mod wrappers;
 
 use core::fmt;
 
@@ -94,44 +100,28 @@ use crate::device::BlockSize;
 use crate::error::{Error, OpenError};
 use crate::format::extent::Extent;
 use crate::format::header::Header;
-use crate::image::chain::{Layer, sealed};
+use crate::guest::cursor::Cursor;
+use crate::image::chain::Chain;
+use crate::image::chain::sealed::Layer;
+use crate::image::extents::Extents;
 use crate::image::options::OpenOptions;
 use crate::memory::Memory;
 use crate::reader::backing::ExtentQuery;
+#[cfg(feature = "aes")]
+use crate::reader::cipher::Key;
 use crate::reader::cipher::SectorCipher;
 use crate::reader::device_shape::DeviceShape;
 use crate::reader::extent_walk::ExtentWalk;
-use crate::reader::open::Opening;
+use crate::reader::open::{FIRST_BLOCK, Opening};
 use crate::reader::read::{Read, Step};
 use crate::reader::stop::Stop;
 
-#[cfg(feature = "embedded-storage-async")]
-pub use self::embedded_storage::ToStorage;
-pub use aligned::Aligned;
-#[cfg(feature = "embedded-io-async")]
-pub use cursor::Cursor;
-pub use guest::AsyncGuestRead;
+pub use guest::GuestRead;
 
-#[doc(no_inline)]
-pub use crate::device::blocks::Blocks;
-#[cfg(feature = "embedded-io-async")]
-#[doc(no_inline)]
-pub use crate::device::embedded_io::FromIo;
-#[cfg(feature = "embedded-storage-async")]
-#[doc(no_inline)]
-pub use crate::device::{embedded_storage::FromStorage, nor_flash::FromNorFlash};
-#[doc(no_inline)]
-pub use crate::guest::partition::Partition;
-#[cfg(feature = "embedded-io-async")]
-#[doc(no_inline)]
-pub use crate::guest::read_only::ReadOnly;
-#[doc(no_inline)]
-pub use crate::image::{chain::Chain, extents::Extents};
-
-/// Asynchronous counterpart of [`BlockRead`](crate::BlockRead): a device whose reads are futures.
+/// A device whose reads are futures: the counterpart of [`crate::BlockRead`].
 ///
 /// ```
-/// use qcow1::{BlockSize, aio::AsyncBlockRead};
+/// use qcow1::{BlockSize, aio::BlockRead};
 /// # struct Driver;
 /// # #[derive(Debug)] struct DriverError;
 /// # impl Driver {
@@ -141,7 +131,7 @@ pub use crate::image::{chain::Chain, extents::Extents};
 ///
 /// struct Disk(Driver);
 ///
-/// impl AsyncBlockRead for Disk {
+/// impl BlockRead for Disk {
 ///     type Error = DriverError;
 ///
 ///     fn block_size(&self) -> BlockSize {
@@ -159,9 +149,14 @@ pub use crate::image::{chain::Chain, extents::Extents};
 /// ```
 #[allow(
     async_fn_in_trait,
-    reason = "firmware runs its futures on one core, so they need not be Send"
+    reason = "the future of a call over a concrete device is Send if the device's futures are"
 )]
-pub trait AsyncBlockRead {
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a device that is read asynchronously",
+    note = "`FromIo` adapts streams with the feature `embedded-io-async`, `FromStorage` and `FromNorFlash` with `embedded-storage-async`",
+    note = "a synchronous device implements `qcow1::BlockRead`, and `qcow1::Image` opens it"
+)]
+pub trait BlockRead {
     /// The error of a failed read.
     type Error: fmt::Debug;
 
@@ -182,7 +177,7 @@ pub trait AsyncBlockRead {
     async fn read_blocks(&mut self, lba: u64, buf: &mut [u8]) -> Result<(), Self::Error>;
 }
 
-impl<D: AsyncBlockRead + ?Sized> AsyncBlockRead for &mut D {
+impl<D: BlockRead + ?Sized> BlockRead for &mut D {
     type Error = D::Error;
 
     fn block_size(&self) -> BlockSize {
@@ -201,9 +196,9 @@ impl<D: AsyncBlockRead + ?Sized> AsyncBlockRead for &mut D {
 /// A QCOW1 image, or a raw disk, on an asynchronous device: the counterpart of [`crate::Image`].
 ///
 /// ```
-/// # use qcow1::{BlockRead, BlockSize, aio::AsyncBlockRead};
+/// # use qcow1::{BlockRead as _, BlockSize, aio};
 /// # struct Driver(&'static [u8]);
-/// # impl AsyncBlockRead for Driver {
+/// # impl aio::BlockRead for Driver {
 /// #     type Error = core::convert::Infallible;
 /// #     fn block_size(&self) -> BlockSize { BlockSize::BYTE }
 /// #     async fn size(&mut self) -> Result<u64, Self::Error> { self.0.size() }
@@ -243,7 +238,7 @@ impl<D, M> Image<D, M> {
 
     /// Sets the key with which later reads decrypt the image's encrypted clusters; see [`crate::Image::set_key`].
     #[cfg(feature = "aes")]
-    pub fn set_key(&mut self, key: &crate::Key) {
+    pub fn set_key(&mut self, key: &Key) {
         self.0.set_key(key);
     }
 
@@ -257,12 +252,6 @@ impl<D, M> Image<D, M> {
         self.0.device_mut()
     }
 
-    /// Returns the wrapped device.
-    #[must_use]
-    pub fn into_device(self) -> D {
-        self.0.into_device()
-    }
-
     /// Returns the device and the memory; see [`crate::Image::into_parts`].
     #[must_use]
     pub fn into_parts(self) -> (D, M) {
@@ -270,7 +259,7 @@ impl<D, M> Image<D, M> {
     }
 }
 
-impl<D: AsyncBlockRead, M: Memory> Image<D, M> {
+impl<D: BlockRead, M: Memory> Image<D, M> {
     /// Opens a QCOW1 image; see [`crate::Image::open`].
     ///
     /// # Errors
@@ -288,7 +277,7 @@ impl<D: AsyncBlockRead, M: Memory> Image<D, M> {
         mut device: D,
         mut memory: M,
     ) -> Result<Self, OpenError<D, M, D::Error>> {
-        let opening = inspect(options, &mut device, memory.bytes()).await;
+        let opening = probe(options, &mut device, memory.bytes()).await;
         crate::Image::opened(device, memory, opening).map(Self)
     }
 
@@ -297,7 +286,7 @@ impl<D: AsyncBlockRead, M: Memory> Image<D, M> {
     /// # Errors
     /// As [`crate::Image::open_raw`].
     pub async fn open_raw(mut device: D, mut memory: M) -> Result<Self, OpenError<D, M, D::Error>> {
-        let shape = shape(&mut device).await;
+        let shape = probe_shape(&mut device).await;
         let opening = shape.and_then(|shape| shape.raw(memory.bytes()));
         crate::Image::opened(device, memory, opening).map(Self)
     }
@@ -316,7 +305,7 @@ impl<D: AsyncBlockRead, M: Memory> Image<D, M> {
     /// As [`crate::Image::extent_at`].
     pub async fn extent_at(&mut self, offset: u64, max_len: u64) -> Result<Extent, Error<D::Error>> {
         let mut walk = ExtentWalk::extent_at(&self.0.state, offset, max_len)?;
-        self.advance(&mut walk).await
+        self.advance(&mut walk).await.inspect_err(|_| self.forget())
     }
 
     /// Returns the runs of the whole disk in sequence; see [`crate::Image::extents`].
@@ -340,8 +329,7 @@ impl<D: AsyncBlockRead, M: Memory> Image<D, M> {
         Ok(Some(name))
     }
 
-    /// Returns a [`Cursor`] at byte 0, which implements [`embedded_io_async::Read`] and [`embedded_io_async::Seek`].
-    #[cfg(feature = "embedded-io-async")]
+    /// Returns a [`Cursor`] at byte 0, which implements `embedded_io_async::{Read, Seek}` with the feature `embedded-io-async`.
     pub fn cursor(&mut self) -> Cursor<&mut Self> {
         Cursor::new(self)
     }
@@ -354,9 +342,14 @@ impl<D: AsyncBlockRead, M: Memory> Image<D, M> {
             match walk.find(&mut self.0.state, memory) {
                 Ok(()) => return Ok(walk.take_extent()),
                 Err(Stop::Miss) => self.fill().await?,
-                Err(stop) => return Err(walk.error(stop, &mut self.0.state, memory)),
+                Err(stop) => return Err(walk.error(stop, &self.0.state)),
             }
         }
+    }
+
+    /// Forgets everything that was read, after an error.
+    fn forget(&mut self) {
+        self.0.forget();
     }
 
     /// Reads the missing part of a table.
@@ -370,26 +363,44 @@ impl<D: AsyncBlockRead, M: Memory> Image<D, M> {
     }
 }
 
-async fn inspect<D: AsyncBlockRead>(
+async fn probe<D: BlockRead>(
     options: OpenOptions,
     device: &mut D,
     memory: &mut [u8],
 ) -> Result<Opening, Error<D::Error>> {
-    let shape = shape(device).await?;
+    let shape = probe_shape(device).await?;
     let prefix = shape.prefix(memory)?;
     if !prefix.is_empty() {
         device.read_blocks(0, prefix).await.map_err(Error::Io)?;
     }
-    shape.image(memory, options.salvage, options.xen_l1, options.or_raw)
+    shape.image(memory, options.salvage, options.or_raw)
 }
 
-async fn shape<D: AsyncBlockRead>(device: &mut D) -> Result<DeviceShape, Error<D::Error>> {
+async fn probe_shape<D: BlockRead>(device: &mut D) -> Result<DeviceShape, Error<D::Error>> {
     let size = device.size().await.map_err(Error::Io)?;
     DeviceShape::new(size, device.block_size())
 }
 
+impl OpenOptions {
+    /// Returns the number of bytes of memory for the image on an asynchronous `device`; see [`OpenOptions::memory_needed`].
+    ///
+    /// # Errors
+    /// As [`OpenOptions::memory_needed`].
+    pub async fn memory_needed_async<D: BlockRead>(
+        self,
+        device: &mut D,
+        cache: usize,
+    ) -> Result<usize, Error<D::Error>> {
+        let mut first_block = [0; FIRST_BLOCK];
+        if device.block_size().len() > first_block.len() {
+            return Ok(probe_shape(device).await?.memory_for_any_image(cache));
+        }
+        Ok(probe(self, device, &mut first_block).await?.memory_needed(cache))
+    }
+}
+
 /// Reads from a chain of images, top first.
-async fn read_at<D: AsyncBlockRead, M: Memory>(
+async fn read_at<D: BlockRead, M: Memory>(
     images: &mut [Image<D, M>],
     offset: u64,
     dst: &mut [u8],
@@ -402,22 +413,28 @@ async fn read_at<D: AsyncBlockRead, M: Memory>(
     perform(images, Read::new(start, dst)).await
 }
 
-async fn perform<D: AsyncBlockRead, M: Memory>(
+async fn perform<D: BlockRead, M: Memory>(
     images: &mut [Image<D, M>],
     mut read: Read<'_>,
 ) -> Result<(), Error<D::Error>> {
     // Bound: each turn reads at least one byte, reads one of the two parts of a table word, or changes the image for at
     // least one byte.
-    loop {
-        let Image(image) = images.get_mut(read.level()).ok_or(Error::BackingRequired)?;
-        let memory = image.memory.bytes();
-        match read.step(&mut image.state, memory) {
-            Ok(Step::Request(lba, buffer)) => image.device.read_blocks(lba, buffer).await.map_err(Error::Io)?,
+    let error = loop {
+        let Some(Image(image)) = images.get_mut(read.level()) else {
+            break read.backing_required();
+        };
+        match read.step(&mut image.state, image.memory.bytes()) {
+            Ok(Step::Request(lba, buffer)) => match image.device.read_blocks(lba, buffer).await {
+                Ok(()) => {}
+                Err(error) => break Error::Io(error),
+            },
             Ok(Step::ChangeImage) => {}
             Ok(Step::Done) => return Ok(()),
-            Err(stop) => return Err(read.error(stop, &mut image.state, memory)),
+            Err(stop) => break read.error(stop, &image.state),
         }
-    }
+    };
+    images.iter_mut().for_each(Image::forget);
+    Err(error)
 }
 
 impl<D, M> fmt::Debug for Image<D, M> {
@@ -426,9 +443,7 @@ impl<D, M> fmt::Debug for Image<D, M> {
     }
 }
 
-impl<D, M> Layer for Image<D, M> {}
-
-impl<D, M> sealed::Sealed for Image<D, M> {
+impl<D, M> Layer for Image<D, M> {
     fn header(&self) -> Option<&Header> {
         self.header()
     }
@@ -438,7 +453,7 @@ impl<D, M> sealed::Sealed for Image<D, M> {
     }
 }
 
-impl<D: AsyncBlockRead, M: Memory> Extents<'_, Image<D, M>> {
+impl<D: BlockRead, M: Memory> Extents<'_, Image<D, M>> {
     /// Returns the next run, or `None` after the last one or an error.
     ///
     /// # Errors
@@ -447,13 +462,14 @@ impl<D: AsyncBlockRead, M: Memory> Extents<'_, Image<D, M>> {
         let walk = self.walk.as_mut().filter(|walk| !walk.is_done())?;
         let item = self.image.advance(walk).await;
         if item.is_err() {
+            self.image.forget();
             self.walk = None;
         }
         Some(item)
     }
 }
 
-impl<D: AsyncBlockRead, M: Memory, const DEPTH: usize> Chain<Image<D, M>, DEPTH> {
+impl<D: BlockRead, M: Memory, const DEPTH: usize> Chain<Image<D, M>, DEPTH> {
     /// Fills `dst` with the guest's bytes from `offset` on; see [`Chain::read_at`](crate::Chain#method.read_at) for the
     /// number of device reads.
     ///
@@ -461,7 +477,7 @@ impl<D: AsyncBlockRead, M: Memory, const DEPTH: usize> Chain<Image<D, M>, DEPTH>
     /// As [`crate::Image::read_at`]. [`Error::BackingRequired`] is returned only if the lowest image names a backing
     /// file.
     pub async fn read_at(&mut self, offset: u64, dst: &mut [u8]) -> Result<(), Error<D::Error>> {
-        read_at(self.images_mut(), offset, dst).await
+        read_at(self.layers(), offset, dst).await
     }
 
     /// Returns how the guest's bytes from `offset` on are stored, and the index of the image that stores them (0 is the
@@ -472,16 +488,21 @@ impl<D: AsyncBlockRead, M: Memory, const DEPTH: usize> Chain<Image<D, M>, DEPTH>
     pub async fn extent_at(&mut self, offset: u64, max_len: u64) -> Result<(usize, Extent), Error<D::Error>> {
         let mut query = ExtentQuery::new(offset, max_len);
         // Bound: one turn for each image.
-        for image in self.images_mut() {
+        for image in self.layers() {
             if let Some(mut walk) = query.walk(&image.0.state)? {
-                query.answer(image.advance(&mut walk).await?);
+                match image.advance(&mut walk).await {
+                    Ok(extent) => query.answer(extent),
+                    Err(error) => {
+                        self.layers().iter_mut().for_each(Image::forget);
+                        return Err(error);
+                    }
+                }
             }
         }
         query.found.ok_or(Error::OutOfRange)
     }
 
-    /// Returns a [`Cursor`] at byte 0, which implements [`embedded_io_async::Read`] and [`embedded_io_async::Seek`].
-    #[cfg(feature = "embedded-io-async")]
+    /// Returns a [`Cursor`] at byte 0, which implements `embedded_io_async::{Read, Seek}` with the feature `embedded-io-async`.
     pub fn cursor(&mut self) -> Cursor<&mut Self> {
         Cursor::new(self)
     }

@@ -1,11 +1,12 @@
 //! A device with a larger block size than its own.
 
 use crate::device::{BlockRead, BlockSize};
+use crate::offset::{byte_count, saturating_usize};
 
 /// A device with a larger block size than its own: for example, a file that is read in the blocks of a disk.
 ///
 /// It implements [`BlockRead`] over a [`BlockRead`] and, with the feature `async`,
-/// [`aio::AsyncBlockRead`](crate::aio::AsyncBlockRead) over an `AsyncBlockRead`. In the last block, bytes past the end
+/// [`aio::BlockRead`](crate::aio::BlockRead) over a device that implements that. In the last block, bytes past the end
 /// of the device below read as zeros, and are not requested from it.
 ///
 /// ```
@@ -20,7 +21,7 @@ use crate::device::{BlockRead, BlockSize};
 #[derive(Clone, Copy, Debug)]
 pub struct Blocks<D> {
     pub(crate) device: D,
-    least: BlockSize,
+    min_block_size: BlockSize,
     /// The device's size in bytes, once it is known.
     pub(crate) size: Option<u64>,
 }
@@ -31,7 +32,7 @@ impl<D> Blocks<D> {
     pub const fn new(device: D, block_size: BlockSize) -> Self {
         Self {
             device,
-            least: block_size,
+            min_block_size: block_size,
             size: None,
         }
     }
@@ -44,21 +45,27 @@ impl<D> Blocks<D> {
 
     /// Returns the block size over a device with blocks of `below`.
     pub(crate) fn block_size_over(&self, below: BlockSize) -> BlockSize {
-        self.least.max(below)
+        self.min_block_size.max(below)
     }
 
     /// Splits a read of `buf` at `lba` on a device of `size` bytes in blocks of `below`: fills the bytes past the
     /// device's end with zeros, and returns the address of the others, in blocks of `below`, and their part of `buf`,
     /// which may be empty.
-    pub(crate) fn stored<'b>(&self, below: BlockSize, size: u64, lba: u64, buf: &'b mut [u8]) -> (u64, &'b mut [u8]) {
+    pub(crate) fn clip_to_device<'b>(
+        &self,
+        below: BlockSize,
+        size: u64,
+        lba: u64,
+        buf: &'b mut [u8],
+    ) -> (u64, &'b mut [u8]) {
         let shift = self.block_size_over(below).shift().saturating_sub(below.shift());
         let start = lba.saturating_mul(1_u64.wrapping_shl(shift));
         // Counted in blocks, because the end of the last block in bytes may not fit in 64 bits.
         let stored = below.count(size).saturating_sub(start);
-        let wanted = below.lba(u64::try_from(buf.len()).unwrap_or(u64::MAX));
+        let wanted = below.lba(byte_count(buf.len()));
         // At most `buf.len()`, so it does not saturate.
         let bytes = stored.min(wanted).wrapping_shl(below.shift());
-        let bytes = usize::try_from(bytes).unwrap_or(usize::MAX);
+        let bytes = saturating_usize(bytes);
         let (buf, tail) = buf.split_at_mut_checked(bytes).unwrap_or_default();
         tail.fill(0);
         (start, buf)
@@ -83,7 +90,7 @@ impl<D: BlockRead> BlockRead for Blocks<D> {
             Some(size) => size,
             None => self.size()?,
         };
-        let (lba, buf) = self.stored(self.device.block_size(), size, lba, buf);
+        let (lba, buf) = self.clip_to_device(self.device.block_size(), size, lba, buf);
         if buf.is_empty() {
             return Ok(());
         }

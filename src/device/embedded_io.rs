@@ -9,7 +9,7 @@ use crate::device::{BlockRead, BlockSize};
 /// A byte-addressable device over a stream that can seek.
 ///
 /// It implements [`BlockRead`] over [`embedded_io::Read`] and [`embedded_io::Seek`] and, with the feature
-/// `embedded-io-async`, [`aio::AsyncBlockRead`](crate::aio::AsyncBlockRead) over the traits of that crate. Each read
+/// `embedded-io-async`, [`aio::BlockRead`](crate::aio::BlockRead) over the traits of that crate. Each read
 /// takes at least two calls of the stream: a seek and a read. If the driver can read at an offset, implement
 /// [`BlockRead`] for it instead.
 ///
@@ -69,7 +69,7 @@ pub struct FromIo<T>(
 #[non_exhaustive]
 pub enum FromIoError<E> {
     /// The stream's own error.
-    Reader(E),
+    Device(E),
     /// The stream ended before the size that it reported.
     UnexpectedEof,
     /// The stream reported that it read more bytes than the buffer holds.
@@ -84,15 +84,15 @@ impl<T: Read + Seek> BlockRead for FromIo<T> {
     }
 
     fn size(&mut self) -> Result<u64, Self::Error> {
-        self.0.seek(SeekFrom::End(0)).map_err(FromIoError::Reader)
+        self.0.seek(SeekFrom::End(0)).map_err(FromIoError::Device)
     }
 
     fn read_blocks(&mut self, lba: u64, buf: &mut [u8]) -> Result<(), Self::Error> {
-        self.0.seek(SeekFrom::Start(lba)).map_err(FromIoError::Reader)?;
+        self.0.seek(SeekFrom::Start(lba)).map_err(FromIoError::Device)?;
         let mut rest = buf;
         // Bound: each turn reads at least one byte.
         while !rest.is_empty() {
-            let read = self.0.read(rest).map_err(FromIoError::Reader)?;
+            let read = self.0.read(rest).map_err(FromIoError::Device)?;
             rest = FromIoError::rest(rest, read)?;
         }
         Ok(())
@@ -116,7 +116,7 @@ impl<E> FromIoError<E> {
 impl<E: fmt::Display> fmt::Display for FromIoError<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Reader(error) => fmt::Display::fmt(error, f),
+            Self::Device(error) => fmt::Display::fmt(error, f),
             Self::UnexpectedEof => f.write_str("the stream ended before the size that it reported"),
             Self::TooManyBytes => f.write_str("the stream reported that it read more bytes than were requested"),
         }
@@ -127,7 +127,7 @@ impl<E: core::error::Error + 'static> core::error::Error for FromIoError<E> {
     fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
         match self {
             // `Display` forwards to the inner error, so `source` skips it.
-            Self::Reader(error) => error.source(),
+            Self::Device(error) => error.source(),
             Self::UnexpectedEof | Self::TooManyBytes => None,
         }
     }
@@ -136,7 +136,7 @@ impl<E: core::error::Error + 'static> core::error::Error for FromIoError<E> {
 impl<E: embedded_io::Error + 'static> embedded_io::Error for FromIoError<E> {
     fn kind(&self) -> embedded_io::ErrorKind {
         match self {
-            Self::Reader(error) => error.kind(),
+            Self::Device(error) => error.kind(),
             Self::UnexpectedEof | Self::TooManyBytes => embedded_io::ErrorKind::Other,
         }
     }

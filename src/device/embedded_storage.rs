@@ -12,7 +12,7 @@ const END: u64 = 1 << 32;
 /// A byte-addressable device over embedded-storage's [`ReadStorage`].
 ///
 /// It implements [`BlockRead`] over a [`ReadStorage`] and, with the feature `embedded-storage-async`,
-/// [`aio::AsyncBlockRead`](crate::aio::AsyncBlockRead) over the `ReadStorage` of that crate.
+/// [`aio::BlockRead`](crate::aio::BlockRead) over the `ReadStorage` of that crate.
 ///
 /// ```
 /// # use core::convert::Infallible;
@@ -63,7 +63,7 @@ pub struct FromStorage<S>(
 #[non_exhaustive]
 pub enum StorageError<E> {
     /// The storage's own error.
-    Storage(E),
+    Device(E),
     /// The storage has more than 4 GiB, so its 32-bit offsets cannot address all of it.
     TooLarge,
     /// The flash reads units of this size in bytes, which is not a power of two in 1..=65536.
@@ -112,7 +112,7 @@ where
 
     fn read_blocks(&mut self, lba: u64, buf: &mut [u8]) -> Result<(), Self::Error> {
         let offset = StorageError::offset(lba)?;
-        self.0.read(offset, buf).map_err(StorageError::Storage)
+        self.0.read(offset, buf).map_err(StorageError::Device)
     }
 }
 
@@ -120,7 +120,7 @@ impl<E: fmt::Debug> fmt::Display for StorageError<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             // embedded-storage's errors implement only `Debug`.
-            Self::Storage(error) => write!(f, "{error:?}"),
+            Self::Device(error) => write!(f, "{error:?}"),
             Self::TooLarge => f.write_str("the storage is larger than 4 GiB, which its 32-bit offsets cannot address"),
             Self::ReadSize(bytes) => write!(
                 f,
@@ -135,7 +135,7 @@ impl<E: fmt::Debug> core::error::Error for StorageError<E> {}
 impl<E: fmt::Debug> embedded_io::Error for StorageError<E> {
     fn kind(&self) -> embedded_io::ErrorKind {
         match self {
-            Self::Storage(_) => embedded_io::ErrorKind::Other,
+            Self::Device(_) => embedded_io::ErrorKind::Other,
             Self::TooLarge | Self::ReadSize(_) => embedded_io::ErrorKind::Unsupported,
         }
     }

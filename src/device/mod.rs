@@ -2,16 +2,18 @@
 
 pub(crate) mod aligned;
 pub(crate) mod blocks;
-#[cfg(feature = "std")]
+pub(crate) mod bounced;
+#[cfg(feature = "alloc")]
 mod boxed;
 pub(crate) mod embedded_io;
 #[cfg(feature = "embedded-storage")]
 pub(crate) mod embedded_storage;
-pub(crate) mod fault_injector;
 #[cfg(feature = "std")]
 mod file;
 #[cfg(feature = "gpt_disk_io")]
 pub(crate) mod gpt_disk_io;
+pub(crate) mod limited;
+pub(crate) mod map_err;
 #[cfg(feature = "embedded-storage")]
 pub(crate) mod nor_flash;
 mod slice;
@@ -142,7 +144,8 @@ impl fmt::Display for BlockSize {
 
 /// A block device that holds an image: the trait that you implement over a disk driver.
 ///
-/// It is implemented for byte slices and arrays, for `&mut D` and, with the feature `std`, for `File` and `Box<D>`.
+/// It is implemented for byte slices and arrays, for `&mut D` and, with the feature `alloc`, for `Box<D>`, with `std`, for
+/// `File`.
 /// Wrappers such as [`FromIo`](crate::FromIo) adapt other traits. It is dyn-compatible.
 ///
 /// The bytes must not change while an [`Image`](crate::Image) is open, because it caches table blocks.
@@ -171,12 +174,23 @@ impl fmt::Display for BlockSize {
 ///     }
 /// }
 /// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a device that is read synchronously",
+    note = "`std::fs::File` needs the feature `std`, and `Box<D>` the feature `alloc`",
+    note = "wrappers adapt other traits: `FromIo`, and with the feature of their crate `FromStorage`, `FromNorFlash`, `FromBlockIo`",
+    note = "an asynchronous device implements `qcow1::aio::BlockRead`, and `qcow1::aio::Image` opens it"
+)]
 pub trait BlockRead {
     /// The error of a failed read.
     ///
-    /// `Debug` is enough to read. [`Cursor`](crate::Cursor)'s embedded-io traits, the adapters to other crates' traits
-    /// and a boxed error also need [`core::error::Error`]; the standard library's streams need `Send + Sync + 'static` as
-    /// well. [`embedded_io::ErrorKind`](::embedded_io::ErrorKind) has all of these.
+    /// | use | the error must implement |
+    /// |---|---|
+    /// | reading | `Debug` |
+    /// | embedded-io's traits of [`Cursor`](crate::Cursor) | `embedded_io::Error` |
+    /// | the adapters to other crates' traits, a boxed error | [`core::error::Error`] |
+    /// | the standard library's streams | [`core::error::Error`]` + Send + Sync + 'static` |
+    ///
+    /// [`embedded_io::ErrorKind`](::embedded_io::ErrorKind) implements all of these.
     type Error: fmt::Debug;
 
     /// Returns the size of a block. Every call must return the same value.
@@ -194,9 +208,11 @@ pub trait BlockRead {
 
     /// Fills `buf` from the blocks that start at `lba` (in blocks, not bytes).
     ///
-    /// `buf` is a whole number of blocks, at least one, and the range never reaches past the last block. `buf` may have
-    /// any alignment, and may be as large as the buffer of the caller's read. A call fills all of `buf` or returns an
-    /// error: there are no short reads.
+    /// `buf` is a whole number of blocks, at least one, and the range never reaches past the last block. A call fills all of
+    /// `buf` or returns an error: there are no short reads.
+    ///
+    /// `buf` may have any alignment, lie anywhere in memory, and be as long as the buffer of the caller's read. If the driver
+    /// has limits, wrap it in [`Aligned`](crate::Aligned), [`Bounced`](crate::Bounced) or [`Limited`](crate::Limited).
     ///
     /// # Errors
     /// The device's own error. The image stays usable, and the read can be retried.

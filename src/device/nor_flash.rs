@@ -8,7 +8,7 @@ use crate::device::{BlockRead, BlockSize};
 /// A device over embedded-storage's [`ReadNorFlash`], with its `READ_SIZE` as block size.
 ///
 /// It implements [`BlockRead`] over a [`ReadNorFlash`] and, with the feature `embedded-storage-async`,
-/// [`aio::AsyncBlockRead`](crate::aio::AsyncBlockRead) over the `ReadNorFlash` of that crate. Opening an image fails
+/// [`aio::BlockRead`](crate::aio::BlockRead) over the `ReadNorFlash` of that crate. Opening an image fails
 /// with [`StorageError::ReadSize`] if `READ_SIZE` is not a power of two in 1..=65536. The size is the capacity rounded
 /// down to a multiple of `READ_SIZE`, because the flash cannot read the rest.
 ///
@@ -84,6 +84,6 @@ impl<F: ReadNorFlash> BlockRead for FromNorFlash<F> {
 
     fn read_blocks(&mut self, lba: u64, buf: &mut [u8]) -> Result<(), Self::Error> {
         let offset = offset(F::READ_SIZE, lba)?;
-        self.0.read(offset, buf).map_err(StorageError::Storage)
+        self.0.read(offset, buf).map_err(StorageError::Device)
     }
 }

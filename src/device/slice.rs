@@ -3,6 +3,7 @@
 use core::convert::Infallible;
 
 use crate::device::{BlockRead, BlockSize};
+use crate::offset::{byte_count, saturating_usize};
 
 /// A byte-addressable device. [`Blocks`](crate::Blocks) gives it larger blocks.
 impl BlockRead for &[u8] {
@@ -13,11 +14,11 @@ impl BlockRead for &[u8] {
     }
 
     fn size(&mut self) -> Result<u64, Infallible> {
-        Ok(u64::try_from(<[u8]>::len(self)).unwrap_or(u64::MAX))
+        Ok(byte_count(<[u8]>::len(self)))
     }
 
     fn read_blocks(&mut self, lba: u64, buf: &mut [u8]) -> Result<(), Infallible> {
-        let start = usize::try_from(lba).unwrap_or(usize::MAX);
+        let start = saturating_usize(lba);
         let stored = self.get(start..).unwrap_or_default();
         // No read reaches past the end. Zeros there keep this path free of panics.
         let len = stored.len().min(buf.len());

@@ -3,8 +3,9 @@
 use core::fmt;
 
 use crate::device::{BlockRead, BlockSize};
+use crate::offset::byte_count;
 
-/// A read of a device; see [`Tracer`] and [`FaultInjector`](crate::FaultInjector).
+/// A read of a device; see [`Tracer`].
 ///
 /// ```
 /// # let file: &[u8] = include_bytes!("../../tests/data/plain.qcow");
@@ -12,7 +13,7 @@ use crate::device::{BlockRead, BlockSize};
 ///
 /// let mut longest = 0;
 /// let disk = Blocks::new(file, BlockSize::B512);
-/// let device = Tracer::new(disk, |request: ReadRequest, _| longest = longest.max(request.len));
+/// let device = Tracer::new(disk, |request: ReadRequest| longest = longest.max(request.len));
 /// let mut memory = [0; 4096];
 /// let mut image = Image::open(device, &mut memory)?;
 /// image.read_at(0, &mut [0; 8192])?;
@@ -27,12 +28,8 @@ pub struct ReadRequest {
     pub lba: u64,
     /// The length in bytes: a whole number of blocks, at least one.
     pub len: usize,
-}
-
-impl ReadRequest {
-    pub(crate) const fn new(lba: u64, buf: &[u8]) -> Self {
-        Self { lba, len: buf.len() }
-    }
+    /// Whether the device has filled the buffer. Otherwise it returned an error.
+    pub is_ok: bool,
 }
 
 /// The number and the size of a device's reads; see [`Tracer::counts`]. Each count saturates.
@@ -63,12 +60,15 @@ pub struct Counts {
 
 /// A device that counts its reads and passes each one to a callback, for debugging.
 ///
+/// It implements [`BlockRead`] over a [`BlockRead`] and, with the feature `async`, [`aio::BlockRead`](crate::aio::BlockRead)
+/// over a device that implements that.
+///
 /// ```
 /// # fn main() -> Result<(), qcow1::Error<core::convert::Infallible>> {
 /// # let file: &[u8] = include_bytes!("../../tests/data/plain.qcow");
 /// use qcow1::{Image, Tracer};
 ///
-/// let device = Tracer::new(file, |request, result| println!("{request:?}: {result:?}"));
+/// let device = Tracer::new(file, |request| println!("{request:?}"));
 /// let mut memory = [0; 4096];
 /// let mut image = Image::open(device, &mut memory)?;
 /// image.read_at(0, &mut [0; 512])?;
@@ -78,13 +78,13 @@ pub struct Counts {
 /// ```
 #[derive(Clone, Copy)]
 pub struct Tracer<D, T> {
-    device: D,
+    pub(crate) device: D,
     trace: T,
     counts: Counts,
 }
 
-impl<D: BlockRead, T: FnMut(ReadRequest, Result<(), &D::Error>)> Tracer<D, T> {
-    /// Wraps `device`. After each read, it calls `trace` with the request and its result.
+impl<D, T: FnMut(ReadRequest)> Tracer<D, T> {
+    /// Wraps `device`, and calls `trace` after each read.
     #[must_use]
     pub const fn new(device: D, trace: T) -> Self {
         Self {
@@ -99,11 +99,11 @@ impl<D: BlockRead, T: FnMut(ReadRequest, Result<(), &D::Error>)> Tracer<D, T> {
     }
 }
 
-impl<D: BlockRead> Tracer<D, fn(ReadRequest, Result<(), &D::Error>)> {
+impl<D> Tracer<D, fn(ReadRequest)> {
     /// Wraps `device` without a callback: reads are only counted.
     #[must_use]
     pub fn counting(device: D) -> Self {
-        Self::new(device, |_, _| ())
+        Self::new(device, |_| ())
     }
 }
 
@@ -131,7 +131,7 @@ impl<D, T> Tracer<D, T> {
     }
 }
 
-impl<D: BlockRead, T: FnMut(ReadRequest, Result<(), &D::Error>)> BlockRead for Tracer<D, T> {
+impl<D: BlockRead, T: FnMut(ReadRequest)> BlockRead for Tracer<D, T> {
     type Error = D::Error;
 
     fn block_size(&self) -> BlockSize {
@@ -144,6 +144,14 @@ impl<D: BlockRead, T: FnMut(ReadRequest, Result<(), &D::Error>)> BlockRead for T
 
     fn read_blocks(&mut self, lba: u64, buf: &mut [u8]) -> Result<(), D::Error> {
         let result = self.device.read_blocks(lba, buf);
+        self.record(lba, buf, result.is_ok());
+        result
+    }
+}
+
+impl<D, T: FnMut(ReadRequest)> Tracer<D, T> {
+    /// Counts a read and passes it to the callback.
+    pub(crate) fn record(&mut self, lba: u64, buf: &[u8], is_ok: bool) {
         let Counts {
             requests,
             bytes,
@@ -151,11 +159,11 @@ impl<D: BlockRead, T: FnMut(ReadRequest, Result<(), &D::Error>)> BlockRead for T
         } = self.counts;
         self.counts = Counts {
             requests: requests.saturating_add(1),
-            bytes: bytes.saturating_add(u64::try_from(buf.len()).unwrap_or(u64::MAX)),
-            failures: failures.saturating_add(u64::from(result.is_err())),
+            bytes: bytes.saturating_add(byte_count(buf.len())),
+            failures: failures.saturating_add(u64::from(!is_ok)),
         };
-        (self.trace)(ReadRequest::new(lba, buf), result.as_ref().copied());
-        result
+        let len = buf.len();
+        (self.trace)(ReadRequest { lba, len, is_ok });
     }
 }
 

@@ -20,7 +20,7 @@ use crate::offset::{GuestOffset, HostOffset};
 /// let mut disk = vec![0; 131_072];
 /// match image.read_at(0, &mut disk) {
 ///     Err(Error::Corrupt(corrupt)) => {
-///         assert_eq!(corrupt.kind(), CorruptKind::Cluster);
+///         assert_eq!(corrupt.kind(), CorruptKind::ClusterPastEnd);
 ///         println!("guest {:?}, host {:?}: {corrupt}", corrupt.guest_offset(), corrupt.host_offset());
 ///     }
 ///     other => panic!("{other:?}"),
@@ -30,21 +30,22 @@ use crate::offset::{GuestOffset, HostOffset};
 #[derive(Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Corrupt {
-    flaw: Flaw,
+    kind: CorruptKind,
     guest: GuestOffset,
     host: HostOffset,
+    /// Why a stream cannot be inflated.
+    #[cfg(feature = "deflate")]
+    reason: Option<InflateError>,
 }
 
-/// The part of an image that is corrupt; see [`Corrupt::kind`].
+/// The rule of the format that an image breaks; see [`Corrupt::kind`].
 ///
 /// ```
 /// # let file: &[u8] = include_bytes!("../../tests/data/plain.qcow");
 /// use qcow1::{CorruptKind, Error, Image};
 ///
-/// let mut memory = [0; 512];
-/// let error = Image::open(&file[..40], &mut memory).unwrap_err().into_error();
-/// match error {
-///     Error::Corrupt(corrupt) if corrupt.kind() == CorruptKind::Header => println!("no valid header: {corrupt}"),
+/// match Image::open(&file[..40], [0; 512]).unwrap_err().into_error() {
+///     Error::Corrupt(corrupt) if corrupt.kind() == CorruptKind::HeaderTruncated => println!("a failed download: {corrupt}"),
 ///     error => panic!("{error}"),
 /// }
 /// ```
@@ -52,6 +53,61 @@ pub struct Corrupt {
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum CorruptKind {
+    /// The file ends inside its header.
+    HeaderTruncated,
+    /// The disk's size is less than 2 bytes.
+    SizeTooSmall,
+    /// The disk's size is so large that its last L1 entry would reach past 2^64 bytes.
+    SizeTooLarge,
+    /// `cluster_bits` is not 9 to 16.
+    ClusterBits,
+    /// `l2_bits` is not 6 to 13.
+    L2Bits,
+    /// The backing file's name has more than 1,023 bytes.
+    BackingNameTooLong,
+    /// The backing file's name reaches past the end of the file.
+    BackingNamePastEnd,
+    /// The L1 table reaches past the end of the file.
+    L1PastEnd,
+    /// The L1 table overlaps the header. Only a check reports it.
+    L1OverlapsHeader,
+    /// Bit 63 of an L1 entry is set.
+    L1Bit63Set,
+    /// An L2 table reaches past the end of the file.
+    L2PastEnd,
+    /// There are more L2 tables than fit in the file, so some overlap. Only a check reports it.
+    TooManyTables,
+    /// A plain cluster starts at a host offset that is not a multiple of 512.
+    ClusterMisaligned,
+    /// A plain cluster reaches past the end of the file.
+    ClusterPastEnd,
+    /// A compressed cluster has a size of 0 bytes.
+    StreamEmpty,
+    /// A compressed cluster reaches past the end of the file.
+    StreamPastEnd,
+    /// A compressed cluster does not inflate to a cluster.
+    Stream,
+    /// This part overlaps the header or the L1 table. Only a check reports it.
+    OverlapsMetadata(CorruptPart),
+    /// This part overlaps another table or cluster. Only a check reports it.
+    Overlap(CorruptPart),
+}
+
+/// The part of an image that is corrupt; see [`Corrupt::part`].
+///
+/// ```
+/// # let file: &[u8] = include_bytes!("../../tests/data/plain.qcow");
+/// use qcow1::{CorruptPart, Error, Image};
+///
+/// match Image::open(&file[..40], [0; 512]).unwrap_err().into_error() {
+///     Error::Corrupt(corrupt) if corrupt.part() == CorruptPart::Header => println!("no valid header: {corrupt}"),
+///     error => panic!("{error}"),
+/// }
+/// ```
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[non_exhaustive]
+pub enum CorruptPart {
     /// The 48 bytes at the start of the file.
     Header,
     /// The backing file's name.
@@ -66,123 +122,97 @@ pub enum CorruptKind {
     CompressedCluster,
 }
 
-/// The rule of the format that the image breaks. Each variant's doc states what `Corrupt`'s host offset is.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-#[cfg_attr(feature = "defmt", derive(defmt::Format))]
-pub(crate) enum Flaw {
-    /// The file's length.
-    HeaderCut,
-    /// The size itself.
-    SizeTooSmall,
-    /// The size itself.
-    SizeTooLarge,
-    /// The field itself.
-    ClusterBits,
-    /// The field itself.
-    L2Bits,
-    /// The length itself.
-    NameTooLong,
-    /// The start of the name.
-    NamePastEnd,
-    /// The start of the table.
-    L1PastEnd,
-    /// The word without bit 63.
-    L1Flag,
-    /// The start of the table.
-    L2PastEnd,
-    /// The start of the cluster.
-    ClusterMisaligned,
-    /// The start of the cluster.
-    ClusterPastEnd,
-    /// The start of the stream.
-    CompressedEmpty,
-    /// The start of the stream.
-    CompressedPastEnd,
-    /// The start of the L1 table.
-    L1OverHeader,
-    /// The start of the part. Only a check reports it.
-    OverMetadata(Part),
-    /// The start of the part. Only a check reports it.
-    Twice(Part),
-    /// The start of the table. Only a check reports it.
-    TooManyTables,
-    /// The start of the stream.
-    #[cfg(feature = "deflate")]
-    Stream(InflateError),
-}
-
-/// A part of the file that a table word refers to.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-#[cfg_attr(feature = "defmt", derive(defmt::Format))]
-pub(crate) enum Part {
-    Table,
-    Cluster,
-    Stream,
-}
-
-impl Part {
-    const fn kind(self) -> CorruptKind {
-        match self {
-            Self::Table => CorruptKind::L2Table,
-            Self::Cluster => CorruptKind::Cluster,
-            Self::Stream => CorruptKind::CompressedCluster,
-        }
-    }
-}
-
-impl fmt::Display for Part {
+impl fmt::Display for CorruptPart {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Table => "the L2 table",
+            Self::Header => "the header",
+            Self::BackingName => "the backing file's name",
+            Self::L1Table => "the L1 table",
+            Self::L2Table => "the L2 table",
             Self::Cluster => "the cluster",
-            Self::Stream => "the compressed cluster",
+            Self::CompressedCluster => "the compressed cluster",
         })
     }
 }
 
+impl CorruptKind {
+    /// Returns the part of the image that breaks the rule.
+    #[must_use]
+    pub const fn part(self) -> CorruptPart {
+        match self {
+            Self::HeaderTruncated | Self::SizeTooSmall | Self::SizeTooLarge | Self::ClusterBits | Self::L2Bits => {
+                CorruptPart::Header
+            }
+            Self::BackingNameTooLong | Self::BackingNamePastEnd => CorruptPart::BackingName,
+            Self::L1PastEnd | Self::L1OverlapsHeader | Self::L1Bit63Set => CorruptPart::L1Table,
+            Self::L2PastEnd | Self::TooManyTables => CorruptPart::L2Table,
+            Self::ClusterMisaligned | Self::ClusterPastEnd => CorruptPart::Cluster,
+            Self::StreamEmpty | Self::StreamPastEnd | Self::Stream => CorruptPart::CompressedCluster,
+            Self::OverlapsMetadata(part) | Self::Overlap(part) => part,
+        }
+    }
+}
+
 impl Corrupt {
-    /// Creates a flaw of the header, which has no guest offset.
-    pub(crate) const fn header(flaw: Flaw, value: u64) -> Self {
-        Self::at(flaw, GuestOffset(0), HostOffset(value))
+    /// Creates a flaw of the header, which has no guest offset. `value` is the wrong value or the host offset that the flaw
+    /// concerns.
+    pub(crate) const fn header(kind: CorruptKind, value: u64) -> Self {
+        Self::at(kind, GuestOffset(0), HostOffset(value))
     }
 
-    pub(crate) const fn at(flaw: Flaw, guest: GuestOffset, host: HostOffset) -> Self {
-        Self { flaw, guest, host }
+    pub(crate) const fn at(kind: CorruptKind, guest: GuestOffset, host: HostOffset) -> Self {
+        Self {
+            kind,
+            guest,
+            host,
+            #[cfg(feature = "deflate")]
+            reason: None,
+        }
     }
 
-    pub(crate) const fn flaw(&self) -> Flaw {
-        self.flaw
+    /// Creates the flaw of a stream that cannot be inflated.
+    #[cfg(feature = "deflate")]
+    pub(crate) const fn stream(reason: InflateError, guest: GuestOffset, host: HostOffset) -> Self {
+        Self {
+            reason: Some(reason),
+            ..Self::at(CorruptKind::Stream, guest, host)
+        }
+    }
+
+    /// Returns whether `other` is the same flaw, perhaps at another place.
+    #[cfg(feature = "check")]
+    pub(crate) fn is_like(&self, other: &Self) -> bool {
+        #[cfg(feature = "deflate")]
+        if self.reason != other.reason {
+            return false;
+        }
+        self.kind == other.kind
     }
 
     /// Returns the first guest byte that the flaw concerns; 0 if it concerns the whole disk.
+    #[cfg(feature = "check")]
     pub(crate) const fn guest(&self) -> GuestOffset {
         self.guest
     }
 
-    /// Returns the part of the image that is corrupt.
+    /// Returns the rule that the image breaks.
     #[must_use]
     pub const fn kind(&self) -> CorruptKind {
-        match self.flaw {
-            Flaw::HeaderCut | Flaw::SizeTooSmall | Flaw::SizeTooLarge | Flaw::ClusterBits | Flaw::L2Bits => {
-                CorruptKind::Header
-            }
-            Flaw::NameTooLong | Flaw::NamePastEnd => CorruptKind::BackingName,
-            Flaw::L1PastEnd | Flaw::L1OverHeader | Flaw::L1Flag => CorruptKind::L1Table,
-            Flaw::OverMetadata(part) | Flaw::Twice(part) => part.kind(),
-            Flaw::L2PastEnd | Flaw::TooManyTables => CorruptKind::L2Table,
-            Flaw::ClusterMisaligned | Flaw::ClusterPastEnd => CorruptKind::Cluster,
-            Flaw::CompressedEmpty | Flaw::CompressedPastEnd => CorruptKind::CompressedCluster,
-            #[cfg(feature = "deflate")]
-            Flaw::Stream(_) => CorruptKind::CompressedCluster,
-        }
+        self.kind
+    }
+
+    /// Returns the part of the image that is corrupt.
+    #[must_use]
+    pub const fn part(&self) -> CorruptPart {
+        self.kind.part()
     }
 
     /// Returns the first guest byte that the flaw concerns, or `None` if it concerns the whole disk.
     #[must_use]
     pub const fn guest_offset(&self) -> Option<u64> {
-        match self.kind() {
-            CorruptKind::Header | CorruptKind::BackingName => None,
-            CorruptKind::L1Table if matches!(self.flaw, Flaw::L1PastEnd | Flaw::L1OverHeader) => None,
+        match self.kind {
+            CorruptKind::L1PastEnd | CorruptKind::L1OverlapsHeader => None,
+            kind if matches!(kind.part(), CorruptPart::Header | CorruptPart::BackingName) => None,
             _ => Some(self.guest.0),
         }
     }
@@ -190,8 +220,12 @@ impl Corrupt {
     /// Returns the byte offset in the image file that the flaw concerns, or `None` if a header field has a wrong value.
     #[must_use]
     pub const fn host_offset(&self) -> Option<u64> {
-        match self.flaw {
-            Flaw::SizeTooSmall | Flaw::SizeTooLarge | Flaw::ClusterBits | Flaw::L2Bits | Flaw::NameTooLong => None,
+        match self.kind {
+            CorruptKind::SizeTooSmall
+            | CorruptKind::SizeTooLarge
+            | CorruptKind::ClusterBits
+            | CorruptKind::L2Bits
+            | CorruptKind::BackingNameTooLong => None,
             _ => Some(self.host.0),
         }
     }
@@ -199,74 +233,77 @@ impl Corrupt {
 
 impl fmt::Display for Corrupt {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            flaw,
-            guest: GuestOffset(guest),
-            host: HostOffset(host),
-        } = *self;
+        let (GuestOffset(guest), HostOffset(host)) = (self.guest, self.host);
         f.write_str("corrupt image: ")?;
-        match flaw {
-            Flaw::HeaderCut => write!(f, "the file ends after {host} bytes, inside its header"),
-            Flaw::SizeTooSmall => write!(f, "the disk's size is {host} bytes; the minimum is 2"),
-            Flaw::SizeTooLarge => write!(f, "the disk's size, {host:#x} bytes, is too large to be addressed"),
-            Flaw::ClusterBits => write!(f, "cluster_bits is {host}, not 9 to 16"),
-            Flaw::L2Bits => write!(f, "l2_bits is {host}, not 6 to 13"),
-            Flaw::NameTooLong => write!(f, "the backing file's name has {host} bytes; the maximum is 1023"),
-            Flaw::NamePastEnd => {
+        match self.kind {
+            CorruptKind::HeaderTruncated => write!(f, "the file ends after {host} bytes, inside its header"),
+            CorruptKind::SizeTooSmall => write!(f, "the disk's size is {host} bytes; the minimum is 2"),
+            CorruptKind::SizeTooLarge => write!(f, "the disk's size, {host:#x} bytes, is too large to be addressed"),
+            CorruptKind::ClusterBits => write!(f, "cluster_bits is {host}, not 9 to 16"),
+            CorruptKind::L2Bits => write!(f, "l2_bits is {host}, not 6 to 13"),
+            CorruptKind::BackingNameTooLong => {
+                write!(f, "the backing file's name has {host} bytes; the maximum is 1023")
+            }
+            CorruptKind::BackingNamePastEnd => {
                 write!(
                     f,
                     "the backing file's name at host offset {host:#x} reaches past the end of the file"
                 )
             }
-            Flaw::L1PastEnd => write!(
+            CorruptKind::L1PastEnd => write!(
                 f,
                 "the L1 table at host offset {host:#x} reaches past the end of the file"
             ),
-            Flaw::L1Flag => write!(
+            CorruptKind::L1Bit63Set => write!(
                 f,
                 "the L1 entry for guest offset {guest:#x} has bit 63 set (its low bits are {host:#x})"
             ),
-            Flaw::L2PastEnd => write!(
+            CorruptKind::L2PastEnd => write!(
                 f,
                 "the L2 table for guest offset {guest:#x}, at host offset {host:#x}, reaches past the end of the file"
             ),
-            Flaw::ClusterMisaligned => write!(
+            CorruptKind::ClusterMisaligned => write!(
                 f,
                 "the cluster for guest offset {guest:#x} is at host offset {host:#x}, which is not a multiple of 512"
             ),
-            Flaw::ClusterPastEnd => write!(
+            CorruptKind::ClusterPastEnd => write!(
                 f,
                 "the cluster for guest offset {guest:#x}, at host offset {host:#x}, reaches past the end of the file"
             ),
-            Flaw::CompressedEmpty => write!(
+            CorruptKind::StreamEmpty => write!(
                 f,
                 "the compressed cluster for guest offset {guest:#x}, at host offset {host:#x}, has size 0"
             ),
-            Flaw::CompressedPastEnd => write!(
+            CorruptKind::StreamPastEnd => write!(
                 f,
                 "the compressed cluster for guest offset {guest:#x}, at host offset {host:#x}, reaches past the end \
                  of the file"
             ),
-            Flaw::L1OverHeader => write!(f, "the L1 table at host offset {host:#x} overlaps the header"),
-            Flaw::OverMetadata(part) => write!(
+            CorruptKind::L1OverlapsHeader => write!(f, "the L1 table at host offset {host:#x} overlaps the header"),
+            CorruptKind::OverlapsMetadata(part) => write!(
                 f,
                 "{part} for guest offset {guest:#x}, at host offset {host:#x}, overlaps the header or the L1 table"
             ),
-            Flaw::Twice(part) => write!(
+            CorruptKind::Overlap(part) => write!(
                 f,
                 "{part} for guest offset {guest:#x}, at host offset {host:#x}, overlaps another table or cluster"
             ),
-            Flaw::TooManyTables => write!(
+            CorruptKind::TooManyTables => write!(
                 f,
                 "the L2 table for guest offset {guest:#x}, at host offset {host:#x}, exceeds the number of L2 tables \
                  that fit in the file, so some overlap"
             ),
-            #[cfg(feature = "deflate")]
-            Flaw::Stream(reason) => write!(
-                f,
-                "the compressed cluster for guest offset {guest:#x}, at host offset {host:#x}, cannot be inflated: \
-                 {reason}"
-            ),
+            CorruptKind::Stream => {
+                write!(
+                    f,
+                    "the compressed cluster for guest offset {guest:#x}, at host offset {host:#x}, cannot be inflated"
+                )?;
+                #[cfg(feature = "deflate")]
+                if let Some(reason) = self.reason {
+                    write!(f, ": {reason}")?;
+                }
+                Ok(())
+            }
         }
     }
 }
@@ -282,7 +319,7 @@ impl defmt::Format for InflateError {
 impl fmt::Debug for Corrupt {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Corrupt")
-            .field("flaw", &self.flaw)
+            .field("kind", &self.kind)
             .field("guest_offset", &self.guest_offset())
             .field("host_offset", &self.host_offset())
             .finish_non_exhaustive()

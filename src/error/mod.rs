@@ -8,12 +8,11 @@ mod std_error;
 
 use core::fmt;
 
-pub use corrupt::{Corrupt, CorruptKind};
-pub(crate) use corrupt::{Flaw, Part};
+pub use corrupt::{Corrupt, CorruptKind, CorruptPart};
 pub use open::OpenError;
-pub use push::{PushError, PushReason};
+pub use push::PushError;
 
-/// The error of a call. `E` is the device's error type.
+/// Why a call failed. `E` is the device's error type.
 ///
 /// ```
 /// # let disk: &[u8] = include_bytes!("../../tests/data/chain-top.qcow");
@@ -36,6 +35,8 @@ pub use push::{PushError, PushReason};
 pub enum Error<E> {
     /// The device failed with this error.
     Io(E),
+    /// The file or the device has 0 bytes: a download that failed, or a card reader without a card.
+    Empty,
     /// The file does not start with QCOW's magic number.
     NotQcow,
     /// The image or the device needs something that this crate does not support.
@@ -46,24 +47,32 @@ pub enum Error<E> {
     OutOfRange,
     /// The memory or a buffer that the caller lent is too small for this call.
     MemoryTooSmall {
-        /// Bytes required. Operations that need less still succeed.
+        /// The number of bytes that this call needs. Calls that need less still succeed.
         needed: usize,
     },
     /// The guest bytes lie in a hole of an image that names a backing file, and no backing image was supplied: push
     /// both to a [`Chain`](crate::Chain).
-    BackingRequired,
+    BackingRequired {
+        /// The first guest byte that was requested and lies in the hole.
+        guest_offset: u64,
+    },
     /// The guest bytes lie in an encrypted cluster, and the image has no key.
-    KeyRequired,
+    KeyRequired {
+        /// The first guest byte that was requested and lies in the cluster.
+        guest_offset: u64,
+    },
     /// The [`SectorCipher`](crate::SectorCipher) of the image could not decrypt the guest bytes.
-    CipherFailed,
-    /// An image was not added to a [`Chain`](crate::Chain). Only the conversion from [`PushError`] returns it.
-    Push(PushReason),
+    CipherFailed {
+        /// The first guest byte that was to be decrypted.
+        guest_offset: u64,
+    },
 }
 
 impl<E: fmt::Debug> fmt::Display for Error<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Io(error) => write!(f, "the device could not be read: {error:?}"),
+            Self::Empty => f.write_str("the file or the device is empty: it has 0 bytes"),
             Self::NotQcow => f.write_str("not a QCOW image: the magic number is missing"),
             Self::Unsupported(what) => fmt::Display::fmt(what, f),
             Self::Corrupt(what) => fmt::Display::fmt(what, f),
@@ -71,12 +80,18 @@ impl<E: fmt::Debug> fmt::Display for Error<E> {
             Self::MemoryTooSmall { needed } => {
                 write!(f, "the memory lent is too small: {needed} bytes are needed")
             }
-            Self::BackingRequired => {
-                f.write_str("the range includes a hole, and the backing file that the image names was not supplied")
-            }
-            Self::KeyRequired => f.write_str("the cluster is encrypted, and the image has no key"),
-            Self::CipherFailed => f.write_str("the cluster is encrypted, and the image's cipher failed to decrypt it"),
-            Self::Push(reason) => fmt::Display::fmt(reason, f),
+            Self::BackingRequired { guest_offset } => write!(
+                f,
+                "guest offset {guest_offset:#x} is in a hole, and the backing file that the image names was not supplied"
+            ),
+            Self::KeyRequired { guest_offset } => write!(
+                f,
+                "guest offset {guest_offset:#x} is in an encrypted cluster, and the image has no key"
+            ),
+            Self::CipherFailed { guest_offset } => write!(
+                f,
+                "guest offset {guest_offset:#x} is in an encrypted cluster, and the image's cipher failed to decrypt it"
+            ),
         }
     }
 }
@@ -94,23 +109,23 @@ impl<E: embedded_io::Error + 'static> embedded_io::Error for Error<E> {
     fn kind(&self) -> embedded_io::ErrorKind {
         match self {
             Self::Io(error) => error.kind(),
-            other => other.kind_unless_io(),
+            other => other.own_kind(),
         }
     }
 }
 
 impl<E> Error<E> {
-    /// Returns the kind of an error that is not the device's own.
-    pub(crate) const fn kind_unless_io(&self) -> embedded_io::ErrorKind {
+    /// Maps an error that is not the device's own to its kind, and `Io` to `Other`.
+    pub(crate) const fn own_kind(&self) -> embedded_io::ErrorKind {
         match self {
             Self::Io(_) => embedded_io::ErrorKind::Other,
-            Self::NotQcow | Self::Corrupt(_) => embedded_io::ErrorKind::InvalidData,
+            Self::Empty | Self::NotQcow | Self::Corrupt(_) => embedded_io::ErrorKind::InvalidData,
             Self::Unsupported(_) => embedded_io::ErrorKind::Unsupported,
-            Self::OutOfRange | Self::Push(_) => embedded_io::ErrorKind::InvalidInput,
+            Self::OutOfRange => embedded_io::ErrorKind::InvalidInput,
             Self::MemoryTooSmall { .. } => embedded_io::ErrorKind::OutOfMemory,
-            Self::BackingRequired => embedded_io::ErrorKind::NotFound,
-            Self::KeyRequired => embedded_io::ErrorKind::PermissionDenied,
-            Self::CipherFailed => embedded_io::ErrorKind::Other,
+            Self::BackingRequired { .. } => embedded_io::ErrorKind::NotFound,
+            Self::KeyRequired { .. } => embedded_io::ErrorKind::PermissionDenied,
+            Self::CipherFailed { .. } => embedded_io::ErrorKind::Other,
         }
     }
 }

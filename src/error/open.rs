@@ -4,11 +4,11 @@ use core::fmt;
 
 use crate::error::Error;
 
-/// The error of opening an image. It returns the device and the lent memory.
+/// The error of opening an image. It returns the device and the memory.
 ///
 /// `?` converts it to [`Error`] and, with the feature `std`, to `std::io::Error` and `Box<dyn std::error::Error>`. The
-/// conversion drops the device. `OpenError` does not implement [`core::error::Error`], because it borrows the memory;
-/// [`OpenError::into_error`] returns an error that does.
+/// conversion drops the device and the memory. `OpenError` does not implement [`core::error::Error`] itself, so that `?` works
+/// for a device or memory that is borrowed too; [`OpenError::into_error`] returns an error that does.
 ///
 /// ```
 /// use qcow1::{BlockRead, Error, Image, Memory, OpenError};
@@ -17,7 +17,7 @@ use crate::error::Error;
 /// fn open<D: BlockRead, M: Memory>(device: D, memory: M) -> Result<Image<D, M>, Error<D::Error>> {
 ///     match Image::open(device, memory).map_err(OpenError::into_parts) {
 ///         Ok(image) => Ok(image),
-///         Err((device, memory, Error::NotQcow)) => Ok(Image::open_raw(device, memory)?),
+///         Err((device, memory, Error::NotQcow | Error::Empty)) => Ok(Image::open_raw(device, memory)?),
 ///         Err((_, _, error)) => Err(error),
 ///     }
 /// }

@@ -17,7 +17,7 @@ impl<E: StdError + Send + Sync + 'static> From<Error<E>> for io::Error {
                     .downcast_ref::<Self>()
                     .map_or(io::ErrorKind::Other, io::Error::kind)
             }
-            other => other.kind_unless_io().into(),
+            other => other.own_kind().into(),
         };
         Self::new(kind, error)
     }
@@ -31,7 +31,7 @@ impl<D, M, E: StdError + Send + Sync + 'static> From<OpenError<D, M, E>> for io:
 
 impl<I> From<PushError<I>> for io::Error {
     fn from(error: PushError<I>) -> Self {
-        Self::new(io::ErrorKind::InvalidInput, error.reason())
+        Self::new(io::ErrorKind::InvalidInput, error.sentence())
     }
 }
 
@@ -49,12 +49,12 @@ impl<D, M, E: StdError + Send + Sync + 'static> From<OpenError<D, M, E>> for Box
 
 impl<I> From<PushError<I>> for Box<dyn StdError> {
     fn from(error: PushError<I>) -> Self {
-        error.reason().into()
+        error.sentence().into()
     }
 }
 
 impl<I> From<PushError<I>> for Box<dyn StdError + Send + Sync> {
     fn from(error: PushError<I>) -> Self {
-        error.reason().into()
+        error.sentence().into()
     }
 }

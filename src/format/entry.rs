@@ -1,6 +1,6 @@
 //! Decodes the words of L1 and L2 tables. No other file does.
 
-use crate::error::Flaw;
+use crate::error::CorruptKind;
 use crate::format::geometry::ClusterBits;
 use crate::offset::HostOffset;
 
@@ -18,12 +18,12 @@ impl L1Entry {
     /// Decodes `word`.
     ///
     /// # Errors
-    /// [`Flaw::L1Flag`] if bit 63 is set. It is not a flag in an L1 word, and QEMU fails to read such a table.
-    pub(crate) const fn decode(word: u64) -> Result<Self, Flaw> {
+    /// [`CorruptKind::L1Bit63Set`] if bit 63 is set. It is not a flag in an L1 word, and QEMU fails to read such a table.
+    pub(crate) const fn decode(word: u64) -> Result<Self, CorruptKind> {
         if word == 0 {
             Ok(Self::Hole)
         } else if word & BIT_63 != 0 {
-            Err(Flaw::L1Flag)
+            Err(CorruptKind::L1Bit63Set)
         } else {
             Ok(Self::Table(Self::host(word)))
         }
@@ -48,10 +48,10 @@ impl L2Entry {
     /// Decodes `word`.
     ///
     /// # Errors
-    /// [`Flaw::ClusterMisaligned`] for a plain cluster whose offset is not a multiple of 512, as in QEMU;
-    /// [`Flaw::CompressedEmpty`] for a stream of 0 bytes.
+    /// [`CorruptKind::ClusterMisaligned`] for a plain cluster whose offset is not a multiple of 512, as in QEMU;
+    /// [`CorruptKind::StreamEmpty`] for a stream of 0 bytes.
     #[inline(always)]
-    pub(crate) fn decode(word: u64, cluster_bits: ClusterBits) -> Result<Self, Flaw> {
+    pub(crate) fn decode(word: u64, cluster_bits: ClusterBits) -> Result<Self, CorruptKind> {
         if word == 0 {
             return Ok(Self::Hole);
         }
@@ -60,11 +60,11 @@ impl L2Entry {
             return if word & 511 == 0 {
                 Ok(Self::Data(host))
             } else {
-                Err(Flaw::ClusterMisaligned)
+                Err(CorruptKind::ClusterMisaligned)
             };
         }
         match (high(word) & !BIT_31).wrapping_shr(size_shift(cluster_bits)) {
-            0 => Err(Flaw::CompressedEmpty),
+            0 => Err(CorruptKind::StreamEmpty),
             size => Ok(Self::Compressed(host, size)),
         }
     }

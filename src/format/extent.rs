@@ -70,6 +70,7 @@ pub enum ExtentKind {
 }
 
 impl Extent {
+    #[cfg(feature = "check")]
     pub(crate) const EMPTY: Self = Self {
         start: 0,
         len: 0,

@@ -89,6 +89,12 @@ pub(crate) struct Geometry {
 }
 
 impl Geometry {
+    /// The geometry with the largest clusters and the largest L2 tables.
+    pub(crate) const LARGEST: Self = Self {
+        cluster_bits: ClusterBits(16),
+        l2_bits: L2Bits(13),
+    };
+
     pub(crate) const fn cluster_shift(self) -> u32 {
         // At most 16. The mask changes nothing, but makes a 64-bit shift cheaper on 32-bit machines.
         widen(self.cluster_bits.0) & 31
@@ -139,6 +145,7 @@ impl Geometry {
     }
 
     /// Returns the first guest byte after the span that holds `at`.
+    #[cfg(feature = "check")]
     pub(crate) const fn span_end(self, at: GuestOffset) -> GuestOffset {
         GuestOffset((at.0 | self.span().wrapping_sub(1)).saturating_add(1))
     }
@@ -153,6 +160,7 @@ impl Geometry {
     }
 
     /// Returns the first guest byte after the cluster that holds `at`.
+    #[cfg(feature = "check")]
     pub(crate) fn cluster_end(self, at: GuestOffset) -> GuestOffset {
         GuestOffset((at.0 | self.cluster_size().wrapping_sub(1)).saturating_add(1))
     }

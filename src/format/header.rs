@@ -5,7 +5,7 @@ use core::convert::Infallible;
 use zerocopy::byteorder::big_endian::{U16, U32, U64};
 use zerocopy::{FromBytes, Immutable, KnownLayout, Unaligned};
 
-use crate::error::{Corrupt, Error, Flaw, Unsupported};
+use crate::error::{Corrupt, CorruptKind, Error, Unsupported};
 use crate::format::geometry::{ClusterBits, Geometry, L2Bits};
 use crate::format::xen::Xen;
 use crate::offset::HostOffset;
@@ -100,7 +100,7 @@ pub fn probe(prefix: &[u8]) -> Probe {
 /// assert_eq!(header.virtual_size(), 131_072);
 /// assert_eq!(header.cluster_bits().cluster_size(), 4096);
 /// assert_eq!(header.l2_bits().entries(), 512);
-/// let needs = header.memory_for(BlockSize::B512);
+/// let needs = header.memory_for(BlockSize::B512, file.len() as u64);
 /// assert_eq!(needs.minimum, 512);
 /// # Ok::<(), qcow1::Error<core::convert::Infallible>>(())
 /// ```
@@ -125,6 +125,7 @@ impl Header {
     /// Parses and validates the first 48 bytes of a file. Further bytes are ignored.
     ///
     /// # Errors
+    /// - [`Error::Empty`]: there are 0 bytes.
     /// - [`Error::NotQcow`]: the magic number is missing.
     /// - [`Error::Unsupported`]: the version is not 1, or the encryption method is unknown.
     /// - [`Error::Corrupt`]: a field is outside the range that QEMU accepts, or there are fewer than 48 bytes.
@@ -133,6 +134,9 @@ impl Header {
     }
 
     fn parse_48<E>(first_48_bytes: &[u8]) -> Result<Self, Error<E>> {
+        if first_48_bytes.is_empty() {
+            return Err(Error::Empty);
+        }
         match probe(first_48_bytes) {
             Probe::Qcow1 => {}
             Probe::OtherVersion(version) => return Err(Error::Unsupported(Unsupported::Version(version))),
@@ -140,23 +144,26 @@ impl Header {
         }
         let corrupt = |flaw, value| Err(Error::Corrupt(Corrupt::header(flaw, value)));
         let Ok((raw, _)) = RawHeader::ref_from_prefix(first_48_bytes) else {
-            return corrupt(Flaw::HeaderCut, u64::try_from(first_48_bytes.len()).unwrap_or(u64::MAX));
+            return corrupt(
+                CorruptKind::HeaderTruncated,
+                u64::try_from(first_48_bytes.len()).unwrap_or(u64::MAX),
+            );
         };
         let size = raw.size.get();
         if size < 2 {
-            return corrupt(Flaw::SizeTooSmall, size);
+            return corrupt(CorruptKind::SizeTooSmall, size);
         }
         let Some(cluster_bits) = ClusterBits::new(raw.cluster_bits) else {
-            return corrupt(Flaw::ClusterBits, raw.cluster_bits.into());
+            return corrupt(CorruptKind::ClusterBits, raw.cluster_bits.into());
         };
         let Some(l2_bits) = L2Bits::new(raw.l2_bits) else {
-            return corrupt(Flaw::L2Bits, raw.l2_bits.into());
+            return corrupt(CorruptKind::L2Bits, raw.l2_bits.into());
         };
         let geometry = Geometry { cluster_bits, l2_bits };
         // QEMU refuses a size to which one L1 span cannot be added in 64 bits. So rounding up to a span cannot
         // overflow.
         if size.checked_add(geometry.span()).is_none() {
-            return corrupt(Flaw::SizeTooLarge, size);
+            return corrupt(CorruptKind::SizeTooLarge, size);
         }
         let encrypted = match raw.crypt_method.get() {
             0 => false,
@@ -167,7 +174,7 @@ impl Header {
         let backing_offset = raw.backing_offset.get();
         let backing_len = if backing_offset == 0 { 0 } else { raw.backing_len.get() };
         if backing_len > MAX_NAME {
-            return corrupt(Flaw::NameTooLong, backing_len.into());
+            return corrupt(CorruptKind::BackingNameTooLong, backing_len.into());
         }
         Ok(Self {
             backing_offset,
@@ -188,13 +195,6 @@ impl Header {
             header.xen = Xen::read(extension, header.l1_offset);
         }
         Ok(header)
-    }
-
-    /// Treats the L1 table as big-endian, whatever the extension says.
-    pub(crate) fn ignore_xen_byte_order(&mut self) {
-        if self.xen == Xen::LittleEndianL1 {
-            self.xen = Xen::Present;
-        }
     }
 
     /// Returns the size of the guest's disk in bytes. It is exact; QEMU rounds it down to a multiple of 512.
@@ -270,6 +270,7 @@ impl Header {
     }
 
     /// Returns the size of the header in bytes, including Xen's extension.
+    #[cfg(feature = "check")]
     pub(crate) const fn len(&self) -> u8 {
         match self.xen {
             Xen::Absent => 48,

@@ -19,30 +19,7 @@ const XEN_MAGIC: u32 = 0x5845_4efb;
 /// The flag with which tapdisk marks an L1 table that is big-endian, as the format requires.
 const XEN_L1_BIG_ENDIAN: u32 = 2;
 
-/// How the byte order of a Xen image's L1 table is determined.
-///
-/// ```
-/// # let file: &[u8] = include_bytes!("../../tests/data/plain.qcow");
-/// use qcow1::{OpenOptions, XenL1};
-///
-/// // Reads the L1 table as QEMU does, even if Xen's extension says that it is little-endian.
-/// let mut memory = [0; 4096];
-/// let image = OpenOptions::new().xen_l1(XenL1::BigEndian).open(file, &mut memory)?;
-/// assert!(!image.header().is_some_and(|header| header.l1_is_little_endian()));
-/// # Ok::<(), qcow1::Error<core::convert::Infallible>>(())
-/// ```
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-#[cfg_attr(feature = "defmt", derive(defmt::Format))]
-#[non_exhaustive]
-pub enum XenL1 {
-    /// By the extension: old versions of tapdisk wrote the L1 table in the byte order of their machine.
-    #[default]
-    Detect,
-    /// Always big-endian, as in QEMU.
-    BigEndian,
-}
-
-/// What the header has of Xen's extension.
+/// Xen's extension of the header, if there is one.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub(crate) enum Xen {

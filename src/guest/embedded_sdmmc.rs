@@ -14,8 +14,8 @@ use crate::guest::error::DiskError;
 /// Writes return [`DiskError::ReadOnly`]. A partial last block is not accessible. Each block is one read of the disk,
 /// because embedded-sdmmc's blocks are not contiguous in memory.
 ///
-/// embedded-sdmmc finds volumes only by an MBR. For a FAT volume without one, or in a GPT, wrap the volume in
-/// [`WithMbr`](crate::WithMbr).
+/// embedded-sdmmc finds volumes only by an MBR. The example `ls` of this crate generates one for a FAT volume without one, or in
+/// a GPT.
 ///
 /// ```
 /// # let disk: &[u8] = include_bytes!("../../tests/data/disk.qcow");
@@ -74,7 +74,7 @@ where
         let mut guest = self.guest.try_borrow_mut().map_err(|_| DiskError::Busy)?;
         let mut offset = start_block_idx.into_bytes();
         for block in blocks {
-            guest.read_at(offset, &mut block.contents).map_err(DiskError::Read)?;
+            guest.read_at(offset, &mut block.contents).map_err(DiskError::Device)?;
             offset = offset.saturating_add(u64::from(Block::LEN_U32));
         }
         Ok(())

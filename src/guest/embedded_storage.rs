@@ -6,13 +6,13 @@ use embedded_storage::ReadStorage;
 use embedded_storage::nor_flash::{ErrorType, NorFlashError, NorFlashErrorKind, ReadNorFlash};
 
 use crate::error::Error;
-use crate::guest::GuestRead;
+use crate::guest::{GuestDisk, GuestRead};
 
 /// The first byte offset that does not fit in 32 bits.
 const END: u64 = 1 << 32;
 
 /// A guest's disk as a [`ReadStorage`] and as a [`ReadNorFlash`] with a `READ_SIZE` of 1, for crates that use these
-/// traits.
+/// traits. Over an asynchronous disk, with the feature `embedded-storage-async`, it implements the traits of that crate.
 ///
 /// ```
 /// # let file: &[u8] = include_bytes!("../../tests/data/plain.qcow");
@@ -27,15 +27,15 @@ const END: u64 = 1 << 32;
 /// ```
 #[derive(Clone, Copy, Debug)]
 pub struct ToStorage<G> {
-    guest: G,
-    capacity: usize,
+    pub(crate) guest: G,
+    pub(crate) capacity: usize,
 }
 
 /// The error of [`ToStorage::new`] for a disk that is too large. It returns the disk.
 ///
 /// ```
 /// # let file: &[u8] = include_bytes!("../../tests/data/plain.qcow");
-/// use qcow1::{GuestRead, Image, ToStorage, TooLarge};
+/// use qcow1::{GuestDisk, Image, ToStorage, TooLarge};
 ///
 /// let mut memory = [0; 4096];
 /// let image = Image::open(file, &mut memory)?;
@@ -51,20 +51,16 @@ pub struct TooLarge<G>(
     pub G,
 );
 
-/// Returns the capacity of a disk of `size` bytes, or `None` if it is larger than 4 GiB or the address space.
-pub(crate) fn capacity(size: u64) -> Option<usize> {
-    usize::try_from(size).ok().filter(|_| size <= END)
-}
-
-impl<G: GuestRead> ToStorage<G> {
+impl<G: GuestDisk> ToStorage<G> {
     /// Wraps `guest`, which may be a `&mut` reference to a disk.
     ///
     /// # Errors
     /// [`TooLarge`] for a disk of more than 4 GiB, and on 32-bit machines for one of exactly 4 GiB.
     pub fn new(guest: G) -> Result<Self, TooLarge<G>> {
-        match capacity(guest.size()) {
-            Some(capacity) => Ok(Self { guest, capacity }),
-            None => Err(TooLarge(guest)),
+        let size = guest.size();
+        match usize::try_from(size) {
+            Ok(capacity) if size <= END => Ok(Self { guest, capacity }),
+            _ => Err(TooLarge(guest)),
         }
     }
 
@@ -91,7 +87,7 @@ impl<G: GuestRead> ReadStorage for ToStorage<G> {
     }
 }
 
-impl<G: GuestRead> ErrorType for ToStorage<G> {
+impl<G: GuestDisk> ErrorType for ToStorage<G> {
     type Error = Error<G::Error>;
 }
 

@@ -14,7 +14,7 @@ use crate::error::Error;
 ///
 /// let mut memory = [0; 4096];
 /// let mut disk = ToBlockIo::new(Image::open(file, &mut memory)?, BlockSize::BS_512);
-/// assert_eq!(disk.read_blocks(Lba(256), &mut [0; 512]), Err(DiskError::Read(Error::OutOfRange)));
+/// assert_eq!(disk.read_blocks(Lba(256), &mut [0; 512]), Err(DiskError::Device(Error::OutOfRange)));
 /// assert_eq!(disk.write_blocks(Lba(0), &[0; 512]), Err(DiskError::ReadOnly));
 /// # Ok::<(), qcow1::Error<core::convert::Infallible>>(())
 /// ```
@@ -23,7 +23,7 @@ use crate::error::Error;
 #[non_exhaustive]
 pub enum DiskError<E> {
     /// The disk could not be read.
-    Read(Error<E>),
+    Device(Error<E>),
     /// A write was requested, and the disk is read-only.
     ReadOnly,
     /// The disk has more blocks than the other crate can count.
@@ -35,7 +35,7 @@ pub enum DiskError<E> {
 impl<E: fmt::Debug> fmt::Display for DiskError<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Read(error) => fmt::Display::fmt(error, f),
+            Self::Device(error) => fmt::Display::fmt(error, f),
             Self::ReadOnly => f.write_str("the disk is read-only"),
             Self::TooLarge => f.write_str("the disk has more blocks than can be counted"),
             Self::Busy => f.write_str("the disk is being read already"),
@@ -47,7 +47,7 @@ impl<E: core::error::Error + 'static> core::error::Error for DiskError<E> {
     fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
         match self {
             // `Display` forwards to the inner error, so `source` skips it.
-            Self::Read(error) => error.source(),
+            Self::Device(error) => error.source(),
             _ => None,
         }
     }

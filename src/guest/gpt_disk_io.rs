@@ -65,7 +65,7 @@ where
     fn read_blocks(&mut self, start_lba: Lba, dst: &mut [u8]) -> Result<(), Self::Error> {
         // An offset that saturates is past the end of any disk.
         let offset = start_lba.to_u64().saturating_mul(self.block_size.to_u64());
-        self.guest.read_at(offset, dst).map_err(DiskError::Read)
+        self.guest.read_at(offset, dst).map_err(DiskError::Device)
     }
 
     /// Refuses to write.

@@ -1,5 +1,8 @@
-//! The guest's disk: the trait `GuestRead`, `Cursor`, and adapters to other crates' traits.
+//! The guest's disk: the traits `GuestDisk` and `GuestRead`, `Cursor`, and adapters to other crates' traits.
 
+#[cfg(feature = "alloc")]
+mod boxed;
+pub(crate) mod cursor;
 #[cfg(feature = "embedded-sdmmc-types")]
 pub(crate) mod embedded_sdmmc;
 #[cfg(feature = "embedded-storage")]
@@ -12,18 +15,38 @@ pub(crate) mod partition;
 pub(crate) mod read_only;
 #[cfg(feature = "std")]
 mod std_io;
-#[cfg(feature = "embedded-sdmmc-types")]
-pub(crate) mod with_mbr;
 
 use core::fmt;
 
-use embedded_io::{ErrorType, Read, Seek, SeekFrom};
-
+use crate::device::BlockSize;
 use crate::error::Error;
+use crate::offset::{byte_count, saturating_usize};
 
-/// A guest's disk: an [`Image`](crate::Image), a [`Chain`](crate::Chain), or a wrapper around one.
+/// A guest's disk: the half that [`GuestRead`] and, with the feature `async`, [`aio::GuestRead`](crate::aio::GuestRead) share.
 ///
-/// It is dyn-compatible, and implemented for `&mut G` and, with the feature `std`, for `Box<G>`.
+/// ```
+/// use qcow1::{GuestDisk, Image};
+///
+/// fn sectors(disk: &impl GuestDisk) -> u64 {
+///     disk.size().div_ceil(512)
+/// }
+///
+/// # let file: &[u8] = include_bytes!("../../tests/data/plain.qcow");
+/// let image = Image::open(file, [0; 512])?;
+/// assert_eq!(sectors(&image), 256);
+/// # Ok::<(), qcow1::Error<core::convert::Infallible>>(())
+/// ```
+pub trait GuestDisk {
+    /// The error of the device below.
+    type Error: fmt::Debug;
+
+    /// Returns the size of the disk in bytes.
+    fn size(&self) -> u64;
+}
+
+/// A guest's disk that is read synchronously: an [`Image`](crate::Image), a [`Chain`](crate::Chain), or a wrapper around one.
+///
+/// It is dyn-compatible, and implemented for `&mut G` and, with the feature `alloc`, for `Box<G>`.
 ///
 /// ```
 /// # let file: &[u8] = include_bytes!("../../tests/data/plain.qcow");
@@ -31,23 +54,21 @@ use crate::error::Error;
 ///
 /// fn first_sector<E: std::fmt::Debug>(disk: &mut dyn GuestRead<Error = E>) -> Result<[u8; 512], Error<E>> {
 ///     let mut sector = [0; 512];
-///     disk.read_at(0, &mut sector)?;
+///     disk.read_sectors(0, &mut sector)?;
 ///     Ok(sector)
 /// }
 ///
-/// let mut memory = [0; 4096];
-/// let mut image = Image::open(file, &mut memory)?;
+/// let mut image = Image::open(file, [0; 4096])?;
 /// first_sector(&mut image)?;
 /// # Ok::<(), Error<core::convert::Infallible>>(())
 /// ```
-pub trait GuestRead {
-    /// The error of the device below.
-    type Error: fmt::Debug;
-
-    /// Returns the size of the disk in bytes.
-    fn size(&self) -> u64;
-
-    /// Fills `dst` with the guest's bytes from `offset` on. `offset`, in bytes, and the length of `dst` may have any
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a guest's disk that is read synchronously",
+    note = "over an asynchronous device, use `qcow1::aio::GuestRead` and its `.await`",
+    note = "`Box<G>` needs the feature `alloc`"
+)]
+pub trait GuestRead: GuestDisk {
+    /// Fills `dst` with the guest's bytes that start at `offset`. `offset`, in bytes, and the length of `dst` may have any
     /// alignment.
     ///
     /// # Errors
@@ -55,134 +76,62 @@ pub trait GuestRead {
     /// [`Image::read_at`](crate::Image::read_at). The contents of `dst` are then unspecified; the disk stays usable.
     fn read_at(&mut self, offset: u64, dst: &mut [u8]) -> Result<(), Error<Self::Error>>;
 
-    /// Returns a [`Cursor`] at byte 0, which implements [`embedded_io::Read`] and [`embedded_io::Seek`].
+    /// Fills `dst` with the guest's sectors of 512 bytes that start at sector `first`. The call that a disk driver makes.
     ///
-    /// For `&mut dyn GuestRead` use [`Cursor::new`].
-    fn cursor(&mut self) -> Cursor<&mut Self>
-    where
-        Self: Sized,
-    {
-        Cursor::new(self)
+    /// If the size of the disk is not a multiple of 512 bytes, the rest of its last sector reads as zeros. `dst` may have any
+    /// length; if that is no multiple of 512, its last sector is read in part.
+    ///
+    /// ```
+    /// use qcow1::{GuestRead, Image};
+    ///
+    /// let mut disk = Image::open_raw([7; 700], [])?;
+    /// let mut sectors = [1; 1024];
+    /// disk.read_sectors(0, &mut sectors)?;
+    /// assert!(sectors[..700] == [7; 700] && sectors[700..] == [0; 324]);
+    /// # Ok::<(), qcow1::Error<core::convert::Infallible>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::OutOfRange`] if `dst` reaches past the last sector, and the other errors of [`GuestRead::read_at`].
+    fn read_sectors(&mut self, first: u64, dst: &mut [u8]) -> Result<(), Error<Self::Error>> {
+        let (offset, dst) = clip_sectors(self.size(), first, dst)?;
+        self.read_at(offset, dst)
     }
 }
 
-impl<G: GuestRead + ?Sized> GuestRead for &mut G {
+impl<G: GuestDisk + ?Sized> GuestDisk for &mut G {
     type Error = G::Error;
 
     fn size(&self) -> u64 {
         (**self).size()
     }
+}
 
+impl<G: GuestRead + ?Sized> GuestRead for &mut G {
     fn read_at(&mut self, offset: u64, dst: &mut [u8]) -> Result<(), Error<Self::Error>> {
         (**self).read_at(offset, dst)
     }
+
+    fn read_sectors(&mut self, first: u64, dst: &mut [u8]) -> Result<(), Error<Self::Error>> {
+        (**self).read_sectors(first, dst)
+    }
 }
 
-/// A position in a guest's disk, which reads the disk as a stream.
+/// Returns the byte offset of sector `first` and the part of `dst` that the disk fills. The rest of `dst`, which lies past the
+/// end of the disk in its last sector, becomes zeros.
 ///
-/// It implements [`embedded_io::Read`] and [`embedded_io::Seek`] and, with the feature `std`, `std::io::Read` and
-/// `std::io::Seek`. [`ReadOnly`](crate::ReadOnly) adds a `Write` that returns an error.
-///
-/// ```
-/// # let file: &[u8] = include_bytes!("../../tests/data/plain.qcow");
-/// use embedded_io::{Read, Seek, SeekFrom};
-/// use qcow1::Image;
-///
-/// let mut memory = [0; 4096];
-/// let mut image = Image::open(file, &mut memory)?;
-/// let mut cursor = image.cursor();
-/// cursor.seek(SeekFrom::Start(1000))?;
-/// let mut bytes = [0; 24];
-/// cursor.read_exact(&mut bytes).expect("the disk has 128 KiB");
-/// assert_eq!(cursor.position(), 1024);
-/// # Ok::<(), qcow1::Error<core::convert::Infallible>>(())
-/// ```
-#[derive(Debug)]
-pub struct Cursor<G> {
-    guest: G,
-    position: u64,
-}
-
-impl<G: GuestRead> Cursor<G> {
-    /// Creates a cursor at byte 0 of `guest`, which may be a `&mut G`.
-    pub fn new(guest: G) -> Self {
-        Self { guest, position: 0 }
+/// # Errors
+/// [`Error::OutOfRange`] if `dst` reaches past the last sector of a disk of `size` bytes.
+pub(crate) fn clip_sectors<E>(size: u64, first: u64, dst: &mut [u8]) -> Result<(u64, &mut [u8]), Error<E>> {
+    // Compared in sectors, because a product with 512 may wrap.
+    let sectors = first.checked_add(BlockSize::B512.count(byte_count(dst.len())));
+    if sectors.is_none_or(|end| end > BlockSize::B512.count(size)) {
+        return Err(Error::OutOfRange);
     }
-
-    /// Returns the guest offset of the next byte. It may be past the end of the disk, where reads return 0 bytes.
-    #[must_use]
-    pub fn position(&self) -> u64 {
-        self.position
-    }
-
-    /// Returns the guest.
-    #[must_use]
-    pub fn into_inner(self) -> G {
-        self.guest
-    }
-
-    /// Fills `buf`, or its start if the disk ends before, and moves the position after the bytes read. Returns their
-    /// number.
-    pub(crate) fn read_next(&mut self, buf: &mut [u8]) -> Result<usize, Error<G::Error>> {
-        let buf = stored(buf, self.position, self.guest.size());
-        if !buf.is_empty() {
-            self.guest.read_at(self.position, buf)?;
-        }
-        self.position = after(self.position, buf.len());
-        Ok(buf.len())
-    }
-
-    pub(crate) fn seek_to(&mut self, pos: SeekFrom) -> Result<u64, Error<G::Error>> {
-        self.position = target(pos, self.position, self.guest.size()).ok_or(Error::OutOfRange)?;
-        Ok(self.position)
-    }
-}
-
-impl<G> ErrorType for Cursor<G>
-where
-    G: GuestRead,
-    G::Error: embedded_io::Error + 'static,
-{
-    type Error = Error<G::Error>;
-}
-
-impl<G> Read for Cursor<G>
-where
-    G: GuestRead,
-    G::Error: embedded_io::Error + 'static,
-{
-    fn read(&mut self, buf: &mut [u8]) -> Result<usize, Self::Error> {
-        self.read_next(buf)
-    }
-}
-
-impl<G> Seek for Cursor<G>
-where
-    G: GuestRead,
-    G::Error: embedded_io::Error + 'static,
-{
-    fn seek(&mut self, pos: SeekFrom) -> Result<u64, Self::Error> {
-        self.seek_to(pos)
-    }
-}
-
-/// Returns the start of `buf` that the bytes from `position` to the end of the disk can fill.
-pub(crate) fn stored(buf: &mut [u8], position: u64, len: u64) -> &mut [u8] {
-    let left = usize::try_from(len.saturating_sub(position)).unwrap_or(usize::MAX);
-    let len = buf.len().min(left);
-    buf.get_mut(..len).unwrap_or_default()
-}
-
-/// Returns the position after `bytes` more bytes.
-pub(crate) fn after(position: u64, bytes: usize) -> u64 {
-    position.saturating_add(u64::try_from(bytes).unwrap_or(u64::MAX))
-}
-
-/// Returns the position after a seek on a disk of `len` bytes, or `None` if it is negative or does not fit in 64 bits.
-pub(crate) fn target(pos: SeekFrom, position: u64, len: u64) -> Option<u64> {
-    match pos {
-        SeekFrom::Start(offset) => Some(offset),
-        SeekFrom::End(offset) => len.checked_add_signed(offset),
-        SeekFrom::Current(offset) => position.checked_add_signed(offset),
-    }
+    // Sector `first` is inside the disk, or `dst` is empty and `first` is the number of sectors: at most 511 bytes past the end.
+    let offset = first.saturating_mul(BlockSize::B512.bytes().into()).min(size);
+    let len = dst.len().min(saturating_usize(size.saturating_sub(offset)));
+    let (dst, past_end) = dst.split_at_mut_checked(len).unwrap_or_default();
+    past_end.fill(0);
+    Ok((offset, dst))
 }

@@ -1,13 +1,14 @@
 //! A range of a guest's disk.
 
 use crate::error::Error;
-use crate::guest::GuestRead;
+use crate::guest::{GuestDisk, GuestRead};
+use crate::offset::byte_count;
 
 /// A range of a guest's disk as a disk of its own: for example, a partition for a file system crate that reads from
 /// byte 0.
 ///
 /// It implements [`GuestRead`] over a [`GuestRead`] and, with the feature `async`,
-/// [`aio::AsyncGuestRead`](crate::aio::AsyncGuestRead) over an `AsyncGuestRead`.
+/// [`aio::GuestRead`](crate::aio::GuestRead) over a disk that implements that.
 ///
 /// ```
 /// # let disk: &[u8] = include_bytes!("../../tests/data/disk.qcow");
@@ -46,34 +47,32 @@ impl<G> Partition<G> {
     pub fn into_inner(self) -> G {
         self.guest
     }
+}
 
-    /// Returns the size of the range on a disk of `size` bytes.
-    pub(crate) fn size_on(&self, size: u64) -> u64 {
-        self.len.min(size.saturating_sub(self.start))
-    }
-
-    /// Returns the offset, on a disk of `size` bytes, of `len` bytes at `offset` in the range.
+impl<G: GuestDisk> Partition<G> {
+    /// Returns the offset on the whole disk of `len` bytes at `offset` in the range.
     ///
     /// # Errors
     /// [`Error::OutOfRange`] if they do not lie inside the range.
-    pub(crate) fn place<E>(&self, size: u64, offset: u64, len: usize) -> Result<u64, Error<E>> {
-        let len = u64::try_from(len).unwrap_or(u64::MAX);
-        match offset.checked_add(len) {
-            Some(end) if end <= self.size_on(size) => Ok(self.start.min(size).saturating_add(offset)),
+    pub(crate) fn translate(&self, offset: u64, len: usize) -> Result<u64, Error<G::Error>> {
+        match offset.checked_add(byte_count(len)) {
+            Some(end) if end <= self.size() => Ok(self.start.min(self.guest.size()).saturating_add(offset)),
             _ => Err(Error::OutOfRange),
         }
     }
 }
 
-impl<G: GuestRead> GuestRead for Partition<G> {
+impl<G: GuestDisk> GuestDisk for Partition<G> {
     type Error = G::Error;
 
     fn size(&self) -> u64 {
-        self.size_on(self.guest.size())
+        self.len.min(self.guest.size().saturating_sub(self.start))
     }
+}
 
+impl<G: GuestRead> GuestRead for Partition<G> {
     fn read_at(&mut self, offset: u64, dst: &mut [u8]) -> Result<(), Error<G::Error>> {
-        let start = self.place(self.guest.size(), offset, dst.len())?;
+        let start = self.translate(offset, dst.len())?;
         self.guest.read_at(start, dst)
     }
 }

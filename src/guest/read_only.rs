@@ -55,7 +55,7 @@ pub struct ReadOnly<C>(
 #[non_exhaustive]
 pub enum ReadOnlyError<E> {
     /// The stream's own error.
-    Stream(E),
+    Device(E),
     /// A write was requested, and the stream is read-only.
     ReadOnly,
 }
@@ -66,13 +66,13 @@ impl<C: ErrorType> ErrorType for ReadOnly<C> {
 
 impl<C: Read> Read for ReadOnly<C> {
     fn read(&mut self, buf: &mut [u8]) -> Result<usize, Self::Error> {
-        self.0.read(buf).map_err(ReadOnlyError::Stream)
+        self.0.read(buf).map_err(ReadOnlyError::Device)
     }
 }
 
 impl<C: Seek> Seek for ReadOnly<C> {
     fn seek(&mut self, pos: SeekFrom) -> Result<u64, Self::Error> {
-        self.0.seek(pos).map_err(ReadOnlyError::Stream)
+        self.0.seek(pos).map_err(ReadOnlyError::Device)
     }
 }
 
@@ -102,7 +102,7 @@ pub(crate) fn refuse<E>(buf: &[u8]) -> Result<usize, ReadOnlyError<E>> {
 impl<E: fmt::Display> fmt::Display for ReadOnlyError<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Stream(error) => fmt::Display::fmt(error, f),
+            Self::Device(error) => fmt::Display::fmt(error, f),
             Self::ReadOnly => f.write_str("the disk is read-only"),
         }
     }
@@ -112,7 +112,7 @@ impl<E: core::error::Error> core::error::Error for ReadOnlyError<E> {
     fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
         match self {
             // `Display` forwards to the inner error, so `source` skips it.
-            Self::Stream(error) => error.source(),
+            Self::Device(error) => error.source(),
             Self::ReadOnly => None,
         }
     }
@@ -121,7 +121,7 @@ impl<E: core::error::Error> core::error::Error for ReadOnlyError<E> {
 impl<E: embedded_io::Error> embedded_io::Error for ReadOnlyError<E> {
     fn kind(&self) -> embedded_io::ErrorKind {
         match self {
-            Self::Stream(error) => error.kind(),
+            Self::Device(error) => error.kind(),
             Self::ReadOnly => embedded_io::ErrorKind::PermissionDenied,
         }
     }

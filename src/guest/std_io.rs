@@ -1,11 +1,10 @@
 //! The standard library's streams: `std::io::{Read, Seek, Write}`.
 
-use std::boxed::Box;
 use std::io;
 
-use crate::error::Error;
+use crate::guest::GuestRead;
+use crate::guest::cursor::Cursor;
 use crate::guest::read_only::ReadOnly;
-use crate::guest::{Cursor, GuestRead};
 
 impl<G> io::Read for Cursor<G>
 where
@@ -53,17 +52,5 @@ impl<C> io::Write for ReadOnly<C> {
 
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
-    }
-}
-
-impl<G: GuestRead + ?Sized> GuestRead for Box<G> {
-    type Error = G::Error;
-
-    fn size(&self) -> u64 {
-        (**self).size()
-    }
-
-    fn read_at(&mut self, offset: u64, dst: &mut [u8]) -> Result<(), Error<Self::Error>> {
-        (**self).read_at(offset, dst)
     }
 }

@@ -5,48 +5,28 @@ use core::fmt;
 use heapless::Vec;
 
 use crate::device::BlockRead;
-use crate::error::{Error, PushError, PushReason};
+use crate::error::{Error, PushError};
 use crate::format::extent::Extent;
 use crate::format::header::Header;
-use crate::guest::Cursor;
-use crate::guest::GuestRead;
+use crate::guest::cursor::Cursor;
+use crate::guest::{GuestDisk, GuestRead};
+use crate::image::chain::sealed::Layer;
 use crate::image::{Image, read_at};
 use crate::memory::Memory;
 use crate::reader::backing::ExtentQuery;
 
-/// An image that a [`Chain`] can hold: [`Image`] or, with the feature `async`, `aio::Image`.
-///
-/// This trait is sealed: no other type implements it. Use it as a bound in code that takes any chain:
-///
-/// ```
-/// # let file: &[u8] = include_bytes!("../../tests/data/plain.qcow");
-/// use qcow1::{Chain, Image, Layer};
-///
-/// fn describe<I: Layer, const DEPTH: usize>(chain: &Chain<I, DEPTH>) {
-///     println!("a disk of {} bytes, made of {} images", chain.size(), chain.images().len());
-/// }
-///
-/// let mut memory = [0; 512];
-/// let mut chain = Chain::<_, 2>::new();
-/// chain.push(Image::open(file, &mut memory)?)?;
-/// describe(&chain);
-/// # Ok::<(), qcow1::Error<core::convert::Infallible>>(())
-/// ```
-pub trait Layer: sealed::Sealed {}
-
 pub(crate) mod sealed {
     use crate::format::header::Header;
 
-    pub trait Sealed {
+    /// An image that a chain can hold. No other type implements it.
+    pub trait Layer {
         fn header(&self) -> Option<&Header>;
 
         fn size(&self) -> u64;
     }
 }
 
-impl<D, M> Layer for Image<D, M> {}
-
-impl<D, M> sealed::Sealed for Image<D, M> {
+impl<D, M> Layer for Image<D, M> {
     fn header(&self) -> Option<&Header> {
         self.header()
     }
@@ -60,7 +40,7 @@ impl<D, M> sealed::Sealed for Image<D, M> {
 ///
 /// A hole of an image reads from the next image at the same guest offset, and as zeros past that image's end. `I` is
 /// [`Image`] or, with the feature `async`, `aio::Image`; the chain then has the same methods as the image. All images
-/// have the same type. If their devices have different types but the same error, use `&mut dyn BlockRead`, as below.
+/// have one type, of device and of memory.
 ///
 /// ```
 /// # let top: &[u8] = include_bytes!("../../tests/data/chain-top.qcow");
@@ -68,19 +48,18 @@ impl<D, M> sealed::Sealed for Image<D, M> {
 /// # let base: &[u8] = &[0; 99_840];
 /// use qcow1::{Chain, Image};
 ///
-/// let mut memory = [[0; 4096]; 3];
-/// let [top_memory, middle_memory, base_memory] = &mut memory;
 /// let mut chain = Chain::<_, 3>::new();
-/// chain.push(Image::open(top, top_memory)?)?;
-/// chain.push(Image::open(middle, middle_memory)?)?;
+/// chain.push(Image::open(top, [0; 4096])?).expect("room for three images");
+/// chain.push(Image::open(middle, [0; 4096])?).expect("the image above has a backing file");
 /// // QCOW1 does not store the format of a backing file, so the caller declares that this one is raw.
-/// chain.push(Image::open_raw(base, base_memory)?)?;
+/// chain.push(Image::open_raw(base, [0; 4096])?).expect("the image above has a backing file");
 /// let mut sector = [0; 512];
 /// chain.read_at(0, &mut sector)?;
 /// # Ok::<(), qcow1::Error<core::convert::Infallible>>(())
 /// ```
 ///
-/// Devices of different types:
+/// Use `&mut dyn BlockRead` for devices of different types that have the same error; [`MapErr`](crate::MapErr) makes it the
+/// same. For memories of different sizes, lend slices: `&mut array[..]`.
 ///
 /// ```
 /// # let (top, base): (&[u8], &[u8]) = (include_bytes!("../../tests/data/overlay.qcow"), &[7; 4096]);
@@ -92,8 +71,8 @@ impl<D, M> sealed::Sealed for Image<D, M> {
 /// let (mut top, mut base) = (top, Blocks::new(base, BlockSize::B512));
 /// let (mut upper, mut lower) = ([0; 4096], [0; 512]);
 /// let mut chain = Chain::<Image<Device, &mut [u8]>, 2>::new();
-/// chain.push(Image::open(&mut top as Device, &mut upper[..])?)?;
-/// chain.push(Image::open_raw(&mut base as Device, &mut lower[..])?)?;
+/// chain.push(Image::open(&mut top as Device, &mut upper[..])?).expect("room for two images");
+/// chain.push(Image::open_raw(&mut base as Device, &mut lower[..])?).expect("the image above has a backing file");
 /// # Ok::<(), qcow1::Error<Infallible>>(())
 /// ```
 pub struct Chain<I, const DEPTH: usize> {
@@ -111,17 +90,15 @@ impl<I: Layer, const DEPTH: usize> Chain<I, DEPTH> {
     ///
     /// # Errors
     /// Each error returns the image.
-    /// - [`PushReason::Full`]: the chain already holds `DEPTH` images.
-    /// - [`PushReason::NotNamed`]: the image above is raw or names no backing file.
-    #[allow(clippy::result_large_err, reason = "there is no box to put the image in")]
+    /// - [`PushError::Full`]: the chain already holds `DEPTH` images.
+    /// - [`PushError::NoBackingNamed`]: the image above is raw or names no backing file.
+    #[allow(clippy::result_large_err, reason = "without an allocator, the image cannot be boxed")]
     pub fn push(&mut self, image: I) -> Result<(), PushError<I>> {
         let names_backing = |above: &I| above.header().is_some_and(Header::has_backing);
         if self.images.last().is_some_and(|above| !names_backing(above)) {
-            return Err(PushError::new(image, PushReason::NotNamed));
+            return Err(PushError::NoBackingNamed(image));
         }
-        self.images
-            .push(image)
-            .map_err(|image| PushError::new(image, PushReason::Full))
+        self.images.push(image).map_err(PushError::Full)
     }
 
     /// Removes and returns the lowest image, or returns `None` if the chain is empty.
@@ -135,10 +112,14 @@ impl<I: Layer, const DEPTH: usize> Chain<I, DEPTH> {
         &self.images
     }
 
-    /// Returns the images for modification, top first: for example, to set a key.
-    ///
-    /// Do not reorder them: reads go through the images in the order of this slice.
-    pub fn images_mut(&mut self) -> &mut [I] {
+    /// Returns an image for modification: for example, to set its key. `level` 0 is the top.
+    pub fn image_mut(&mut self, level: usize) -> Option<&mut I> {
+        self.images.get_mut(level)
+    }
+
+    /// Returns the images for the asynchronous driver.
+    #[cfg(feature = "async")]
+    pub(crate) fn layers(&mut self) -> &mut [I] {
         &mut self.images
     }
 
@@ -170,9 +151,8 @@ impl<D: BlockRead, M: Memory, const DEPTH: usize> Chain<Image<D, M>, DEPTH> {
     ///
     /// ```
     /// # let file: &[u8] = include_bytes!("../../tests/data/sparse.qcow");
-    /// # let mut memory = [0; 4096];
     /// # let mut chain = qcow1::Chain::<_, 2>::new();
-    /// # chain.push(qcow1::Image::open(file, &mut memory)?)?;
+    /// # chain.push(qcow1::Image::open(file, [0; 4096])?).expect("room for two images");
     /// let mut at = 0;
     /// while at < chain.size() {
     ///     let (layer, extent) = chain.extent_at(at, u64::MAX)?;
@@ -189,7 +169,13 @@ impl<D: BlockRead, M: Memory, const DEPTH: usize> Chain<Image<D, M>, DEPTH> {
         // Bound: one turn for each image.
         for image in &mut self.images {
             if let Some(mut walk) = query.walk(&image.state)? {
-                query.answer(image.advance(&mut walk)?);
+                match image.advance(&mut walk) {
+                    Ok(extent) => query.answer(extent),
+                    Err(error) => {
+                        self.images.iter_mut().for_each(Image::forget);
+                        return Err(error);
+                    }
+                }
             }
         }
         query.found.ok_or(Error::OutOfRange)
@@ -207,13 +193,15 @@ impl<I: Layer, const DEPTH: usize> Default for Chain<I, DEPTH> {
     }
 }
 
-impl<D: BlockRead, M: Memory, const DEPTH: usize> GuestRead for Chain<Image<D, M>, DEPTH> {
+impl<D: BlockRead, M, const DEPTH: usize> GuestDisk for Chain<Image<D, M>, DEPTH> {
     type Error = D::Error;
 
     fn size(&self) -> u64 {
         self.size()
     }
+}
 
+impl<D: BlockRead, M: Memory, const DEPTH: usize> GuestRead for Chain<Image<D, M>, DEPTH> {
     fn read_at(&mut self, offset: u64, dst: &mut [u8]) -> Result<(), Error<D::Error>> {
         self.read_at(offset, dst)
     }

@@ -1,6 +1,7 @@
 //! `Image`: the synchronous driver of the core.
 
 pub(crate) mod chain;
+#[cfg(feature = "check")]
 pub(crate) mod check;
 pub(crate) mod extents;
 pub(crate) mod options;
@@ -12,30 +13,32 @@ use crate::device::BlockRead;
 use crate::error::{Error, OpenError};
 use crate::format::extent::Extent;
 use crate::format::header::Header;
-use crate::guest::Cursor;
-use crate::guest::GuestRead;
+use crate::guest::cursor::Cursor;
+use crate::guest::{GuestDisk, GuestRead};
 use crate::image::extents::Extents;
 use crate::image::options::OpenOptions;
 use crate::memory::Memory;
+#[cfg(feature = "aes")]
+use crate::reader::cipher::{AesCipher, Key};
 use crate::reader::cipher::{Cipher, SectorCipher};
 use crate::reader::device_shape::DeviceShape;
 use crate::reader::extent_walk::ExtentWalk;
 use crate::reader::image_state::ImageState;
-use crate::reader::open::Opening;
+use crate::reader::open::{FIRST_BLOCK, Opening};
 use crate::reader::read::{Read, Step};
 use crate::reader::stop::Stop;
 
 /// A QCOW1 image, or a raw disk, on a block device.
 ///
-/// It owns the device and borrows memory from the caller. After an error it stays usable, and later reads return the
-/// same bytes as without that error.
+/// It owns its device and its memory, or borrows them: `&mut D` is a device too, and [`Memory`] is implemented for mutable
+/// references. It is `Send` and `Sync` if both are. After an error it stays usable, and later reads return the same bytes as
+/// without that error.
 ///
 /// ```
 /// # let disk: &[u8] = include_bytes!("../../tests/data/plain.qcow");
 /// use qcow1::Image;
 ///
-/// let mut memory = [0; 4096];
-/// let mut image = Image::open(disk, &mut memory)?;
+/// let mut image = Image::open(disk, [0; 4096])?;
 /// let mut bytes = [0; 1000];
 /// image.read_at(12_345, &mut bytes)?;
 /// for extent in image.extents() {
@@ -70,15 +73,15 @@ impl<D, M> Image<D, M> {
     /// compressed clusters are never encrypted and need no key. QCOW1 stores no key check: a wrong key yields garbage,
     /// not an error.
     #[cfg(feature = "aes")]
-    pub fn set_key(&mut self, key: &crate::Key) {
-        self.state.cipher = Cipher::Aes(crate::AesCipher::new(key));
+    pub fn set_key(&mut self, key: &Key) {
+        self.state.cipher = Cipher::Aes(AesCipher::new(key));
     }
 
     /// Sets the cipher with which later reads decrypt the image's encrypted clusters: for example, a board's AES
     /// engine.
     ///
-    /// `cipher` need not be `Sync`, so it may hold an engine in a `RefCell`. Because of that, `Image` is neither `Send`
-    /// nor `Sync`.
+    /// `cipher` is shared, so that images of one key can use one cipher, and `Sync`, so that the image can move between
+    /// threads. [`SectorCipher`] shows how an engine behind a `critical_section::Mutex` fulfils both.
     pub fn set_cipher(&mut self, cipher: &'static (dyn SectorCipher + Sync)) {
         self.state.cipher = Cipher::Lent(cipher);
     }
@@ -87,12 +90,6 @@ impl<D, M> Image<D, M> {
     /// bytes that the device reads must stay the same.
     pub fn device_mut(&mut self) -> &mut D {
         &mut self.device
-    }
-
-    /// Returns the wrapped device.
-    #[must_use]
-    pub fn into_device(self) -> D {
-        self.device
     }
 
     /// Returns the device and the memory. The contents of the memory are unspecified.
@@ -124,18 +121,30 @@ impl<D, M> Image<D, M> {
     }
 }
 
+impl<D, M: Memory> Image<D, M> {
+    /// Forgets everything that was read, after an error.
+    #[cold]
+    pub(crate) fn forget(&mut self) {
+        self.state.forget(self.memory.bytes());
+    }
+}
+
 impl<D: BlockRead, M: Memory> Image<D, M> {
     /// Opens a QCOW1 image.
     ///
     /// `memory` must have at least max(512, block size) bytes, which is enough to read every uncompressed byte of every
-    /// legal image. More memory saves device reads, but what compressed clusters need is not left for tables;
-    /// [`Header::memory_for`] returns the figures for an image. The
-    /// contents of `memory` are overwritten.
+    /// valid image. Compressed clusters take their share first, and what remains caches tables: more memory saves device
+    /// reads. [`OpenOptions::memory_needed`] returns a figure for an image. The contents of `memory` are overwritten.
+    ///
+    /// An array as `memory` becomes a part of the image, which opening moves over the stack, more than once without
+    /// optimization. Firmware with little stack lends a `&'static mut` reference instead; the documentation of the crate has
+    /// both.
     ///
     /// Opening makes one device read.
     ///
     /// # Errors
     /// Each error returns the device and the memory.
+    /// - [`Error::Empty`]: the device has 0 bytes.
     /// - [`Error::NotQcow`]: the magic number is missing.
     /// - [`Error::Unsupported`]: the version is not 1, the encryption method is unknown, or the device has more than
     ///   2^63 bytes.
@@ -144,7 +153,16 @@ impl<D: BlockRead, M: Memory> Image<D, M> {
     /// - [`Error::MemoryTooSmall`]: `memory` is smaller than the minimum.
     /// - [`Error::Io`]: the device failed.
     pub fn open(device: D, memory: M) -> Result<Self, OpenError<D, M, D::Error>> {
-        OpenOptions::new().open(device, memory)
+        Self::open_with(OpenOptions::new(), device, memory)
+    }
+
+    /// Opens a QCOW1 image with `options`.
+    ///
+    /// # Errors
+    /// As [`Image::open`].
+    pub fn open_with(options: OpenOptions, mut device: D, mut memory: M) -> Result<Self, OpenError<D, M, D::Error>> {
+        let opening = probe(options, &mut device, memory.bytes());
+        Self::opened(device, memory, opening)
     }
 
     /// Opens a device as a raw disk, whatever its bytes are: for example, as the base of a [`Chain`](crate::Chain).
@@ -159,7 +177,7 @@ impl<D: BlockRead, M: Memory> Image<D, M> {
     /// - [`Error::Unsupported`]: the device has more than 2^63 bytes.
     /// - [`Error::Io`]: the device failed.
     pub fn open_raw(mut device: D, mut memory: M) -> Result<Self, OpenError<D, M, D::Error>> {
-        let opening = shape(&mut device).and_then(|shape| shape.raw(memory.bytes()));
+        let opening = probe_shape(&mut device).and_then(|shape| shape.raw(memory.bytes()));
         Self::opened(device, memory, opening)
     }
 
@@ -197,7 +215,7 @@ impl<D: BlockRead, M: Memory> Image<D, M> {
     /// - [`Error::Io`]: the device failed.
     pub fn extent_at(&mut self, offset: u64, max_len: u64) -> Result<Extent, Error<D::Error>> {
         let mut walk = ExtentWalk::extent_at(&self.state, offset, max_len)?;
-        self.advance(&mut walk)
+        self.advance(&mut walk).inspect_err(|_| self.forget())
     }
 
     /// Returns the runs of the whole disk in sequence, each as [`Image::extent_at`] returns it.
@@ -246,7 +264,7 @@ impl<D: BlockRead, M: Memory> Image<D, M> {
             match walk.find(&mut self.state, memory) {
                 Ok(()) => return Ok(walk.take_extent()),
                 Err(Stop::Miss) => self.fill()?,
-                Err(stop) => return Err(walk.error(stop, &mut self.state, memory)),
+                Err(stop) => return Err(walk.error(stop, &self.state)),
             }
         }
     }
@@ -261,32 +279,47 @@ impl<D: BlockRead, M: Memory> Image<D, M> {
     }
 }
 
-fn shape<D: BlockRead>(device: &mut D) -> Result<DeviceShape, Error<D::Error>> {
+fn probe_shape<D: BlockRead>(device: &mut D) -> Result<DeviceShape, Error<D::Error>> {
     let size = device.size().map_err(Error::Io)?;
     DeviceShape::new(size, device.block_size())
 }
 
+fn probe<D: BlockRead>(options: OpenOptions, device: &mut D, memory: &mut [u8]) -> Result<Opening, Error<D::Error>> {
+    let shape = probe_shape(device)?;
+    let prefix = shape.prefix(memory)?;
+    if !prefix.is_empty() {
+        device.read_blocks(0, prefix).map_err(Error::Io)?;
+    }
+    shape.image(memory, options.salvage, options.or_raw)
+}
+
 impl OpenOptions {
-    /// Opens an image with these options; see [`Image::open`].
+    /// Returns the number of bytes of memory for the image on `device`: enough to read everything at full speed, and `cache`
+    /// bytes more for tables, unless the image cannot have as many.
+    ///
+    /// It reads the header, and opening checks it again. If the blocks of `device` are larger than 512 bytes, it reads nothing,
+    /// and returns what the largest clusters would need.
+    ///
+    /// ```
+    /// # let mut file: &[u8] = include_bytes!("../../tests/data/compressed.qcow");
+    /// use qcow1::{Image, OpenOptions};
+    ///
+    /// let options = OpenOptions::new();
+    /// let memory = vec![0; options.memory_needed(&mut file, 1 << 20)?]; // at most 1 MiB for tables
+    /// # let mut memory = memory;
+    /// # let memory = &mut memory;
+    /// let image = Image::open_with(options, file, memory)?;
+    /// # Ok::<(), qcow1::Error<core::convert::Infallible>>(())
+    /// ```
     ///
     /// # Errors
-    /// As [`Image::open`].
-    pub fn open<D: BlockRead, M: Memory>(
-        self,
-        mut device: D,
-        mut memory: M,
-    ) -> Result<Image<D, M>, OpenError<D, M, D::Error>> {
-        let opening = self.inspect(&mut device, memory.bytes());
-        Image::opened(device, memory, opening)
-    }
-
-    fn inspect<D: BlockRead>(self, device: &mut D, memory: &mut [u8]) -> Result<Opening, Error<D::Error>> {
-        let shape = shape(device)?;
-        let prefix = shape.prefix(memory)?;
-        if !prefix.is_empty() {
-            device.read_blocks(0, prefix).map_err(Error::Io)?;
+    /// As [`Image::open_with`].
+    pub fn memory_needed<D: BlockRead>(self, device: &mut D, cache: usize) -> Result<usize, Error<D::Error>> {
+        let mut first_block = [0; FIRST_BLOCK];
+        if device.block_size().len() > first_block.len() {
+            return Ok(probe_shape(device)?.memory_for_any_image(cache));
         }
-        shape.image(memory, self.salvage, self.xen_l1, self.or_raw)
+        Ok(probe(self, device, &mut first_block)?.memory_needed(cache))
     }
 }
 
@@ -297,6 +330,7 @@ impl<D: BlockRead, M: Memory> Iterator for Extents<'_, Image<D, M>> {
         let walk = self.walk.as_mut().filter(|walk| !walk.is_done())?;
         let item = self.image.advance(walk);
         if item.is_err() {
+            self.image.forget();
             self.walk = None;
         }
         Some(item)
@@ -323,25 +357,33 @@ pub(crate) fn read_at<D: BlockRead, M: Memory>(
 fn perform<D: BlockRead, M: Memory>(images: &mut [Image<D, M>], mut read: Read<'_>) -> Result<(), Error<D::Error>> {
     // Bound: each turn reads at least one byte, reads one of the two parts of a table word, or changes the image for at
     // least one byte.
-    loop {
-        let image = images.get_mut(read.level()).ok_or(Error::BackingRequired)?;
-        let memory = image.memory.bytes();
-        match read.step(&mut image.state, memory) {
-            Ok(Step::Request(lba, buffer)) => image.device.read_blocks(lba, buffer).map_err(Error::Io)?,
+    let error = loop {
+        let Some(image) = images.get_mut(read.level()) else {
+            break read.backing_required();
+        };
+        match read.step(&mut image.state, image.memory.bytes()) {
+            Ok(Step::Request(lba, buffer)) => match image.device.read_blocks(lba, buffer) {
+                Ok(()) => {}
+                Err(error) => break Error::Io(error),
+            },
             Ok(Step::ChangeImage) => {}
             Ok(Step::Done) => return Ok(()),
-            Err(stop) => return Err(read.error(stop, &mut image.state, memory)),
+            Err(stop) => break read.error(stop, &image.state),
         }
-    }
+    };
+    images.iter_mut().for_each(Image::forget);
+    Err(error)
 }
 
-impl<D: BlockRead, M: Memory> GuestRead for Image<D, M> {
+impl<D: BlockRead, M> GuestDisk for Image<D, M> {
     type Error = D::Error;
 
     fn size(&self) -> u64 {
         self.size()
     }
+}
 
+impl<D: BlockRead, M: Memory> GuestRead for Image<D, M> {
     fn read_at(&mut self, offset: u64, dst: &mut [u8]) -> Result<(), Error<D::Error>> {
         self.read_at(offset, dst)
     }
@@ -351,7 +393,7 @@ impl<D, M> fmt::Debug for Image<D, M> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Image")
             .field("header", &self.state.header())
-            .field("len", &self.state.size().0)
+            .field("size", &self.state.size().0)
             .finish_non_exhaustive()
     }
 }

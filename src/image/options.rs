@@ -1,18 +1,16 @@
 //! Options for opening an image.
 
-use crate::format::xen::XenL1;
-
-/// Options for opening an image. [`Image::open`](crate::Image::open) uses the defaults. With the feature `async`,
-/// `aio::Image::open_with` takes them too.
+/// Options for opening an image with [`Image::open_with`](crate::Image::open_with) or, with the feature `async`,
+/// `aio::Image::open_with`.
 ///
 /// ```
 /// # let file: &[u8] = include_bytes!("../../tests/data/plain.qcow");
-/// use qcow1::OpenOptions;
+/// use qcow1::{Image, OpenOptions};
 ///
 /// // A truncated file: the second half reads as zeros.
 /// let truncated = &file[..file.len() / 2];
-/// let mut memory = [0; 4096];
-/// let mut image = OpenOptions::new().salvage(true).open(truncated, &mut memory)?;
+/// let options = OpenOptions::new().salvage(true);
+/// let mut image = Image::open_with(options, truncated, [0; 4096])?;
 /// image.read_at(0, &mut [0; 4096])?;
 /// # Ok::<(), qcow1::Error<core::convert::Infallible>>(())
 /// ```
@@ -20,18 +18,16 @@ use crate::format::xen::XenL1;
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct OpenOptions {
     pub(crate) salvage: bool,
-    pub(crate) xen_l1: XenL1,
     pub(crate) or_raw: bool,
 }
 
 impl OpenOptions {
-    /// Returns the defaults: [`salvage`](Self::salvage) and [`or_raw`](Self::or_raw) are off, [`xen_l1`](Self::xen_l1)
-    /// is [`XenL1::Detect`].
+    /// Returns the defaults, which [`Image::open`](crate::Image::open) uses: [`salvage`](Self::salvage) and
+    /// [`or_raw`](Self::or_raw) are off.
     #[must_use]
     pub const fn new() -> Self {
         Self {
             salvage: false,
-            xen_l1: XenL1::Detect,
             or_raw: false,
         }
     }
@@ -47,14 +43,9 @@ impl OpenOptions {
         self
     }
 
-    /// Sets how the byte order of a Xen image's L1 table is determined.
-    #[must_use]
-    pub const fn xen_l1(mut self, xen_l1: XenL1) -> Self {
-        self.xen_l1 = xen_l1;
-        self
-    }
-
-    /// Sets whether a disk without QCOW's magic number is opened as a raw disk. By default it is [`Error::NotQcow`].
+    /// Sets whether a disk without QCOW's magic number and version is opened as a raw disk. By default it is
+    /// [`Error::NotQcow`] or, if it has 0 bytes, [`Error::Empty`]. A disk of 4 to 7 bytes has no version, so it is raw even if
+    /// it begins with the magic number.
     ///
     /// QCOW2, QCOW3 and invalid QCOW1 headers are still errors. [`Image::header`] returns `None` for a raw disk.
     /// `memory` must have at least max(512, block size) bytes for either format.
@@ -69,16 +60,16 @@ impl OpenOptions {
     ///   [`Image::open`] or [`Image::open_raw`].
     ///
     /// [`Error::NotQcow`]: crate::Error::NotQcow
+    /// [`Error::Empty`]: crate::Error::Empty
     /// [`Image::header`]: crate::Image::header
     /// [`Image::open`]: crate::Image::open
     /// [`Image::open_raw`]: crate::Image::open_raw
     ///
     /// ```
-    /// use qcow1::OpenOptions;
+    /// use qcow1::{Image, OpenOptions};
     ///
     /// let raw = [7; 1024];
-    /// let mut memory = [0; 512];
-    /// let mut image = OpenOptions::new().or_raw(true).open(&raw[..], &mut memory)?;
+    /// let mut image = Image::open_with(OpenOptions::new().or_raw(true), &raw[..], [0; 512])?;
     /// assert!(image.header().is_none());
     /// assert_eq!(image.size(), 1024);
     /// # Ok::<(), qcow1::Error<core::convert::Infallible>>(())

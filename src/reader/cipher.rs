@@ -15,27 +15,37 @@ pub(crate) const SECTOR_SHIFT: u32 = 9;
 /// first 16 bytes of the passphrase, padded with zero bytes.
 ///
 /// ```
+/// # let file: &[u8] = include_bytes!("../../tests/data/encrypted.qcow");
 /// use core::cell::RefCell;
-/// use qcow1::{CipherFailed, SectorCipher};
+/// use critical_section::Mutex;
+/// use qcow1::{CipherFailed, Image, SectorCipher};
 /// # struct Engine;
 /// # impl Engine {
 /// #     fn cbc_decrypt(&mut self, _iv: [u8; 16], _sector: &mut [u8]) -> Result<(), ()> { Ok(()) }
 /// # }
 ///
 /// /// The board's AES engine, which has the key.
-/// struct BoardCipher(RefCell<Engine>);
+/// struct BoardCipher(Mutex<RefCell<Engine>>);
 ///
 /// impl SectorCipher for BoardCipher {
 ///     fn decrypt(&self, first_sector: u64, sectors: &mut [u8]) -> Result<(), CipherFailed> {
-///         let mut engine = self.0.borrow_mut();
-///         for (number, sector) in (first_sector..).zip(sectors.chunks_exact_mut(512)) {
-///             let mut iv = [0; 16];
-///             iv[..8].copy_from_slice(&number.to_le_bytes());
-///             engine.cbc_decrypt(iv, sector).map_err(|_| CipherFailed)?;
-///         }
-///         Ok(())
+///         critical_section::with(|section| {
+///             let mut engine = self.0.borrow_ref_mut(section);
+///             for (number, sector) in (first_sector..).zip(sectors.chunks_exact_mut(512)) {
+///                 let mut iv = [0; 16];
+///                 iv[..8].copy_from_slice(&number.to_le_bytes());
+///                 engine.cbc_decrypt(iv, sector).map_err(|_| CipherFailed)?;
+///             }
+///             Ok(())
+///         })
 ///     }
 /// }
+///
+/// static CIPHER: BoardCipher = BoardCipher(Mutex::new(RefCell::new(Engine)));
+///
+/// let mut image = Image::open(file, [0; 4096])?;
+/// image.set_cipher(&CIPHER);
+/// # Ok::<(), qcow1::Error<core::convert::Infallible>>(())
 /// ```
 ///
 /// [`Image::set_cipher`]: crate::Image::set_cipher
@@ -66,7 +76,7 @@ pub trait SectorCipher {
 /// let mut memory = [0; 4096];
 /// let mut image = Image::open(file, &mut memory)?;
 /// image.set_cipher(&BrokenEngine);
-/// assert_eq!(image.read_at(0, &mut [0; 512]), Err(Error::CipherFailed));
+/// assert_eq!(image.read_at(0, &mut [0; 512]), Err(Error::CipherFailed { guest_offset: 0 }));
 /// # Ok::<(), Error<core::convert::Infallible>>(())
 /// ```
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]

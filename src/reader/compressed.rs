@@ -3,7 +3,6 @@
 use zerocopy::FromBytes;
 
 use crate::device::BlockSize;
-use crate::error::Flaw;
 use crate::format::geometry::Geometry;
 use crate::inflate::{SmallTables, Tables, Workspace, inflate};
 use crate::offset::{HostOffset, byte_count, index, saturating_u32, saturating_usize};
@@ -153,9 +152,6 @@ impl Compressed {
     ) -> Result<bool, Stop> {
         if self.inflated != Some(stream) {
             if !self.has(stream) {
-                if self.input(memory).is_empty() {
-                    return Err(Stop::MemoryTooSmall);
-                }
                 self.choose(stream, ahead, device);
                 if self.input_start < device.end {
                     return Ok(false);
@@ -191,11 +187,7 @@ impl Compressed {
     /// Takes in what [`Compressed::missing`] named, once it has been read. Bytes past the end of the file become zeros.
     pub(crate) fn publish(&mut self, memory: &mut [u8], device: &DeviceShape) {
         let stored = saturating_usize(device.end.since(self.input_start));
-        let input = self.input(memory);
-        if input.is_empty() {
-            return;
-        }
-        input.get_mut(stored..).unwrap_or_default().fill(0);
+        self.input(memory).get_mut(stored..).unwrap_or_default().fill(0);
         self.input_len = self.pending_len;
     }
 
@@ -222,12 +214,17 @@ impl Compressed {
         self.input_start.plus(self.input_len.into())
     }
 
+    /// Forgets the input and the output.
+    pub(crate) fn forget(&mut self) {
+        self.input_len = 0;
+        self.inflated = None;
+    }
+
     fn has(&self, stream: Stream) -> bool {
         stream.host >= self.input_start && stream.host.plus(stream.len.into()) <= self.input_end()
     }
 
-    /// Inflates a stream that has been read into the whole of `cluster`, or of the output. One that cannot be inflated is read anew when it
-    /// is asked for again: a device may have given something else for once.
+    /// Inflates a stream that has been read into the whole of `cluster`, or of the output.
     // Not inlined: two calls would double it.
     #[inline(never)]
     fn inflate(&mut self, memory: &mut [u8], stream: Stream, cluster: Option<&mut [u8]>) -> Result<(), Stop> {
@@ -237,10 +234,6 @@ impl Compressed {
         let input = input.get(..index(stream.len)).unwrap_or_default();
         // The memory may have moved since the last call, so the tables may lie elsewhere in their part.
         let mut workspace = workspace(tables).ok_or(Stop::MemoryTooSmall)?;
-        let result = inflate(input, cluster.unwrap_or(output), &mut workspace);
-        if result.is_err() {
-            self.input_len = 0;
-        }
-        result.map_err(|reason| Stop::Corrupt(Flaw::Stream(reason)))
+        inflate(input, cluster.unwrap_or(output), &mut workspace).map_err(Stop::Stream)
     }
 }

@@ -1,6 +1,6 @@
 //! Which guest bytes are stored alike, and where: a walk through the L2 tables, a run at a time.
 
-use crate::error::{Error, Flaw};
+use crate::error::{CorruptKind, Error};
 use crate::format::entry::L2Entry;
 use crate::format::extent::{Extent, ExtentKind};
 use crate::format::geometry::Geometry;
@@ -240,7 +240,7 @@ impl ExtentWalk {
                 L2Entry::Hole => (Run::nowhere(image.hole()), whole, u32::MAX),
                 L2Entry::Compressed(host, stored_len) => {
                     if !device.has(host, stored_len.into()) && !device.salvage {
-                        return Err(Stop::Corrupt(Flaw::CompressedPastEnd));
+                        return Err(Stop::Corrupt(CorruptKind::StreamPastEnd));
                     }
                     // The stream is where the run's first byte is, wherever in the cluster that may be.
                     let delta = host.0.wrapping_sub(self.run_end.0);

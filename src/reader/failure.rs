@@ -1,7 +1,8 @@
 //! The public error for what stopped the core.
 
-use crate::error::{Corrupt, Error, Flaw};
+use crate::error::{Corrupt, CorruptKind, Error};
 use crate::format::entry::L2Entry;
+use crate::offset::GuestOffset;
 use crate::reader::extent_walk::ExtentWalk;
 use crate::reader::image_state::ImageState;
 use crate::reader::read::Read;
@@ -9,58 +10,59 @@ use crate::reader::stop::Stop;
 
 impl ExtentWalk {
     /// Returns the public error for what stopped this walk, or the read of its run, in `image`.
-    ///
-    /// After a flaw, the image forgets its tables. If it is corrupt they are read again as they were. If the device returned
-    /// something else for once, nothing of that stays.
     #[cold]
-    pub(crate) fn error<E>(&self, stop: Stop, image: &mut ImageState, memory: &mut [u8]) -> Error<E> {
-        let error = self.public_error(stop, image);
-        if let Error::Corrupt(_) = error {
-            image.forget_tables(memory);
-        }
-        error
-    }
-
-    /// Returns the same error, and leaves it to the caller to forget the tables after a flaw.
-    pub(crate) fn public_error<E>(&self, stop: Stop, image: &ImageState) -> Error<E> {
+    pub(crate) fn error<E>(&self, stop: Stop, image: &ImageState) -> Error<E> {
+        let GuestOffset(guest_offset) = self.start();
         match stop {
-            Stop::Corrupt(flaw) => Error::Corrupt(self.corrupt(flaw, image)),
-            // A driver never asks for the error of a miss: it reads what is missing.
+            Stop::Corrupt(kind) => Error::Corrupt(self.corrupt(kind, image)),
+            #[cfg(feature = "deflate")]
+            Stop::Stream(reason) => Error::Corrupt(Corrupt::stream(reason, self.cluster(image), self.host())),
+            // Unreachable for a miss: drivers read what is missing.
             Stop::Miss | Stop::OutOfRange => Error::OutOfRange,
-            Stop::KeyRequired => Error::KeyRequired,
-            Stop::CipherFailed => Error::CipherFailed,
+            Stop::KeyRequired => Error::KeyRequired { guest_offset },
+            Stop::CipherFailed => Error::CipherFailed { guest_offset },
+            #[cfg(feature = "deflate")]
             Stop::MemoryTooSmall => Error::MemoryTooSmall {
-                needed: image.memory_needed(),
+                needed: image.needed_for_compressed(),
             },
             #[cfg(not(feature = "deflate"))]
             Stop::Compression => Error::Unsupported(crate::error::Unsupported::Compression),
         }
     }
 
-    /// Returns a flaw with its offsets: those of the L1 entry, of the next L2 word, or of the run's stream.
-    fn corrupt(&self, flaw: Flaw, image: &ImageState) -> Corrupt {
+    /// Returns a flaw with its offsets: those of the L1 entry, or of the next L2 word.
+    fn corrupt(&self, kind: CorruptKind, image: &ImageState) -> Corrupt {
         let l1 = image.last_l1_entry();
-        let (guest, host) = match (flaw, image.geometry()) {
+        match (kind, image.geometry()) {
             // A raw disk has no tables, and so no flaws.
-            (Flaw::L1Flag | Flaw::L2PastEnd, _) | (_, None) => (l1.start, l1.host),
-            // A flaw is met at the start of a run alone, so that is in its cluster.
+            (CorruptKind::L1Bit63Set | CorruptKind::L2PastEnd, _) | (_, None) => Corrupt::at(kind, l1.start, l1.host),
             (_, Some(geometry)) => {
-                let host = match flaw {
-                    #[cfg(feature = "deflate")]
-                    Flaw::Stream(_) => self.host(),
-                    _ => L2Entry::host(self.word(), geometry.cluster_bits),
-                };
-                (geometry.cluster_start(self.start()), host)
+                let host = L2Entry::host(self.word(), geometry.cluster_bits);
+                Corrupt::at(kind, self.cluster(image), host)
             }
-        };
-        Corrupt::at(flaw, guest, host)
+        }
+    }
+
+    /// Returns the start of the cluster that a flaw is in. Flaws are only reported for the first cluster of a run.
+    fn cluster(&self, image: &ImageState) -> GuestOffset {
+        image
+            .geometry()
+            .map_or(self.start(), |geometry| geometry.cluster_start(self.start()))
     }
 }
 
 impl Read<'_> {
-    /// Returns the public error for what stopped this read in `image`; see [`ExtentWalk::error`].
+    /// Returns the public error for what stopped this read in `image`.
     #[cold]
-    pub(crate) fn error<E>(&self, stop: Stop, image: &mut ImageState, memory: &mut [u8]) -> Error<E> {
-        self.walk().error(stop, image, memory)
+    pub(crate) fn error<E>(&self, stop: Stop, image: &ImageState) -> Error<E> {
+        self.walk().error(stop, image)
+    }
+
+    /// Returns the error of a chain that has no image at [`Read::level`].
+    #[cold]
+    pub(crate) fn backing_required<E>(&self) -> Error<E> {
+        Error::BackingRequired {
+            guest_offset: self.walk().start().0,
+        }
     }
 }

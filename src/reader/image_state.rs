@@ -1,13 +1,14 @@
 //! An open image without its device: its header, its lent memory, and its L1 entries.
 
 use crate::device::BlockSize;
-use crate::error::Flaw;
+use crate::error::CorruptKind;
 use crate::format::entry::L1Entry;
 use crate::format::geometry::Geometry;
 use crate::format::header::Header;
 use crate::offset::{GuestOffset, HostOffset, saturating_u32};
 use crate::reader::cipher::Cipher;
 use crate::reader::device_shape::DeviceShape;
+#[cfg(feature = "deflate")]
 use crate::reader::lent_memory;
 use crate::reader::lent_memory::Parts;
 use crate::reader::open::Opening;
@@ -191,7 +192,7 @@ impl ImageState {
             && !self.device().has(table, geometry.l2_size())
             && !self.device().salvage
         {
-            return Err(Stop::Corrupt(Flaw::L2PastEnd));
+            return Err(Stop::Corrupt(CorruptKind::L2PastEnd));
         }
         self.last_l1_entry.len = geometry.span();
         Ok(())
@@ -211,6 +212,7 @@ impl ImageState {
     }
 
     /// Returns the L2 table for `at`, if the L1 entry looked up last has one.
+    #[cfg(feature = "check")]
     pub(crate) fn last_table(&self, at: GuestOffset) -> Option<HostOffset> {
         self.last_l1_entry.table().filter(|_| self.last_l1_entry.holds(at))
     }
@@ -232,14 +234,20 @@ impl ImageState {
         } else if self.device().salvage {
             Ok(saturating_u32(readable))
         } else {
-            Err(Stop::Corrupt(Flaw::ClusterPastEnd))
+            Err(Stop::Corrupt(CorruptKind::ClusterPastEnd))
         }
     }
 
-    /// Forgets all tables.
-    pub(crate) fn forget_tables(&mut self, memory: &mut [u8]) {
+    /// Forgets everything that was read from the device. After an error, nothing that came from the failed call may be
+    /// believed: if the device returned wrong bytes once, it gets a second chance.
+    #[cold]
+    pub(crate) fn forget(&mut self, memory: &mut [u8]) {
         self.parts.cache.forget(memory);
         self.last_l1_entry = L1Range::NONE;
+        #[cfg(feature = "deflate")]
+        if let Some(compressed) = &mut self.parts.compressed {
+            compressed.forget();
+        }
     }
 
     /// Returns what to read after [`Stop::Miss`]: the number of the first block, and the buffer for the blocks.
@@ -258,12 +266,11 @@ impl ImageState {
         self.geometry().map_or(0, |geometry| geometry.within_cluster(at))
     }
 
-    /// Returns the number of bytes of memory that all reads need.
-    pub(crate) fn memory_needed(&self) -> usize {
+    /// Returns the number of bytes of memory that reading compressed clusters needs.
+    #[cfg(feature = "deflate")]
+    pub(crate) fn needed_for_compressed(&self) -> usize {
         let block_size = self.device().block_size;
-        self.geometry().map_or_else(
-            || lent_memory::minimum_raw(block_size),
-            |geometry| lent_memory::compressed(geometry, block_size),
-        )
+        self.geometry()
+            .map_or(0, |geometry| lent_memory::compressed(geometry, block_size))
     }
 }

@@ -54,7 +54,7 @@ pub(crate) fn minimum_raw(block_size: BlockSize) -> usize {
 pub(crate) fn compressed(
     #[cfg_attr(
         not(feature = "deflate"),
-        expect(unused_variables, reason = "nothing is compressed in it")
+        expect(unused_variables, reason = "unused without `deflate`")
     )]
     geometry: Geometry,
     block_size: BlockSize,
@@ -65,33 +65,22 @@ pub(crate) fn compressed(
     minimum
 }
 
-/// The memory to lend to an image, in bytes. Each figure holds for a slice of any alignment.
+/// The sizes of memory for an image, in bytes. Each holds for memory of any alignment.
+///
+/// [`OpenOptions::memory_needed`](crate::OpenOptions::memory_needed) returns one figure for a device and a budget for tables.
 ///
 /// ```
 /// # let file: &[u8] = include_bytes!("../../tests/data/compressed.qcow");
 /// use qcow1::{BlockSize, Header, Image, MemoryNeeds};
 ///
-/// let MemoryNeeds { minimum, compressed, all_tables, .. } = Header::parse(file)?.memory_for(BlockSize::BYTE);
+/// let header = Header::parse(file)?;
+/// let MemoryNeeds { minimum, compressed, all_tables, .. } = header.memory_for(BlockSize::BYTE, file.len() as u64);
 /// assert!(minimum <= compressed && compressed <= all_tables);
 /// // Enough for every read, and at most 64 KiB for tables beyond that.
-/// let mut memory = vec![0; all_tables.min(compressed + 65_536)];
-/// let mut image = Image::open(file, &mut memory)?;
-/// image.read_at(0, &mut [0; 512])?;
-/// # Ok::<(), qcow1::Error<core::convert::Infallible>>(())
-/// ```
-///
-/// On a block device, open the image with the minimum first:
-///
-/// ```
-/// # let mut device: &[u8] = include_bytes!("../../tests/data/compressed.qcow");
-/// use qcow1::{BlockRead, Image};
-///
-/// let block_size = device.block_size();
-/// let mut minimum = vec![0; block_size.bytes().max(512) as usize];
-/// let first = Image::open(&mut device, &mut minimum)?;
-/// let needs = first.header().expect("it is no raw disk").memory_for(block_size);
-/// let mut memory = vec![0; needs.compressed_fast];
-/// let mut image = Image::open(device, &mut memory)?;
+/// let memory = vec![0; all_tables.min(compressed + 65_536)];
+/// # let mut memory = memory;
+/// # let memory = &mut memory;
+/// let mut image = Image::open(file, memory)?;
 /// image.read_at(0, &mut [0; 512])?;
 /// # Ok::<(), qcow1::Error<core::convert::Infallible>>(())
 /// ```
@@ -109,23 +98,14 @@ pub struct MemoryNeeds {
     /// Enough to read compressed clusters two to five times as fast as with `compressed` bytes. Equal to `minimum` in
     /// a build without the feature `deflate`.
     pub compressed_fast: usize,
-    /// Enough to cache all tables of a full disk too: lending more gains little. Saturates at the size of the address
-    /// space.
+    /// Enough to cache all tables too that can exist in a file of this size: more gains little. Saturates at the size of the
+    /// address space.
     pub all_tables: usize,
 }
 
-impl Header {
-    /// Returns the sizes of memory to lend for this image on a device with blocks of `block_size`.
-    #[must_use]
-    pub fn memory_for(&self, block_size: BlockSize) -> MemoryNeeds {
-        let geometry = self.geometry();
-        // A table may begin and end inside a slot.
-        let slot = 1_u64.wrapping_shl(largest_slot_shift(unit_shift(block_size), geometry));
-        let tables = self
-            .l1_entries()
-            .saturating_mul(geometry.l2_size().saturating_add(slot))
-            .saturating_add(self.l1_bytes())
-            .saturating_add(slot.saturating_mul(2));
+impl MemoryNeeds {
+    /// Returns the sizes for an image whose tables take `tables` bytes.
+    fn new(geometry: Geometry, block_size: BlockSize, tables: u64) -> Self {
         // Slots have tags; some sets of slots are full before others; and a part goes into reading ahead of streams.
         let tables = tables.saturating_add(tables.wrapping_shr(1));
         let compressed = compressed(geometry, block_size);
@@ -133,7 +113,7 @@ impl Header {
         let (compressed_fast, read_ahead) = (compressed.saturating_add(Compressed::FAST), Compressed::MAX_READ_AHEAD);
         #[cfg(not(feature = "deflate"))]
         let (compressed_fast, read_ahead) = (compressed, 0);
-        MemoryNeeds {
+        Self {
             minimum: minimum(block_size),
             compressed,
             compressed_fast,
@@ -141,6 +121,44 @@ impl Header {
                 .saturating_add(saturating_usize(tables))
                 .saturating_add(read_ahead),
         }
+    }
+
+    /// Returns the sizes that are enough for any image in a file of `file_size` bytes.
+    pub(crate) fn for_any_image(block_size: BlockSize, file_size: u64) -> Self {
+        Self::new(
+            Geometry::LARGEST,
+            block_size,
+            tables_in_file(file_size, Geometry::LARGEST, block_size),
+        )
+    }
+
+    /// Returns the size for fast reads of compressed clusters, with `cache` bytes more for tables: as far as there can be
+    /// tables.
+    pub(crate) fn with_cache(self, cache: usize) -> usize {
+        self.all_tables.min(self.compressed_fast.saturating_add(cache))
+    }
+}
+
+/// Returns the number of bytes of the slots that hold a whole file of `file_size` bytes.
+fn tables_in_file(file_size: u64, geometry: Geometry, block_size: BlockSize) -> u64 {
+    let slot = 1_u64.wrapping_shl(largest_slot_shift(unit_shift(block_size), geometry));
+    file_size.saturating_add(slot.saturating_mul(2))
+}
+
+impl Header {
+    /// Returns the sizes of memory for this image, in a file of `file_size` bytes on a device with blocks of `block_size`.
+    #[must_use]
+    pub fn memory_for(&self, block_size: BlockSize, file_size: u64) -> MemoryNeeds {
+        let geometry = self.geometry();
+        // A table may begin and end inside a slot.
+        let slot = 1_u64.wrapping_shl(largest_slot_shift(unit_shift(block_size), geometry));
+        let tables = self
+            .l1_entries()
+            .saturating_mul(geometry.l2_size().saturating_add(slot))
+            .saturating_add(self.l1_bytes())
+            .saturating_add(slot.saturating_mul(2))
+            .min(tables_in_file(file_size, geometry, block_size));
+        MemoryNeeds::new(geometry, block_size, tables)
     }
 }
 

@@ -1,13 +1,15 @@
 //! Opening: decides from a device's size and first bytes what is on it, before the lent memory is split.
 
-use crate::error::{Corrupt, Error, Flaw};
+use crate::error::{Corrupt, CorruptKind, Error};
 use crate::format::header::{Header, PREFIX};
-use crate::format::xen::XenL1;
 use crate::offset::{HostOffset, saturating_usize};
 use crate::reader::device_shape::DeviceShape;
-use crate::reader::lent_memory;
+use crate::reader::lent_memory::{self, MemoryNeeds};
 
-/// An image that can be opened in memory of the length that it was judged with.
+/// The size of the largest block that [`Opening::memory_needed`] is found out with: more would not fit on small stacks.
+pub(crate) const FIRST_BLOCK: usize = 512;
+
+/// What opening found on a device: an image that can be opened in memory of the length that was checked.
 #[derive(Clone, Copy)]
 pub(crate) struct Opening {
     /// None: raw.
@@ -15,7 +17,23 @@ pub(crate) struct Opening {
     pub(crate) device: DeviceShape,
 }
 
+impl Opening {
+    /// Returns the number of bytes of memory for the image, with `cache` bytes for tables; see `OpenOptions::memory_needed`.
+    pub(crate) fn memory_needed(&self, cache: usize) -> usize {
+        let DeviceShape { block_size, end, .. } = self.device;
+        self.header.as_ref().map_or_else(
+            || lent_memory::minimum_raw(block_size),
+            |header| header.memory_for(block_size, end.0).with_cache(cache),
+        )
+    }
+}
+
 impl DeviceShape {
+    /// Returns the number of bytes of memory that are enough for any image on the device, with `cache` bytes for tables.
+    pub(crate) fn memory_for_any_image(self, cache: usize) -> usize {
+        MemoryNeeds::for_any_image(self.block_size, self.end.0).with_cache(cache)
+    }
+
     /// Returns the part of the lent memory to read the device's first blocks into before [`DeviceShape::image`] is called;
     /// empty for an empty device.
     ///
@@ -33,29 +51,20 @@ impl DeviceShape {
     /// # Errors
     /// Those of [`Header::parse`], except that with `or_raw` a device without the magic is a raw disk; and
     /// [`Error::Corrupt`] where the L1 table or the backing file's name ends past the end of the file, except in salvage.
-    pub(crate) fn image<E>(
-        self,
-        memory: &[u8],
-        salvage: bool,
-        xen_l1: XenL1,
-        or_raw: bool,
-    ) -> Result<Opening, Error<E>> {
+    pub(crate) fn image<E>(self, memory: &[u8], salvage: bool, or_raw: bool) -> Result<Opening, Error<E>> {
         let prefix = saturating_usize(self.end.0.min(PREFIX));
-        let mut header = match Header::parse_with_xen(memory.get(..prefix).unwrap_or_default()) {
-            Err(Error::NotQcow) if or_raw => return self.raw(memory),
+        let header = match Header::parse_with_xen(memory.get(..prefix).unwrap_or_default()) {
+            Err(Error::NotQcow | Error::Empty) if or_raw => return self.raw(memory),
             header => header?,
         };
-        if xen_l1 == XenL1::BigEndian {
-            header.ignore_xen_byte_order();
-        }
         if !salvage {
             let inside = |start: HostOffset, len: u64| start.0.checked_add(len).is_some_and(|end| end <= self.end.0);
             if !inside(header.l1(), header.l1_bytes()) {
-                return Err(Error::Corrupt(Corrupt::header(Flaw::L1PastEnd, header.l1().0)));
+                return Err(Error::Corrupt(Corrupt::header(CorruptKind::L1PastEnd, header.l1().0)));
             }
             let name = header.backing_name();
             if header.has_backing() && !inside(name, header.backing_name_len().into()) {
-                return Err(Error::Corrupt(Corrupt::header(Flaw::NamePastEnd, name.0)));
+                return Err(Error::Corrupt(Corrupt::header(CorruptKind::BackingNamePastEnd, name.0)));
             }
         }
         Ok(self.opening(Some(header), salvage))

@@ -149,10 +149,11 @@ impl<'b> Read<'b> {
             Pending::None => {}
             Pending::Table => image.publish(memory),
             Pending::Caller(len) => {
-                let sectors = self.claim(byte_count(len));
                 if is_encrypted {
+                    let sectors = self.dst.get_mut(..len).ok_or(Stop::OutOfRange)?;
                     image.cipher.decrypt(start, sectors)?;
                 }
+                self.claim(byte_count(len));
             }
             Pending::Bounce { skip, len } => {
                 let bounce = image.parts.cache.bounce(memory);

@@ -78,7 +78,6 @@ pub(crate) struct TableCache {
     recent_l2_piece: Tag,
     /// The piece that is read next, and the slot chosen for it. It means nothing but between a miss and its publishing.
     filling: Tag,
-    filling_table: Table,
     split_word: SplitWord,
     slot_shift: u8,
 }
@@ -122,7 +121,6 @@ impl TableCache {
             recent_l1_piece: Tag::empty(0),
             recent_l2_piece: Tag::empty(0),
             filling: Tag::empty(0),
-            filling_table: Table::L1,
             split_word: SplitWord::new(NONE),
             slot_shift,
         }
@@ -153,11 +151,10 @@ impl TableCache {
             self.split_word.bytes
         } else {
             self.look_up(table, at, memory)?;
-            // Unreachable while the memory keeps its length. Zeros would be a hole.
-            *self
-                .recent(table, at, memory)
+            self.recent(table, at, memory)
                 .first_chunk()
-                .ok_or(Stop::MemoryTooSmall)?
+                .copied()
+                .unwrap_or_default()
         };
         *word = u64::from_be_bytes(bytes);
         Ok(())
@@ -215,27 +212,13 @@ impl TableCache {
         let start = at.0 & !self.slot_size().wrapping_sub(1);
         let Some(found) = self.promote(memory, start) else {
             self.evict(memory, start);
-            self.filling_table = table;
-            // The same: a slot that is not there cannot be filled.
-            return Err(if self.filled(memory).is_empty() {
-                Stop::MemoryTooSmall
-            } else {
-                Stop::Miss
-            });
+            return Err(Stop::Miss);
         };
-        *self.recent_piece(table) = found;
-        // Unreachable while the memory keeps its length. A word in two pieces would be looked up for ever.
-        if self.recent(table, at, memory).is_empty() {
-            return Err(Stop::MemoryTooSmall);
+        match table {
+            Table::L1 => self.recent_l1_piece = found,
+            Table::L2 => self.recent_l2_piece = found,
         }
         Ok(())
-    }
-
-    fn recent_piece(&mut self, table: Table) -> &mut Tag {
-        match table {
-            Table::L1 => &mut self.recent_l1_piece,
-            Table::L2 => &mut self.recent_l2_piece,
-        }
     }
 
     /// Moves the tag of the piece that starts at `start` to the front of its set and returns it; `None` if no slot holds it.
@@ -259,14 +242,11 @@ impl TableCache {
         if self.recent_l1_piece.start != NONE {
             self.promote(memory, self.recent_l1_piece.start);
         }
-        let slot = match self.set(memory, start).last_mut() {
-            Some(oldest) => {
-                oldest.start = NONE;
-                oldest.slot
-            }
-            // No slot.
-            None => u32::MAX,
+        let Some(oldest) = self.set(memory, start).last_mut() else {
+            return;
         };
+        let slot = oldest.slot;
+        oldest.start = NONE;
         self.filling = Tag { start, slot };
         for recent in [&mut self.recent_l1_piece, &mut self.recent_l2_piece] {
             if recent.slot == slot {
@@ -290,18 +270,12 @@ impl TableCache {
         let filling = self.filling;
         let start = filling.start;
         let stored = saturating_usize(self.device.end.since(HostOffset(start)));
-        let slot = self.filled(memory);
-        if slot.is_empty() {
-            return;
-        }
-        slot.get_mut(stored..).unwrap_or_default().fill(0);
+        self.filled(memory).get_mut(stored..).unwrap_or_default().fill(0);
         // The slot is the last of its set, as when it was chosen: no look-up finds and moves an empty one.
         if let Some(tag) = self.set(memory, start).last_mut() {
             tag.set(filling);
         }
         self.promote(memory, start);
-        // The next look-up finds it there, whatever becomes of the tags: so no walk meets the same miss twice.
-        *self.recent_piece(self.filling_table) = filling;
     }
 
     /// Returns the slot that is being filled.

@@ -7,12 +7,12 @@ use super::oracle::Refusal;
 /// Returns the class of the crate's error, or `None` if the oracle has no such error.
 pub fn class<E>(error: &Error<E>) -> Option<Refusal> {
     Some(match error {
-        Error::NotQcow => Refusal::NotQcow,
+        Error::NotQcow | Error::Empty => Refusal::NotQcow,
         Error::Unsupported(_) => Refusal::Unsupported,
         Error::Corrupt(_) => Refusal::Corrupt,
         Error::OutOfRange => Refusal::OutOfRange,
-        Error::BackingRequired => Refusal::BackingRequired,
-        Error::KeyRequired => Refusal::KeyRequired,
+        Error::BackingRequired { .. } => Refusal::BackingRequired,
+        Error::KeyRequired { .. } => Refusal::KeyRequired,
         _ => return None,
     })
 }

@@ -1,10 +1,10 @@
-//! Devices that count requests and that fail: the crate's own tools, and additions for tests.
+//! Devices that count requests and that fail.
 
 use std::cell::Cell;
 use std::convert::Infallible;
 use std::rc::Rc;
 
-use qcow1::{BlockRead, BlockSize, Blocks, Error, FaultInjector, FaultInjectorError, GuestRead, ReadRequest};
+use qcow1::{BlockRead, BlockSize, Blocks, Error, GuestDisk, GuestRead};
 
 /// A device that panics at an invalid request: of no bytes, of parts of blocks, or of blocks past its last block.
 #[derive(Clone, Copy)]
@@ -47,11 +47,9 @@ impl<D: BlockRead> BlockRead for Strict<D> {
 
 /// A device over bytes, with any block size. It counts requests, can fail one, and panics at an invalid one.
 pub struct TestDevice<'a> {
-    device: Strict<FaultInjector<Blocks<&'a [u8]>, Fails>>,
+    device: Strict<Blocks<&'a [u8]>>,
     pub log: Log,
 }
-
-type Fails = Box<dyn FnMut(ReadRequest) -> bool>;
 
 /// The requests of a device: a handle that can be used while the device is lent.
 #[derive(Clone, Default)]
@@ -84,10 +82,10 @@ impl Log {
     }
 
     /// Counts a request. Returns `true` if it must fail.
-    fn note(&self, request: ReadRequest) -> bool {
+    fn note(&self, bytes: usize) -> bool {
         let number = self.requests();
         self.0.requests.set(number + 1);
-        self.0.bytes.set(self.bytes() + request.len as u64);
+        self.0.bytes.set(self.bytes() + bytes as u64);
         let fails = self.0.fail_at.get() == Some(number);
         if fails {
             self.0.fail_at.set(None);
@@ -116,24 +114,15 @@ impl embedded_io::Error for Broken {
 
 impl<'a> TestDevice<'a> {
     pub fn new(bytes: &'a [u8], block_size: u32) -> Self {
-        let log = Log::default();
-        let noted = log.clone();
-        let blocks = Blocks::new(bytes, BlockSize::new(block_size).unwrap());
-        let fails: Fails = Box::new(move |request| noted.note(request));
         Self {
-            device: Strict::new(FaultInjector::new(blocks, fails)),
-            log,
+            device: Strict::new(Blocks::new(bytes, BlockSize::new(block_size).unwrap())),
+            log: Log::default(),
         }
     }
 }
 
-/// Converts the errors of the crate's tools to one error.
-fn broken(error: FaultInjectorError<Infallible>) -> Broken {
-    match error {
-        FaultInjectorError::Injected => Broken,
-        FaultInjectorError::Device(error) => match error {},
-        _ => unreachable!("a new kind of failure"),
-    }
+fn never(error: Infallible) -> Broken {
+    match error {}
 }
 
 impl BlockRead for TestDevice<'_> {
@@ -144,11 +133,16 @@ impl BlockRead for TestDevice<'_> {
     }
 
     fn size(&mut self) -> Result<u64, Broken> {
-        self.device.size().map_err(broken)
+        self.device.size().map_err(never)
     }
 
     fn read_blocks(&mut self, lba: u64, buf: &mut [u8]) -> Result<(), Broken> {
-        self.device.read_blocks(lba, buf).map_err(broken)
+        if self.log.note(buf.len()) {
+            // A failed transfer may leave any bytes in the buffer.
+            buf.fill(0xee);
+            return Err(Broken);
+        }
+        self.device.read_blocks(lba, buf).map_err(never)
     }
 }
 
@@ -156,13 +150,15 @@ impl BlockRead for TestDevice<'_> {
 #[derive(Debug)]
 pub struct Sevens(pub u64);
 
-impl GuestRead for Sevens {
+impl GuestDisk for Sevens {
     type Error = Broken;
 
     fn size(&self) -> u64 {
         self.0
     }
+}
 
+impl GuestRead for Sevens {
     fn read_at(&mut self, offset: u64, dst: &mut [u8]) -> Result<(), Error<Broken>> {
         if offset.checked_add(dst.len() as u64).is_none_or(|end| end > self.0) {
             return Err(Error::OutOfRange);

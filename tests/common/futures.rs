@@ -4,8 +4,7 @@ use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 
-use qcow1::aio::AsyncBlockRead;
-use qcow1::{BlockRead, BlockSize};
+use qcow1::{BlockRead, BlockSize, aio};
 
 /// A future that is pending once.
 pub async fn later() {
@@ -39,7 +38,7 @@ pub fn finish<F: Future>(future: F) -> F::Output {
 /// A device whose calls are each pending once.
 pub struct Slow<D>(pub D);
 
-impl<D: BlockRead> AsyncBlockRead for Slow<D> {
+impl<D: BlockRead> aio::BlockRead for Slow<D> {
     type Error = D::Error;
 
     fn block_size(&self) -> BlockSize {

@@ -22,8 +22,6 @@ pub enum Refusal {
 pub struct Rules {
     /// Whether everything past the end of the file reads as zeros.
     pub salvage: bool,
-    /// Whether the L1 table is big-endian, whatever Xen's extension says.
-    pub no_xen: bool,
 }
 
 /// One image of a chain.
@@ -119,11 +117,8 @@ impl<'a> Oracle<'a> {
         if !rules.salvage && (l1_end > end || names_backing && name_end > end) {
             return Err(Refusal::Corrupt);
         }
-        let l1_is_little_endian = !rules.no_xen
-            && file.len() >= 64
-            && file[48..52] == *b"XEN\xfb"
-            && l1_offset.is_multiple_of(4096)
-            && u32_at(60) & 2 == 0;
+        let l1_is_little_endian =
+            file.len() >= 64 && file[48..52] == *b"XEN\xfb" && l1_offset.is_multiple_of(4096) && u32_at(60) & 2 == 0;
         Ok(Self {
             file,
             rules,

@@ -1,7 +1,7 @@
 //! Random images, valid and damaged, read the same through the crate and through the oracle.
 
 use crate::common::{ImageBuilder, Layer, Oracle, Random, Rules, TestDevice, class, oracle};
-use qcow1::{Chain, Error, Image, OpenOptions, XenL1};
+use qcow1::{Chain, Error, Image, OpenOptions};
 
 /// Returns an image with random geometry and contents. One in three is damaged, one in six is truncated.
 fn image(random: &mut Random, backing: bool) -> Vec<u8> {
@@ -77,13 +77,9 @@ fn compare(seed: u64) {
         .collect();
     let rules = Rules {
         salvage: random.below(3) == 0,
-        no_xen: random.below(4) == 0,
     };
     let key = random.below(4) != 0;
-    let options =
-        OpenOptions::new()
-            .salvage(rules.salvage)
-            .xen_l1(if rules.no_xen { XenL1::BigEndian } else { XenL1::Detect });
+    let options = OpenOptions::new().salvage(rules.salvage);
     let block_size = 1_u32 << random.below(14);
     let memory_size = 512.max(block_size as usize) + random.below(60_000) as usize;
     let mut memories: Vec<Vec<u8>> = files.iter().map(|_| vec![0xdd; memory_size]).collect();
@@ -100,7 +96,7 @@ fn compare(seed: u64) {
                 oracle.key = key.then_some(KEY);
                 Layer::Qcow(oracle)
             });
-            match options.open(device, memory) {
+            match Image::open_with(options, device, memory) {
                 Ok(image) => (image, oracle),
                 Err(error) => {
                     let error = error.into_error();

@@ -3,7 +3,7 @@
 use crate::common::futures::{Slow, finish, poll};
 use crate::common::{ImageBuilder, Log, TestDevice, pattern};
 use qcow1::aio;
-use qcow1::{BlockSize, CheckOptions, Error, Image, Key};
+use qcow1::{BlockSize, Blocks, Chain, CheckOptions, Error, Image, Key};
 
 const KEY: [u8; 16] = *b"asynchronous key";
 const SIZE: usize = 100_000;
@@ -33,8 +33,8 @@ type Memories = [Vec<u8>; 2];
 fn open<'m>(
     files: &'m [Vec<u8>; 2],
     memories: &'m mut Memories,
-) -> (aio::Chain<aio::Image<Slow<TestDevice<'m>>, &'m mut [u8]>, 2>, Vec<Log>) {
-    let mut chain = aio::Chain::new();
+) -> (Chain<aio::Image<Slow<TestDevice<'m>>, &'m mut [u8]>, 2>, Vec<Log>) {
+    let mut chain = Chain::new();
     let mut logs = Vec::new();
     for (file, memory) in files.iter().zip(memories) {
         let device = TestDevice::new(file, 512);
@@ -78,7 +78,7 @@ fn it_reads_the_same_bytes_with_the_same_requests() {
                 sync.extent_at(offset as u64, len as u64)
             );
         }
-        let top = &mut chain.images_mut()[0];
+        let top = &mut chain.image_mut(0).unwrap();
         let mut name = [0; 1023];
         assert_eq!(
             finish(top.backing_name(&mut name)).unwrap(),
@@ -89,7 +89,7 @@ fn it_reads_the_same_bytes_with_the_same_requests() {
         while let Some(extent) = finish(extents.next()) {
             ours.push(extent.unwrap());
         }
-        let theirs: Vec<_> = sync.images_mut()[0].extents().collect::<Result<_, _>>().unwrap();
+        let theirs: Vec<_> = sync.image_mut(0).unwrap().extents().collect::<Result<_, _>>().unwrap();
         assert_eq!(ours, theirs);
     }
 }
@@ -125,7 +125,7 @@ struct Glitching<'a> {
     hangs: u32,
 }
 
-impl aio::AsyncBlockRead for Glitching<'_> {
+impl aio::BlockRead for Glitching<'_> {
     type Error = std::convert::Infallible;
 
     fn block_size(&self) -> BlockSize {
@@ -207,7 +207,7 @@ fn an_extent_whose_future_was_dropped_is_returned_by_the_next_call() {
     let (files, _) = files();
     let mut memories = memories_like(512);
     let (mut chain, _) = open(&files, &mut memories);
-    let base = &mut chain.images_mut()[1];
+    let base = &mut chain.image_mut(1).unwrap();
     let mut right = Vec::new();
     let mut extents = base.extents();
     while let Some(extent) = finish(extents.next()) {
@@ -248,7 +248,7 @@ fn the_lowest_image_comes_off_a_chain_and_can_be_put_back() {
     assert_eq!(base.header().unwrap().backing_name_len(), 0);
     assert_eq!(chain.size(), SIZE as u64);
     let result = finish(chain.read_at(1024, &mut [0; 512]));
-    assert_eq!(result, Err(Error::BackingRequired));
+    assert_eq!(result, Err(Error::BackingRequired { guest_offset: 1024 }));
     chain.push(base).unwrap();
     let mut bytes = vec![0; SIZE];
     finish(chain.read_at(0, &mut bytes)).unwrap();
@@ -259,7 +259,7 @@ fn the_lowest_image_comes_off_a_chain_and_can_be_put_back() {
 
 #[test]
 fn a_borrowed_device_is_a_device_and_blocks_past_its_end_are_zeros() {
-    use aio::AsyncBlockRead as _;
+    use aio::BlockRead as _;
 
     let file = ImageBuilder::new(5000).data(0, &pattern(1, 4096)).build();
     let mut device = Slow(&file[..]);
@@ -273,9 +273,9 @@ fn a_borrowed_device_is_a_device_and_blocks_past_its_end_are_zeros() {
     let sync = Image::open(&file[..], &mut [0; 512]).unwrap().check_bitmap_len();
     assert_eq!(image.check_bitmap_len(), sync);
     assert_eq!(finish(image.device_mut().size()), Ok(file.len() as u64));
-    let lent = image.into_device();
+    let lent = image.into_parts().0;
 
-    let mut blocks = aio::Blocks::new(lent, BlockSize::B512);
+    let mut blocks = Blocks::new(lent, BlockSize::B512);
     let mut block = [0xcc; 512];
     finish(blocks.read_blocks(1, &mut block)).unwrap();
     assert_eq!(block[..], file[512..1024]);

@@ -3,7 +3,8 @@
 use crate::common::futures::{later, poll};
 use crate::common::{Broken, ImageBuilder, pattern};
 use embedded_io_async::{ErrorType, Read, Seek, SeekFrom};
-use qcow1::aio::{AsyncBlockRead, Chain, FromIo, Image};
+use qcow1::aio::{BlockRead, Image};
+use qcow1::{Chain, FromIo};
 use qcow1::{Error, FromIoError};
 
 const SIZE: usize = 30_000;

@@ -29,7 +29,7 @@ fn the_memory_for_all_tables_holds_them_whatever_their_shape() {
             for block in [1, 512, 4096] {
                 let device = TestDevice::new(&file, block);
                 let block_size = qcow1::BlockSize::new(block).unwrap();
-                let needs = Header::parse(&file).unwrap().memory_for(block_size);
+                let needs = Header::parse(&file).unwrap().memory_for(block_size, file.len() as u64);
                 let mut memory = vec![0; needs.all_tables];
                 let log = device.log.clone();
                 let mut image = Image::open(device, &mut memory).unwrap();

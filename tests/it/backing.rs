@@ -1,7 +1,7 @@
 //! Holes, and the backing files that they read from.
 
 use crate::common::{ImageBuilder, pattern};
-use qcow1::{Chain, Error, ExtentKind, Image, PushReason};
+use qcow1::{Chain, Error, ExtentKind, Image, PushError};
 
 fn read<const DEPTH: usize>(chain: &mut Chain<Image<&[u8], &mut [u8]>, DEPTH>, offset: u64, len: usize) -> Vec<u8> {
     let mut bytes = vec![0xcc; len];
@@ -89,7 +89,7 @@ fn a_missing_base_is_an_error_at_the_first_hole_and_never_zeros() {
     for offset in [0, 513, 1023, 1537, 8000] {
         assert_eq!(
             image.read_at(offset, &mut bytes[..100]).unwrap_err(),
-            Error::BackingRequired
+            Error::BackingRequired { guest_offset: offset }
         );
     }
     image.read_at(1024, &mut bytes).unwrap();
@@ -152,7 +152,7 @@ fn an_image_below_one_that_names_none_is_refused_and_comes_back() {
     let mut chain: Chain<Image<&[u8], &mut [u8]>, 2> = Chain::new();
     chain.push(Image::open(&plain[..], &mut m1[..]).unwrap()).unwrap();
     let refused = chain.push(Image::open(&plain[..], &mut m2[..]).unwrap()).unwrap_err();
-    assert_eq!(refused.reason(), PushReason::NotNamed);
+    assert!(matches!(&refused, PushError::NoBackingNamed(image) if image.size() == 8192));
     assert_eq!(refused.into_image().size(), 8192);
     assert_eq!(chain.images().len(), 1);
 }
@@ -165,9 +165,11 @@ fn a_chain_holds_as_many_images_as_it_says() {
     assert_eq!(chain.read_at(0, &mut [0]).unwrap_err(), Error::OutOfRange);
     chain.push(Image::open(&top[..], &mut m1[..]).unwrap()).unwrap();
     let refused = chain.push(Image::open(&middle[..], &mut m2[..]).unwrap()).unwrap_err();
-    let (image, reason) = refused.into_parts();
-    assert_eq!((image.size(), reason), (4096, PushReason::Full));
-    assert_eq!(chain.read_at(0, &mut [0]).unwrap_err(), Error::BackingRequired);
+    assert!(matches!(refused, PushError::Full(image) if image.size() == 4096));
+    assert_eq!(
+        chain.read_at(0, &mut [0]).unwrap_err(),
+        Error::BackingRequired { guest_offset: 0 }
+    );
     assert!(chain.pop().is_some());
     assert_eq!(chain.size(), 0);
 }

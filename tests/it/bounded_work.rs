@@ -87,7 +87,7 @@ fn hostile() -> Vec<Hostile> {
 fn open<'m>(hostile: &'m Hostile, memory: &'m mut [u8], block: u32) -> (Image<TestDevice<'m>, &'m mut [u8]>, Log) {
     let device = TestDevice::new(&hostile.file, block);
     let log = device.log.clone();
-    let image = OpenOptions::new().salvage(hostile.salvage).open(device, memory);
+    let image = Image::open_with(OpenOptions::new().salvage(hostile.salvage), device, memory);
     assert_eq!(log.requests(), bounds::OPEN, "{}", hostile.what);
     (image.unwrap(), log)
 }
@@ -293,10 +293,7 @@ fn the_extents_of_2_to_the_63_bytes_of_holes_end() {
     file.truncate(48);
     file[24..32].copy_from_slice(&(1_u64 << 63).to_be_bytes());
     let mut memory = [0; 512];
-    let mut image = OpenOptions::new()
-        .salvage(true)
-        .open(&file[..], &mut memory[..])
-        .unwrap();
+    let mut image = Image::open_with(OpenOptions::new().salvage(true), &file[..], &mut memory[..]).unwrap();
     let extents: Vec<_> = image.extents().map(Result::unwrap).collect();
     assert_eq!(extents.len(), 1);
     assert_eq!(extents[0].len, 1 << 63);

@@ -1,11 +1,11 @@
 //! `check`: what it finds, what it accepts, and that an image without findings can be read.
 
 use crate::common::{Broken, ImageBuilder, Random, TestDevice, pattern};
-use qcow1::{CheckOptions, CheckSummary, CorruptKind, Error, Image, OpenOptions};
+use qcow1::{CheckOptions, CheckSummary, CorruptPart, Error, Image, OpenOptions};
 
 const MIB: u64 = 1 << 20;
 
-type Found = (CorruptKind, Option<u64>, Option<u64>);
+type Found = (CorruptPart, Option<u64>, Option<u64>);
 
 /// The number of flaws in sequence, and their guest bytes.
 type Extent = (u64, u64);
@@ -23,7 +23,7 @@ fn check(file: &[u8], thorough: bool) -> (Vec<Found>, CheckSummary) {
         .check_with(options, |finding| {
             let corrupt = finding.corrupt;
             assert!(corrupt.to_string().starts_with("corrupt image: "));
-            found.push((corrupt.kind(), corrupt.guest_offset(), corrupt.host_offset()));
+            found.push((corrupt.part(), corrupt.guest_offset(), corrupt.host_offset()));
         })
         .unwrap();
     assert_eq!(summary.findings, found.len() as u64);
@@ -33,7 +33,7 @@ fn check(file: &[u8], thorough: bool) -> (Vec<Found>, CheckSummary) {
 /// Checks a file with a bitmap. Returns the findings as sentences with their extents, and the summary.
 fn sentences(file: &[u8], salvage: bool) -> (Vec<(String, Extent)>, CheckSummary) {
     let mut memory = vec![0; 200_000];
-    let mut image = OpenOptions::new().salvage(salvage).open(file, &mut memory).unwrap();
+    let mut image = Image::open_with(OpenOptions::new().salvage(salvage), file, &mut memory).unwrap();
     let mut bitmap = vec![0; image.check_bitmap_len()];
     let mut found = Vec::new();
     let options = CheckOptions::new().bitmap(&mut bitmap);
@@ -97,7 +97,7 @@ fn what_lies_over_the_header_or_the_l1_is_found_without_a_bitmap() {
     cluster.l2_word(8192, 1 << 63 | 100 << 51 | 40);
     assert_eq!(
         check(&cluster.build(), false).0,
-        [(CorruptKind::CompressedCluster, Some(8192), Some(40))]
+        [(CorruptPart::CompressedCluster, Some(8192), Some(40))]
     );
     // The second word of the L1 is at 56.
     let mut table = plain();
@@ -105,12 +105,12 @@ fn what_lies_over_the_header_or_the_l1_is_found_without_a_bitmap() {
     // The words of such a table are flaws too.
     let found = check(&table.build(), false).0;
     assert!(
-        found.contains(&(CorruptKind::L2Table, Some(2 * MIB), Some(60))),
+        found.contains(&(CorruptPart::L2Table, Some(2 * MIB), Some(60))),
         "{found:?}"
     );
     let file = ImageBuilder::new(2 * MIB).l1_at(44).build();
     // Its first word contains half of the header's last field, so it is a flaw too.
-    assert_eq!(check(&file, false).0[0], (CorruptKind::L1Table, None, Some(44)));
+    assert_eq!(check(&file, false).0[0], (CorruptPart::L1Table, None, Some(44)));
 }
 
 #[test]
@@ -119,27 +119,27 @@ fn a_cluster_or_a_table_that_is_used_twice_is_found_with_a_bitmap() {
     twice.l2_word(8192, 0x4000);
     assert_eq!(check(&twice.build(), false).0, []);
     // The first word that points to a cluster owns it.
-    assert_eq!(found(&twice), [(CorruptKind::Cluster, Some(2 * MIB), Some(0x4000))]);
+    assert_eq!(found(&twice), [(CorruptPart::Cluster, Some(2 * MIB), Some(0x4000))]);
 
     let mut half = plain();
     half.l2_word(8192, 0x2800);
     assert_eq!(
         found(&half),
         [
-            (CorruptKind::Cluster, Some(8192), Some(0x2800)),
-            (CorruptKind::L2Table, Some(2 * MIB), Some(0x3000))
+            (CorruptPart::Cluster, Some(8192), Some(0x2800)),
+            (CorruptPart::L2Table, Some(2 * MIB), Some(0x3000))
         ]
     );
 
     let mut table = plain();
     table.l1_word(1, 0x1000);
-    assert_eq!(found(&table), [(CorruptKind::L2Table, Some(2 * MIB), Some(0x1000))]);
+    assert_eq!(found(&table), [(CorruptPart::L2Table, Some(2 * MIB), Some(0x1000))]);
 
     let mut stream = plain();
     stream.l2_word(8192, 1 << 63 | 2000 << 51 | 0x4100);
     let found = found(&stream);
     assert!(
-        found.contains(&(CorruptKind::Cluster, Some(2 * MIB), Some(0x4000))),
+        found.contains(&(CorruptPart::Cluster, Some(2 * MIB), Some(0x4000))),
         "{found:?}"
     );
 }
@@ -151,7 +151,7 @@ fn a_stream_that_cannot_be_inflated_is_found_if_the_check_inflates() {
     assert_eq!(check(&builder.build(), false).0, []);
     assert_eq!(
         found(&builder),
-        [(CorruptKind::CompressedCluster, Some(4096), Some(0x3001))]
+        [(CorruptPart::CompressedCluster, Some(4096), Some(0x3001))]
     );
 }
 
@@ -165,7 +165,7 @@ fn each_wrong_word_is_found_and_the_rest_is_checked() {
         .l2_word(16384, 1 << 63 | 5 << 51 | 1 << 40)
         .l1_word(1, 1 << 63 | 0x3000);
     let (found, summary) = check(&builder.build(), false);
-    use CorruptKind::*;
+    use CorruptPart::*;
     assert_eq!(
         found,
         [
@@ -234,7 +234,7 @@ fn a_check_does_not_walk_a_raw_disk_or_an_l1_past_the_end_of_the_file() {
     let mut file = ImageBuilder::new(4 * MIB).build();
     file[24..32].copy_from_slice(&(1_u64 << 62).to_be_bytes());
     let options = qcow1::OpenOptions::new().salvage(true);
-    let mut image = options.open(&file[..], &mut memory).unwrap();
+    let mut image = Image::open_with(options, &file[..], &mut memory).unwrap();
     assert_eq!(image.check(|_| panic!()).unwrap().hole_bytes, 1 << 62);
 }
 
@@ -281,7 +281,7 @@ fn an_image_that_a_check_finds_clean_reads_without_corruption() {
         clean += u32::from(is_clean);
         let mut disk = vec![0; image.size() as usize];
         match image.read_at(0, &mut disk) {
-            Ok(()) | Err(Error::BackingRequired | Error::KeyRequired) => {}
+            Ok(()) | Err(Error::BackingRequired { .. } | Error::KeyRequired { .. }) => {}
             Err(error) => assert!(!is_clean && matches!(error, Error::Corrupt(_)), "{round}: {error}"),
         }
     }
@@ -304,7 +304,7 @@ fn a_table_whose_words_are_all_wrong_is_not_counted_as_unreachable() {
     let mut builder = ImageBuilder::new(4096);
     builder.table_at(0, 0x1000).l2_word(0, 513);
     let (found, summary) = check(&builder.build(), true);
-    assert_eq!(found, [(CorruptKind::Cluster, Some(0), Some(513))]);
+    assert_eq!(found, [(CorruptPart::Cluster, Some(0), Some(513))]);
     assert_eq!(summary.unreachable_bytes, 0);
 }
 
@@ -315,7 +315,7 @@ fn a_table_over_the_l1_is_found_whatever_its_words_say() {
     builder.l1_word(0, 41).raw(1023, &[0]);
     assert_eq!(
         check(&builder.build(), false).0,
-        [(CorruptKind::L2Table, Some(0), Some(41))]
+        [(CorruptPart::L2Table, Some(0), Some(41))]
     );
 }
 
@@ -418,7 +418,7 @@ fn two_l1_words_that_lead_to_one_table_are_found_at_any_offset() {
         builder.raw(0x1fff, &[0]);
         assert_eq!(
             check(&builder.build(), true).0,
-            [(CorruptKind::L2Table, Some(0x8000), Some(table))],
+            [(CorruptPart::L2Table, Some(0x8000), Some(table))],
             "{table:#x}"
         );
     }
@@ -524,7 +524,7 @@ fn salvaged_tables_at_the_end_of_the_file_are_holes_however_many_there_are() {
     let file = builder.build();
     assert_eq!(file.len() as u64, end);
     let mut memory = [0; 512];
-    let mut image = OpenOptions::new().salvage(true).open(&file[..], &mut memory).unwrap();
+    let mut image = Image::open_with(OpenOptions::new().salvage(true), &file[..], &mut memory).unwrap();
     let summary = image.check(|finding| panic!("{finding}")).unwrap();
     assert_eq!(summary.findings, 0);
 }

@@ -3,7 +3,7 @@
 use crate::common::checker::{self, Rules, agrees, streams_joined, told};
 use crate::common::futures::{Slow, finish};
 use crate::common::{Log, Random, TestDevice};
-use qcow1::{CheckOptions, OpenOptions, aio};
+use qcow1::{CheckOptions, Image, OpenOptions, aio};
 use std::collections::BTreeMap;
 
 /// A usage map that is sparse, not a slice.
@@ -148,7 +148,7 @@ fn both_checks_find_what_a_plain_one_finds_within_the_documented_reads() {
         let device = TestDevice::new(&file, block);
         let log: Log = device.log.clone();
         let open = OpenOptions::new().salvage(salvage);
-        let Ok(mut image) = open.open(device, first) else {
+        let Ok(mut image) = Image::open_with(open, device, first) else {
             continue;
         };
         checked += 1;

@@ -2,7 +2,7 @@
 
 use crate::common::{ImageBuilder, TestDevice, pattern};
 use miniz_oxide::deflate::compress_to_vec;
-use qcow1::{CorruptKind, Error, ExtentKind, Image};
+use qcow1::{CorruptPart, Error, ExtentKind, Image};
 
 const SIZE: usize = 4096;
 
@@ -37,7 +37,7 @@ fn read(file: &[u8]) -> Result<Vec<u8>, Error<core::convert::Infallible>> {
 fn refused(file: &[u8], said: &str) {
     match read(file) {
         Err(Error::Corrupt(corrupt)) => {
-            assert_eq!(corrupt.kind(), CorruptKind::CompressedCluster);
+            assert_eq!(corrupt.part(), CorruptPart::CompressedCluster);
             assert_eq!(corrupt.guest_offset(), Some(0));
             assert_eq!(corrupt.host_offset(), Some(0x2003));
             assert!(corrupt.to_string().contains(said), "{corrupt}");
@@ -122,7 +122,7 @@ fn a_stream_that_reaches_past_the_end_is_corrupt_and_in_salvage_the_stream_decid
     let salvage = |file: &[u8]| {
         let mut memory = vec![0; 32_768];
         let options = qcow1::OpenOptions::new().salvage(true);
-        let mut image = options.open(file, &mut memory).unwrap();
+        let mut image = Image::open_with(options, file, &mut memory).unwrap();
         let mut bytes = vec![0xcc; SIZE];
         image.read_at(0, &mut bytes).map(|()| bytes)
     };

@@ -1,7 +1,7 @@
 //! Corrupt table words and truncated files are errors with offsets; salvage reads zeros past the end of the file.
 
 use crate::common::{ImageBuilder, TestDevice, pattern};
-use qcow1::{CorruptKind, Error, Image, OpenOptions};
+use qcow1::{CorruptPart, Error, Image, OpenOptions};
 
 const SPAN: u64 = 2 << 20;
 
@@ -17,17 +17,17 @@ fn read(file: &[u8], offset: u64) -> Result<u8, Error<core::convert::Infallible>
 fn salvage(file: &[u8]) -> Vec<u8> {
     let mut memory = vec![0; 65_536];
     let options = OpenOptions::new().salvage(true);
-    let mut image = options.open(file, &mut memory).unwrap();
+    let mut image = Image::open_with(options, file, &mut memory).unwrap();
     let mut bytes = vec![0xcc; image.size() as usize];
     image.read_at(0, &mut bytes).unwrap();
     bytes
 }
 
 /// Asserts that reading the byte at `offset` is an error of this kind, with these guest and host offsets.
-fn corrupt(file: &[u8], offset: u64, kind: CorruptKind, guest: u64, host: u64) {
+fn corrupt(file: &[u8], offset: u64, kind: CorruptPart, guest: u64, host: u64) {
     match read(file, offset) {
         Err(Error::Corrupt(corrupt)) => {
-            assert_eq!(corrupt.kind(), kind, "{corrupt}");
+            assert_eq!(corrupt.part(), kind, "{corrupt}");
             assert_eq!(corrupt.guest_offset(), Some(guest), "{corrupt}");
             assert_eq!(corrupt.host_offset(), Some(host), "{corrupt}");
             let said = corrupt.to_string();
@@ -43,7 +43,7 @@ fn bit_63_of_an_l1_word_is_corrupt() {
     let mut image = ImageBuilder::new(2 * SPAN);
     image.data(0, &pattern(1, 4096));
     image.l1_word(1, 1 << 63 | 0x2000);
-    corrupt(&image.build(), SPAN + 5000, CorruptKind::L1Table, SPAN, 0x2000);
+    corrupt(&image.build(), SPAN + 5000, CorruptPart::L1Table, SPAN, 0x2000);
     assert_eq!(read(&image.build(), 0).unwrap(), pattern(1, 1)[0]);
 }
 
@@ -54,9 +54,9 @@ fn an_l2_table_that_reaches_past_the_end_is_corrupt_even_where_the_word_lies_ins
     let file = image.build();
     let host = file.len() as u64 - 4095;
     image.l1_word(0, host);
-    corrupt(&image.build(), 0, CorruptKind::L2Table, 0, host);
+    corrupt(&image.build(), 0, CorruptPart::L2Table, 0, host);
     image.l1_word(0, u64::MAX >> 1);
-    corrupt(&image.build(), 0, CorruptKind::L2Table, 0, u64::MAX >> 1);
+    corrupt(&image.build(), 0, CorruptPart::L2Table, 0, u64::MAX >> 1);
 }
 
 #[test]
@@ -66,7 +66,7 @@ fn a_cluster_must_start_at_a_sector_but_not_at_a_multiple_of_its_size() {
     assert_eq!(read(&image.build(), 8192).unwrap(), pattern(2, 1)[0]);
     for host in [32_769, 32_768 + 256, 1] {
         image.l2_word(8192, host);
-        corrupt(&image.build(), 9000, CorruptKind::Cluster, 8192, host);
+        corrupt(&image.build(), 9000, CorruptPart::Cluster, 8192, host);
     }
 }
 
@@ -84,9 +84,9 @@ fn a_cluster_is_corrupt_if_its_part_inside_the_disk_reaches_past_the_end_of_the_
     let mut whole = vec![0; size as usize];
     Image::open(cut, &mut memory).unwrap().read_at(0, &mut whole).unwrap();
     assert_eq!(whole, bytes);
-    corrupt(&file[..last + 99], 8192, CorruptKind::Cluster, 8192, last as u64);
+    corrupt(&file[..last + 99], 8192, CorruptPart::Cluster, 8192, last as u64);
     // The whole part inside the disk must be in the file, not only the bytes that are read.
-    corrupt(&file[..last + 1], 8192, CorruptKind::Cluster, 8192, last as u64);
+    corrupt(&file[..last + 1], 8192, CorruptPart::Cluster, 8192, last as u64);
 }
 
 #[test]
@@ -126,13 +126,7 @@ fn in_salvage_everything_past_the_end_reads_as_zeros() {
         file.len(),
     ] {
         let salvaged = salvage(&file[..cut]);
-        let oracle = crate::common::Oracle::open(
-            &file[..cut],
-            crate::common::Rules {
-                salvage: true,
-                no_xen: false,
-            },
-        );
+        let oracle = crate::common::Oracle::open(&file[..cut], crate::common::Rules { salvage: true });
         let right = crate::common::oracle::read(&[crate::common::Layer::Qcow(oracle.unwrap())], 0, size).unwrap();
         assert!(salvaged == right, "cut at {cut}");
         let lost = salvaged.iter().zip(&bytes).filter(|(a, b)| a != b).count();
@@ -146,7 +140,7 @@ fn salvage_opens_a_file_that_ends_before_its_l1() {
     let mut memory = [0; 512];
     let cut = &file[..48];
     assert!(Image::open(cut, &mut memory).is_err());
-    let mut image = OpenOptions::new().salvage(true).open(cut, &mut memory).unwrap();
+    let mut image = Image::open_with(OpenOptions::new().salvage(true), cut, &mut memory).unwrap();
     let mut bytes = [0xcc; 100];
     image.read_at(1 << 39, &mut bytes).unwrap();
     assert_eq!(bytes, [0; 100]);
@@ -160,7 +154,7 @@ fn salvage_does_not_accept_a_misaligned_cluster() {
     image.l2_word(0, 4097);
     let file = image.build();
     let mut memory = [0; 1024];
-    let mut image = OpenOptions::new().salvage(true).open(&file[..], &mut memory).unwrap();
+    let mut image = Image::open_with(OpenOptions::new().salvage(true), &file[..], &mut memory).unwrap();
     assert!(matches!(image.read_at(0, &mut [0]), Err(Error::Corrupt(_))));
 }
 
@@ -176,7 +170,7 @@ fn salvage_of_an_encrypted_image_gives_zeros_for_sectors_that_are_cut() {
             let cut = &file[..file.len() - 4096 + kept];
             let mut memory = [0; 4096];
             let device = crate::common::TestDevice::new(cut, block);
-            let mut image = OpenOptions::new().salvage(true).open(device, &mut memory).unwrap();
+            let mut image = Image::open_with(OpenOptions::new().salvage(true), device, &mut memory).unwrap();
             image.set_key(&qcow1::Key::from_bytes(key));
             let mut read = vec![0xcc; 8192];
             image.read_at(0, &mut read).unwrap();
@@ -199,7 +193,7 @@ fn in_salvage_a_stream_that_starts_at_the_end_of_the_file_is_zeros_that_the_devi
         let device = TestDevice::new(&file, block_size);
         let log = device.log.clone();
         let mut memory = vec![0; 65_536];
-        let mut image = OpenOptions::new().salvage(true).open(device, &mut memory).unwrap();
+        let mut image = Image::open_with(OpenOptions::new().salvage(true), device, &mut memory).unwrap();
         assert!(image.extents().all(|extent| extent.is_ok()));
         let before = log.requests();
         // Zeros are a stored block whose two copies of the length disagree.

@@ -11,8 +11,8 @@ use embedded_storage::ReadStorage;
 use gpt_disk_io::gpt_disk_types::{BlockSize as GptBlockSize, Lba};
 use gpt_disk_io::{BlockIo, BlockIoAdapter};
 use qcow1::{
-    DiskError, Error, FromBlockIo, FromStorage, GuestRead, Image, StorageError, ToBlockDevice, ToBlockIo, ToStorage,
-    TooLarge,
+    DiskError, Error, FromBlockIo, FromStorage, GuestDisk, GuestRead, Image, StorageError, ToBlockDevice, ToBlockIo,
+    ToStorage, TooLarge,
 };
 
 /// A flash chip that claims any capacity, and fails past the bytes that it has.
@@ -52,7 +52,7 @@ fn a_storage_that_lies_about_its_size_fails_with_its_own_error() {
     let mut memory = [0; 4096];
     let mut image = Image::open(FromStorage(Flash(&file[..6000], file.len())), &mut memory).unwrap();
     let error = image.read_at(15_000, &mut [0; 512]).unwrap_err();
-    assert_eq!(error, Error::Io(StorageError::Storage(Broken)));
+    assert_eq!(error, Error::Io(StorageError::Device(Broken)));
 }
 
 #[test]
@@ -96,7 +96,7 @@ fn a_block_io_is_a_device_and_a_disk_is_a_block_io() {
         assert!(read == bytes[512..39 * 512]);
         for lba in [2, u64::MAX / 512, u64::MAX] {
             let result = io.read_blocks(Lba(lba), &mut read);
-            assert_eq!(result, Err(DiskError::Read(Error::OutOfRange)));
+            assert_eq!(result, Err(DiskError::Device(Error::OutOfRange)));
         }
         assert_eq!(io.write_blocks(Lba(0), &read), Err(DiskError::ReadOnly));
         assert_eq!(io.flush(), Ok(()));
@@ -125,7 +125,7 @@ fn a_disk_is_a_block_device_that_is_never_written() {
     }
     assert_eq!(
         device.read(&mut blocks, BlockIdx(u32::MAX)),
-        Err(DiskError::Read(Error::OutOfRange))
+        Err(DiskError::Device(Error::OutOfRange))
     );
     assert_eq!(device.write(&blocks, BlockIdx(0)), Err(DiskError::ReadOnly));
 }
@@ -149,13 +149,15 @@ fn a_disk_of_two_tib_has_too_many_blocks_to_be_counted() {
 #[derive(Default)]
 struct Mirror(Rc<OnceCell<Weak<ToBlockDevice<Mirror>>>>);
 
-impl GuestRead for Mirror {
+impl GuestDisk for Mirror {
     type Error = Broken;
 
     fn size(&self) -> u64 {
         512
     }
+}
 
+impl GuestRead for Mirror {
     fn read_at(&mut self, _: u64, dst: &mut [u8]) -> Result<(), Error<Broken>> {
         let device = self.0.get().unwrap().upgrade().unwrap();
         assert_eq!(device.read(&mut [Block::new()], BlockIdx(0)), Err(DiskError::Busy));
@@ -185,7 +187,7 @@ fn errors_have_a_sentence_a_source_and_a_kind() {
     image.device_mut().log.fail_after(0);
     let device = ToBlockDevice::new(&mut image);
     let error = device.read(&mut [Block::new()], BlockIdx(0)).unwrap_err();
-    assert_eq!(error, DiskError::Read(Error::Io(Broken)));
+    assert_eq!(error, DiskError::Device(Error::Io(Broken)));
     assert_eq!(error.to_string(), "the device could not be read: Broken");
     assert!(error.source().unwrap().is::<Broken>());
     for (error, word) in [
@@ -197,7 +199,7 @@ fn errors_have_a_sentence_a_source_and_a_kind() {
         assert!(error.source().is_none());
     }
     for (error, word, kind) in [
-        (StorageError::Storage(Broken), "Broken", embedded_io::ErrorKind::Other),
+        (StorageError::Device(Broken), "Broken", embedded_io::ErrorKind::Other),
         (StorageError::TooLarge, "4 GiB", embedded_io::ErrorKind::Unsupported),
         (
             StorageError::ReadSize(3),
@@ -235,8 +237,8 @@ fn an_error_becomes_one_of_the_standard_library_with_its_kind() {
     assert!(error.get_ref().unwrap().is::<Error<io::Error>>());
     for (error, kind) in [
         (Error::NotQcow, io::ErrorKind::InvalidData),
-        (Error::BackingRequired, io::ErrorKind::NotFound),
-        (Error::KeyRequired, io::ErrorKind::PermissionDenied),
+        (Error::BackingRequired { guest_offset: 0 }, io::ErrorKind::NotFound),
+        (Error::KeyRequired { guest_offset: 0 }, io::ErrorKind::PermissionDenied),
         (Error::OutOfRange, io::ErrorKind::InvalidInput),
         (Error::MemoryTooSmall { needed: 9 }, io::ErrorKind::OutOfMemory),
     ] {

@@ -90,7 +90,11 @@ fn without_a_key_encrypted_clusters_are_refused_and_all_others_read() {
     let mut image = Image::open(&file[..], &mut memory[..]).unwrap();
     let mut bytes = vec![0xcc; 2048];
     for offset in [1, 2048, 3000, 12_287, 37_000] {
-        assert_eq!(image.read_at(offset, &mut bytes).unwrap_err(), Error::KeyRequired);
+        let error = image.read_at(offset, &mut bytes).unwrap_err();
+        assert!(
+            matches!(error, Error::KeyRequired { guest_offset } if (offset..offset + 2048).contains(&guest_offset)),
+            "{error}"
+        );
         assert!(
             !file
                 .windows(16)
@@ -224,7 +228,7 @@ fn a_read_whose_engine_failed_can_be_repeated() {
                 assert!(bytes == guest[2000..7000]);
                 break;
             }
-            assert_eq!(read, Err(Error::CipherFailed));
+            assert!(matches!(read, Err(Error::CipherFailed { .. })), "{read:?}");
             image.read_at(2000, &mut bytes).unwrap();
             assert!(bytes == guest[2000..7000]);
         }

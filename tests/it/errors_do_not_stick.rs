@@ -1,7 +1,7 @@
 //! If any request fails, the call returns the error, and the next call returns the right bytes.
 
 use crate::common::{Broken, ImageBuilder, Random, TestDevice, pattern};
-use qcow1::{Chain, Error, GuestRead, Image};
+use qcow1::{Chain, Error, Image};
 
 const SIZE: usize = 96 << 10;
 const KEY: [u8; 16] = *b"a key of the tes";
@@ -125,7 +125,7 @@ fn extents_and_names_come_right_after_a_failure() {
     let (files, _) = chain();
     let mut memories = [vec![0; 512], vec![0; 512]];
     let (mut chain, logs) = open(&files, &mut memories, 512);
-    let top = &mut chain.images_mut()[0];
+    let top = &mut chain.image_mut(0).unwrap();
     let right: Vec<_> = top.extents().collect::<Result<_, _>>().unwrap();
     let mut name = [0; 1023];
     for k in 0.. {
@@ -141,5 +141,5 @@ fn extents_and_names_come_right_after_a_failure() {
     logs[0].fail_after(0);
     assert_eq!(top.backing_name(&mut name).unwrap_err(), Error::Io(Broken));
     assert_eq!(top.backing_name(&mut name).unwrap(), Some(b"base".as_slice()));
-    assert_eq!(GuestRead::size(top), SIZE as u64);
+    assert_eq!(qcow1::GuestDisk::size(top), SIZE as u64);
 }

@@ -97,7 +97,7 @@ fn open<'m>(
         failure,
         before: before.clone(),
     };
-    let mut image = OpenOptions::new().salvage(salvage).open(device, memory).unwrap();
+    let mut image = Image::open_with(OpenOptions::new().salvage(salvage), device, memory).unwrap();
     image.set_key(&Key::from_passphrase(b"any"));
     (image, before)
 }

@@ -1,7 +1,7 @@
 //! Each rule of the header, field by field, and the error if a file breaks it.
 
 use crate::common::ImageBuilder;
-use qcow1::{ClusterBits, CorruptKind, Error, Header, Image, L2Bits, Probe, Unsupported, probe};
+use qcow1::{ClusterBits, CorruptPart, Error, Header, Image, L2Bits, Probe, Unsupported, probe};
 
 /// Returns a valid image with other bytes at `at`.
 fn changed(at: usize, bytes: &[u8]) -> Vec<u8> {
@@ -16,10 +16,10 @@ fn refusal(file: &[u8]) -> Error<core::convert::Infallible> {
 }
 
 /// Asserts that opening a file reports corruption of this kind, in a sentence that contains `said`.
-fn corrupt(file: &[u8], kind: CorruptKind, said: &str) {
+fn corrupt(file: &[u8], kind: CorruptPart, said: &str) {
     match refusal(file) {
         Error::Corrupt(corrupt) => {
-            assert_eq!(corrupt.kind(), kind, "{corrupt}");
+            assert_eq!(corrupt.part(), kind, "{corrupt}");
             assert!(corrupt.to_string().contains(said), "{corrupt}");
             // The header concerns the whole disk, not one guest offset.
             assert_eq!(corrupt.guest_offset(), None, "{corrupt}");
@@ -30,10 +30,17 @@ fn corrupt(file: &[u8], kind: CorruptKind, said: &str) {
 
 #[test]
 fn a_file_without_the_magic_number_is_not_qcow() {
-    for file in [&b""[..], b"QFI", b"QFI\xfa\0\0\0\x01", &[0; 4096]] {
+    for file in [&b"Q"[..], b"QFI", b"QFI\xfa\0\0\0\x01", &[0; 4096]] {
         assert_eq!(refusal(file), Error::NotQcow);
         assert_eq!(probe(file), Probe::NotQcow);
     }
+}
+
+#[test]
+fn a_file_of_no_bytes_is_empty() {
+    assert_eq!(refusal(b""), Error::Empty);
+    assert_eq!(probe(b""), Probe::NotQcow);
+    assert_eq!(Header::parse(b"").unwrap_err(), Error::Empty);
 }
 
 #[test]
@@ -52,7 +59,7 @@ fn other_versions_are_refused_by_their_number() {
 fn a_file_that_ends_inside_the_header_is_corrupt() {
     let file = ImageBuilder::new(8 << 20).build();
     for len in 8..48 {
-        corrupt(&file[..len], CorruptKind::Header, &format!("after {len} bytes"));
+        corrupt(&file[..len], CorruptPart::Header, &format!("after {len} bytes"));
         assert!(Header::parse(&file[..len]).is_err());
     }
 }
@@ -62,18 +69,18 @@ fn the_size_is_at_least_2_and_leaves_room_for_a_span() {
     for size in [0, 1] {
         corrupt(
             &changed(24, &u64::to_be_bytes(size)),
-            CorruptKind::Header,
+            CorruptPart::Header,
             &size.to_string(),
         );
     }
     let span = 2 << 20;
     for size in [u64::MAX, u64::MAX - span + 1] {
-        corrupt(&changed(24, &size.to_be_bytes()), CorruptKind::Header, "too large");
+        corrupt(&changed(24, &size.to_be_bytes()), CorruptPart::Header, "too large");
     }
     // The largest valid size. Only its L1 does not fit the file.
     let largest = changed(24, &(u64::MAX - span).to_be_bytes());
     assert_eq!(Header::parse(&largest).unwrap().l1_entries(), (1 << 43) - 1);
-    corrupt(&largest, CorruptKind::L1Table, "0x30");
+    corrupt(&largest, CorruptPart::L1Table, "0x30");
     assert!(Image::open(&ImageBuilder::new(2).build()[..], &mut [0; 512]).is_ok());
 }
 
@@ -99,14 +106,14 @@ fn cluster_bits_are_9_to_16_and_l2_bits_6_to_13() {
         if !(9..=16).contains(&bits) {
             corrupt(
                 &changed(32, &[bits]),
-                CorruptKind::Header,
+                CorruptPart::Header,
                 &format!("cluster_bits is {bits}"),
             );
         }
         if !(6..=13).contains(&bits) {
             corrupt(
                 &changed(33, &[bits]),
-                CorruptKind::Header,
+                CorruptPart::Header,
                 &format!("l2_bits is {bits}"),
             );
         }
@@ -153,7 +160,7 @@ fn a_wrong_value_has_no_host_offset_and_a_wrong_offset_has_one() {
 #[test]
 fn cluster_and_l2_bits_that_sum_to_32_are_refused() {
     // A shift by 32 can make a divisor zero.
-    corrupt(&changed(32, &[16, 16]), CorruptKind::Header, "l2_bits is 16");
+    corrupt(&changed(32, &[16, 16]), CorruptPart::Header, "l2_bits is 16");
 }
 
 #[test]
@@ -183,10 +190,10 @@ fn a_backing_name_has_at_most_1023_bytes_inside_the_file() {
         file.resize(4096, b'n');
         file
     };
-    corrupt(&named(100, 1024), CorruptKind::BackingName, "1024");
-    corrupt(&named(100, u32::MAX), CorruptKind::BackingName, "4294967295");
-    corrupt(&named(4096 - 9, 10), CorruptKind::BackingName, "0xff7");
-    corrupt(&named(u64::MAX, 10), CorruptKind::BackingName, "past the end");
+    corrupt(&named(100, 1024), CorruptPart::BackingName, "1024");
+    corrupt(&named(100, u32::MAX), CorruptPart::BackingName, "4294967295");
+    corrupt(&named(4096 - 9, 10), CorruptPart::BackingName, "0xff7");
+    corrupt(&named(u64::MAX, 10), CorruptPart::BackingName, "past the end");
     let mut memory = [0; 512];
     let mut name = [0; 1023];
     let file = named(4096 - 10, 10);
@@ -221,15 +228,15 @@ fn the_l1_lies_inside_the_file() {
     let file = ImageBuilder::new(8 << 20).l1_at(1001).build();
     assert_eq!(file.len(), 1001 + 4 * 8);
     assert!(Image::open(&file[..], &mut [0; 512]).is_ok());
-    corrupt(&file[..file.len() - 1], CorruptKind::L1Table, "0x3e9");
+    corrupt(&file[..file.len() - 1], CorruptPart::L1Table, "0x3e9");
     corrupt(
         &changed(40, &u64::MAX.to_be_bytes()),
-        CorruptKind::L1Table,
+        CorruptPart::L1Table,
         "past the end",
     );
     corrupt(
         &changed(40, &(u64::MAX - 31).to_be_bytes()),
-        CorruptKind::L1Table,
+        CorruptPart::L1Table,
         "past the end",
     );
 }

@@ -27,7 +27,6 @@ mod compressed;
 mod cursor;
 #[cfg(feature = "aes")]
 mod damage;
-mod debugging_tools;
 #[cfg(all(feature = "defmt", feature = "embedded-storage", feature = "gpt_disk_io"))]
 mod defmt;
 #[cfg(feature = "std")]
@@ -71,5 +70,6 @@ mod request_counts;
 mod requests;
 #[cfg(feature = "embedded-storage")]
 mod storages;
+mod tracer;
 mod wrappers;
 mod xen;

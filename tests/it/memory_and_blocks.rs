@@ -38,7 +38,7 @@ fn every_block_size_with_any_memory_reads_the_same_bytes() {
     for shift in 0..=16 {
         let block = 1 << shift;
         let header = Header::parse(&file).unwrap();
-        let needs = header.memory_for(BlockSize::new(block).unwrap());
+        let needs = header.memory_for(BlockSize::new(block).unwrap(), file.len() as u64);
         for extra in [0, 1, 63, 511, 512, 600, 1024, 4096, 16_384, 70_000] {
             for skip in [0, 1] {
                 let mut memory = vec![0xdd; skip + needs.compressed + extra];
@@ -90,7 +90,7 @@ fn too_little_memory_to_open_is_refused_with_the_bytes_required() {
 #[test]
 fn too_little_memory_for_compressed_clusters_is_an_error_and_the_others_read() {
     let (file, guest) = image();
-    let needs = Header::parse(&file).unwrap().memory_for(BlockSize::B512);
+    let needs = Header::parse(&file).unwrap().memory_for(BlockSize::B512, u64::MAX);
     for skip in [0, 1] {
         let mut memory = vec![0; skip + needs.compressed];
         // One byte less than `memory_for` returns.
@@ -140,7 +140,7 @@ fn table() -> String {
     let needs: Vec<_> = [9, 12, 14, 16]
         .map(|cluster_bits| {
             let file = ImageBuilder::new(1 << 20).bits(cluster_bits, 9).build();
-            Header::parse(&file).unwrap().memory_for(BlockSize::BYTE)
+            Header::parse(&file).unwrap().memory_for(BlockSize::BYTE, u64::MAX)
         })
         .to_vec();
     let row = |what: &str, of: fn(&qcow1::MemoryNeeds) -> usize| {
@@ -184,7 +184,10 @@ fn an_image_of_qemu_img_reads_compressed_clusters_in_less_than_12_kib() {
 fn blocks_of_512_bytes_take_512_bytes_more_for_compressed_clusters() {
     let file = ImageBuilder::new(1 << 20).build();
     let header = Header::parse(&file).unwrap();
-    let (bytes, blocks) = (header.memory_for(BlockSize::BYTE), header.memory_for(BlockSize::B512));
+    let (bytes, blocks) = (
+        header.memory_for(BlockSize::BYTE, u64::MAX),
+        header.memory_for(BlockSize::B512, u64::MAX),
+    );
     assert_eq!(blocks.minimum, bytes.minimum);
     assert_eq!(blocks.compressed, bytes.compressed + 512);
     assert_eq!(blocks.compressed_fast, bytes.compressed_fast + 512);

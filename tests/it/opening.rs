@@ -3,9 +3,7 @@
 use std::convert::Infallible;
 
 use crate::common::{Broken, ImageBuilder, Strict, TestDevice, pattern};
-use qcow1::{
-    BlockRead, BlockSize, Chain, Corrupt, CorruptKind, Error, Image, OpenError, OpenOptions, PushReason, Unsupported,
-};
+use qcow1::{BlockRead, BlockSize, Chain, Corrupt, CorruptPart, Error, Image, OpenError, OpenOptions, Unsupported};
 
 /// Returns a QCOW file of another version.
 fn version(version: u32) -> Vec<u8> {
@@ -43,7 +41,7 @@ fn a_failed_opening_gives_the_device_and_the_memory_back() {
     assert_eq!(error, Error::MemoryTooSmall { needed: 512 });
     let error = Image::open(device, memory).unwrap_err();
     assert_eq!(*error.error(), Error::MemoryTooSmall { needed: 512 });
-    assert_eq!(error.into_device().size(), Ok(600));
+    assert_eq!(error.into_parts().0.size(), Ok(600));
 }
 
 /// Opens a device as QCOW1, or as a raw disk if it is no QCOW image, as a caller without `or_raw` would.
@@ -53,13 +51,13 @@ fn qcow1_else_raw<'m, D: BlockRead>(
 ) -> Result<Image<D, &'m mut [u8]>, Error<D::Error>> {
     match Image::open(device, memory).map_err(OpenError::into_parts) {
         Ok(image) => Ok(image),
-        Err((device, memory, Error::NotQcow)) => Ok(Image::open_raw(device, memory)?),
+        Err((device, memory, Error::NotQcow | Error::Empty)) => Ok(Image::open_raw(device, memory)?),
         Err((_, _, error)) => Err(error),
     }
 }
 
 fn or_raw<'m, D: BlockRead>(device: D, memory: &'m mut [u8]) -> Result<Image<D, &'m mut [u8]>, Error<D::Error>> {
-    Ok(OpenOptions::new().or_raw(true).open(device, memory)?)
+    Ok(Image::open_with(OpenOptions::new().or_raw(true), device, memory)?)
 }
 
 #[test]
@@ -84,7 +82,7 @@ fn a_disk_without_the_magic_number_is_raw_only_where_that_is_asked_for() {
             ] {
                 assert_eq!(open(TestDevice::new(file, block), &mut memory[..]).unwrap_err(), error);
             }
-            let header = |corrupt: Corrupt| corrupt.kind() == CorruptKind::Header;
+            let header = |corrupt: Corrupt| corrupt.part() == CorruptPart::Header;
             for file in [&corrupt[..], &qcow[..40]] {
                 let error = open(TestDevice::new(file, block), &mut memory[..]).unwrap_err();
                 assert!(matches!(error, Error::Corrupt(corrupt) if header(corrupt)), "{error}");
@@ -92,27 +90,20 @@ fn a_disk_without_the_magic_number_is_raw_only_where_that_is_asked_for() {
         }
         let mut memory = [0; 4096];
         for options in [OpenOptions::new(), OpenOptions::new().or_raw(true).or_raw(false)] {
-            let refused = options.open(TestDevice::new(&raw, block), &mut memory[..]).unwrap_err();
+            let refused = Image::open_with(options, TestDevice::new(&raw, block), &mut memory[..]).unwrap_err();
             assert_eq!(*refused.error(), Error::NotQcow);
         }
     }
 }
 
 #[test]
-fn the_question_mark_converts_a_failed_opening_or_push_to_the_crates_error() {
-    fn size(file: &[u8], below: &[u8]) -> Result<u64, Error<Infallible>> {
-        let mut memory = [[0; 512]; 2];
-        let [top, base] = &mut memory;
-        let mut chain = Chain::<_, 2>::new();
-        chain.push(Image::open(file, top)?)?;
-        chain.push(Image::open_raw(below, base)?)?;
-        Ok(chain.size())
+fn the_question_mark_converts_a_failed_opening_to_the_crates_error() {
+    fn size(file: &[u8]) -> Result<u64, Error<Infallible>> {
+        Ok(Image::open(file, [0; 512])?.size())
     }
-    let overlay = ImageBuilder::new(8192).overlay_on(b"base").build();
-    let plain = ImageBuilder::new(8192).build();
-    assert_eq!(size(&overlay, &[]), Ok(8192));
-    assert_eq!(size(&[0; 100], &[]), Err(Error::NotQcow));
-    assert_eq!(size(&plain, &[]), Err(Error::Push(PushReason::NotNamed)));
+    assert_eq!(size(&ImageBuilder::new(8192).build()), Ok(8192));
+    assert_eq!(size(&[0; 100]), Err(Error::NotQcow));
+    assert_eq!(size(&[]), Err(Error::Empty));
 }
 
 #[cfg(feature = "std")]
@@ -137,16 +128,16 @@ fn the_question_mark_converts_a_failed_opening_or_push_to_a_boxed_error_or_an_io
     let boxed = push::<Box<dyn std::error::Error>>(&[0; 100]).unwrap_err();
     assert_eq!(boxed.downcast_ref(), Some(&Error::<Infallible>::NotQcow));
     let boxed = push::<Box<dyn std::error::Error>>(&plain).unwrap_err();
-    assert_eq!(boxed.downcast_ref(), Some(&PushReason::NotNamed));
+    assert!(boxed.to_string().contains("no backing file"), "{boxed}");
     let boxed = push::<Box<dyn std::error::Error + Send + Sync>>(&[0; 100]).unwrap_err();
     assert_eq!(boxed.downcast_ref(), Some(&Error::<Infallible>::NotQcow));
     let boxed = push::<Box<dyn std::error::Error + Send + Sync>>(&plain).unwrap_err();
-    assert_eq!(boxed.downcast_ref(), Some(&PushReason::NotNamed));
+    assert!(boxed.to_string().contains("no backing file"), "{boxed}");
     let error = push::<io::Error>(&[0; 100]).unwrap_err();
     assert_eq!(error.kind(), io::ErrorKind::InvalidData);
     let error = push::<io::Error>(&plain).unwrap_err();
     assert_eq!(error.kind(), io::ErrorKind::InvalidInput);
-    assert_eq!(error.to_string(), PushReason::NotNamed.to_string());
+    assert!(error.to_string().contains("no backing file"), "{error}");
 }
 
 /// A device of any size and block size, with an image at its start and zeros after it.

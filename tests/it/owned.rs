@@ -120,7 +120,7 @@ fn an_image_is_sent_to_another_thread_and_its_future_too() {
 /// A device whose futures are `Send`.
 struct Steady(&'static [u8]);
 
-impl aio::AsyncBlockRead for Steady {
+impl aio::BlockRead for Steady {
     type Error = core::convert::Infallible;
 
     fn block_size(&self) -> qcow1::BlockSize {

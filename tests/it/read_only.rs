@@ -1,8 +1,8 @@
 //! `ReadOnly`: disks for crates that demand a stream to write to.
 
-use crate::common::{Broken, image_of_broken_sectors};
+use crate::common::{Broken, TestDevice, image_of_broken_sectors};
 use embedded_io::{Error as _, ErrorKind, Read, Seek, SeekFrom, Write};
-use qcow1::{Error, FaultInjector, FaultInjectorError, Image, ReadOnly, ReadOnlyError};
+use qcow1::{Error, Image, ReadOnly, ReadOnlyError};
 
 #[test]
 fn reads_and_seeks_pass_and_writes_are_refused() {
@@ -20,7 +20,7 @@ fn reads_and_seeks_pass_and_writes_are_refused() {
     assert_eq!(refused.to_string(), "the disk is read-only");
     assert_eq!((stream.write(&[]), stream.flush()), (Ok(0), Ok(())));
     let before = stream.seek(SeekFrom::End(-20_101)).unwrap_err();
-    assert_eq!(before, ReadOnlyError::Stream(Error::OutOfRange));
+    assert_eq!(before, ReadOnlyError::Device(Error::OutOfRange));
     assert_eq!(stream.0.position(), 6000);
 }
 
@@ -28,14 +28,14 @@ fn reads_and_seeks_pass_and_writes_are_refused() {
 fn a_failed_read_is_the_streams_error_with_its_kind_and_cause() {
     let (file, _) = image_of_broken_sectors();
     let mut memory = [0; 512];
-    let mut failing = false;
-    let device = FaultInjector::new(&file[..], |_| std::mem::replace(&mut failing, true));
+    let device = TestDevice::new(&file, 1);
+    device.log.fail_after(1);
     let mut image = Image::open(device, &mut memory).unwrap();
     let error = ReadOnly(image.cursor()).read(&mut [0; 9]).unwrap_err();
-    assert_eq!(error, ReadOnlyError::Stream(Error::Io(FaultInjectorError::Injected)));
+    assert_eq!(error, ReadOnlyError::Device(Error::Io(Broken)));
     assert!(std::error::Error::source(&error).is_some());
-    assert_eq!(ReadOnlyError::Stream(Broken).kind(), Broken.kind());
-    assert_eq!(ReadOnlyError::Stream(Broken).to_string(), "broken");
+    assert_eq!(ReadOnlyError::Device(Broken).kind(), Broken.kind());
+    assert_eq!(ReadOnlyError::Device(Broken).to_string(), "broken");
 }
 
 #[cfg(feature = "std")]
@@ -84,7 +84,6 @@ fn fatfs_lists_and_reads_a_disk_and_cannot_write_it() {
 #[cfg(all(feature = "embedded-io-async", feature = "std"))]
 #[test]
 fn the_asynchronous_traits_behave_the_same() {
-    use crate::common::TestDevice;
     use crate::common::futures::{Slow, finish};
     use embedded_io_async::{Read, Seek, Write};
     use qcow1::aio;

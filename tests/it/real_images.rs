@@ -40,11 +40,13 @@ fn assert_digest(names: &[&str], key: Option<&Key>) {
             }
             chain.push(image).unwrap();
         }
-        let has_compressed = chain.images_mut()[0]
+        let has_compressed = chain
+            .image_mut(0)
+            .unwrap()
             .extents()
             .any(|extent| matches!(extent.unwrap().kind, ExtentKind::Compressed { .. }));
-        let header = chain.images_mut()[0].header().unwrap();
-        if has_compressed && memory < Header::memory_for(header, BlockSize::BYTE).compressed {
+        let header = chain.image_mut(0).unwrap().header().unwrap();
+        if has_compressed && memory < Header::memory_for(header, BlockSize::BYTE, u64::MAX).compressed {
             continue;
         }
         let mut hash = Sha256::new();

@@ -141,7 +141,7 @@ mod aio {
         }
     }
 
-    fn read_all<D: aio::AsyncBlockRead<Error: PartialEq>>(device: D) -> Vec<u8> {
+    fn read_all<D: aio::BlockRead<Error: PartialEq>>(device: D) -> Vec<u8> {
         let mut memory = [0; 4096];
         let mut image = finish(aio::Image::open(device, &mut memory)).unwrap();
         let mut read = vec![0; 20_100];
@@ -175,7 +175,7 @@ mod aio {
         let (file, guest) = image();
         let mut memory = [0; 4096];
         let mut image = finish(aio::Image::open(Slow(TestDevice::new(&file, 512)), &mut memory)).unwrap();
-        let mut storage = aio::ToStorage::new(&mut image).unwrap();
+        let mut storage = ToStorage::new(&mut image).unwrap();
         assert_eq!(ReadStorage::capacity(&storage), 20_100);
         assert_eq!(AsyncReadNorFlash::capacity(&storage), 20_100);
         let mut read = [0; 777];
@@ -193,7 +193,7 @@ mod aio {
         let file = ImageBuilder::new((1 << 32) + 1).bits(16, 13).build();
         let mut memory = [0; 4096];
         let image = finish(aio::Image::open(Slow(TestDevice::new(&file, 512)), &mut memory)).unwrap();
-        let refused = aio::ToStorage::new(image).unwrap_err();
+        let refused = ToStorage::new(image).unwrap_err();
         assert_eq!(refused.0.size(), (1 << 32) + 1);
     }
 }

@@ -3,7 +3,7 @@
 use std::convert::Infallible;
 
 use crate::common::Strict;
-use qcow1::{Aligned, BlockRead, BlockSize, Blocks, FaultInjector, Image, Partition, Tracer};
+use qcow1::{Aligned, BlockRead, BlockSize, Blocks, Bounced, Image, Limited, MapErr, Partition, Tracer};
 
 /// A device of any size. Each byte depends on its offset. After the last byte, the block is filled with garbage.
 #[derive(Clone, Copy)]
@@ -97,9 +97,12 @@ fn blocks_ask_for_whole_blocks_of_the_device_and_none_past_its_last() {
 fn a_wrapper_gives_back_the_device_or_the_disk_that_it_wraps() {
     let file = &[7_u8; 1024][..];
     assert_eq!(Blocks::new(file, BlockSize::B512).into_inner(), file);
-    let mut faulty = FaultInjector::new(file, |_| true);
-    assert_eq!(*faulty.get_mut(), file);
-    assert_eq!(faulty.into_inner(), file);
+    assert_eq!(Limited::new(file, 512).into_inner(), file);
+    assert_eq!(MapErr::new(file, |never: Infallible| never).into_inner(), file);
+    let bounced = Bounced::new(file, 16, vec![0; 512]).unwrap();
+    assert_eq!(bounced.into_parts(), (file, vec![0; 512]));
+    let aligned = Aligned::new(file, 16, vec![0; 512]).unwrap();
+    assert_eq!(aligned.into_parts(), (file, vec![0; 512]));
     let mut traced = Tracer::counting(file);
     assert_eq!(*traced.get_mut(), file);
     assert_eq!(traced.into_inner(), file);
@@ -108,14 +111,12 @@ fn a_wrapper_gives_back_the_device_or_the_disk_that_it_wraps() {
     let disk = Image::open_raw(file, &mut memory).unwrap();
     let disk = Partition::new(disk, 512, 512).into_inner();
     #[cfg(feature = "embedded-sdmmc-types")]
-    let disk = qcow1::ToBlockDevice::new(qcow1::WithMbr::new(disk))
-        .into_inner()
-        .into_inner();
+    let disk = qcow1::ToBlockDevice::new(disk).into_inner();
     #[cfg(feature = "embedded-storage")]
     let disk = qcow1::ToStorage::new(disk).unwrap().into_inner();
     #[cfg(feature = "gpt_disk_io")]
     let disk = qcow1::ToBlockIo::new(disk, gpt_disk_io::gpt_disk_types::BlockSize::BS_512).into_inner();
-    assert_eq!(disk.into_device(), file);
+    assert_eq!(disk.into_parts().0, file);
 }
 
 #[cfg(feature = "gpt_disk_io")]
@@ -165,10 +166,19 @@ fn aligned_asks_for_whole_blocks_of_the_device_and_none_past_its_last() {
 }
 
 #[test]
-fn tools_for_debugging_pass_requests_on_as_they_are() {
+fn bounced_and_limited_ask_for_whole_blocks_of_the_device_and_none_past_its_last() {
+    for device in devices() {
+        read_both_ends(Bounced::new(device, 64, vec![0; 63 + 8192]).unwrap(), "Bounced");
+        for max in [0, 1, 512, 1000, 5000, usize::MAX] {
+            read_both_ends(Limited::new(device, max), "Limited");
+        }
+    }
+}
+
+#[test]
+fn a_tracer_passes_requests_on_as_they_are() {
     for device in devices() {
         read_both_ends(Tracer::counting(device), "Tracer");
-        read_both_ends(FaultInjector::new(device, |_| false), "FaultInjector");
     }
 }
 
@@ -242,12 +252,12 @@ fn a_block_io_of_more_than_64_bits_of_bytes_is_too_large_and_not_small() {
 mod aio {
     use super::*;
     use crate::common::futures::{Slow, finish};
-    use qcow1::aio::{self, AsyncBlockRead};
+    use qcow1::aio;
 
     /// A synchronous device that polls the futures of an asynchronous one to their end.
     struct Finished<D>(D);
 
-    impl<D: AsyncBlockRead> BlockRead for Finished<D> {
+    impl<D: aio::BlockRead> BlockRead for Finished<D> {
         type Error = D::Error;
 
         fn block_size(&self) -> BlockSize {
@@ -264,7 +274,7 @@ mod aio {
     }
 
     #[test]
-    fn blocks_and_aligned_ask_as_their_counterparts_do() {
+    fn wrappers_ask_as_they_do_of_synchronous_devices() {
         for device in devices() {
             for block in [1, 512, 4096, 65_536] {
                 let device = Blocks::new(Slow(device), BlockSize::new(block).unwrap());
@@ -272,9 +282,15 @@ mod aio {
             }
             for (align, bounce) in [(64, 63 + 8192), (8192, 8191 + 4096)] {
                 let mut bounce = vec![0; bounce];
-                let device = aio::Aligned::new(Slow(device), align, &mut bounce).unwrap();
-                read_both_ends(Finished(device), "aio, Aligned");
+                let aligned = Aligned::new_async(Slow(device), align, &mut bounce).unwrap();
+                read_both_ends(Finished(aligned), "aio, Aligned");
+                let bounced = Bounced::new_async(Slow(device), align, &mut bounce).unwrap();
+                read_both_ends(Finished(bounced), "aio, Bounced");
             }
+            for max in [0, 512, 5000, usize::MAX] {
+                read_both_ends(Finished(Limited::new(Slow(device), max)), "aio, Limited");
+            }
+            read_both_ends(Finished(Tracer::counting(Slow(device))), "aio, Tracer");
         }
     }
 
@@ -282,7 +298,7 @@ mod aio {
     fn buffers_reach_the_driver_aligned() {
         struct Driver(Endless);
 
-        impl AsyncBlockRead for Driver {
+        impl aio::BlockRead for Driver {
             type Error = Infallible;
 
             fn block_size(&self) -> BlockSize {
@@ -303,15 +319,15 @@ mod aio {
             block_size: BlockSize::B512,
         });
         let mut bounce = vec![0; 255 + 1024];
-        let mut device = aio::Aligned::new(device, 256, &mut bounce).unwrap();
+        let mut device = Aligned::new_async(device, 256, &mut bounce).unwrap();
         let mut buffer = vec![0; 10 * 512 + 256];
         for skew in 0..256 {
             let buf = &mut buffer[skew..][..10 * 512];
-            finish(device.read_blocks(3, buf)).unwrap();
+            finish(aio::BlockRead::read_blocks(&mut device, 3, buf)).unwrap();
             assert!(buf.iter().zip(3 * 512..).all(|(&read, offset)| read == byte(offset)));
         }
-        let device = device.into_inner();
-        let (_, memory, error) = aio::Aligned::new(device, 256, &mut bounce[..511])
+        let (device, _) = device.into_parts();
+        let (_, memory, error) = Aligned::new_async(device, 256, &mut bounce[..511])
             .unwrap_err()
             .into_parts();
         assert_eq!(

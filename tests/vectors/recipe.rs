@@ -187,7 +187,7 @@ fn size(layers: &[Layer<'_>]) -> u64 {
 }
 
 fn layers(case: &Case, salvage: bool) -> Result<Vec<Layer<'_>>, Refusal> {
-    let rules = Rules { salvage, no_xen: false };
+    let rules = Rules { salvage };
     let open = |file| {
         let mut image = Oracle::open(file, rules)?;
         image.key = case.key.map(cases::key);

@@ -123,7 +123,7 @@ fn judge(found: &Result<String, Error<Broken>>, expected: &Value) -> Result<(), 
 fn memory(file: &File, way: &Way) -> Vec<u8> {
     let block_size = BlockSize::new(way.block_size).unwrap();
     let needed = match Header::parse(&file.bytes) {
-        Ok(header) if file.is_qcow => header.memory_for(block_size).compressed,
+        Ok(header) if file.is_qcow => header.memory_for(block_size, file.bytes.len() as u64).compressed,
         _ => 512.max(way.block_size as usize),
     };
     vec![0xdd; needed + way.extra]
@@ -135,7 +135,7 @@ fn open<'f>(files: &'f [File], key: Option<&str>, way: &Way) -> Result<Opened<'f
         let memory = memory(file, way);
         let device = TestDevice::new(&file.bytes, way.block_size);
         let mut image = if file.is_qcow {
-            OpenOptions::new().salvage(way.salvage).open(device, memory)
+            Image::open_with(OpenOptions::new().salvage(way.salvage), device, memory)
         } else {
             Image::open_raw(device, memory)
         }

@@ -5,7 +5,7 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use qcow1::{
-    BlockRead, BlockSize, Chain, Error, Extent, ExtentKind, Header, Image, Key, Memory, OpenOptions, Probe, PushReason,
+    BlockRead, BlockSize, Chain, Error, Extent, ExtentKind, Header, Image, Key, Memory, OpenOptions, Probe, PushError,
 };
 
 use crate::args::{Declared, Guest, Open};
@@ -103,7 +103,7 @@ impl Disk {
 
     /// Returns the top image.
     pub(crate) fn top(&mut self) -> &mut Image<File, Vec<u8>> {
-        &mut self.chain.images_mut()[0]
+        self.chain.image_mut(0).expect("a disk has a top image")
     }
 
     /// Fills `dst` with the guest bytes from `offset` on.
@@ -148,8 +148,9 @@ impl Disk {
     /// Returns all files of the chain: those that were opened, and those that are only named by an image.
     fn needed(&mut self) -> Vec<Source> {
         let mut needed = [&self.files[..], &self.passwords].concat();
-        for (image, source) in self.chain.images_mut().iter_mut().zip(&self.files) {
-            let mut named = named_by(image, &source.path).ok().flatten();
+        for (level, source) in self.files.iter().enumerate() {
+            let image = self.chain.image_mut(level);
+            let mut named = image.and_then(|image| named_by(image, &source.path).ok().flatten());
             for _ in 0..DEPTH {
                 let Some((path, identity, file)) = named.take().and_then(|path| {
                     let (file, identity) = open_file(&path).and_then(|file| identify(file, &path)).ok()?;
@@ -162,7 +163,7 @@ impl Disk {
                 }
                 let memory = [0; MINIMUM];
                 // A raw file names no backing file. A truncated image still names the file that `--salvage` would read.
-                if let Ok(mut image) = OpenOptions::new().salvage(true).open(file, memory) {
+                if let Ok(mut image) = Image::open_with(OpenOptions::new().salvage(true), file, memory) {
                     named = named_by(&mut image, &path).ok().flatten();
                 }
                 needed.push(Source { path, identity });
@@ -173,7 +174,8 @@ impl Disk {
 
     /// Returns the backing file that the lowest image names.
     fn named_last(&mut self) -> Result<Option<PathBuf>, Failure> {
-        match (self.chain.images_mut().last_mut(), self.files.last()) {
+        let lowest = self.files.len() - 1;
+        match (self.chain.image_mut(lowest), self.files.last()) {
             (Some(image), Some(source)) => named_by(image, &source.path),
             _ => Ok(None),
         }
@@ -209,17 +211,16 @@ impl Disk {
                 identity,
             });
         }
-        self.chain.push(image).map_err(|refused| match refused.reason() {
-            PushReason::Full => Failure::of(
+        self.chain.push(image).map_err(|refused| match refused {
+            PushError::Full(_) => Failure::of(
                 &path,
                 format_args!("cannot be added: a chain has at most {DEPTH} images"),
             ),
-            PushReason::NotNamed => {
+            PushError::NoBackingNamed(_) => {
                 let above = self.last_path().display();
                 let message = format_args!("cannot be the backing file of '{above}', which names none");
                 Failure::of(&path, message)
             }
-            other => Failure::of(&path, other),
         })?;
         self.files.push(Source { path, identity });
         Ok(())
@@ -234,10 +235,10 @@ impl Disk {
         while at < end {
             let mut piece = (end - at).min(PIECE as u64);
             let lowest = self.files.len() - 1;
-            for (level, (image, source)) in self.chain.images_mut().iter_mut().zip(&self.files).enumerate() {
-                if at >= image.size() {
+            for (level, source) in self.files.iter().enumerate() {
+                let Some(image) = self.chain.image_mut(level).filter(|image| at < image.size()) else {
                     break;
-                }
+                };
                 let read = image.extent_at(at, piece).and_then(|extent| {
                     piece = extent.len;
                     if extent.kind == ExtentKind::Backing && level < lowest {
@@ -322,10 +323,8 @@ pub(crate) fn try_qcow_image(
     let options = OpenOptions::new().salvage(open.salvage);
     let mut file = file;
     // An image does not use more than all its tables need.
-    let memory = open.memory.min(most_memory(&mut file));
-    Ok(options
-        .open(file, allocate(path, memory)?)
-        .map_err(qcow1::OpenError::into_error))
+    let memory = allocate(path, open.memory.min(most_memory(&mut file)))?;
+    Ok(Image::open_with(options, file, memory).map_err(qcow1::OpenError::into_error))
 }
 
 /// Returns the maximum number of bytes of memory that an image uses, or a small number if it will be refused.
@@ -336,7 +335,10 @@ fn most_memory(file: &mut File) -> u64 {
         .ok()
         .and_then(|()| Header::parse(&prefix).ok())
     {
-        Some(header) => header.memory_for(BlockSize::BYTE).all_tables as u64,
+        Some(header) => {
+            let size = BlockRead::size(file).unwrap_or(u64::MAX);
+            header.memory_for(BlockSize::BYTE, size).all_tables as u64
+        }
         None => MINIMUM as u64,
     }
 }

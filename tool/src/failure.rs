@@ -71,10 +71,12 @@ pub(crate) fn explain(error: &Error<io::Error>) -> String {
             format!("this is a QCOW2 image (version {version}), and only QCOW version 1 can be read")
         }
         Error::MemoryTooSmall { needed } => format!("{error}: pass --memory {needed}"),
-        Error::BackingRequired => "the image has a hole there and names a backing file: pass --backing raw:FILE or \
+        Error::BackingRequired { .. } => {
+            "the image has a hole there and names a backing file: pass --backing raw:FILE or \
                                    --backing qcow:FILE, or --follow if you trust the image"
-            .to_owned(),
-        Error::KeyRequired => "the cluster is encrypted: pass --password-file FILE".to_owned(),
+                .to_owned()
+        }
+        Error::KeyRequired { .. } => "the cluster is encrypted: pass --password-file FILE".to_owned(),
         other => other.to_string(),
     }
 }

@@ -12,7 +12,7 @@ use core::sync::atomic::AtomicU8;
 
 use embedded_io::{Read, Seek, SeekFrom, Write};
 use qcow1::{
-    Aligned, BlockRead, BlockSize, Blocks, Chain, CheckOptions, CheckSummary, ClusterBits, Corrupt, CorruptKind,
+    Aligned, BlockRead, BlockSize, Blocks, Chain, CheckOptions, CheckSummary, ClusterBits, Corrupt, CorruptPart,
     Counts, Cursor, Error, Extent, Extents, FaultInjector, FaultInjectorError, Finding, FromIo, FromIoError, GuestRead,
     Header, Image, L2Bits, MemoryNeeds, OpenError, OpenOptions, Partition, Probe, PushError, PushReason, ReadOnly,
     ReadOnlyError, ReadRequest, SectorCipher, Tracer, UsageMap, XenL1,
@@ -172,7 +172,7 @@ pub struct Api {
     pub fault_injector_read:
         fn(&mut FaultInjector<Device, Fails>, u64, &mut [u8]) -> Result<(), FaultInjectorError<DeviceError>>,
 
-    pub corrupt_kind: fn(&Corrupt) -> CorruptKind,
+    pub corrupt_kind: fn(&Corrupt) -> CorruptPart,
     pub guest_offset: fn(&Corrupt) -> Option<u64>,
     pub host_offset: fn(&Corrupt) -> Option<u64>,
     pub error_kind: fn(&Error<DeviceError>) -> embedded_io::ErrorKind,

@@ -49,7 +49,7 @@ impl Finding {
     /// it was extended.
     pub(crate) fn join(&mut self, corrupt: &Corrupt, end: GuestOffset) -> bool {
         let start = self.corrupt.guest();
-        let joins = self.corrupt.flaw() == corrupt.flaw() && start.plus(self.guest_len) == corrupt.guest();
+        let joins = self.corrupt.is_like(corrupt) && start.plus(self.guest_len) == corrupt.guest();
         if joins {
             self.count = self.count.wrapping_add(1);
             self.guest_len = end.since(start);

@@ -10,7 +10,7 @@ use crate::error::Error;
 use crate::image::Image;
 use crate::image::check::finding::{CheckSummary, Finding};
 use crate::image::check::options::CheckOptions;
-use crate::image::check::state::{Check, Checking, ForgetTables, Question};
+use crate::image::check::state::{Check, Checking, Forget, Question};
 use crate::image::check::usage::UsageMap;
 use crate::memory::Memory;
 use crate::reader::stop::Stop;
@@ -98,14 +98,14 @@ impl<D: BlockRead, M: Memory> Image<D, M> {
                 }
                 Err(Stop::Miss) => self.fill()?,
                 // Dropping `Checking` makes the cache forget the tables, once.
-                Err(stop) => return Err(walk.public_error(stop, &self.state)),
+                Err(stop) => return Err(walk.error(stop, &self.state)),
             }
         }
     }
 }
 
-impl<D, M: Memory> ForgetTables for Image<D, M> {
-    fn forget_tables(&mut self) {
-        self.state.forget_tables(self.memory.bytes());
+impl<D, M: Memory> Forget for Image<D, M> {
+    fn forget(&mut self) {
+        self.forget();
     }
 }

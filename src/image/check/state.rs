@@ -1,6 +1,6 @@
 //! The state of a check: what it looks at next, and what it concludes. It does no I/O: a driver answers its questions.
 
-use crate::error::{Corrupt, Error, Flaw, Part};
+use crate::error::{Corrupt, CorruptKind, CorruptPart, Error};
 use crate::format::extent::{Extent, ExtentKind};
 use crate::format::geometry::Geometry;
 use crate::format::header::Header;
@@ -45,21 +45,21 @@ pub(crate) struct Check<'b, U: ?Sized, F> {
 }
 
 /// An image with a cache of tables.
-pub(crate) trait ForgetTables {
-    fn forget_tables(&mut self);
+pub(crate) trait Forget {
+    fn forget(&mut self);
 }
 
-/// A check and its image. When the check ends, also by a dropped future, and has findings, the cache forgets its
-/// tables: they may be from a device that returned wrong bytes once.
-pub(crate) struct Checking<'i, 'b, I: ForgetTables, U: ?Sized, F> {
+/// A check and its image. If the check has findings, fails, or is dropped with its future, the image forgets what was read: the
+/// device may have returned wrong bytes once.
+pub(crate) struct Checking<'i, 'b, I: Forget, U: ?Sized, F> {
     pub(crate) image: &'i mut I,
     pub(crate) check: Check<'b, U, F>,
 }
 
-impl<I: ForgetTables, U: ?Sized, F> Drop for Checking<'_, '_, I, U, F> {
+impl<I: Forget, U: ?Sized, F> Drop for Checking<'_, '_, I, U, F> {
     fn drop(&mut self) {
-        if self.check.summary.findings != 0 {
-            self.image.forget_tables();
+        if self.check.summary.findings != 0 || self.check.at < self.check.size {
+            self.image.forget();
         }
     }
 }
@@ -92,7 +92,10 @@ impl<'b, U: UsageMap + ?Sized, F: FnMut(Finding)> Check<'b, U, F> {
             usage.claim(header.backing_name(), header.backing_name_len().into());
         }
         if check.l1.0 < header.len().into() {
-            check.found(Corrupt::header(Flaw::L1OverHeader, check.l1.0), GuestOffset(0));
+            check.found(
+                Corrupt::header(CorruptKind::L1OverlapsHeader, check.l1.0),
+                GuestOffset(0),
+            );
         }
         check.go_to(GuestOffset(0));
         check
@@ -192,13 +195,13 @@ impl<'b, U: UsageMap + ?Sized, F: FnMut(Finding)> Check<'b, U, F> {
     /// Claims the table of the span. Its words are checked only if it overlaps nothing else.
     fn table(&mut self, table: HostOffset) {
         let size = self.geometry.l2_size();
-        if self.claim(Part::Table, self.at, table, size) {
+        if self.claim(CorruptPart::L2Table, self.at, table, size) {
             if let Some(room) = self.room_for_tables.checked_sub(size) {
                 self.room_for_tables = room;
                 self.question = Question::Run;
                 return;
             }
-            self.found(Corrupt::at(Flaw::TooManyTables, self.at, table), self.span_end);
+            self.found(Corrupt::at(CorruptKind::TooManyTables, self.at, table), self.span_end);
         }
         self.go_to(self.span_end);
     }
@@ -219,7 +222,12 @@ impl<'b, U: UsageMap + ?Sized, F: FnMut(Finding)> Check<'b, U, F> {
                 host_offset,
                 stored_len,
             } => {
-                let alone = self.claim(Part::Stream, self.at, HostOffset(host_offset), stored_len.into());
+                let alone = self.claim(
+                    CorruptPart::CompressedCluster,
+                    self.at,
+                    HostOffset(host_offset),
+                    stored_len.into(),
+                );
                 if alone && self.options.inflate {
                     self.question = Question::Stream;
                 }
@@ -241,7 +249,7 @@ impl<'b, U: UsageMap + ?Sized, F: FnMut(Finding)> Check<'b, U, F> {
         // Bound: the clusters of a span, at most 8,192.
         while guest < end {
             let len = end.since(guest).min(size);
-            self.claim(Part::Cluster, guest, host, len);
+            self.claim(CorruptPart::Cluster, guest, host, len);
             guest = guest.plus(len);
             host = host.plus(len);
         }
@@ -253,7 +261,7 @@ impl<'b, U: UsageMap + ?Sized, F: FnMut(Finding)> Check<'b, U, F> {
 
     /// Claims a part of the file. Returns `true` if it overlaps nothing else.
     #[inline(never)]
-    fn claim(&mut self, part: Part, guest: GuestOffset, host: HostOffset, len: u64) -> bool {
+    fn claim(&mut self, part: CorruptPart, guest: GuestOffset, host: HostOffset, len: u64) -> bool {
         // In salvage, a part may reach past the end of the file; only its bytes in the file can overlap.
         let end = HostOffset(host.0.wrapping_add(len)).min(self.file_end);
         let over_metadata = host < end && (host.0 < self.header_len.into() || (host < self.l1_end && self.l1 < end));
@@ -262,15 +270,15 @@ impl<'b, U: UsageMap + ?Sized, F: FnMut(Finding)> Check<'b, U, F> {
             None => false,
         };
         let flaw = if over_metadata {
-            Flaw::OverMetadata(part)
+            CorruptKind::OverlapsMetadata(part)
         } else if twice {
-            Flaw::Twice(part)
+            CorruptKind::Overlap(part)
         } else {
             return true;
         };
         let end = match part {
-            Part::Table => self.span_end,
-            Part::Cluster | Part::Stream => self.cluster_end(guest),
+            CorruptPart::L2Table => self.span_end,
+            _ => self.cluster_end(guest),
         };
         self.found(Corrupt::at(flaw, guest, host), end);
         false

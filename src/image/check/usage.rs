@@ -1,6 +1,6 @@
 //! A map of what each sector of the file is used for.
 
-use crate::error::Part;
+use crate::error::CorruptPart;
 use crate::offset::HostOffset;
 
 /// The memory in which a check records what each sector of the image file is used for: one byte for four sectors, which
@@ -102,10 +102,10 @@ impl<U: UsageMap + ?Sized> Usage<'_, U> {
     }
 
     /// Claims the bytes of a part, as [`Usage::claim`]. Two tables that start in the same sector overlap.
-    pub(crate) fn claim_part(&mut self, part: Part, start: HostOffset, len: u64) -> bool {
+    pub(crate) fn claim_part(&mut self, part: CorruptPart, start: HostOffset, len: u64) -> bool {
         let first = match part {
-            Part::Table => TABLE_START,
-            Part::Cluster | Part::Stream => SHARED,
+            CorruptPart::L2Table => TABLE_START,
+            _ => SHARED,
         };
         self.mark(start, len, first, WHOLE)
     }

@@ -3,7 +3,7 @@
 use std::fmt::Display;
 use std::path::Path;
 
-use qcow1::{CheckOptions, CheckSummary, Corrupt, CorruptKind, Error};
+use qcow1::{CheckOptions, CheckSummary, Corrupt, CorruptPart, Error};
 use serde_json::Value;
 
 use crate::args::Open;
@@ -123,7 +123,7 @@ impl Findings {
         let written = if self.json {
             let number = |number: Option<u64>| number.map_or(Value::Null, Value::from);
             let fields = [
-                ("kind", kind(corrupt.kind()).into()),
+                ("kind", kind(corrupt.part()).into()),
                 ("guest_offset", number(guest)),
                 ("guest_length", number(guest.map(|_| guest_len))),
                 ("host_offset", number(host)),
@@ -147,14 +147,14 @@ impl Findings {
     }
 }
 
-fn kind(kind: CorruptKind) -> &'static str {
+fn kind(kind: CorruptPart) -> &'static str {
     match kind {
-        CorruptKind::Header => "header",
-        CorruptKind::BackingName => "backing_name",
-        CorruptKind::L1Table => "l1_table",
-        CorruptKind::L2Table => "l2_table",
-        CorruptKind::Cluster => "cluster",
-        CorruptKind::CompressedCluster => "compressed_cluster",
+        CorruptPart::Header => "header",
+        CorruptPart::BackingName => "backing_name",
+        CorruptPart::L1Table => "l1_table",
+        CorruptPart::L2Table => "l2_table",
+        CorruptPart::Cluster => "cluster",
+        CorruptPart::CompressedCluster => "compressed_cluster",
         _ => "other",
     }
 }

@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::path::Path;
 
-use qcow1::{BlockSize, ExtentKind, Header, Image};
+use qcow1::{BlockRead, BlockSize, ExtentKind, Header, Image};
 use serde_json::Value;
 
 use crate::args::Open;
@@ -70,15 +70,16 @@ pub(crate) fn info(path: &Path, open: &Open, json: bool) -> Result<(), Failure> 
         Err(error) => (format!("not known: {error}"), true),
     };
     lines.line(format_args!("{:<20}{found}", "compressed clusters"))?;
-    for line in memory(&header, compressed) {
+    let file_size = BlockRead::size(image.device_mut()).unwrap_or(u64::MAX);
+    for line in memory(&header, file_size, compressed) {
         lines.line(line)?;
     }
     lines.finish()
 }
 
 /// Returns lines with the sizes of memory to lend, each with its use.
-fn memory(header: &Header, compressed: bool) -> Vec<String> {
-    let needs = header.memory_for(BlockSize::B512);
+fn memory(header: &Header, file_size: u64, compressed: bool) -> Vec<String> {
+    let needs = header.memory_for(BlockSize::B512, file_size);
     let mut rows = vec![(needs.minimum, "opens the image, and reads what is not compressed")];
     if compressed {
         rows.push((needs.compressed, "reads compressed clusters too"));
