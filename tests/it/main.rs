@@ -48,6 +48,7 @@ mod extents;
 mod faults;
 #[cfg(all(feature = "gpt_disk_io", feature = "embedded-sdmmc-types"))]
 mod file_systems;
+mod format_page;
 #[cfg(all(feature = "aes", feature = "embedded-io-async", feature = "std"))]
 mod fuzz_seeds;
 mod header;
