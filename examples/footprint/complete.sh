@@ -12,7 +12,7 @@ mkdir -p "$work"
 work=$(cd "$work" && pwd)
 
 # rustdoc's JSON output is unstable. Run from the root, because this folder's target is not the host.
-(cd ../.. && RUSTC_BOOTSTRAP=1 cargo rustdoc --quiet --locked --lib --target-dir "$work/rustdoc" \
+(cd ../.. && RUSTC_BOOTSTRAP=1 cargo rustdoc --quiet --locked --lib --features check --target-dir "$work/rustdoc" \
     -- -Zunstable-options --output-format json --cap-lints allow)
 
 # A function of an implemented trait is written `<Type as Trait>::function`, without parameters.
@@ -50,7 +50,7 @@ jq -r '
 
 # The right side of each line of a table, with aliases replaced by their types.
 sed -n -E 's/^    [a-z0-9_]+: (.*::[a-z0-9_]+),$/\1/p' src/lib.rs |
-    sed -E -e 's/qcow1:://; s/embedded_io:://' -e 's/&mut (Disk|Device)/\&mut _/' -e 's/Disks/Chain/; s/Disk/Image/' \
+    sed -E -e 's/qcow1:://; s/embedded_io:://' -e 's/&mut (Disk|Device)/\&mut _/' -e 's/\bDisks\b/Chain/; s/\bDisk\b/Image/' \
         -e ':again' -e 's/([A-Za-z0-9])<[^<>]*>/\1/; t again' | sort -u >"$work/proved"
 
 [ -s "$work/public" ] && [ -s "$work/proved" ] || fail "rustdoc or src/lib.rs gave no functions."

@@ -11,7 +11,7 @@ use crate::format::header::Header;
 use crate::guest::cursor::Cursor;
 use crate::guest::{GuestDisk, GuestRead};
 use crate::image::chain::sealed::Layer;
-use crate::image::{Image, read_at};
+use crate::image::{Image, forget, read_at};
 use crate::memory::Memory;
 use crate::reader::backing::ExtentQuery;
 
@@ -172,7 +172,7 @@ impl<D: BlockRead, M: Memory, const DEPTH: usize> Chain<Image<D, M>, DEPTH> {
                 match image.advance(&mut walk) {
                     Ok(extent) => query.answer(extent),
                     Err(error) => {
-                        self.images.iter_mut().for_each(Image::forget);
+                        forget(&mut self.images);
                         return Err(error);
                     }
                 }

@@ -123,9 +123,8 @@ impl<D, M> Image<D, M> {
 
 impl<D, M: Memory> Image<D, M> {
     /// Forgets everything that was read, after an error.
-    #[cold]
     pub(crate) fn forget(&mut self) {
-        self.state.forget(self.memory.bytes());
+        forget(core::slice::from_mut(self));
     }
 }
 
@@ -371,8 +370,18 @@ fn perform<D: BlockRead, M: Memory>(images: &mut [Image<D, M>], mut read: Read<'
             Err(stop) => break read.error(stop, &image.state),
         }
     };
-    images.iter_mut().for_each(Image::forget);
+    forget(images);
     Err(error)
+}
+
+/// Forgets everything that was read from the devices of a chain, after an error.
+// Not inlined, so that reads have no part in its registers.
+#[cold]
+#[inline(never)]
+pub(crate) fn forget<D, M: Memory>(images: &mut [Image<D, M>]) {
+    for image in images {
+        image.state.forget(image.memory.bytes());
+    }
 }
 
 impl<D: BlockRead, M> GuestDisk for Image<D, M> {

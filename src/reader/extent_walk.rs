@@ -162,10 +162,17 @@ impl ExtentWalk {
     ///
     /// # Errors
     /// [`Stop::Miss`], after which the next call goes on; [`Stop::Corrupt`] for a flaw at the start of the run.
+    #[inline(always)]
     pub(crate) fn find(&mut self, image: &mut ImageState, memory: &mut [u8]) -> Result<(), Stop> {
         if self.is_found && self.run_end != self.start {
             return Ok(());
         }
+        self.search(image, memory)
+    }
+
+    // Not inlined, so that the rest of a run costs no call.
+    #[inline(never)]
+    fn search(&mut self, image: &mut ImageState, memory: &mut [u8]) -> Result<(), Stop> {
         self.is_found = false;
         // Bound: each turn takes a table word or more, or it is the last. A run is never empty, whatever the budget.
         while self.run_end < self.end && (self.budget != 0 || self.run_end == self.start) {

@@ -41,16 +41,13 @@ pub(crate) struct StoredTag {
 }
 
 impl StoredTag {
-    fn get(&self) -> Tag {
-        Tag {
-            start: self.start,
-            slot: self.slot,
-        }
-    }
-
-    fn set(&mut self, tag: Tag) {
+    /// Stores `tag` and returns the old one.
+    // By fields, because a copy of unaligned bytes would be a call.
+    fn replace(&mut self, tag: Tag) -> Tag {
+        let Self { start, slot } = *self;
         self.start = tag.start;
         self.slot = tag.slot;
+        Tag { start, slot }
     }
 }
 
@@ -107,7 +104,7 @@ impl TableCache {
         let tags_at = slots_at.wrapping_add(tag_count.wrapping_mul(slot_size));
         let mut slot = slots_at;
         for tag in tags(memory, index(tags_at), index(tag_count)) {
-            tag.set(Tag::empty(slot));
+            *tag = StoredTag { start: NONE, slot };
             slot = slot.wrapping_add(slot_size);
         }
         Self {
@@ -204,54 +201,55 @@ impl TableCache {
         true
     }
 
-    /// Makes the piece that holds `at` the recent one.
+    /// Makes the piece that holds `at` the recent one, and its tag the first of its set.
     ///
     /// # Errors
-    /// [`Stop::Miss`], and then a slot has been chosen for the piece.
+    /// [`Stop::Miss`], and then a slot has been chosen for the piece: the least recently used of its set.
     fn look_up(&mut self, table: Table, at: HostOffset, memory: &mut [u8]) -> Result<(), Stop> {
         let start = at.0 & !self.slot_size().wrapping_sub(1);
-        let Some(found) = self.promote(memory, start) else {
-            self.evict(memory, start);
-            return Err(Stop::Miss);
-        };
-        match table {
-            Table::L1 => self.recent_l1_piece = found,
-            Table::L2 => self.recent_l2_piece = found,
-        }
-        Ok(())
-    }
-
-    /// Moves the tag of the piece that starts at `start` to the front of its set and returns it; `None` if no slot holds it.
-    fn promote(&mut self, memory: &mut [u8], start: u64) -> Option<Tag> {
+        // Hits in the recent piece of the L1 skip this function, so its slot looks old. It is kept if there is another one.
+        let mut kept = self.recent_l1_piece.start;
         let set = self.set(memory, start);
-        let way = set.iter().position(|tag| tag.start == start)?;
-        let found = set.get(way)?.get();
-        let mut next = found;
-        for tag in set.get_mut(..=way)? {
-            let this = tag.get();
-            tag.set(next);
-            next = this;
-        }
-        Some(found)
-    }
-
-    /// Chooses the slot that was not used for the longest time, in the set of `start`, for the piece there.
-    fn evict(&mut self, memory: &mut [u8], start: u64) {
-        // Words found in the recent piece of the L1 do not move its tag, and yet all look-ups begin there. Without one, an
-        // empty tag would be moved.
-        if self.recent_l1_piece.start != NONE {
-            self.promote(memory, self.recent_l1_piece.start);
-        }
-        let Some(oldest) = self.set(memory, start).last_mut() else {
-            return;
+        // Bound: two turns, since the second keeps none.
+        let tag = loop {
+            // Moves each tag back by one place, up to that of the piece. Without one, the last tag loses its place.
+            let mut carried = Tag::empty(0);
+            for tag in set.iter_mut() {
+                carried = tag.replace(carried);
+                if carried.start == start {
+                    break;
+                }
+            }
+            let is_found = carried.start == start;
+            let is_kept = carried.start == kept && kept != NONE;
+            kept = NONE;
+            if let Some(first) = set.first_mut() {
+                first.replace(carried);
+                if !is_found && !is_kept {
+                    first.start = NONE;
+                }
+            }
+            if is_found || !is_kept {
+                break carried;
+            }
         };
-        let slot = oldest.slot;
-        oldest.start = NONE;
-        self.filling = Tag { start, slot };
+        if tag.start == start {
+            *self.recent_piece(table) = tag;
+            return Ok(());
+        }
+        self.filling = Tag { start, slot: tag.slot };
         for recent in [&mut self.recent_l1_piece, &mut self.recent_l2_piece] {
-            if recent.slot == slot {
+            if recent.slot == tag.slot {
                 recent.start = NONE;
             }
+        }
+        Err(Stop::Miss)
+    }
+
+    fn recent_piece(&mut self, table: Table) -> &mut Tag {
+        match table {
+            Table::L1 => &mut self.recent_l1_piece,
+            Table::L2 => &mut self.recent_l2_piece,
         }
     }
 
@@ -267,15 +265,13 @@ impl TableCache {
 
     /// Takes in what [`TableCache::missing`] named, once it has been read. Bytes past the end of the file become zeros.
     pub(crate) fn publish(&mut self, memory: &mut [u8]) {
-        let filling = self.filling;
-        let start = filling.start;
+        let start = self.filling.start;
         let stored = saturating_usize(self.device.end.since(HostOffset(start)));
         self.filled(memory).get_mut(stored..).unwrap_or_default().fill(0);
-        // The slot is the last of its set, as when it was chosen: no look-up finds and moves an empty one.
-        if let Some(tag) = self.set(memory, start).last_mut() {
-            tag.set(filling);
+        // The slot is the first of its set, as when it was chosen.
+        if let Some(tag) = self.set(memory, start).first_mut() {
+            tag.start = start;
         }
-        self.promote(memory, start);
     }
 
     /// Returns the slot that is being filled.
@@ -296,7 +292,7 @@ impl TableCache {
         }
         self.recent_l1_piece.start = NONE;
         self.recent_l2_piece.start = NONE;
-        self.split_word = SplitWord::new(NONE);
+        self.split_word.at = NONE;
     }
 
     /// Returns the bounce buffer, which is the start of the memory. Where the only slot is there too, it forgets the slot.

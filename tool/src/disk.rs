@@ -28,9 +28,12 @@ const PASSWORD: u64 = 4096;
 /// The size in bytes of the memory for opening an image only to read its header and its backing file's name.
 const MINIMUM: usize = 512;
 
+/// An image in a file, with memory of its own.
+pub(crate) type FileImage = Image<File, Vec<u8>>;
+
 /// A guest's disk: an image, and its backing images.
 pub(crate) struct Disk {
-    chain: Chain<Image<File, Vec<u8>>, DEPTH>,
+    chain: Chain<FileImage, DEPTH>,
     /// The file of each image of the chain.
     files: Vec<Source>,
     /// The password files, in the sequence of the encrypted images.
@@ -102,7 +105,7 @@ impl Disk {
     }
 
     /// Returns the top image.
-    pub(crate) fn top(&mut self) -> &mut Image<File, Vec<u8>> {
+    pub(crate) fn top(&mut self) -> &mut FileImage {
         self.chain.image_mut(0).expect("a disk has a top image")
     }
 
@@ -319,7 +322,7 @@ pub(crate) fn try_qcow_image(
     file: File,
     path: &Path,
     open: &Open,
-) -> Result<Result<Image<File, Vec<u8>>, Error<io::Error>>, Failure> {
+) -> Result<Result<FileImage, Error<io::Error>>, Failure> {
     let options = OpenOptions::new().salvage(open.salvage);
     let mut file = file;
     // An image does not use more than all its tables need.
@@ -343,11 +346,11 @@ fn most_memory(file: &mut File) -> u64 {
     }
 }
 
-fn qcow_image(file: File, path: &Path, open: &Open) -> Result<Image<File, Vec<u8>>, Failure> {
+fn qcow_image(file: File, path: &Path, open: &Open) -> Result<FileImage, Failure> {
     try_qcow_image(file, path, open)?.map_err(|error| Failure::of(path, explain(&error)))
 }
 
-fn raw_image(file: File, path: &Path) -> Result<Image<File, Vec<u8>>, Failure> {
+fn raw_image(file: File, path: &Path) -> Result<FileImage, Failure> {
     // A file is byte-addressable, so no read needs memory.
     Image::open_raw(file, Vec::new()).map_err(|refused| Failure::of(path, explain(refused.error())))
 }

@@ -1,13 +1,12 @@
 //! `info`: shows the header, and how much memory a reader must lend.
 
-use std::fs::File;
 use std::path::Path;
 
-use qcow1::{BlockRead, BlockSize, ExtentKind, Header, Image};
+use qcow1::{BlockRead, BlockSize, ExtentKind, Header};
 use serde_json::Value;
 
 use crate::args::Open;
-use crate::disk::Disk;
+use crate::disk::{Disk, FileImage};
 use crate::failure::{Failure, explain};
 use crate::output::{Lines, progress};
 use crate::text::{bytes, object, printable};
@@ -95,7 +94,7 @@ fn memory(header: &Header, file_size: u64, compressed: bool) -> Vec<String> {
 }
 
 /// Returns the guest offset of the first compressed cluster, if there is one. Reads all tables before it.
-fn first_compressed(image: &mut Image<File, Vec<u8>>) -> Result<Option<u64>, String> {
+fn first_compressed(image: &mut FileImage) -> Result<Option<u64>, String> {
     let bar = progress(image.size());
     let mut found = Ok(None);
     for extent in image.extents() {
