@@ -23,8 +23,8 @@ functions=$(grep -o '^[a-z].*qcow1_[a-z0-9_]*(' qcow1.h | sed 's/.*\(qcow1_[a-z0
 # each target.
 build() {
     overrides=
-    [ "$2" = s ] || for package in qcow1-capi qcow1 $(cargo tree --locked --edges normal --prefix none --format '{p}' |
-        cut -d ' ' -f 1 | sort -u | grep -v '^qcow1'); do
+    [ "$2" = s ] || for package in qcow1-capi $(cargo tree --locked --edges normal --prefix none --format '{p}' |
+        cut -d ' ' -f 1 | sort -u | grep -v '^qcow1-capi'); do
         overrides="$overrides --config profile.release.package.$package.opt-level=$2"
     done
     # shellcheck disable=SC2086

@@ -75,7 +75,7 @@ def commit():
     """Returns the commit of the checkout, marked if what is fuzzed differs from it."""
     git = ["git", "-C", FOLDER.parent]
     short = subprocess.run([*git, "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=True).stdout.strip()
-    fuzzed = ["src", "fuzz/src", "tests/common"]
+    fuzzed = ["src", "inflate/src", "fuzz/src", "tests/common"]
     changed = subprocess.run([*git, "status", "--porcelain", *fuzzed], capture_output=True, text=True, check=True).stdout
     return f"{short}-dirty" if changed else short
 

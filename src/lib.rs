@@ -170,10 +170,6 @@ extern crate std;
 // Byte offsets in the guest's disk and in the image file, and conversions of byte counts.
 mod offset;
 
-// Raw DEFLATE, whole input to whole output.
-#[cfg(feature = "deflate")]
-mod inflate;
-
 // `Memory`: the bytes that an image works in.
 mod memory;
 

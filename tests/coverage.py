@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Prints a table of the lines and branches of src/ that tests reach, and a list of those that they do not.
+"""Prints a table of the lines and branches of src/ and inflate/src/ that tests reach, and a list of those that they do not.
 
 Usage: coverage.py REPORT, where REPORT is what `cargo llvm-cov --json` writes. The table also goes into README.md.
 
@@ -19,12 +19,21 @@ def percent(reached, all_):
     return "—" if all_ == 0 else f"{100 * reached / all_:.1f} %"
 
 
-SRC = os.path.realpath(os.path.join(os.path.dirname(__file__), "..", "src"))
+ROOT = os.path.realpath(os.path.join(os.path.dirname(__file__), ".."))
 
 
 def source(path):
-    relative = os.path.relpath(os.path.realpath(path), SRC)
-    return None if relative.startswith("..") else relative
+    """Returns the name of a file of src/ or inflate/src/: its path without src/."""
+    relative = os.path.relpath(os.path.realpath(path), ROOT)
+    if relative.startswith("inflate/src/"):
+        return relative.replace("inflate/src/", "inflate/", 1)
+    return relative.removeprefix("src/") if relative.startswith("src/") else None
+
+
+def path(name):
+    """Returns the path of the file that source() has given this name."""
+    place = os.path.join("src", name)
+    return os.path.join(ROOT, name.replace("inflate/", "inflate/src/", 1) if name.startswith("inflate/") else place)
 
 
 def missed_lines(file):
@@ -82,7 +91,7 @@ def without_reason(missed):
     texts = {}
     for name, line, text in missed:
         if name not in texts:
-            with open(os.path.join(SRC, name), encoding="utf-8") as file:
+            with open(path(name), encoding="utf-8") as file:
                 texts[name] = file.read()
         context = around(texts[name], line)
         fitting = [key for key in reasons if key[0] == name and any(key[1] in one for one in context)]

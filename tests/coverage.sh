@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Prints which lines and branches of `src/` the tests reach, folder by folder, and lists those that they do not.
+# Prints which lines and branches of `src/` and of `inflate/src/` the tests reach, folder by folder, and lists those that they do not.
 #
 # Usage: tests/coverage.sh [--html]
 #
@@ -16,7 +16,7 @@ fi
 # Without this, the profiles of earlier runs count, of sources that are no more: `--no-report` implies `--no-clean`.
 cargo +nightly llvm-cov clean --workspace
 # The examples are not built, so the tests that run them are left out.
-cargo +nightly llvm-cov --no-report --branch --package qcow1 --all-features --tests -- --skip ls_example:: --skip the_example
+cargo +nightly llvm-cov --no-report --branch --package qcow1 --package qcow1-inflate --all-features --tests -- --skip ls_example:: --skip the_example
 if [ "${1-}" = --html ]; then
     cargo +nightly llvm-cov report --branch --html
 fi

@@ -32,7 +32,7 @@ def outcomes(paths):
 def table(last):
     folders = collections.defaultdict(collections.Counter)
     for name, summary in last.items():
-        path = name.split(":")[0].removeprefix("src/")
+        path = name.split(":")[0].replace("inflate/src/", "inflate/").removeprefix("src/")
         folder = path.split("/")[0] + "/" if "/" in path else path
         for counts in (folders[folder], folders["all"]):
             counts[summary] += 1

@@ -10,16 +10,11 @@ use std::time::Instant;
 use aes::Aes128Dec;
 use aes::cipher::{Array, BlockModeDecrypt, InnerIvInit, KeyInit};
 use qcow1::{Extent, ExtentKind};
-use zerocopy::FromBytes;
+use qcow1_inflate::Workspace;
 
 use crate::readers::chain;
 use crate::work::{Aligned, BLOCK, MIB, add, report};
 use crate::{Disk, Places};
-
-// The crate does not export its decoder, so this program compiles the source.
-#[allow(dead_code, unused_imports, unreachable_pub, reason = "the crate uses all of it")]
-#[path = "../../src/inflate/mod.rs"]
-mod inflate_alone;
 
 type Failure = Box<dyn Error>;
 
@@ -121,9 +116,8 @@ pub(crate) fn random(disk: &Disk, places: &Places, in_memory: bool) -> Result<()
 pub(crate) fn inflate(disk: &Disk) -> Result<(), Failure> {
     let bytes = fs::read(&disk.files[0])?;
     let (extents, size) = extents(disk)?;
-    let mut tables = vec![0; size_of::<inflate_alone::Tables>()];
-    let tables = inflate_alone::Tables::mut_from_bytes(&mut tables).map_err(|error| format!("{error:?}"))?;
-    let mut workspace = inflate_alone::Workspace::Tables(tables);
+    let mut memory = [0; Workspace::FAST];
+    let mut workspace = Workspace::new(&mut memory).ok_or("too little memory")?;
     let mut buf = Aligned::new(MIB);
     let start = Instant::now();
     for (_, extent) in &extents {
@@ -140,7 +134,7 @@ pub(crate) fn inflate(disk: &Disk) -> Result<(), Failure> {
                 } => {
                     let stream = bytes[host_offset as usize..].iter().as_slice();
                     let stream = &stream[..stream.len().min(stored_len as usize)];
-                    inflate_alone::inflate(stream, buf, &mut workspace).map_err(|error| format!("{error:?}"))?;
+                    qcow1_inflate::inflate(stream, buf, &mut workspace)?;
                 }
                 _ => buf.fill(0),
             }

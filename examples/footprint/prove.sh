@@ -19,7 +19,7 @@ done
 # optimisation level, so `core` is built once for each target.
 build() {
     overrides=
-    [ "$2" = s ] || for package in footprint qcow1 embedded-io heapless zerocopy; do
+    [ "$2" = s ] || for package in footprint qcow1 qcow1-inflate embedded-io heapless zerocopy; do
         overrides="$overrides --config profile.release.package.$package.opt-level=$2"
     done
     # An unstable option reports the frames. It does not change the code.
@@ -39,7 +39,7 @@ symbol_size() {
 
 # Rewrites names between backticks as in Rust, without crates and type arguments.
 readable() {
-    llvm-cxxfilt | sed -E -e 's/footprint:://g' -e 's/::<Device[^`]*>`/`/g' -e 's/(qcow1|compiler_builtins)::([a-z0-9_]+::)*//g' \
+    llvm-cxxfilt | sed -E -e 's/footprint:://g' -e 's/::<Device[^`]*>`/`/g' -e 's/(qcow1|qcow1_inflate|compiler_builtins)::([a-z0-9_]+::)*//g' \
         -e 's/embedded_io:://g' -e 's/core::([a-z]+::)*//g' -e 's/<Device(, [A-Za-z0-9]+)?>//g' \
         -e 's/(::<[^`]*>|::)`/`/g' -e 's/`<([A-Za-z]+)>::/`\1::/g' \
         -e 's/`<([^`]*) as ([A-Za-z]+)>::([a-z_]+)`/`\1::\3`/g'

@@ -3,7 +3,8 @@
 use core::fmt;
 
 #[cfg(feature = "deflate")]
-use crate::inflate::InflateError;
+use qcow1_inflate::InflateError;
+
 use crate::offset::{GuestOffset, HostOffset};
 
 /// A flaw of an image: where and how it contradicts its format.
@@ -305,14 +306,6 @@ impl fmt::Display for Corrupt {
                 Ok(())
             }
         }
-    }
-}
-
-/// It is not beside its type, because tests and benches compile the decoder's source by itself.
-#[cfg(all(feature = "defmt", feature = "deflate"))]
-impl defmt::Format for InflateError {
-    fn format(&self, f: defmt::Formatter<'_>) {
-        defmt::write!(f, "{}", defmt::Debug2Format(self));
     }
 }
 

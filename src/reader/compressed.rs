@@ -1,10 +1,9 @@
 //! Compressed clusters: the lent memory that they are read and inflated in, and what it holds.
 
-use zerocopy::FromBytes;
+use qcow1_inflate::{Workspace, inflate};
 
 use crate::device::BlockSize;
 use crate::format::geometry::Geometry;
-use crate::inflate::{SmallTables, Tables, Workspace, inflate};
 use crate::offset::{HostOffset, byte_count, index, saturating_u32, saturating_usize};
 use crate::reader::device_shape::DeviceShape;
 use crate::reader::stop::Stop;
@@ -53,42 +52,20 @@ fn input_size(geometry: Geometry, block_size: BlockSize) -> usize {
         .saturating_add(partial_block)
 }
 
-/// Returns the number of bytes that hold a `T`, whatever the alignment of the memory.
-const fn room_for<T>() -> usize {
-    size_of::<T>().saturating_add(align_of::<Tables>().saturating_sub(1))
-}
-
-/// Finds the tables in memory that has room for them: the large ones if it can.
-fn workspace(memory: &mut [u8]) -> Option<Workspace<'_>> {
-    let skip = memory.as_ptr().align_offset(align_of::<Tables>());
-    match Tables::mut_from_prefix(memory.get_mut(skip..)?) {
-        Ok((tables, _)) => Some(Workspace::Tables(tables)),
-        Err(too_small) => match SmallTables::mut_from_prefix(too_small.into_src()) {
-            Ok((tables, _)) => Some(Workspace::Small(tables)),
-            Err(_) => None,
-        },
-    }
-}
-
-const _: () = assert!(
-    align_of::<SmallTables>() <= align_of::<Tables>(),
-    "one alignment for both"
-);
-
 impl Compressed {
     /// The maximum read-ahead in bytes.
     pub(crate) const MAX_READ_AHEAD: usize = 64 << 10;
 
-    /// The number of bytes beyond [`Compressed::needs`] from which on the decoder gets [`Tables`]: those by which they are
-    /// larger than [`SmallTables`], and 8 slots of the table cache with their tags, because to inflate faster and to read
+    /// The number of bytes beyond [`Compressed::needs`] from which on the decoder gets [`Workspace::FAST`]: those by which it
+    /// is larger than [`Workspace::SMALL`], and 8 slots of the table cache with their tags, because to inflate faster and to read
     /// each table word from the device is no gain.
-    pub(crate) const FAST: usize = size_of::<Tables>() - size_of::<SmallTables>() + 8 * (512 + 12);
+    pub(crate) const FAST: usize = Workspace::FAST - Workspace::SMALL + 8 * (512 + 12);
 
     /// Returns the number of bytes that reading compressed clusters takes, whatever the alignment of the memory.
     pub(crate) fn needs(geometry: Geometry, block_size: BlockSize) -> usize {
         input_size(geometry, block_size)
             .saturating_add(geometry.cluster_bits.len())
-            .saturating_add(room_for::<SmallTables>())
+            .saturating_add(Workspace::SMALL)
     }
 
     /// Takes its part of the memory, which has `len` bytes, and returns where that starts: at `minimum` or more. Where there is too
@@ -100,8 +77,8 @@ impl Compressed {
             return (None, len);
         };
         let (tables, spare) = match spare.checked_sub(Self::FAST) {
-            Some(spare) => (room_for::<Tables>(), spare),
-            None => (room_for::<SmallTables>(), 0),
+            Some(spare) => (Workspace::FAST, spare),
+            None => (Workspace::SMALL, 0),
         };
         let read_ahead = block_size.round_down_len(spare.wrapping_shr(3).min(Self::MAX_READ_AHEAD));
         let input = input_size(geometry, block_size).saturating_add(read_ahead);
@@ -233,7 +210,7 @@ impl Compressed {
         let input = input.get(skip..).unwrap_or_default();
         let input = input.get(..index(stream.len)).unwrap_or_default();
         // The memory may have moved since the last call, so the tables may lie elsewhere in their part.
-        let mut workspace = workspace(tables).ok_or(Stop::MemoryTooSmall)?;
+        let mut workspace = Workspace::new(tables).ok_or(Stop::MemoryTooSmall)?;
         inflate(input, cluster.unwrap_or(output), &mut workspace).map_err(Stop::Stream)
     }
 }

@@ -1,8 +1,9 @@
 //! Why the core returned to its driver: two bytes, so that a call on the way costs no more.
 
-use crate::error::CorruptKind;
 #[cfg(feature = "deflate")]
-use crate::inflate::InflateError;
+use qcow1_inflate::InflateError;
+
+use crate::error::CorruptKind;
 
 /// Why the core returned to its driver. `ExtentWalk::error` adds the offsets.
 #[derive(Clone, Copy)]

@@ -52,7 +52,6 @@ mod format_page;
 #[cfg(all(feature = "aes", feature = "embedded-io-async", feature = "std"))]
 mod fuzz_seeds;
 mod header;
-mod inflate;
 mod layers;
 #[cfg(all(feature = "std", feature = "gpt_disk_io", feature = "embedded-sdmmc-types"))]
 mod ls_example;

@@ -1,38 +1,43 @@
-//! The DEFLATE decoder by itself, compared with zlib and miniz_oxide, which share no code with it.
+//! The decoder, compared with zlib and miniz_oxide, which share no code with it.
 
-// The decoder is private to the crate, so the test includes its source.
-#[path = "../../src/inflate/mod.rs"]
-#[allow(dead_code, unreachable_pub)]
-#[allow(clippy::module_inception)]
-mod inflate;
+mod samples;
+mod work;
+mod writer;
 
-use crate::common::{Random, pattern};
-use flate2::{Compress, Compression, Decompress, FlushCompress, FlushDecompress};
-use inflate::{InflateError, SmallTables, Tables, Workspace, inflate as ours_into};
+use std::prelude::v1::*;
+use std::{format, vec};
+
+use super::{InflateError, Workspace, inflate as ours_into};
+use flate2::{Decompress, FlushDecompress};
 use miniz_oxide::deflate::compress_to_vec;
 use miniz_oxide::inflate::core::{DecompressorOxide, decompress, inflate_flags};
-use zerocopy::{FromBytes, IntoBytes};
+use samples::{Random, samples, zlib_stream};
+use writer::{BitWriter, codewords, complete_code, three_symbols};
 
 /// The memory of both decoders, filled with garbage at first.
 struct Memory {
-    tables: Tables,
-    small: SmallTables,
+    fast: [u8; Workspace::FAST],
+    small: [u8; Workspace::SMALL],
 }
 
 impl Memory {
     fn new() -> Self {
-        let tables = Tables::read_from_bytes(&[0xa7; size_of::<Tables>()]).unwrap();
-        let small = SmallTables::read_from_bytes(&[0xa7; size_of::<SmallTables>()]).unwrap();
-        Self { tables, small }
+        Self {
+            fast: [0xa7; Workspace::FAST],
+            small: [0xa7; Workspace::SMALL],
+        }
+    }
+
+    fn workspaces(&mut self) -> [Workspace<'_>; 2] {
+        [&mut self.fast[..], &mut self.small].map(|memory| Workspace::new(memory).unwrap())
     }
 
     /// Decodes a stream to `len` bytes with either memory. Asserts that both results are the same.
     fn inflate(&mut self, stream: &[u8], len: usize) -> Result<Vec<u8>, InflateError> {
-        let [fast, small] =
-            [Workspace::Tables(&mut self.tables), Workspace::Small(&mut self.small)].map(|mut memory| {
-                let mut output = vec![0xcc; len];
-                ours_into(stream, &mut output, &mut memory).map(|()| output)
-            });
+        let [fast, small] = self.workspaces().map(|mut workspace| {
+            let mut output = vec![0xcc; len];
+            ours_into(stream, &mut output, &mut workspace).map(|()| output)
+        });
         assert!(
             fast == small,
             "{:?}, {:?}: stream {stream:02x?}",
@@ -70,38 +75,6 @@ fn agrees(stream: &[u8], len: usize) {
     let ours = ours(stream, len).ok();
     assert_eq!(ours, reference(stream, len), "stream {stream:02x?}");
     assert_eq!(ours, miniz(stream, len), "stream {stream:02x?}");
-}
-
-/// Compresses with zlib to a raw stream. QEMU uses `window_bits` of 12.
-fn zlib_stream(bytes: &[u8], level: u32, window_bits: u8) -> Vec<u8> {
-    let mut zlib = Compress::new_with_window_bits(Compression::new(level), false, window_bits);
-    let mut stream = Vec::with_capacity(bytes.len() * 2 + 100);
-    zlib.compress_vec(bytes, &mut stream, FlushCompress::Finish).unwrap();
-    stream
-}
-
-/// Returns data of all kinds, `len` bytes each: zeros, text, a program, noise, a pattern, few symbols, far matches.
-fn samples(len: usize) -> Vec<Vec<u8>> {
-    let program = std::fs::read(std::env::current_exe().unwrap()).unwrap();
-    let text = include_str!("../../README.md").as_bytes();
-    let mut random = Random(7);
-    let few = random
-        .bytes(len)
-        .iter()
-        .map(|byte| b"abc"[usize::from(byte % 3)])
-        .collect();
-    let mut far = random.bytes(len / 2);
-    far.extend_from_within(..);
-    far.resize(len, 0);
-    vec![
-        vec![0; len],
-        text.iter().copied().cycle().take(len).collect(),
-        program.iter().copied().skip(program.len() / 3).take(len).collect(),
-        random.bytes(len),
-        pattern(3, len),
-        few,
-        far,
-    ]
 }
 
 #[test]
@@ -199,8 +172,21 @@ fn an_error_is_a_clause_that_a_sentence_can_end_with() {
 }
 
 #[test]
-fn the_tables_take_7912_bytes_and_the_small_ones_1032() {
-    assert_eq!((size_of::<Tables>(), size_of::<SmallTables>()), (7912, 1032));
+fn memory_of_any_alignment_and_length_gets_the_tables_that_its_length_permits() {
+    let mut memory = [0; Workspace::FAST + 8];
+    for start in 0..8 {
+        for (len, kind) in [
+            (0, None),
+            (Workspace::SMALL - 1, None),
+            (Workspace::SMALL, Some("small")),
+            (Workspace::FAST - 1, Some("small")),
+            (Workspace::FAST, Some("fast")),
+        ] {
+            let workspace = Workspace::new(&mut memory[start..start + len]);
+            let found = workspace.map(|workspace| format!("{workspace:?}"));
+            assert_eq!(found, kind.map(|kind| format!("Workspace({kind:?})")), "{len} bytes");
+        }
+    }
 }
 
 #[test]
@@ -227,85 +213,8 @@ fn fixed_and_stored_blocks_build_no_tables() {
     }
     let mut memory = Memory::new();
     assert!(memory.inflate(&stream.bytes, 500).is_ok());
-    assert!(memory.tables.as_bytes().iter().all(|&byte| byte == 0xa7));
-    assert!(memory.small.as_bytes().iter().all(|&byte| byte == 0xa7));
-}
-
-/// Writes bits in the order that the format uses.
-#[derive(Default)]
-struct BitWriter {
-    bytes: Vec<u8>,
-    used: usize,
-}
-
-impl BitWriter {
-    /// Appends a number, lowest bit first.
-    fn number(&mut self, value: u32, bits: u32) -> &mut Self {
-        for bit in 0..bits {
-            if self.used.is_multiple_of(8) {
-                self.bytes.push(0);
-            }
-            *self.bytes.last_mut().unwrap() |= u8::from(value >> bit & 1 != 0) << (self.used % 8);
-            self.used += 1;
-        }
-        self
-    }
-
-    /// Appends a codeword, highest bit first.
-    fn code(&mut self, value: u32, bits: u32) -> &mut Self {
-        self.number(value.reverse_bits() >> (32 - bits), bits)
-    }
-
-    /// Appends all bits of `other`.
-    fn append(&mut self, other: &Self) {
-        for bit in 0..other.used {
-            self.number(u32::from(other.bytes[bit / 8] >> (bit % 8)), 1);
-        }
-    }
-
-    /// Starts a last, dynamic block. Its code for code lengths has 16 codewords of 4 bits: each length below 14 is its
-    /// own codeword, 14 repeats the previous length (symbol 16), and 15 is a run of zeros (symbol 17).
-    fn dynamic(litlens: u32, distances: u32) -> Self {
-        let mut this = Self::default();
-        this.number(1, 1).number(2, 2);
-        this.number(litlens - 257, 5).number(distances - 1, 5).number(19 - 4, 4);
-        // By symbol: 16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14, 1, 15.
-        for length in [4, 4, 0, 4, 4, 4, 4, 4, 4, 4, 4, 4, 4, 4, 4, 4, 0, 4, 0] {
-            this.number(length, 3);
-        }
-        this
-    }
-
-    /// Appends code lengths below 14.
-    fn lengths(&mut self, lengths: &[u32]) -> &mut Self {
-        for &length in lengths {
-            self.code(length, 4);
-        }
-        self
-    }
-
-    /// Appends `count` code lengths of 0, as runs where possible.
-    fn zeros(&mut self, mut count: u32) -> &mut Self {
-        while count > 0 {
-            if count < 3 {
-                self.code(0, 4);
-                count -= 1;
-            } else {
-                let run = count.min(10);
-                self.code(15, 4).number(run - 3, 3);
-                count -= run;
-            }
-        }
-        self
-    }
-}
-
-/// Starts a dynamic block with the codewords 0 for `a`, 10 for the end of the block, and 11 for a match of 3 bytes. The
-/// caller appends the length of the only distance codeword.
-fn three_symbols() -> BitWriter {
-    let mut writer = BitWriter::dynamic(258, 1);
-    writer.zeros(97).lengths(&[1]).zeros(158).lengths(&[2, 2]);
-    writer
+    assert!(memory.fast.iter().all(|&byte| byte == 0xa7));
+    assert!(memory.small.iter().all(|&byte| byte == 0xa7));
 }
 
 #[test]
@@ -493,188 +402,6 @@ fn what_miniz_oxide_compresses_decodes_as_miniz_oxide_decodes_it() {
     }
 }
 
-/// Returns the lengths of a random complete code: `leaves` of the `symbols` symbols have a codeword, of 15 bits at
-/// most. `needed` is one of them.
-fn complete_code(
-    u: &mut arbtest::arbitrary::Unstructured<'_>,
-    symbols: usize,
-    needed: usize,
-    leaves: usize,
-) -> arbtest::arbitrary::Result<Vec<u32>> {
-    let mut lengths = vec![1, 1];
-    while lengths.len() < leaves {
-        // Mostly the newest leaf is split, so that there are long codewords.
-        let leaf = if u.ratio(2, 3)? {
-            lengths.len() - 1
-        } else {
-            u.choose_index(lengths.len())?
-        };
-        if lengths[leaf] < 15 {
-            lengths[leaf] += 1;
-            lengths.push(lengths[leaf]);
-        } else {
-            lengths.swap(0, leaf);
-            let shortest = (0..lengths.len()).min_by_key(|&at| lengths[at]).unwrap();
-            lengths[shortest] += 1;
-            lengths.push(lengths[shortest]);
-        }
-    }
-    let mut code = vec![0; symbols];
-    code[needed] = lengths.pop().unwrap();
-    for length in lengths {
-        let mut symbol = u.choose_index(symbols)?;
-        while code[symbol] != 0 {
-            symbol = (symbol + 1) % symbols;
-        }
-        code[symbol] = length;
-    }
-    Ok(code)
-}
-
-/// Returns the canonical codewords of a code.
-fn codewords(lengths: &[u32]) -> Vec<u32> {
-    let mut next = 0;
-    let mut words = vec![0; lengths.len()];
-    for bits in 1..16 {
-        for (word, _) in words.iter_mut().zip(lengths).filter(|(_, length)| **length == bits) {
-            *word = next;
-            next += 1;
-        }
-        next *= 2;
-    }
-    words
-}
-
-/// Returns an empty block with these codes, in nearly as few bits as the format allows.
-fn empty_block(litlen: &[u32], distance: &[u32]) -> BitWriter {
-    // Symbols of the code for code lengths, with the value and the number of their extra bits.
-    let mut written: Vec<(usize, u32, u32)> = Vec::new();
-    let all = [litlen, distance].concat();
-    for run in all.chunk_by(|a, b| a == b) {
-        let (length, mut left) = (run[0] as usize, run.len() as u32);
-        if length != 0 {
-            written.push((length, 0, 0));
-            left -= 1;
-        }
-        while left != 0 {
-            let (symbol, repeated, least, bits) = match (length, left) {
-                (0, 11..) => (18, left.min(138), 11, 7),
-                (0, 3..) => (17, left, 3, 3),
-                (1.., 3..) => (16, left.min(6), 3, 2),
-                _ => (length, 1, 1, 0),
-            };
-            written.push((symbol, repeated - least, bits));
-            left -= repeated;
-        }
-    }
-    let mut used: Vec<(usize, usize)> = (0..19)
-        .map(|symbol| (written.iter().filter(|one| one.0 == symbol).count(), symbol))
-        .filter(|(number, _)| *number != 0)
-        .collect();
-    used.sort_by(|a, b| b.cmp(a));
-    let mut precode = [0; 19];
-    for (rank, (_, symbol)) in used.iter().enumerate() {
-        // One bit for the most frequent symbol, two for the next, and so on. With more than 8 symbols, 4 bits for each.
-        precode[*symbol] = if used.len() <= 8 {
-            (rank + 1).min(used.len() - 1) as u32
-        } else {
-            4
-        };
-    }
-    if used.len() > 8 {
-        // A complete code needs all of the 16 codewords.
-        let unused: Vec<usize> = (0..19).filter(|&symbol| precode[symbol] == 0).collect();
-        unused
-            .iter()
-            .take(16 - used.len())
-            .for_each(|&symbol| precode[symbol] = 4);
-    }
-    let order = [16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14, 1, 15];
-    let named = order.iter().rposition(|&symbol| precode[symbol] != 0).unwrap() as u32 + 1;
-    let words = codewords(&precode);
-    let mut block = BitWriter::default();
-    block.number(0, 1).number(2, 2);
-    block
-        .number(litlen.len() as u32 - 257, 5)
-        .number(distance.len() as u32 - 1, 5)
-        .number(named - 4, 4);
-    order[..named as usize].iter().for_each(|&symbol| {
-        block.number(precode[symbol], 3);
-    });
-    for (symbol, extra, bits) in written {
-        block.code(words[symbol], precode[symbol]).number(extra, bits);
-    }
-    block.code(codewords(litlen)[256], litlen[256]);
-    block
-}
-
-#[test]
-fn the_tables_of_a_stream_made_to_be_slow_cost_what_is_documented_for_each_of_its_bytes() {
-    // The lengths of one codeword of each length from 1 to `ladder`, and of `codes` codewords of `bits` bits. The last
-    // is that of symbol 256.
-    let codes = |ladder: u32, codes: usize, bits: u32| {
-        let mut lengths: Vec<u32> = (1..=ladder).collect();
-        lengths.resize(lengths.len() + codes, bits);
-        let mut all = vec![0; 257 - lengths.len()];
-        all.append(&mut lengths);
-        all
-    };
-    let mut blocks = vec![
-        (codes(0, 1, 1), vec![1]),
-        (codes(0, 1, 1), codes(14, 2, 15).split_off(241)),
-        (codes(0, 1, 1), vec![4; 16]),
-        (codes(14, 2, 15), vec![1]),
-        (codes(4, 1 << 7, 11), vec![1]),
-        (codes(6, 1 << 7, 13), vec![0]),
-        (codes(8, 1 << 7, 15), codes(8, 16, 12).split_off(233)),
-    ];
-    for bits in 1..=8 {
-        // The second has no distances: their length joins a run of zeros.
-        blocks.push((codes(0, 1 << bits, bits), vec![1]));
-        blocks.push(([codes(0, 1 << bits, bits), vec![0; 11]].concat(), vec![0]));
-    }
-    let mut fixed = BitWriter::default();
-    fixed.number(0, 1).number(1, 2).code(0, 7);
-    let mut literal = BitWriter::default();
-    literal.number(0, 1).number(1, 2).code(0x30, 8).code(0, 7);
-    let mut memory = Memory::new();
-    let mut shortest = usize::MAX;
-    for (litlen, distance) in blocks {
-        let empty = empty_block(&litlen, &distance);
-        shortest = shortest.min(empty.used);
-        // Alone, alternating with an empty fixed block, and alternating with a fixed block of one literal.
-        for between in [None, Some(&fixed), Some(&literal)] {
-            let mut stream = BitWriter::default();
-            let mut blocks = 0;
-            while stream.bytes.len() < 4096 {
-                blocks += 1;
-                stream.append(&empty);
-                if let Some(between) = between {
-                    stream.append(between);
-                }
-            }
-            for mut workspace in [
-                Workspace::Tables(&mut memory.tables),
-                Workspace::Small(&mut memory.small),
-            ] {
-                inflate::work::take();
-                let result = ours_into(&stream.bytes, &mut vec![0; 65_536], &mut workspace);
-                assert_eq!(result, Err(InflateError::InputEnded));
-                let (sets, steps) = inflate::work::take();
-                assert!(sets >= blocks, "{sets} sets for {blocks} blocks");
-                // A block has 257 code lengths or more, and a step writes at most eight of them.
-                assert!(steps >= 33 * blocks, "{steps} steps for {blocks} blocks");
-                assert!(
-                    sets <= stream.bytes.len() / inflate::BYTES_PER_SET,
-                    "{sets} sets of tables"
-                );
-                assert!(steps <= sets * inflate::STEPS_PER_SET, "{steps} steps for {sets} sets");
-            }
-        }
-    }
-    assert_eq!(shortest, 90, "bits of the shortest dynamic block that is known");
-}
-
 #[test]
 fn streams_of_any_codes_and_symbols_give_what_zlib_makes_of_them_whole_and_damaged() {
     let mut memory = Memory::new();
@@ -721,11 +448,14 @@ fn streams_of_any_codes_and_symbols_give_what_zlib_makes_of_them_whole_and_damag
             }
             stream.code(litlen_words[256], litlen[256]);
         }
-        let mut workspace = Workspace::Tables(&mut memory.tables);
-        inflate::work::take();
+        let [mut workspace, _] = memory.workspaces();
+        crate::work::take();
         let _ = ours_into(&stream.bytes, &mut [0; 1000], &mut workspace);
-        let (sets, steps) = inflate::work::take();
-        assert!(steps <= sets * inflate::STEPS_PER_SET, "{steps} steps for {sets} sets");
+        let (sets, steps) = crate::work::take();
+        assert!(
+            steps <= sets * crate::work::STEPS_PER_SET,
+            "{steps} steps for {sets} sets"
+        );
         let mut bytes = stream.bytes;
         match u.int_in_range(0..=2)? {
             0 => bytes.truncate(u.choose_index(bytes.len())?),

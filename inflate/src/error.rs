@@ -5,7 +5,7 @@ use core::fmt;
 /// Why a DEFLATE stream could not fill its output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub(crate) enum InflateError {
+pub enum InflateError {
     /// The input ended before the output was full.
     InputEnded,
     /// The stream's last block ended before the output was full.
@@ -52,3 +52,10 @@ impl fmt::Display for InflateError {
 }
 
 impl core::error::Error for InflateError {}
+
+#[cfg(feature = "defmt")]
+impl defmt::Format for InflateError {
+    fn format(&self, f: defmt::Formatter<'_>) {
+        defmt::write!(f, "{}", defmt::Debug2Format(self));
+    }
+}
