@@ -31,12 +31,19 @@ use crate::offset::{GuestOffset, HostOffset};
 #[derive(Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Corrupt {
-    kind: CorruptKind,
+    flaw: Flaw,
     guest: GuestOffset,
     host: HostOffset,
-    /// Why a stream cannot be inflated.
+}
+
+/// A broken rule, with its details.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub(crate) enum Flaw {
+    Rule(CorruptKind),
+    /// [`CorruptKind::Stream`], and why.
     #[cfg(feature = "deflate")]
-    reason: Option<InflateError>,
+    Stream(InflateError),
 }
 
 /// The rule of the format that an image breaks; see [`Corrupt::kind`].
@@ -158,36 +165,17 @@ impl Corrupt {
     /// Creates a flaw of the header, which has no guest offset. `value` is the wrong value or the host offset that the flaw
     /// concerns.
     pub(crate) const fn header(kind: CorruptKind, value: u64) -> Self {
-        Self::at(kind, GuestOffset(0), HostOffset(value))
+        Self::at(Flaw::Rule(kind), GuestOffset(0), HostOffset(value))
     }
 
-    pub(crate) const fn at(kind: CorruptKind, guest: GuestOffset, host: HostOffset) -> Self {
-        Self {
-            kind,
-            guest,
-            host,
-            #[cfg(feature = "deflate")]
-            reason: None,
-        }
-    }
-
-    /// Creates the flaw of a stream that cannot be inflated.
-    #[cfg(feature = "deflate")]
-    pub(crate) const fn stream(reason: InflateError, guest: GuestOffset, host: HostOffset) -> Self {
-        Self {
-            reason: Some(reason),
-            ..Self::at(CorruptKind::Stream, guest, host)
-        }
+    pub(crate) const fn at(flaw: Flaw, guest: GuestOffset, host: HostOffset) -> Self {
+        Self { flaw, guest, host }
     }
 
     /// Returns whether `other` is the same flaw, perhaps at another place.
     #[cfg(feature = "check")]
     pub(crate) fn is_like(&self, other: &Self) -> bool {
-        #[cfg(feature = "deflate")]
-        if self.reason != other.reason {
-            return false;
-        }
-        self.kind == other.kind
+        self.flaw == other.flaw
     }
 
     /// Returns the first guest byte that the flaw concerns; 0 if it concerns the whole disk.
@@ -199,19 +187,23 @@ impl Corrupt {
     /// Returns the rule that the image breaks.
     #[must_use]
     pub const fn kind(&self) -> CorruptKind {
-        self.kind
+        match self.flaw {
+            Flaw::Rule(kind) => kind,
+            #[cfg(feature = "deflate")]
+            Flaw::Stream(_) => CorruptKind::Stream,
+        }
     }
 
     /// Returns the part of the image that is corrupt.
     #[must_use]
     pub const fn part(&self) -> CorruptPart {
-        self.kind.part()
+        self.kind().part()
     }
 
     /// Returns the first guest byte that the flaw concerns, or `None` if it concerns the whole disk.
     #[must_use]
     pub const fn guest_offset(&self) -> Option<u64> {
-        match self.kind {
+        match self.kind() {
             CorruptKind::L1PastEnd | CorruptKind::L1OverlapsHeader => None,
             kind if matches!(kind.part(), CorruptPart::Header | CorruptPart::BackingName) => None,
             _ => Some(self.guest.0),
@@ -221,7 +213,7 @@ impl Corrupt {
     /// Returns the byte offset in the image file that the flaw concerns, or `None` if a header field has a wrong value.
     #[must_use]
     pub const fn host_offset(&self) -> Option<u64> {
-        match self.kind {
+        match self.kind() {
             CorruptKind::SizeTooSmall
             | CorruptKind::SizeTooLarge
             | CorruptKind::ClusterBits
@@ -236,7 +228,7 @@ impl fmt::Display for Corrupt {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (GuestOffset(guest), HostOffset(host)) = (self.guest, self.host);
         f.write_str("corrupt image: ")?;
-        match self.kind {
+        match self.kind() {
             CorruptKind::HeaderTruncated => write!(f, "the file ends after {host} bytes, inside its header"),
             CorruptKind::SizeTooSmall => write!(f, "the disk's size is {host} bytes; the minimum is 2"),
             CorruptKind::SizeTooLarge => write!(f, "the disk's size, {host:#x} bytes, is too large to be addressed"),
@@ -300,7 +292,7 @@ impl fmt::Display for Corrupt {
                     "the compressed cluster for guest offset {guest:#x}, at host offset {host:#x}, cannot be inflated"
                 )?;
                 #[cfg(feature = "deflate")]
-                if let Some(reason) = self.reason {
+                if let Flaw::Stream(reason) = self.flaw {
                     write!(f, ": {reason}")?;
                 }
                 Ok(())
@@ -312,7 +304,7 @@ impl fmt::Display for Corrupt {
 impl fmt::Debug for Corrupt {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Corrupt")
-            .field("kind", &self.kind)
+            .field("flaw", &self.flaw)
             .field("guest_offset", &self.guest_offset())
             .field("host_offset", &self.host_offset())
             .finish_non_exhaustive()

@@ -8,6 +8,7 @@ mod std_error;
 
 use core::fmt;
 
+pub(crate) use corrupt::Flaw;
 pub use corrupt::{Corrupt, CorruptKind, CorruptPart};
 pub use open::OpenError;
 pub use push::PushError;

@@ -1,6 +1,6 @@
 //! The public error for what stopped the core.
 
-use crate::error::{Corrupt, CorruptKind, Error};
+use crate::error::{Corrupt, CorruptKind, Error, Flaw};
 use crate::format::entry::L2Entry;
 use crate::offset::GuestOffset;
 use crate::reader::extent_walk::ExtentWalk;
@@ -14,9 +14,9 @@ impl ExtentWalk {
     pub(crate) fn error<E>(&self, stop: Stop, image: &ImageState) -> Error<E> {
         let GuestOffset(guest_offset) = self.start();
         match stop {
-            Stop::Corrupt(kind) => Error::Corrupt(self.corrupt(kind, image)),
+            Stop::Corrupt(kind) => Error::Corrupt(self.corrupt(Flaw::Rule(kind), image)),
             #[cfg(feature = "deflate")]
-            Stop::Stream(reason) => Error::Corrupt(Corrupt::stream(reason, self.cluster(image), self.host())),
+            Stop::Stream(reason) => Error::Corrupt(self.corrupt(Flaw::Stream(reason), image)),
             // Unreachable for a miss: drivers read what is missing.
             Stop::Miss | Stop::OutOfRange => Error::OutOfRange,
             Stop::KeyRequired => Error::KeyRequired { guest_offset },
@@ -30,24 +30,23 @@ impl ExtentWalk {
         }
     }
 
-    /// Returns a flaw with its offsets: those of the L1 entry, or of the next L2 word.
-    fn corrupt(&self, kind: CorruptKind, image: &ImageState) -> Corrupt {
+    /// Returns a flaw with its offsets: those of the L1 entry, of the next L2 word, or of the run's stream.
+    fn corrupt(&self, flaw: Flaw, image: &ImageState) -> Corrupt {
         let l1 = image.last_l1_entry();
-        match (kind, image.geometry()) {
+        let (guest, host) = match (flaw, image.geometry()) {
             // A raw disk has no tables, and so no flaws.
-            (CorruptKind::L1Bit63Set | CorruptKind::L2PastEnd, _) | (_, None) => Corrupt::at(kind, l1.start, l1.host),
+            (Flaw::Rule(CorruptKind::L1Bit63Set | CorruptKind::L2PastEnd), _) | (_, None) => (l1.start, l1.host),
+            // Flaws are only reported for the first cluster of a run.
             (_, Some(geometry)) => {
-                let host = L2Entry::host(self.word(), geometry.cluster_bits);
-                Corrupt::at(kind, self.cluster(image), host)
+                let host = match flaw {
+                    #[cfg(feature = "deflate")]
+                    Flaw::Stream(_) => self.host(),
+                    Flaw::Rule(_) => L2Entry::host(self.word(), geometry.cluster_bits),
+                };
+                (geometry.cluster_start(self.start()), host)
             }
-        }
-    }
-
-    /// Returns the start of the cluster that a flaw is in. Flaws are only reported for the first cluster of a run.
-    fn cluster(&self, image: &ImageState) -> GuestOffset {
-        image
-            .geometry()
-            .map_or(self.start(), |geometry| geometry.cluster_start(self.start()))
+        };
+        Corrupt::at(flaw, guest, host)
     }
 }
 

@@ -1,6 +1,6 @@
 //! The state of a check: what it looks at next, and what it concludes. It does no I/O: a driver answers its questions.
 
-use crate::error::{Corrupt, CorruptKind, CorruptPart, Error};
+use crate::error::{Corrupt, CorruptKind, CorruptPart, Error, Flaw};
 use crate::format::extent::{Extent, ExtentKind};
 use crate::format::geometry::Geometry;
 use crate::format::header::Header;
@@ -201,7 +201,10 @@ impl<'b, U: UsageMap + ?Sized, F: FnMut(Finding)> Check<'b, U, F> {
                 self.question = Question::Run;
                 return;
             }
-            self.found(Corrupt::at(CorruptKind::TooManyTables, self.at, table), self.span_end);
+            self.found(
+                Corrupt::at(Flaw::Rule(CorruptKind::TooManyTables), self.at, table),
+                self.span_end,
+            );
         }
         self.go_to(self.span_end);
     }
@@ -269,7 +272,7 @@ impl<'b, U: UsageMap + ?Sized, F: FnMut(Finding)> Check<'b, U, F> {
             Some(mut usage) => usage.claim_part(part, host, len),
             None => false,
         };
-        let flaw = if over_metadata {
+        let kind = if over_metadata {
             CorruptKind::OverlapsMetadata(part)
         } else if twice {
             CorruptKind::Overlap(part)
@@ -280,7 +283,7 @@ impl<'b, U: UsageMap + ?Sized, F: FnMut(Finding)> Check<'b, U, F> {
             CorruptPart::L2Table => self.span_end,
             _ => self.cluster_end(guest),
         };
-        self.found(Corrupt::at(flaw, guest, host), end);
+        self.found(Corrupt::at(Flaw::Rule(kind), guest, host), end);
         false
     }
 
