@@ -33,13 +33,6 @@ pub(crate) struct Compressed {
     inflated: Option<Stream>,
 }
 
-/// The parts of the memory.
-struct Parts<'m> {
-    input: &'m mut [u8],
-    output: &'m mut [u8],
-    tables: &'m mut [u8],
-}
-
 /// Returns the minimum length of the input: a stream is shorter than a cluster, and begins and ends anywhere in a block.
 fn input_size(geometry: Geometry, block_size: BlockSize) -> usize {
     let partial_block = if block_size == BlockSize::BYTE {
@@ -98,14 +91,6 @@ impl Compressed {
         (Some(this), input_at)
     }
 
-    /// Returns the parts; empty ones if the memory does not have them.
-    fn parts<'m>(&self, memory: &'m mut [u8]) -> Parts<'m> {
-        let (memory, tables) = memory.split_at_mut_checked(index(self.tables_at)).unwrap_or_default();
-        let (memory, output) = memory.split_at_mut_checked(index(self.output_at)).unwrap_or_default();
-        let input = memory.get_mut(index(self.input_at)..).unwrap_or_default();
-        Parts { input, output, tables }
-    }
-
     fn input<'m>(&self, memory: &'m mut [u8]) -> &'m mut [u8] {
         let range = index(self.input_at)..index(self.output_at);
         memory.get_mut(range).unwrap_or_default()
@@ -129,19 +114,20 @@ impl Compressed {
     ) -> Result<bool, Stop> {
         if self.inflated != Some(stream) {
             if !self.has(stream) {
-                self.choose(stream, ahead, device);
+                self.plan_read(stream, ahead, device);
                 if self.input_start < device.end {
                     return Ok(false);
                 }
-                // Salvage, wholly past the end of the file.
-                self.publish(memory, device);
+                // Only salvage reads a stream that is wholly past the end of the file: nothing of it can be read.
+                self.publish();
             }
+            let in_file = saturating_u32(device.end.since(stream.host));
             let cluster_size = self.tables_at.wrapping_sub(self.output_at);
             if to.len() == index(cluster_size) {
-                return self.inflate(memory, stream, Some(to)).map(|()| true);
+                return self.inflate(memory, stream, in_file, Some(to)).map(|()| true);
             }
             self.inflated = None;
-            self.inflate(memory, stream, None)?;
+            self.inflate(memory, stream, in_file, None)?;
             self.inflated = Some(stream);
         }
         let output = memory
@@ -161,34 +147,38 @@ impl Compressed {
         (device.lba(self.input_start), input.get_mut(..len).unwrap_or_default())
     }
 
-    /// Takes in what [`Compressed::missing`] named, once it has been read. Bytes past the end of the file become zeros.
-    pub(crate) fn publish(&mut self, memory: &mut [u8], device: &DeviceShape) {
-        let stored = saturating_usize(device.end.since(self.input_start));
-        self.input(memory).get_mut(stored..).unwrap_or_default().fill(0);
+    /// Takes in what [`Compressed::missing`] named, once it has been read. Bytes past the end of the file have any value.
+    pub(crate) fn publish(&mut self) {
         self.input_len = self.pending_len;
     }
 
     /// Chooses what to read for `stream`, and forgets what was read before.
     ///
     /// Streams that follow each other in the file are read together.
-    fn choose(&mut self, stream: Stream, ahead: u64, device: &DeviceShape) {
-        let (before, before_end) = (self.input_start, self.input_end());
-        let follows = self.input_len != 0 && stream.host >= before && stream.host <= before_end;
-        let stream_end = stream.host.plus(stream.len.into());
-        let end = if follows {
-            stream_end.max(stream.host.plus(ahead))
+    fn plan_read(&mut self, stream: Stream, ahead: u64, device: &DeviceShape) {
+        let follows = self.input_len != 0 && self.skip_to(stream) <= self.input_len.into();
+        let wanted = if follows {
+            stream.len.max(saturating_u32(ahead))
         } else {
-            stream_end
+            stream.len
         };
+        let room = self.output_at.wrapping_sub(self.input_at);
         self.input_start = HostOffset(device.block_size.round_down(stream.host.0));
-        let pending_len = device.block_size.round_up(end.since(self.input_start));
-        self.pending_len = saturating_u32(pending_len).min(self.output_at.wrapping_sub(self.input_at));
+        let skip = saturating_u32(self.skip_to(stream));
+        let end = index(skip.wrapping_add(wanted.min(room)));
+        self.pending_len = saturating_u32(byte_count(device.block_size.round_up_len(end))).min(room);
         self.input_len = 0;
     }
 
-    /// Returns where the bytes that the input holds end in the file.
-    fn input_end(&self) -> HostOffset {
-        self.input_start.plus(self.input_len.into())
+    /// Returns the number of bytes from the start of the input to the stream, modulo 2^64.
+    fn skip_to(&self, stream: Stream) -> u64 {
+        stream.host.0.wrapping_sub(self.input_start.0)
+    }
+
+    /// Returns whether the whole stream is in the input.
+    fn has(&self, stream: Stream) -> bool {
+        let room = self.input_len.checked_sub(stream.len);
+        room.is_some_and(|room| self.skip_to(stream) <= room.into())
     }
 
     /// Forgets the input and the output.
@@ -197,20 +187,50 @@ impl Compressed {
         self.inflated = None;
     }
 
-    fn has(&self, stream: Stream) -> bool {
-        stream.host >= self.input_start && stream.host.plus(stream.len.into()) <= self.input_end()
-    }
-
-    /// Inflates a stream that has been read into the whole of `cluster`, or of the output.
+    /// Inflates a stream that has been read, and of which `in_file` bytes are in the file, into the whole of `cluster` or of the
+    /// output.
+    ///
+    /// If the end of the file cuts the stream, which only salvage reads, the cluster gets the bytes that the rest of the
+    /// stream yields, and zeros after them.
     // Not inlined: two calls would double it.
     #[inline(never)]
-    fn inflate(&mut self, memory: &mut [u8], stream: Stream, cluster: Option<&mut [u8]>) -> Result<(), Stop> {
-        let Parts { input, output, tables } = self.parts(memory);
-        let skip = saturating_usize(stream.host.since(self.input_start));
-        let input = input.get(skip..).unwrap_or_default();
-        let input = input.get(..index(stream.len)).unwrap_or_default();
+    fn inflate(
+        &mut self,
+        memory: &mut [u8],
+        stream: Stream,
+        in_file: u32,
+        cluster: Option<&mut [u8]>,
+    ) -> Result<(), Stop> {
+        let skip = self.input_at.wrapping_add(saturating_u32(self.skip_to(stream)));
+        let (input, rest) = memory.split_at_mut_checked(index(self.output_at)).unwrap_or_default();
+        let input = input.get(index(skip)..).unwrap_or_default();
+        let input = input.get(..index(stream.len.min(in_file))).unwrap_or_default();
+        let cluster_size = self.tables_at.wrapping_sub(self.output_at);
+        let (output, tables) = rest.split_at_mut_checked(index(cluster_size)).unwrap_or_default();
+        let cluster = cluster.unwrap_or(output);
         // The memory may have moved since the last call, so the tables may lie elsewhere in their part.
         let mut workspace = Workspace::new(tables).ok_or(Stop::MemoryTooSmall)?;
-        inflate(input, cluster.unwrap_or(output), &mut workspace).map_err(Stop::Stream)
+        let is_whole = in_file >= stream.len;
+        // The decoder fills a buffer or fails, so the longest prefix of the cluster that it fills is searched: the first try is
+        // the whole cluster.
+        let (mut filled, mut failed) = (0, cluster.len().saturating_add(1));
+        let mut len = cluster.len();
+        // Bound: 18 turns, since each but the last halves the 65,537 lengths that are left.
+        loop {
+            let prefix = cluster.get_mut(..len).unwrap_or_default();
+            let result = inflate(input, prefix, &mut workspace);
+            if is_whole {
+                return result.map_err(Stop::Stream);
+            }
+            if result.is_err() {
+                failed = len;
+            } else if failed.saturating_sub(len) == 1 {
+                cluster.get_mut(len..).unwrap_or_default().fill(0);
+                return Ok(());
+            } else {
+                filled = len;
+            }
+            len = filled.midpoint(failed);
+        }
     }
 }

@@ -170,7 +170,7 @@ impl<'b> Read<'b> {
             #[cfg(feature = "deflate")]
             Pending::Stream => {
                 if let Some(compressed) = &mut image.parts.compressed {
-                    compressed.publish(memory, &image.parts.cache.device);
+                    compressed.publish();
                 }
             }
             Pending::ChangeImage { down } => {

@@ -280,9 +280,14 @@ impl<'a> Oracle<'a> {
     fn inflated(&self, host: u64, len: u64) -> Option<Rc<[u8]>> {
         let mut inflated = self.inflated.borrow_mut();
         let cluster = inflated.entry((host, len)).or_insert_with(|| {
-            let stream = self.bytes(host, len);
             let mut cluster = vec![0; self.cluster_size() as usize];
-            inflate(&stream, &mut cluster).then(|| cluster.into())
+            let in_file = (self.file.len() as u64).saturating_sub(host).min(len);
+            let filled = inflate(&self.bytes(host, in_file), &mut cluster);
+            // In salvage, a stream that the end of the file cuts is never corrupt: what it lacks is zeros.
+            (filled == cluster.len() || in_file < len).then(|| {
+                cluster[filled..].fill(0);
+                cluster.into()
+            })
         });
         cluster.clone()
     }
@@ -344,12 +349,12 @@ fn sector(layers: &[Layer<'_>], at: u64, len: usize) -> Result<Vec<u8>, Refusal>
     Ok(bytes)
 }
 
-/// Inflates a stream until it fills `cluster`. The rest of the stream is ignored.
-pub fn inflate(stream: &[u8], cluster: &mut [u8]) -> bool {
+/// Inflates a stream until it fills `cluster`, ends or turns out to be invalid. Returns the number of bytes filled.
+pub fn inflate(stream: &[u8], cluster: &mut [u8]) -> usize {
     // With zlib, as QEMU does: other decoders accept streams that it refuses.
     let mut zlib = flate2::Decompress::new(false);
     let _ = zlib.decompress(stream, cluster, flate2::FlushDecompress::Finish);
-    zlib.total_out() == cluster.len() as u64
+    zlib.total_out() as usize
 }
 
 /// Decrypts one sector with AES-128-CBC, written here with only the block function of a library.

@@ -347,7 +347,7 @@ fn words(cases: &mut Vec<Case>) {
         (
             "past-the-end",
             1 << 63 | 100 << 54 | 1 << 30,
-            "A stream past the end of the file: zeros are none either.",
+            "A stream past the end of the file: salvage yields zeros.",
         ),
         (
             "at-2-to-54-less-1",
@@ -357,7 +357,8 @@ fn words(cases: &mut Vec<Case>) {
         ("all-ones", u64::MAX, "A word of all ones."),
     ] {
         let disk = disk.clone().word(512, word);
-        cases.push(Case::corrupt(name, FORMAT, shows, disk.image.build()));
+        let left = disk.lost(512..1024);
+        cases.push(Case::cut(name, FORMAT, shows, disk.image.build(), &left));
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::key;
 use crate::case::{Backing, Case, Disk, Expect, text, with};
+use crate::common::oracle::inflate;
 use crate::deflate::{Deflate, deflate};
 
 const FORMAT: &str = "format: table words";
@@ -140,9 +141,43 @@ fn compressed(cases: &mut Vec<Case>) {
     let stream = deflate(&text(512, 512));
     let disk = Disk::small(1024).data(0, 512).stream(512, &stream, &text(512, 512));
     let shows = "The end of a stream is missing, before the cluster is full.";
-    cases.push(Case::corrupt("stream", source, shows, disk.without(stream.len() / 2)));
+    let cut = stream.len() / 2;
+    let filled = inflate(&stream[..stream.len() - cut], &mut [0; 512]);
+    assert!((1..512).contains(&filled));
+    let left = disk.lost(512 + filled..1024);
+    cases.push(Case::cut("stream", source, shows, disk.without(cut), &left));
     let shows = "A stream of which nothing is left.";
-    cases.push(Case::corrupt("stream-all", source, shows, disk.without(stream.len())));
+    let left = disk.lost(512..1024);
+    cases.push(Case::cut(
+        "stream-all",
+        source,
+        shows,
+        disk.without(stream.len()),
+        &left,
+    ));
+    let start = text(512, 256);
+    let cluster = start.repeat(2);
+    let again = |stream: Deflate| stream.block(true, 1).repeat(256, 256).end().build();
+    // In a fixed block, each of these literals takes 8 bits, after the 3 bits of the block's header.
+    let literals = again(Deflate::new().block(false, 1).literals(&start).end());
+    let coded = Disk::small(1024).data(0, 512).stream(512, &literals, &cluster);
+    let shows = "A stream of literals is cut inside one: salvage yields those before it.";
+    let left = coded.lost(512 + 99..1024);
+    let file = coded.without(literals.len() - 100);
+    cases.push(Case::cut("literals", source, shows, file, &left));
+    let stored = again(Deflate::new().stored(false, &start));
+    let copied = Disk::small(1024).data(0, 512).stream(512, &stored, &cluster);
+    let shows = "A stored block is cut after 100 bytes: salvage yields them.";
+    let left = copied.lost(512 + 100..1024);
+    let file = copied.without(stored.len() - 5 - 100);
+    cases.push(Case::cut("stored-block", source, shows, file, &left));
+    let invalid = Deflate::new().block(false, 1).literals(&start[..100]).end();
+    let invalid = invalid.block(true, 3).stored(true, &start).build();
+    let broken = Disk::small(1024).data(0, 512).stream(512, &invalid, &cluster);
+    let shows = "A truncated stream that is invalid before its cut: salvage yields what comes before that.";
+    let left = broken.lost(512 + 100..1024);
+    let file = broken.without(50);
+    cases.push(Case::cut("invalid-stream", source, shows, file, &left));
 
     let mut padded = stream.clone();
     padded.extend([0; 40]);
@@ -154,7 +189,7 @@ fn compressed(cases: &mut Vec<Case>) {
         let name = format!("behind-a-stream-by-{cut}");
         cases.push(Case::cut(&name, source, &shows, disk.without(cut), &disk.guest));
     }
-    let shows = "What is missing of a stream is zeros to salvage: here they are just those of a stored block.";
+    let shows = "A stored block of zeros is missing from a stream: salvage yields zeros in its place.";
     let (start, zeros) = (text(512, 16), [0; 312]);
     let mut cluster: Vec<u8> = start.iter().copied().cycle().take(200).collect();
     cluster.extend(zeros);
