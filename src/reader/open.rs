@@ -22,7 +22,8 @@ impl Opening {
     pub(crate) fn memory_needed(&self, cache: usize) -> usize {
         let DeviceShape { block_size, end, .. } = self.device;
         self.header.as_ref().map_or_else(
-            || lent_memory::minimum_raw(block_size),
+            // Opening reads the header into memory before it knows that the disk is raw.
+            || lent_memory::minimum(block_size),
             |header| header.memory_for(block_size, end.0).with_cache(cache),
         )
     }

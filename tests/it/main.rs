@@ -69,7 +69,9 @@ mod real_images;
 mod request_counts;
 mod requests;
 #[cfg(feature = "embedded-storage")]
+mod sectors;
 mod storages;
+mod threads;
 mod tracer;
 mod wrappers;
 mod xen;

@@ -1,8 +1,7 @@
-//! Images that own their memory: they move, and are `Send` and `Sync` as their device and memory are.
+//! Images that own their memory, and move with it.
 
-use crate::common::futures::{Slow, finish};
 use crate::common::{ImageBuilder, pattern};
-use qcow1::{Chain, Cursor, Image, Memory, aio};
+use qcow1::{Chain, Cursor, Image, Memory};
 
 const SIZE: usize = 150_001;
 
@@ -61,78 +60,4 @@ fn a_cursor_owns_a_chain_of_images_that_own_their_memory() {
     cursor.read_exact(&mut bytes).unwrap();
     assert!(bytes == guest[..10_000]);
     assert_eq!(cursor.into_inner().images().len(), 1);
-}
-
-const fn send<T: Send>() {}
-const fn sync<T: Sync>() {}
-const _: () = {
-    send::<Image<std::fs::File, Vec<u8>>>();
-    sync::<Image<std::fs::File, Vec<u8>>>();
-    send::<Image<&'static [u8], &'static mut [u8]>>();
-    sync::<Chain<Image<std::fs::File, [u8; 4096]>, 3>>();
-    send::<Chain<Image<std::fs::File, Box<[u8]>>, 3>>();
-    send::<Cursor<Chain<Image<std::fs::File, Box<[u8]>>, 3>>>();
-    send::<aio::Image<Slow<&'static [u8]>, Vec<u8>>>();
-};
-
-/// As `tokio::spawn` and `std::thread::spawn` take them.
-fn spawn<F: Future + Send + 'static>(future: F) -> F::Output
-where
-    F::Output: Send,
-{
-    std::thread::spawn(move || finish(future)).join().unwrap()
-}
-
-static DISK: std::sync::Mutex<Option<Image<&'static [u8], [u8; 4096]>>> = std::sync::Mutex::new(None);
-
-#[test]
-fn an_image_is_sent_to_another_thread_and_its_future_too() {
-    let (file, guest) = image();
-    let file: &'static [u8] = file.leak();
-    *DISK.lock().unwrap() = Some(
-        Image::open(file, [0; 4096])
-            .map_err(|error| error.into_error())
-            .unwrap(),
-    );
-    let bytes = std::thread::spawn(|| {
-        let mut bytes = vec![0; 3000];
-        DISK.lock()
-            .unwrap()
-            .as_mut()
-            .unwrap()
-            .read_at(1000, &mut bytes)
-            .unwrap();
-        bytes
-    });
-    assert!(bytes.join().unwrap() == guest[1000..4000]);
-    let bytes = spawn(async move {
-        let mut image = aio::Image::open(Steady(file), vec![0; 9000])
-            .await
-            .map_err(|error| error.into_error())
-            .unwrap();
-        let mut bytes = vec![0; 3000];
-        image.read_at(1000, &mut bytes).await.unwrap();
-        bytes
-    });
-    assert!(bytes == guest[1000..4000]);
-}
-
-/// A device whose futures are `Send`.
-struct Steady(&'static [u8]);
-
-impl aio::BlockRead for Steady {
-    type Error = core::convert::Infallible;
-
-    fn block_size(&self) -> qcow1::BlockSize {
-        qcow1::BlockSize::BYTE
-    }
-
-    async fn size(&mut self) -> Result<u64, Self::Error> {
-        Ok(self.0.len() as u64)
-    }
-
-    async fn read_blocks(&mut self, lba: u64, buf: &mut [u8]) -> Result<(), Self::Error> {
-        buf.copy_from_slice(&self.0[lba as usize..][..buf.len()]);
-        Ok(())
-    }
 }

@@ -248,6 +248,101 @@ fn a_block_io_of_more_than_64_bits_of_bytes_is_too_large_and_not_small() {
     assert_eq!(last, [7; 5000]);
 }
 
+/// A BIOS: at most 127 sectors a request, into a buffer below 64 KiB of its memory.
+struct Bios {
+    file: Vec<u8>,
+    reachable: core::ops::Range<usize>,
+    longest: usize,
+}
+
+impl BlockRead for Bios {
+    type Error = Infallible;
+
+    fn block_size(&self) -> BlockSize {
+        BlockSize::B512
+    }
+
+    fn size(&mut self) -> Result<u64, Infallible> {
+        Ok(self.file.len() as u64)
+    }
+
+    fn read_blocks(&mut self, lba: u64, buf: &mut [u8]) -> Result<(), Infallible> {
+        assert!(buf.len() <= 127 * 512, "{} bytes", buf.len());
+        let start = buf.as_ptr().addr();
+        assert!(self.reachable.contains(&start) && start + buf.len() <= self.reachable.end);
+        self.longest = self.longest.max(buf.len());
+        let stored = &self.file[lba as usize * 512..];
+        let len = buf.len().min(stored.len());
+        buf[..len].copy_from_slice(&stored[..len]);
+        Ok(())
+    }
+}
+
+#[test]
+fn a_driver_of_127_sectors_whose_dma_reaches_64_kib_reads_compressed_clusters_of_64_kib() {
+    use crate::common::{ImageBuilder, pattern};
+
+    let mut random = crate::common::Random(3);
+    let mut builder = ImageBuilder::new(4 << 16).bits(16, 6);
+    let plain = pattern(1, 2 << 16);
+    // Bytes that hardly compress: streams of nearly 64 KiB, as long as the format allows.
+    let compressed: Vec<u8> = random.bytes(64_000).into_iter().chain([0; 1536]).collect();
+    builder.data(0, &plain).compressed(2 << 16, &compressed);
+    let file = builder.build();
+    for limited_inside in [true, false] {
+        let mut dma = vec![0; if limited_inside { 65_536 } else { 127 * 512 }];
+        let start = dma.as_ptr().addr();
+        let bios = Bios {
+            file: file.clone(),
+            reachable: start..start + dma.len(),
+            longest: 0,
+        };
+        let mut bytes = vec![0; 3 << 16];
+        let longest = if limited_inside {
+            let device = Bounced::new(Limited::new(bios, 127 * 512), 1, &mut dma).unwrap();
+            let mut image = Image::open(device, vec![0; 300_000]).unwrap();
+            image.read_at(0, &mut bytes).unwrap();
+            image.into_parts().0.into_parts().0.into_inner().longest
+        } else {
+            let device = Limited::new(Bounced::new(bios, 1, &mut dma).unwrap(), 127 * 512);
+            let mut image = Image::open(device, vec![0; 300_000]).unwrap();
+            image.read_at(0, &mut bytes).unwrap();
+            image.into_parts().0.into_inner().into_parts().0.longest
+        };
+        assert!(bytes == [plain.clone(), compressed.clone()].concat());
+        assert_eq!(longest, 127 * 512);
+    }
+}
+
+#[test]
+fn limited_splits_a_read_into_requests_of_the_maximum_and_one_for_the_rest() {
+    for (max, lengths) in [
+        (0, vec![512; 10]),
+        (1535, vec![1024; 5]),
+        (2048, vec![2048, 2048, 1024]),
+        (1 << 20, vec![5120]),
+    ] {
+        let mut requests = Vec::new();
+        let device = Endless {
+            size: 1 << 20,
+            block_size: BlockSize::B512,
+        };
+        let mut limited = Limited::new(Tracer::new(device, |request| requests.push(request.len)), max);
+        limited.read_blocks(3, &mut [0; 5120]).unwrap();
+        assert_eq!(requests, lengths, "{max}");
+    }
+}
+
+#[test]
+fn a_buffer_that_moves_needs_room_for_any_alignment() {
+    let file = &[7_u8; 4096][..];
+    assert!(Bounced::new(Blocks::new(file, BlockSize::B512), 64, [0; 63 + 511]).is_err());
+    let mut moved = Box::new(Bounced::new(Blocks::new(file, BlockSize::B512), 64, [0; 63 + 512]).unwrap());
+    let mut block = [0; 1024];
+    moved.read_blocks(1, &mut block).unwrap();
+    assert_eq!(block, [7; 1024]);
+}
+
 #[cfg(feature = "async")]
 mod aio {
     use super::*;
