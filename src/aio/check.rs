@@ -61,7 +61,8 @@ impl<D: BlockRead, M: Memory> Image<D, M> {
         check: &mut Check<'_, U, impl FnMut(Finding)>,
     ) -> Result<(), Error<D::Error>> {
         let mut walk = check.walk();
-        // Bound: at most two misses for each table word that the walk looks at.
+        self.0.state.begin(self.0.memory.bytes());
+        // Bound: at most two misses for each table word that the walk looks at, and two more for each failed read.
         loop {
             let found = walk.find(&mut self.0.state, self.0.memory.bytes());
             if check.takes_table(&self.0.state) {

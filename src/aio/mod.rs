@@ -336,7 +336,8 @@ impl<D: BlockRead, M: Memory> Image<D, M> {
 
     /// Returns the walk's next run, and performs the device reads for it.
     async fn advance(&mut self, walk: &mut ExtentWalk) -> Result<Extent, Error<D::Error>> {
-        // Bound: at most two misses for each table word that the walk looks at.
+        self.0.state.begin(self.0.memory.bytes());
+        // Bound: at most two misses for each table word that the walk looks at, and two more for each failed read.
         loop {
             let memory = self.0.memory.bytes();
             match walk.find(&mut self.0.state, memory) {
@@ -357,8 +358,11 @@ impl<D: BlockRead, M: Memory> Image<D, M> {
         let crate::Image { device, memory, state } = &mut self.0;
         let memory = memory.bytes();
         let (lba, buffer) = state.missing(memory);
-        device.read_blocks(lba, buffer).await.map_err(Error::Io)?;
-        state.publish(memory);
+        match device.read_blocks(lba, buffer).await {
+            Ok(()) => state.publish(memory),
+            Err(_) if state.narrow(memory) => {}
+            Err(error) => return Err(Error::Io(error)),
+        }
         Ok(())
     }
 }
@@ -426,6 +430,7 @@ async fn perform<D: BlockRead, M: Memory>(
         match read.step(&mut image.state, image.memory.bytes()) {
             Ok(Step::Request(lba, buffer)) => match image.device.read_blocks(lba, buffer).await {
                 Ok(()) => {}
+                Err(_) if read.narrow(&mut image.state, image.memory.bytes()) => {}
                 Err(error) => break Error::Io(error),
             },
             Ok(Step::ChangeImage) => {}

@@ -184,8 +184,11 @@ impl<D: BlockRead, M: Memory> Image<D, M> {
     /// alignment.
     ///
     /// Clusters that are adjacent in the file are read with one device request, directly into `dst`; only partial
-    /// blocks at the ends are copied. A call makes at most 5 device reads for each cluster, and 2 for each L1 entry,
-    /// that the range touches. For a raw disk it makes at most 3 device reads in total.
+    /// blocks at the ends are copied. A call makes at most 5 device reads for each cluster that the range touches, and 2 for
+    /// each L1 entry. For a raw disk it makes at most 3 device reads in total.
+    ///
+    /// If the device cannot read a block, only the bytes that need this block are lost: a failed read of more than one block
+    /// of a table, or of more than one compressed cluster, is tried again for less. Each adds at most 2 device reads.
     ///
     /// # Errors
     /// The contents of `dst` are unspecified after an error; the image stays usable.
@@ -206,7 +209,7 @@ impl<D: BlockRead, M: Memory> Image<D, M> {
     ///
     /// A run consists of adjacent clusters that are stored in the same way. A call looks at no more than 4,099 table
     /// words, so the next run may continue this one; [`Extent::join`] joins them. A call reads only tables, with at
-    /// most 2 device reads for each table word.
+    /// most 2 device reads for each table word, and at most 2 more for each that fails.
     ///
     /// # Errors
     /// - [`Error::OutOfRange`]: `offset` is not inside the disk, or `max_len` is 0.
@@ -234,7 +237,8 @@ impl<D: BlockRead, M: Memory> Image<D, M> {
 
     /// Reads the backing file's name into `buf` and returns it, or returns `None` if the image names no backing file.
     ///
-    /// The name is untrusted bytes, not necessarily text: a path on the machine that wrote the image, absolute or
+    /// The name is untrusted bytes, not necessarily text, and may contain NULs; for QEMU it ends at the first one. It is a path
+    /// on the machine that wrote the image, absolute or
     /// relative to the image's folder. This crate never opens it. No name is longer than 1,023 bytes. A call makes at
     /// most 3 device reads.
     ///
@@ -257,7 +261,8 @@ impl<D: BlockRead, M: Memory> Image<D, M> {
 
     /// Returns the walk's next run, and performs the device reads for it.
     pub(crate) fn advance(&mut self, walk: &mut ExtentWalk) -> Result<Extent, Error<D::Error>> {
-        // Bound: at most two misses for each table word that the walk looks at.
+        self.state.begin(self.memory.bytes());
+        // Bound: at most two misses for each table word that the walk looks at, and two more for each failed read.
         loop {
             let memory = self.memory.bytes();
             match walk.find(&mut self.state, memory) {
@@ -272,8 +277,11 @@ impl<D: BlockRead, M: Memory> Image<D, M> {
     fn fill(&mut self) -> Result<(), Error<D::Error>> {
         let memory = self.memory.bytes();
         let (lba, buffer) = self.state.missing(memory);
-        self.device.read_blocks(lba, buffer).map_err(Error::Io)?;
-        self.state.publish(memory);
+        match self.device.read_blocks(lba, buffer) {
+            Ok(()) => self.state.publish(memory),
+            Err(_) if self.state.narrow(self.memory.bytes()) => {}
+            Err(error) => return Err(Error::Io(error)),
+        }
         Ok(())
     }
 }
@@ -363,6 +371,7 @@ fn perform<D: BlockRead, M: Memory>(images: &mut [Image<D, M>], mut read: Read<'
         match read.step(&mut image.state, image.memory.bytes()) {
             Ok(Step::Request(lba, buffer)) => match image.device.read_blocks(lba, buffer) {
                 Ok(()) => {}
+                Err(_) if read.narrow(&mut image.state, image.memory.bytes()) => {}
                 Err(error) => break Error::Io(error),
             },
             Ok(Step::ChangeImage) => {}

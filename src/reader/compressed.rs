@@ -29,6 +29,8 @@ pub(crate) struct Compressed {
     input_start: HostOffset,
     /// The number of valid bytes once those have been read.
     pending_len: u32,
+    /// Whether they are more than one stream.
+    reads_ahead: bool,
     /// Which stream the output was inflated from. None while it is being written to.
     inflated: Option<Stream>,
 }
@@ -86,6 +88,7 @@ impl Compressed {
             input_len: 0,
             input_start: HostOffset(0),
             pending_len: 0,
+            reads_ahead: false,
             inflated: None,
         };
         (Some(this), input_at)
@@ -167,7 +170,14 @@ impl Compressed {
         let skip = saturating_u32(self.skip_to(stream));
         let end = index(skip.wrapping_add(wanted.min(room)));
         self.pending_len = saturating_u32(byte_count(device.block_size.round_up_len(end))).min(room);
+        self.reads_ahead = wanted > stream.len;
         self.input_len = 0;
+    }
+
+    /// Reacts to a failed read of what [`Compressed::missing`] named. Returns `true` if there is less to read: the stream alone,
+    /// since nothing is read ahead after a failure.
+    pub(crate) fn narrow(&mut self) -> bool {
+        core::mem::take(&mut self.reads_ahead)
     }
 
     /// Returns the number of bytes from the start of the input to the stream, modulo 2^64.

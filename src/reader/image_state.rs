@@ -255,6 +255,16 @@ impl ImageState {
         self.parts.cache.missing(memory)
     }
 
+    /// Reacts to a failed read of what [`ImageState::missing`] named. Returns `true` if there is less to read.
+    pub(crate) fn narrow(&mut self, memory: &mut [u8]) -> bool {
+        self.parts.cache.narrow(memory)
+    }
+
+    /// Begins a call.
+    pub(crate) fn begin(&mut self, memory: &mut [u8]) {
+        self.parts.cache.widen(memory);
+    }
+
     /// Takes what [`ImageState::missing`] named into the cache, once it has been read.
     pub(crate) fn publish(&mut self, memory: &mut [u8]) {
         self.parts.cache.publish(memory);

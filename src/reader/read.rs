@@ -4,6 +4,8 @@
 
 use crate::device::BlockSize;
 use crate::offset::{GuestOffset, HostOffset, byte_count, saturating_usize};
+#[cfg(feature = "deflate")]
+use crate::reader::compressed::{Compressed, Stream};
 use crate::reader::extent_walk::ExtentWalk;
 use crate::reader::image_state::{ImageState, Storage};
 use crate::reader::stop::Stop;
@@ -114,6 +116,18 @@ impl<'b> Read<'b> {
         }
     }
 
+    /// Reacts to a failed request. Returns `true` if the next step makes a smaller one in its place: a bad block beside a table
+    /// word or behind a compressed cluster must not lose it.
+    #[cold]
+    pub(crate) fn narrow(&mut self, image: &mut ImageState, memory: &mut [u8]) -> bool {
+        match core::mem::replace(&mut self.pending, Pending::None) {
+            Pending::Table => image.narrow(memory),
+            #[cfg(feature = "deflate")]
+            Pending::Stream => image.parts.compressed.as_mut().is_some_and(Compressed::narrow),
+            _ => false,
+        }
+    }
+
     /// Requests the next bytes of a plain run: all whole blocks at once, straight into the caller's buffer, or a ragged end
     /// by way of the bounce buffer.
     fn request<'a>(&'a mut self, image: &mut ImageState, memory: &'a mut [u8]) -> Result<Step<'a>, Stop> {
@@ -176,6 +190,7 @@ impl<'b> Read<'b> {
             Pending::ChangeImage { down } => {
                 // On the way up, the image has its own from when it was entered.
                 if down {
+                    image.begin(memory);
                     image.read_end = self.walk.end();
                 }
                 self.walk.go_on_in_other_image(image.read_end.min(image.size()));
@@ -189,8 +204,6 @@ impl<'b> Read<'b> {
     #[cfg(feature = "deflate")]
     #[inline(never)]
     fn inflate(&mut self, image: &mut ImageState, memory: &mut [u8]) -> Result<bool, Stop> {
-        use crate::reader::compressed::Stream;
-
         let start = self.walk.start();
         let len = self.walk.len();
         let within = image.within_cluster(start);

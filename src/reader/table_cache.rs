@@ -5,6 +5,7 @@
 
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
+use crate::device::BlockSize;
 use crate::offset::{HostOffset, index, saturating_usize};
 use crate::reader::device_shape::DeviceShape;
 use crate::reader::stop::Stop;
@@ -76,6 +77,8 @@ pub(crate) struct TableCache {
     /// The piece that is read next, and the slot chosen for it. It means nothing but between a miss and its publishing.
     filling: Tag,
     split_word: SplitWord,
+    /// log2 of a piece: that of a slot, or less for the rest of a call in which a piece could not be read.
+    piece_shift: u8,
     slot_shift: u8,
 }
 
@@ -119,6 +122,7 @@ impl TableCache {
             recent_l2_piece: Tag::empty(0),
             filling: Tag::empty(0),
             split_word: SplitWord::new(NONE),
+            piece_shift: slot_shift,
             slot_shift,
         }
     }
@@ -139,8 +143,8 @@ impl TableCache {
     // Not inlined, so that the usual case has no registers to push.
     #[inline(never)]
     fn find_word(&mut self, table: Table, at: HostOffset, word: &mut u64, memory: &mut [u8]) -> Result<(), Stop> {
-        let within = at.0 & self.slot_size().wrapping_sub(1);
-        let bytes = if at >= self.device.end || within > self.slot_size().wrapping_sub(8) {
+        let within = at.0 & self.piece_size().wrapping_sub(1);
+        let bytes = if at >= self.device.end || within > self.piece_size().wrapping_sub(8) {
             // Bound: a word lies in two pieces at most.
             while !self.complete_split_word(table, at, memory) {
                 self.look_up(table, at.plus(self.split_word.len.into()), memory)?;
@@ -165,13 +169,13 @@ impl TableCache {
             Table::L2 => &self.recent_l2_piece,
         };
         let within = at.0.wrapping_sub(tag.start);
-        if within >= self.slot_size() {
+        if within >= self.piece_size() {
             return &[];
         }
         // Slots lie inside the memory, so no sum of these wraps.
         let slot = index(tag.slot);
         let start = slot.wrapping_add(saturating_usize(within));
-        let end = slot.wrapping_add(saturating_usize(self.slot_size()));
+        let end = slot.wrapping_add(saturating_usize(self.piece_size()));
         memory.get(start..end).unwrap_or_default()
     }
 
@@ -206,7 +210,7 @@ impl TableCache {
     /// # Errors
     /// [`Stop::Miss`], and then a slot has been chosen for the piece: the least recently used of its set.
     fn look_up(&mut self, table: Table, at: HostOffset, memory: &mut [u8]) -> Result<(), Stop> {
-        let start = at.0 & !self.slot_size().wrapping_sub(1);
+        let start = at.0 & !self.piece_size().wrapping_sub(1);
         // Hits in the recent piece of the L1 skip this function, so its slot looks old. It is kept if there is another one.
         let mut kept = self.recent_l1_piece.start;
         let set = self.set(memory, start);
@@ -256,7 +260,7 @@ impl TableCache {
     /// Returns the number of the first block of the piece that is read next, and the buffer for its blocks.
     pub(crate) fn missing<'m>(&self, memory: &'m mut [u8]) -> (u64, &'m mut [u8]) {
         let start = HostOffset(self.filling.start);
-        let len = self.device.readable(start, saturating_usize(self.slot_size()));
+        let len = self.device.readable(start, saturating_usize(self.piece_size()));
         (
             self.device.lba(start),
             self.filled(memory).get_mut(..len).unwrap_or_default(),
@@ -274,9 +278,34 @@ impl TableCache {
         }
     }
 
-    /// Returns the slot that is being filled.
+    /// Reacts to a failed read of a piece. Returns `true` if there is less to read: pieces are as small as they can be until
+    /// [`TableCache::widen`], so a bad block beside a table word does not lose it.
+    #[cold]
+    pub(crate) fn narrow(&mut self, memory: &mut [u8]) -> bool {
+        let [smallest, ..] = self.device.block_size.max(BlockSize::B512).shift().to_le_bytes();
+        let is_larger = self.piece_shift > smallest;
+        self.set_piece_shift(smallest, memory);
+        is_larger
+    }
+
+    /// Begins a call: pieces fill their slots again.
+    pub(crate) fn widen(&mut self, memory: &mut [u8]) {
+        if self.piece_shift != self.slot_shift {
+            self.set_piece_shift(self.slot_shift, memory);
+        }
+    }
+
+    /// Changes the size of pieces, and forgets those of another size.
+    #[cold]
+    #[inline(never)]
+    fn set_piece_shift(&mut self, shift: u8, memory: &mut [u8]) {
+        self.forget(memory);
+        self.piece_shift = shift;
+    }
+
+    /// Returns the part of a slot that is being filled.
     fn filled<'m>(&self, memory: &'m mut [u8]) -> &'m mut [u8] {
-        let len = saturating_usize(self.slot_size());
+        let len = saturating_usize(self.piece_size());
         let rest = memory.get_mut(index(self.filling.slot)..).unwrap_or_default();
         rest.get_mut(..len).unwrap_or_default()
     }
@@ -317,7 +346,7 @@ impl TableCache {
             return tags(memory, at, count);
         }
         // At most 16: the mask changes nothing, but saves machines of 32 bits half of a shift.
-        let number = start.wrapping_shr(u32::from(self.slot_shift) & 31);
+        let number = start.wrapping_shr(u32::from(self.piece_shift) & 31);
         // Tables lie at regular distances, so the number is hashed (by 2^32 over the golden ratio) before it is scaled to the
         // number of sets. There is no division, which small machines lack.
         let hash = (number & 0xffff_ffff).wrapping_mul(0x9e37_79b9) & 0xffff_ffff;
@@ -326,9 +355,9 @@ impl TableCache {
         tags(memory, at.wrapping_add(set.wrapping_mul(SET_SIZE)), WAYS)
     }
 
-    /// Returns the size of a slot in bytes, at most 2^16.
-    fn slot_size(&self) -> u64 {
-        1_u32.wrapping_shl(self.slot_shift.into()).into()
+    /// Returns the size of a piece in bytes, at most 2^16.
+    fn piece_size(&self) -> u64 {
+        1_u32.wrapping_shl(self.piece_shift.into()).into()
     }
 }
 

@@ -13,6 +13,10 @@ pub const BACKING_NAME: u64 = 3;
 /// extent.
 pub const EXTENT_WORDS: u64 = 4099;
 
+/// The maximum that a failed device read adds to a call: a table word whose piece could not be read is read again, and a stream
+/// is read again without those behind it.
+pub const AFTER_FAILURE: u64 = 2;
+
 /// The properties of an image on which the bounds of its calls depend.
 #[derive(Clone, Copy, Debug)]
 pub struct Shape {

@@ -492,7 +492,8 @@ fn a_failed_request_ends_a_check_and_the_findings_before_it_are_reported() {
                 assert!(k > 0);
                 break;
             }
-            assert_eq!(summary, Err(Error::Io(Broken)), "request {k}");
+            // A read of tables is tried again for less.
+            assert!(summary == right || summary == Err(Error::Io(Broken)), "request {k}");
             assert!(found.len() <= all.len());
             for (found, all) in found.iter().zip(&all) {
                 assert!(

@@ -63,7 +63,11 @@ fn a_read_after_a_failed_one_gives_the_right_bytes() {
                         assert!(bytes == guest[offset..offset + len]);
                         break;
                     }
-                    assert_eq!(result.unwrap_err(), Error::Io(Broken));
+                    match result {
+                        // A read of tables or ahead of a stream was tried again for less.
+                        Ok(()) => assert!(bytes == guest[offset..offset + len]),
+                        Err(error) => assert_eq!(error, Error::Io(Broken)),
+                    }
                     bytes.fill(0xcc);
                     chain.read_at(offset as u64, &mut bytes).unwrap();
                     assert!(

@@ -138,7 +138,8 @@ fn after_any_failure_of_any_request_the_next_read_is_right() {
                                 break;
                             }
                             if failure != Failure::Garbage {
-                                assert_eq!(failed, Err(Error::Io(Broken)), "{name}");
+                                // A read of tables or ahead of a stream is tried again for less.
+                                assert!(failed == right || failed == Err(Error::Io(Broken)), "{name}");
                             } else if failed.is_ok() {
                                 // Salvage takes the garbage for a truncated cluster.
                                 continue;
@@ -178,7 +179,10 @@ fn after_any_failure_of_any_request_the_next_check_is_right() {
                     }
                     match failure {
                         Failure::Garbage => assert_ne!(failed.unwrap().1, [], "{name}, request {k}"),
-                        _ => assert_eq!(failed, Err(Error::Io(Broken)), "{name}"),
+                        _ => assert!(
+                            failed == Ok(right.clone()) || failed == Err(Error::Io(Broken)),
+                            "{name}"
+                        ),
                     }
                     assert_eq!(
                         check(&mut image),

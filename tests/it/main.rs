@@ -19,6 +19,7 @@ mod aligned;
 mod all_tables;
 mod api;
 mod backing;
+mod bad_blocks;
 mod bounded_work;
 mod check;
 #[cfg(all(feature = "async", feature = "deflate"))]

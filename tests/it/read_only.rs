@@ -29,7 +29,8 @@ fn a_failed_read_is_the_streams_error_with_its_kind_and_cause() {
     let (file, _) = image_of_broken_sectors();
     let mut memory = [0; 512];
     let device = TestDevice::new(&file, 1);
-    device.log.fail_after(1);
+    // The data, after a word of each table.
+    device.log.fail_after(3);
     let mut image = Image::open(device, &mut memory).unwrap();
     let error = ReadOnly(image.cursor()).read(&mut [0; 9]).unwrap_err();
     assert_eq!(error, ReadOnlyError::Device(Error::Io(Broken)));

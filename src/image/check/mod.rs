@@ -33,9 +33,10 @@ impl<D: BlockRead, M: Memory> Image<D, M> {
     /// Adjacent words with the same flaw are one finding. The summary does not count guest bytes whose table words are
     /// invalid. A check reads only tables, never data.
     ///
-    /// It reads each table of a valid image once, in as few requests as the memory allows. For any image, the size of
-    /// the file bounds its work: it looks only at L1 words inside the file, and at no more than one L2 table beyond the
-    /// number that fits in the file, with at most 4 device reads for each table word.
+    /// It looks at the tables in the sequence of the disk, and reads as much of them at a time as the memory allows. With so
+    /// little memory that the image has one slot for tables, it also reads a part of the L1 table for each L2 table. For any
+    /// image, the size of the file bounds its work: it looks only at L1 words inside the file, and at no more than one L2
+    /// table beyond the number that fits in the file, with at most 4 device reads for each table word.
     ///
     /// # Errors
     /// [`Error::Io`] if the device failed. The rest of the image was not checked; earlier findings have been reported.
@@ -85,7 +86,8 @@ impl<D: BlockRead, M: Memory> Image<D, M> {
         check: &mut Check<'_, U, impl FnMut(Finding)>,
     ) -> Result<(), Error<D::Error>> {
         let mut walk = check.walk();
-        // Bound: at most two misses for each table word that the walk looks at.
+        self.state.begin(self.memory.bytes());
+        // Bound: at most two misses for each table word that the walk looks at, and two more for each failed read.
         loop {
             let found = walk.find(&mut self.state, self.memory.bytes());
             if check.takes_table(&self.state) {
