@@ -147,3 +147,105 @@ fn extents_and_names_come_right_after_a_failure() {
     assert_eq!(top.backing_name(&mut name).unwrap(), Some(b"base".as_slice()));
     assert_eq!(qcow1::GuestDisk::size(top), SIZE as u64);
 }
+
+/// A device that returns other bytes once, without an error: for a read that includes `at`, `word` in place of the word there.
+struct Glitching<'a> {
+    file: &'a [u8],
+    glitch: Option<(usize, u64)>,
+}
+
+impl qcow1::BlockRead for Glitching<'_> {
+    type Error = std::convert::Infallible;
+
+    fn block_size(&self) -> qcow1::BlockSize {
+        qcow1::BlockSize::BYTE
+    }
+
+    fn size(&mut self) -> Result<u64, Self::Error> {
+        Ok(self.file.len() as u64)
+    }
+
+    fn read_blocks(&mut self, lba: u64, buf: &mut [u8]) -> Result<(), Self::Error> {
+        let start = lba as usize;
+        buf.copy_from_slice(&self.file[start..start + buf.len()]);
+        if let Some((at, word)) = self.glitch
+            && (start..start + buf.len()).contains(&at)
+        {
+            buf[at - start..][..8].copy_from_slice(&word.to_be_bytes());
+            self.glitch = None;
+        }
+        Ok(())
+    }
+}
+
+#[test]
+fn after_an_error_of_any_kind_the_tables_that_led_to_it_are_read_again() {
+    let disk = pattern(1, 8192);
+    let table = 4096_usize;
+    let stream = 1 << 63 | 100 << (63 - 12) | 48;
+    for (backing, encrypted, glitch, memory) in [
+        // A hole, without the image below.
+        (true, false, 0, 512),
+        (true, false, 0, 30_000),
+        // A compressed cluster, in memory that is too small for it.
+        (false, false, stream, 512),
+        // A stream that cannot be inflated, and a misaligned cluster.
+        (false, false, stream, 30_000),
+        (false, false, 4097, 512),
+        // A plain cluster, which is encrypted, without a key.
+        (false, true, 8192, 30_000),
+    ] {
+        let mut builder = ImageBuilder::new(8192).l1_at(200);
+        if backing {
+            builder = builder.overlay_on(b"base");
+        }
+        if encrypted {
+            builder = builder.encrypted(*b"sixteen byte key");
+        }
+        builder.table_at(0, table as u64);
+        if encrypted {
+            builder.compressed(0, &disk[..4096]);
+        } else {
+            builder.data(0, &disk[..4096]);
+        }
+        let file = builder.build();
+        let device = Glitching {
+            file: &file,
+            glitch: Some((table, glitch)),
+        };
+        let mut image = Image::open(device, vec![0; memory]).unwrap();
+        let mut bytes = vec![0xcc; 4096];
+        let wrong = image.read_at(0, &mut bytes);
+        assert!(wrong.is_err(), "{glitch:#x} {memory}");
+        image.read_at(0, &mut bytes).unwrap();
+        assert!(bytes == disk[..4096], "{wrong:?}");
+    }
+}
+
+#[test]
+fn after_an_error_in_a_lower_image_the_tables_above_it_are_read_again() {
+    let disk = pattern(1, 4096);
+    let mut top = ImageBuilder::new(4096).overlay_on(b"base");
+    top.table_at(0, 4096).data(0, &disk);
+    let top = top.build();
+    // Its only cluster is misaligned.
+    let mut base = ImageBuilder::new(4096);
+    base.l2_word(0, 4097);
+    let base = base.build();
+    for extents in [false, true] {
+        let mut chain = Chain::<_, 2>::new();
+        for (file, glitch) in [(&top, Some((4096, 0))), (&base, None)] {
+            let image = Image::open(Glitching { file, glitch }, vec![0; 512]).unwrap();
+            chain.push(image).unwrap();
+        }
+        let mut bytes = vec![0xcc; 4096];
+        if extents {
+            assert!(chain.extent_at(0, 1).is_err());
+            assert_eq!(chain.extent_at(0, 1).unwrap().0, 0);
+        } else {
+            assert!(chain.read_at(0, &mut bytes).is_err());
+        }
+        chain.read_at(0, &mut bytes).unwrap();
+        assert!(bytes == disk);
+    }
+}
