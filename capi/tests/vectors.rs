@@ -13,7 +13,7 @@ use crate::programs::{Program, suite};
 /// What one call gives: bytes, or an error's number.
 type Outcome = Result<Vec<u8>, i32>;
 
-type Disk<'f, 'm> = Chain<Image<'m, Blocks<&'f [u8]>>, 4>;
+type Disk<'f, 'm> = Chain<Image<Blocks<&'f [u8]>, &'m mut [u8]>, 4>;
 
 /// An image of the suite, with the files below it.
 struct Vector {
@@ -192,6 +192,7 @@ fn open<'f, 'm>(vector: &'f Vector, memory: &'m mut [Vec<u8>], way: &Way) -> Res
             _ => 512.max(way.block_size as usize),
         };
         memory.resize(needed + way.extra, 0);
+        let memory = memory.as_mut_slice();
         let opened = if layer.is_qcow {
             OpenOptions::new().salvage(way.salvage).open(device, memory)
         } else {
