@@ -32,21 +32,6 @@
 #endif
 
 /**
- * The size of a qcow1_disk in bytes, at most: on each target, whatever the library was built with.
- */
-#define QCOW1_DISK_SIZE 2560
-
-/**
- * The alignment of a qcow1_disk in bytes.
- */
-#define QCOW1_DISK_ALIGN 16
-
-/**
- * The most images that a disk can have: the top one and those below it.
- */
-#define QCOW1_MAX_IMAGES 4
-
-/**
  * The image is a raw disk, which is never probed: only where whoever gives the image says so. Stands alone.
  */
 #define QCOW1_RAW 1
@@ -71,6 +56,21 @@
  * An offset that an error does not have.
  */
 #define QCOW1_UNKNOWN 18446744073709551615ull
+
+/**
+ * The size of a qcow1_disk in bytes, at most: on each target, whatever the library was built with.
+ */
+#define QCOW1_DISK_SIZE 2560
+
+/**
+ * The alignment of a qcow1_disk in bytes.
+ */
+#define QCOW1_DISK_ALIGN 16
+
+/**
+ * The most images that a disk can have: the top one and those below it.
+ */
+#define QCOW1_MAX_IMAGES 4
 
 /**
  * How the bytes of an extent are stored.

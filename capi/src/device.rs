@@ -5,7 +5,7 @@ use core::ops::Range;
 
 use qcow1::{BlockRead, BlockSize};
 
-use crate::error::Code;
+use crate::error::{Code, Failure};
 
 /// A device that holds an image: a callback, and what it reads from.
 ///
@@ -39,7 +39,20 @@ pub(crate) struct Device {
 
 /// What the callback returned instead of 0.
 #[derive(Debug)]
-pub(crate) struct DeviceError(pub(crate) c_int);
+pub(crate) struct DeviceError(c_int);
+
+impl From<DeviceError> for Failure {
+    fn from(error: DeviceError) -> Self {
+        if error.0 > 0 {
+            Self {
+                error: error.0,
+                ..Self::NONE
+            }
+        } else {
+            Code::NegativeFromCallback.into()
+        }
+    }
+}
 
 impl Device {
     pub(crate) fn new(description: &DeviceDescription) -> Result<Self, Code> {

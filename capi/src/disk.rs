@@ -1,23 +1,14 @@
-//! What a disk's storage holds.
+//! Calls for a disk.
 
-use core::cell::Cell;
 use core::ffi::{c_int, c_void};
 use core::ops::Range;
 
-use qcow1::{Chain, Error, Image, OpenError, OpenOptions, XenL1};
+use qcow1::{Error, Image, OpenError, OpenOptions, XenL1};
 
 use crate::device::{Device, DeviceDescription, DeviceError};
 use crate::error::{Code, Failure};
 use crate::pointer::{self, Lent};
-
-/// The size of a qcow1_disk in bytes, at most: on each target, whatever the library was built with.
-pub const DISK_SIZE: usize = 2560;
-
-/// The alignment of a qcow1_disk in bytes.
-pub const DISK_ALIGN: usize = 16;
-
-/// The most images that a disk can have: the top one and those below it.
-pub const MAX_IMAGES: usize = 4;
+use crate::storage::{DISK_SIZE, Images, State, Storage};
 
 /// The image is a raw disk, which is never probed: only where whoever gives the image says so. Stands alone.
 pub const RAW: u32 = 1;
@@ -31,66 +22,6 @@ pub const XEN_L1_BIG_ENDIAN: u32 = 4;
 /// A disk without QCOW's magic number is opened as a raw disk. Its first bytes then choose its format: only for a machine
 /// whose disks are its own, and where no file is opened that an image names.
 pub const OR_RAW: u32 = 8;
-
-/// The storage of a disk. Its bytes are the library's.
-///
-/// The caller owns it: a static, a local, or allocated, of this type for its size and alignment. Set it to zeros before
-/// the first call, so that a call without qcow1_open() is noticed. It must not be copied or moved while it is open.
-#[repr(C, align(16))]
-pub struct Storage {
-    bytes: [u8; DISK_SIZE],
-}
-
-impl Storage {
-    pub(crate) const ZEROS: Self = Self { bytes: [0; DISK_SIZE] };
-}
-
-const _: () = assert!(size_of::<Disk>() <= size_of::<Storage>() && size_of::<Storage>() == DISK_SIZE);
-const _: () = assert!(align_of::<Disk>() <= align_of::<Storage>() && align_of::<Storage>() == DISK_ALIGN);
-
-/// What the storage holds.
-#[repr(C)]
-pub(crate) struct Disk {
-    state: State,
-    pub(crate) images: Images,
-}
-
-/// What is known of a disk while a call has its images.
-#[repr(C)]
-pub(crate) struct State {
-    /// That this is a disk, at its own address.
-    mark: usize,
-    /// A call is under way, so that another one comes from the read callback.
-    busy: Cell<bool>,
-    failure: Cell<Failure>,
-}
-
-/// An image and those below it.
-pub(crate) type Images = Chain<Image<Device, &'static mut [u8]>, MAX_IMAGES>;
-
-impl Disk {
-    pub(crate) const fn new(address: usize) -> Self {
-        Self {
-            state: State {
-                mark: State::mark_at(address),
-                busy: Cell::new(false),
-                failure: Cell::new(Failure::NONE),
-            },
-            images: Chain::new(),
-        }
-    }
-}
-
-impl State {
-    /// Returns the mark of a disk at this address: no other address has it, so a copy of a disk is none.
-    pub(crate) const fn mark_at(address: usize) -> usize {
-        address ^ 0x7163_6f77
-    }
-
-    pub(crate) fn is_busy(&self) -> bool {
-        self.busy.get()
-    }
-}
 
 /// Makes a call that needs an image, and keeps what it fails with.
 pub(crate) fn read(storage: *mut Storage, call: impl FnOnce(&mut Images) -> Result<(), Failure>) -> c_int {

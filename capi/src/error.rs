@@ -1,10 +1,9 @@
 //! Errors as numbers.
 
+use core::convert::Infallible;
 use core::ffi::{CStr, c_int};
 
 use qcow1::{CorruptKind, PushReason, Unsupported};
-
-use crate::device::DeviceError;
 
 /// What a call returns where it fails; 0 is success. A positive number is none of these: it comes from the read callback.
 ///
@@ -209,35 +208,17 @@ impl From<Code> for Failure {
     }
 }
 
-/// The number of an error that no device had a part in is its code; a device's is its own.
-pub(crate) trait Number {
-    fn number(self) -> c_int;
-}
-
-impl Number for DeviceError {
-    fn number(self) -> c_int {
-        if self.0 > 0 {
-            self.0
-        } else {
-            Code::NegativeFromCallback.number()
-        }
+impl From<Infallible> for Failure {
+    fn from(error: Infallible) -> Self {
+        match error {}
     }
 }
 
-impl Number for core::convert::Infallible {
-    fn number(self) -> c_int {
-        match self {}
-    }
-}
-
-impl<E: Number> From<qcow1::Error<E>> for Failure {
+impl<E: Into<Self>> From<qcow1::Error<E>> for Failure {
     fn from(error: qcow1::Error<E>) -> Self {
         use qcow1::Error;
         match error {
-            Error::Io(error) => Self {
-                error: error.number(),
-                ..Self::NONE
-            },
+            Error::Io(error) => error.into(),
             Error::NotQcow => Code::NotQcow.into(),
             Error::Unsupported(Unsupported::Version(_)) => Code::UnsupportedVersion.into(),
             Error::Unsupported(Unsupported::CryptMethod(_)) => Code::UnsupportedEncryption.into(),

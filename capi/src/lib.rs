@@ -5,6 +5,7 @@ mod device;
 mod disk;
 mod error;
 mod pointer;
+mod storage;
 
 use core::ffi::{CStr, c_char, c_int, c_void};
 use core::panic::PanicInfo;
@@ -12,9 +13,9 @@ use core::panic::PanicInfo;
 use qcow1::{BlockSize, ExtentKind, Header, Image};
 
 use crate::device::{Device, DeviceDescription};
-use crate::disk::Storage;
 use crate::error::{Code, Failure, UNKNOWN};
 use crate::pointer::Lent;
+use crate::storage::Storage;
 
 /// Opens an image as the top one of `disk`. The storage may hold anything but a disk with a call under way.
 ///

@@ -7,8 +7,8 @@ use core::mem::offset_of;
 use core::ops::Range;
 use core::slice;
 
-use crate::disk::{Disk, Images, State, Storage};
 use crate::error::Code;
+use crate::storage::{Disk, Images, State, Storage};
 
 /// Values that C lends: a pointer to them in which nothing is wrong that can be seen.
 pub(crate) struct Lent<T> {

@@ -1,6 +1,7 @@
 //! The C API, called from C. It needs gcc and clang.
 
 mod header;
+mod layers;
 mod links;
 mod misuse;
 mod programs;
