@@ -233,8 +233,9 @@ typedef enum {
 /**
  * The storage of a disk. Its bytes are the library's.
  *
- * The caller owns it: a static, a local, or allocated, of this type for its size and alignment. Set it to zeros before
- * the first call, so that a call without qcow1_open() is noticed. It must not be copied or moved while it is open.
+ * The caller owns it: a static, a local, or allocated, of this type for its size and alignment. It may hold anything
+ * before qcow1_open(). Each other call is for storage that holds a disk, or zeros, for which it returns
+ * QCOW1_ERROR_NOT_OPEN. A disk must not be copied or moved while it is open.
  */
 typedef struct QCOW1_ALIGNED(16) {
   uint8_t bytes[QCOW1_DISK_SIZE];
@@ -350,7 +351,8 @@ extern "C" {
 #endif // __cplusplus
 
 /**
- * Opens an image as the top one of `disk`. The storage may hold anything but a disk with a call under way.
+ * Opens an image as the top one of `disk`. The storage may hold anything: a disk in it is wiped, except while a call is
+ * under way for it.
  *
  * `memory` is lent until qcow1_close(), or until the disk is no longer used: `memory_size` bytes of any alignment.
  * max(512, block size) bytes open every image and read every byte of it that is not compressed; qcow1_memory_for()
@@ -359,7 +361,7 @@ extern "C" {
  *
  * `flags` is 0, QCOW1_RAW, or any of QCOW1_SALVAGE, QCOW1_XEN_L1_BIG_ENDIAN and QCOW1_OR_RAW. `device` is copied.
  *
- * Returns 0, or an error. After an error the disk has no images, and nothing is lent.
+ * Returns 0, or an error. After any error but QCOW1_ERROR_BUSY the disk has no images. After any error nothing is lent.
  */
 int qcow1_open(qcow1_disk *disk,
                const qcow1_device *device,
@@ -383,9 +385,10 @@ int qcow1_push(qcow1_disk *disk,
                uint32_t flags);
 
 /**
- * Closes all images of a disk, and sets the storage to zeros, keys included. The memory is the caller's again.
+ * Closes a disk: sets its storage to zeros, keys included. The memory is the caller's again.
  *
- * Returns 0, or QCOW1_ERROR_NOT_OPEN or another error of misuse.
+ * Returns 0 if qcow1_open() was called for the storage since it was last closed, even if that failed; else
+ * QCOW1_ERROR_NOT_OPEN or another error of misuse.
  */
 int qcow1_close(qcow1_disk *disk);
 
@@ -454,6 +457,7 @@ int qcow1_memory_for(const void *first_48_bytes,
 
 /**
  * Copies the error of the last call that failed since qcow1_open(), with its offsets. A failed qcow1_open() counts.
+ * QCOW1_ERROR_BUSY does not.
  *
  * Returns 0 and fills `failure`, or an error of misuse, which does not count.
  */

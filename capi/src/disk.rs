@@ -8,7 +8,7 @@ use qcow1::{Error, Image, OpenError, OpenOptions, XenL1};
 use crate::device::{Device, DeviceDescription, DeviceError};
 use crate::error::{Code, Failure};
 use crate::pointer::{self, Lent};
-use crate::storage::{DISK_SIZE, Images, State, Storage};
+use crate::storage::{DISK_SIZE, Images, Mark, State, Storage};
 
 /// The image is a raw disk, which is never probed: only where whoever gives the image says so. Stands alone.
 pub const RAW: u32 = 1;
@@ -23,7 +23,7 @@ pub const XEN_L1_BIG_ENDIAN: u32 = 4;
 /// whose disks are its own, and where no file is opened that an image names.
 pub const OR_RAW: u32 = 8;
 
-/// Makes a call that needs an image, and keeps what it fails with.
+/// Runs a call that needs an image, and stores its error for qcow1_last_failure().
 pub(crate) fn read(storage: *mut Storage, call: impl FnOnce(&mut Images) -> Result<(), Failure>) -> c_int {
     self::call(storage, |images| match images.images() {
         [] => Err(Code::NotOpen.into()),
@@ -31,7 +31,7 @@ pub(crate) fn read(storage: *mut Storage, call: impl FnOnce(&mut Images) -> Resu
     })
 }
 
-/// Makes a call, and keeps what it fails with.
+/// Runs a call, and stores its error for qcow1_last_failure().
 pub(crate) fn call(storage: *mut Storage, call: impl FnOnce(&mut Images) -> Result<(), Failure>) -> c_int {
     let state = match pointer::state(storage) {
         Ok(state) => state,
@@ -44,7 +44,7 @@ pub(crate) fn call(storage: *mut Storage, call: impl FnOnce(&mut Images) -> Resu
     failure.error
 }
 
-/// Copies what the last call has failed with.
+/// Copies the error of the last call that failed.
 pub(crate) fn last_failure(storage: *mut Storage, failure: *mut Failure) -> Result<(), Failure> {
     let state = pointer::state(storage)?;
     alone(storage, state, |images| {
@@ -53,29 +53,25 @@ pub(crate) fn last_failure(storage: *mut Storage, failure: *mut Failure) -> Resu
     })
 }
 
-/// Makes a call while no other is under way: only then does nobody else have the images.
+/// Runs a call while the mark says that one is under way, so that `&mut` is unique. No call is under way before.
 fn alone(
     storage: *mut Storage,
     state: &State,
     call: impl FnOnce(&mut Images) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
-    if state.busy.replace(true) {
-        return Err(Code::Busy.into());
-    }
+    state.mark.set(Mark::busy(storage.addr()));
     let result = pointer::images_mut(storage).map_err(Failure::from).and_then(call);
-    state.busy.set(false);
+    state.mark.set(Mark::idle(storage.addr()));
     result
 }
 
-/// Returns the size of the guest's disk: 0 without an image, or in a call of the read callback.
+/// Returns the size of the guest's disk in bytes: 0 without an image.
 pub(crate) fn size(storage: *const Storage) -> Result<u64, Code> {
-    if pointer::state(storage)?.is_busy() {
-        return Err(Code::Busy);
-    }
+    pointer::state(storage)?;
     Ok(pointer::images(storage)?.size())
 }
 
-/// Opens an image below those that are there.
+/// Opens an image as the new bottom image.
 pub(crate) fn push(
     storage: *mut Storage,
     images: &mut Images,

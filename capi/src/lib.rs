@@ -17,7 +17,8 @@ use crate::error::{Code, Failure, UNKNOWN};
 use crate::pointer::Lent;
 use crate::storage::Storage;
 
-/// Opens an image as the top one of `disk`. The storage may hold anything but a disk with a call under way.
+/// Opens an image as the top one of `disk`. The storage may hold anything: a disk in it is wiped, except while a call is
+/// under way for it.
 ///
 /// `memory` is lent until qcow1_close(), or until the disk is no longer used: `memory_size` bytes of any alignment.
 /// max(512, block size) bytes open every image and read every byte of it that is not compressed; qcow1_memory_for()
@@ -26,7 +27,7 @@ use crate::storage::Storage;
 ///
 /// `flags` is 0, QCOW1_RAW, or any of QCOW1_SALVAGE, QCOW1_XEN_L1_BIG_ENDIAN and QCOW1_OR_RAW. `device` is copied.
 ///
-/// Returns 0, or an error. After an error the disk has no images, and nothing is lent.
+/// Returns 0, or an error. After any error but QCOW1_ERROR_BUSY the disk has no images. After any error nothing is lent.
 #[unsafe(no_mangle)]
 pub extern "C" fn qcow1_open(
     disk: *mut Storage,
@@ -63,23 +64,13 @@ pub extern "C" fn qcow1_push(
     })
 }
 
-/// Closes all images of a disk, and sets the storage to zeros, keys included. The memory is the caller's again.
+/// Closes a disk: sets its storage to zeros, keys included. The memory is the caller's again.
 ///
-/// Returns 0, or QCOW1_ERROR_NOT_OPEN or another error of misuse.
+/// Returns 0 if qcow1_open() was called for the storage since it was last closed, even if that failed; else
+/// QCOW1_ERROR_NOT_OPEN or another error of misuse.
 #[unsafe(no_mangle)]
 pub extern "C" fn qcow1_close(disk: *mut Storage) -> c_int {
-    let error = disk::read(disk, |images| {
-        // One turn for each image. Dropping it wipes the key, but not the place from which it was taken.
-        while images.pop().is_some() {}
-        Ok(())
-    });
-    if error != 0 {
-        return error;
-    }
-    Lent::new(disk, 1).map_or_else(Code::number, |storage| {
-        storage.set(Storage::ZEROS);
-        0
-    })
+    number(pointer::wipe(disk).map_err(Failure::from))
 }
 
 /// Sets the passphrase of an image, with which its encrypted clusters are decrypted. `level` is 0 for the top image, 1
@@ -222,6 +213,7 @@ pub extern "C" fn qcow1_memory_for(first_48_bytes: *const c_void, block_size: u3
 }
 
 /// Copies the error of the last call that failed since qcow1_open(), with its offsets. A failed qcow1_open() counts.
+/// QCOW1_ERROR_BUSY does not.
 ///
 /// Returns 0 and fills `failure`, or an error of misuse, which does not count.
 #[unsafe(no_mangle)]

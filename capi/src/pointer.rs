@@ -8,7 +8,7 @@ use core::ops::Range;
 use core::slice;
 
 use crate::error::Code;
-use crate::storage::{Disk, Images, State, Storage};
+use crate::storage::{Disk, Images, Mark, State, Storage};
 
 /// Values that C lends: a pointer to them in which nothing is wrong that can be seen.
 pub(crate) struct Lent<T> {
@@ -69,22 +69,37 @@ impl<T> Lent<T> {
     }
 }
 
-/// Puts a disk without images into the storage, whatever is there but a disk with a call under way.
+/// Wipes the storage and puts a disk without images there, whatever it holds but a disk with a call under way.
 pub(crate) fn place(storage: *mut Storage) -> Result<(), Code> {
-    Lent::new(storage, 1)?;
-    if state(storage).is_ok_and(State::is_busy) {
-        return Err(Code::Busy);
+    match state(storage) {
+        // Storage that was not opened, or was opened at another address, may hold anything.
+        Ok(_) | Err(Code::NotOpen) => {}
+        Err(code) => return Err(code),
     }
+    // The keys of a disk that is opened again without being closed.
+    Lent::new(storage, 1)?.set(Storage::ZEROS);
     Lent::new(storage.cast(), 1)?.set(Disk::new(storage.addr()));
     Ok(())
 }
 
-/// Returns the state of the disk that the storage holds.
+/// Sets a disk's storage to zeros.
+///
+/// The images are not dropped: they own nothing but bytes of the storage, and taking them out would copy their keys.
+pub(crate) fn wipe(storage: *mut Storage) -> Result<(), Code> {
+    state(storage)?;
+    Lent::new(storage, 1)?.set(Storage::ZEROS);
+    Ok(())
+}
+
+/// Returns the state of the disk that the storage holds, if no call is under way for it.
 pub(crate) fn state<'a>(storage: *const Storage) -> Result<&'a State, Code> {
     Lent::new(storage, 1)?;
-    // A disk begins with its mark. Without the mark, what follows is not looked at.
-    if *Lent::new(storage.cast::<usize>(), 1)?.value()? == State::mark_at(storage.addr()) {
+    // Without the mark, what follows it is not looked at.
+    let mark = *Lent::new(storage.cast::<Mark>(), 1)?.value()?;
+    if mark == Mark::idle(storage.addr()) {
         Lent::new(storage.cast(), 1)?.value()
+    } else if mark == Mark::busy(storage.addr()) {
+        Err(Code::Busy)
     } else {
         Err(Code::NotOpen)
     }

@@ -18,8 +18,9 @@ pub const MAX_IMAGES: usize = 4;
 
 /// The storage of a disk. Its bytes are the library's.
 ///
-/// The caller owns it: a static, a local, or allocated, of this type for its size and alignment. Set it to zeros before
-/// the first call, so that a call without qcow1_open() is noticed. It must not be copied or moved while it is open.
+/// The caller owns it: a static, a local, or allocated, of this type for its size and alignment. It may hold anything
+/// before qcow1_open(). Each other call is for storage that holds a disk, or zeros, for which it returns
+/// QCOW1_ERROR_NOT_OPEN. A disk must not be copied or moved while it is open.
 #[repr(C, align(16))]
 pub struct Storage {
     bytes: [u8; DISK_SIZE],
@@ -42,12 +43,16 @@ pub(crate) struct Disk {
 /// What is known of a disk while a call has its images.
 #[repr(C)]
 pub(crate) struct State {
-    /// That this is a disk, at its own address.
-    mark: usize,
-    /// A call is under way, so that another one comes from the read callback.
-    pub(crate) busy: Cell<bool>,
+    pub(crate) mark: Cell<Mark>,
     pub(crate) failure: Cell<Failure>,
 }
+
+/// The first word of a storage: whether a disk is there, and whether a call is under way.
+///
+/// It is the only word that is read of storage that may hold anything, so it is a number, which may have any value.
+#[repr(transparent)]
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Mark(usize);
 
 /// An image and those below it.
 pub(crate) type Images = Chain<Image<Device, &'static mut [u8]>, MAX_IMAGES>;
@@ -56,8 +61,7 @@ impl Disk {
     pub(crate) const fn new(address: usize) -> Self {
         Self {
             state: State {
-                mark: State::mark_at(address),
-                busy: Cell::new(false),
+                mark: Cell::new(Mark::idle(address)),
                 failure: Cell::new(Failure::NONE),
             },
             images: Chain::new(),
@@ -65,13 +69,14 @@ impl Disk {
     }
 }
 
-impl State {
-    /// Returns the mark of a disk at this address: no other address has it, so a copy of a disk is none.
-    pub(crate) const fn mark_at(address: usize) -> usize {
-        address ^ 0x7163_6f77
+impl Mark {
+    /// Returns the mark of a disk at this address. No other address has it, so a copy of a disk has a wrong one.
+    pub(crate) const fn idle(address: usize) -> Self {
+        Self(address ^ 0x7163_6f77)
     }
 
-    pub(crate) fn is_busy(&self) -> bool {
-        self.busy.get()
+    /// Returns the mark of a disk at this address with a call under way.
+    pub(crate) const fn busy(address: usize) -> Self {
+        Self(!Self::idle(address).0)
     }
 }
