@@ -185,49 +185,45 @@ typedef enum {
    */
   QCOW1_ERROR_MISALIGNED = -21,
   /**
-   * A length is 0.
-   */
-  QCOW1_ERROR_ZERO_LENGTH = -22,
-  /**
    * A length is larger than the address space leaves room for.
    */
-  QCOW1_ERROR_TOO_LONG = -23,
+  QCOW1_ERROR_TOO_LONG = -22,
   /**
    * The disk was never opened, was closed, could not be opened, or is a copy of one that was.
    */
-  QCOW1_ERROR_NOT_OPEN = -24,
+  QCOW1_ERROR_NOT_OPEN = -23,
   /**
    * The disk is in use by the call that the read callback runs in.
    */
-  QCOW1_ERROR_BUSY = -25,
+  QCOW1_ERROR_BUSY = -24,
   /**
    * The memory or the buffer overlaps memory that the disk uses.
    */
-  QCOW1_ERROR_OVERLAP = -26,
+  QCOW1_ERROR_OVERLAP = -25,
   /**
    * The device is larger than 2^63 bytes.
    */
-  QCOW1_ERROR_DEVICE_SIZE = -27,
+  QCOW1_ERROR_DEVICE_SIZE = -26,
   /**
    * The block size is not a power of two from 1 to 65536.
    */
-  QCOW1_ERROR_BLOCK_SIZE = -28,
+  QCOW1_ERROR_BLOCK_SIZE = -27,
   /**
    * The device has no read callback.
    */
-  QCOW1_ERROR_NO_READ_CALLBACK = -29,
+  QCOW1_ERROR_NO_READ_CALLBACK = -28,
   /**
    * A flag is unknown, or QCOW1_RAW is not alone.
    */
-  QCOW1_ERROR_INVALID_FLAGS = -30,
+  QCOW1_ERROR_INVALID_FLAGS = -29,
   /**
    * The disk has no image at that level.
    */
-  QCOW1_ERROR_NO_SUCH_IMAGE = -31,
+  QCOW1_ERROR_NO_SUCH_IMAGE = -30,
   /**
    * The read callback returned a negative number. It may return 0 or a positive error of its own.
    */
-  QCOW1_ERROR_NEGATIVE_FROM_CALLBACK = -32,
+  QCOW1_ERROR_NEGATIVE_FROM_CALLBACK = -31,
 } qcow1_error;
 
 /**
@@ -396,7 +392,8 @@ int qcow1_close(qcow1_disk *disk);
  * Sets the passphrase of an image, with which its encrypted clusters are decrypted. `level` is 0 for the top image, 1
  * for the one below it.
  *
- * QCOW1 uses the first 16 bytes and stores no key check: a wrong passphrase yields garbage, not an error.
+ * QCOW1 uses the first 16 bytes and stores no key check: a wrong passphrase yields garbage, not an error. An empty one is
+ * 16 bytes of zeros, as in QEMU.
  *
  * Returns 0, or an error: QCOW1_ERROR_UNSUPPORTED_AES from a library that was built without the feature aes.
  */
@@ -411,9 +408,11 @@ int qcow1_set_passphrase(qcow1_disk *disk,
 uint64_t qcow1_size(const qcow1_disk *disk);
 
 /**
- * Fills `dst` with the `len` bytes of the guest's disk from `offset` on: any offset, any length but 0.
+ * Fills `dst` with `len` bytes of the guest's disk from byte `offset`. Both may be any number. If `len` is 0, `dst` may be
+ * null.
  *
- * Returns 0, or an error. After an error `dst` holds anything, and the call may be repeated.
+ * Returns 0, or an error: QCOW1_ERROR_OUT_OF_RANGE if `offset` + `len` is larger than the disk. After an error `dst` holds
+ * anything, and the call may be repeated.
  */
 int qcow1_read(qcow1_disk *disk,
                uint64_t offset,
@@ -433,13 +432,14 @@ int qcow1_extent(qcow1_disk *disk,
                  qcow1_extent_t *extent);
 
 /**
- * Reads the name of the backing file of the lowest image: what to open and push next.
+ * Reads the name of the backing file of the lowest image: the file to open and push next.
  *
- * The name is bytes without a NUL, at most 1023, and untrusted: a path on the machine that wrote it, relative to the
- * image that names it.
+ * `buf` has room for `len` bytes; no name is longer than 1023. If `len` is 0, `buf` may be null. The name is not
+ * NUL-terminated, may contain NULs, and is untrusted: a path on the machine that wrote it, relative to the image that names
+ * it.
  *
- * Returns 0, and sets `*name_len` to the name's length, which is 0 if none is named; or an error:
- * QCOW1_ERROR_MEMORY_TOO_SMALL where the name is longer than `len`.
+ * Returns 0 and sets `*name_len` to the length of the name in bytes, which is 0 if the image names no file; or an error:
+ * QCOW1_ERROR_MEMORY_TOO_SMALL if the name is longer than `len`, with its length as `needed` in qcow1_last_failure().
  */
 int qcow1_backing_name(qcow1_disk *disk,
                        void *buf,

@@ -7,7 +7,7 @@ use qcow1::{Error, Image, OpenError, OpenOptions, XenL1};
 
 use crate::device::{Device, DeviceDescription, DeviceError};
 use crate::error::{Code, Failure};
-use crate::pointer::{self, Lent};
+use crate::pointer::{self, Lent, LentBytes};
 use crate::storage::{DISK_SIZE, Images, Mark, State, Storage};
 
 /// The image is a raw disk, which is never probed: only where whoever gives the image says so. Stands alone.
@@ -48,7 +48,7 @@ pub(crate) fn call(storage: *mut Storage, call: impl FnOnce(&mut Images) -> Resu
 pub(crate) fn last_failure(storage: *mut Storage, failure: *mut Failure) -> Result<(), Failure> {
     let state = pointer::state(storage)?;
     alone(storage, state, |images| {
-        lent(storage, images, failure, 1)?.set(state.failure.get());
+        lent(storage, images, failure)?.set(state.failure.get());
         Ok(())
     })
 }
@@ -82,12 +82,8 @@ pub(crate) fn push(
 ) -> Result<(), Failure> {
     let options = options(flags)?;
     // Copied before the memory is lent, since C may have it there.
-    let device = Device::new(lent(storage, images, device, 1)?.value()?)?;
-    let memory = match memory_size {
-        // Enough for a raw disk whose blocks are bytes.
-        0 => &mut [],
-        _ => bytes(storage, images, memory, memory_size)?.values_mut(),
-    };
+    let device = Device::new(lent(storage, images, device)?.value())?;
+    let memory = bytes(storage, images, memory, memory_size)?.values_mut();
     let device = device.with_memory(memory);
     let image = match options {
         Some(options) => options.open(device, memory),
@@ -105,33 +101,35 @@ pub(crate) fn bytes(
     images: &mut Images,
     pointer: *const c_void,
     len: usize,
-) -> Result<Lent<u8>, Code> {
-    lent(storage, images, pointer.cast(), len)
-}
-
-/// Returns the values that C lends at a pointer, which the disk must not use.
-pub(crate) fn lent<T>(
-    storage: *const Storage,
-    images: &mut Images,
-    pointer: *const T,
-    len: usize,
-) -> Result<Lent<T>, Code> {
-    let lent = Lent::new(pointer, len)?;
-    if uses(storage, images, &lent.addresses()) {
-        return Err(Code::Overlap);
-    }
+) -> Result<LentBytes, Code> {
+    let lent = LentBytes::new(pointer, len)?;
+    unused(storage, images, &lent.addresses())?;
     Ok(lent)
 }
 
-/// Returns whether some of the addresses are those of the disk itself, or of memory lent to its images.
-fn uses(storage: *const Storage, images: &mut Images, addresses: &Range<usize>) -> bool {
-    let overlaps = |used: &Range<usize>| used.start < addresses.end && addresses.start < used.end;
+/// Returns the value that C lends at a pointer, which the disk must not use.
+pub(crate) fn lent<T>(storage: *const Storage, images: &mut Images, pointer: *const T) -> Result<Lent<T>, Code> {
+    let lent = Lent::new(pointer)?;
+    unused(storage, images, &lent.addresses())?;
+    Ok(lent)
+}
+
+/// Fails if some of the addresses are those of the disk itself, or of memory lent to its images.
+fn unused(storage: *const Storage, images: &mut Images, addresses: &Range<usize>) -> Result<(), Code> {
     let own = storage.addr();
-    overlaps(&(own..own.saturating_add(DISK_SIZE)))
-        || images
-            .images_mut()
-            .iter_mut()
-            .any(|image| overlaps(&image.device_mut().memory))
+    apart(&(own..own.saturating_add(DISK_SIZE)), addresses)?;
+    images
+        .images_mut()
+        .iter_mut()
+        .try_for_each(|image| apart(&image.device_mut().memory, addresses))
+}
+
+/// Fails if two ranges of addresses overlap.
+pub(crate) fn apart(one: &Range<usize>, other: &Range<usize>) -> Result<(), Code> {
+    if one.start < other.end && other.start < one.end {
+        return Err(Code::Overlap);
+    }
+    Ok(())
 }
 
 /// Returns how an image is opened; `None` for a raw disk.

@@ -53,32 +53,30 @@ pub enum Code {
     NullPointer = -20,
     /// A pointer is not aligned as its type demands. A qcow1_disk demands QCOW1_DISK_ALIGN bytes.
     Misaligned = -21,
-    /// A length is 0.
-    ZeroLength = -22,
     /// A length is larger than the address space leaves room for.
-    TooLong = -23,
+    TooLong = -22,
     /// The disk was never opened, was closed, could not be opened, or is a copy of one that was.
-    NotOpen = -24,
+    NotOpen = -23,
     /// The disk is in use by the call that the read callback runs in.
-    Busy = -25,
+    Busy = -24,
     /// The memory or the buffer overlaps memory that the disk uses.
-    Overlap = -26,
+    Overlap = -25,
     /// The device is larger than 2^63 bytes.
-    DeviceSize = -27,
+    DeviceSize = -26,
     /// The block size is not a power of two from 1 to 65536.
-    BlockSize = -28,
+    BlockSize = -27,
     /// The device has no read callback.
-    NoReadCallback = -29,
+    NoReadCallback = -28,
     /// A flag is unknown, or QCOW1_RAW is not alone.
-    InvalidFlags = -30,
+    InvalidFlags = -29,
     /// The disk has no image at that level.
-    NoSuchImage = -31,
+    NoSuchImage = -30,
     /// The read callback returned a negative number. It may return 0 or a positive error of its own.
-    NegativeFromCallback = -32,
+    NegativeFromCallback = -31,
 }
 
 /// What each code means to a person.
-static MESSAGES: [(Code, &CStr); 32] = [
+static MESSAGES: [(Code, &CStr); 31] = [
     (Code::NotQcow, c"not a QCOW image: the magic number is missing"),
     (
         Code::UnsupportedVersion,
@@ -127,7 +125,6 @@ static MESSAGES: [(Code, &CStr); 32] = [
     (Code::Otherwise, c"the library failed"),
     (Code::NullPointer, c"a pointer is null"),
     (Code::Misaligned, c"a pointer is not aligned"),
-    (Code::ZeroLength, c"a length is 0"),
     (
         Code::TooLong,
         c"a length is larger than the address space leaves room for",

@@ -14,7 +14,7 @@ use qcow1::{BlockSize, ExtentKind, Header, Image};
 
 use crate::device::{Device, DeviceDescription};
 use crate::error::{Code, Failure, UNKNOWN};
-use crate::pointer::Lent;
+use crate::pointer::{Lent, LentBytes};
 use crate::storage::Storage;
 
 /// Opens an image as the top one of `disk`. The storage may hold anything: a disk in it is wiped, except while a call is
@@ -76,7 +76,8 @@ pub extern "C" fn qcow1_close(disk: *mut Storage) -> c_int {
 /// Sets the passphrase of an image, with which its encrypted clusters are decrypted. `level` is 0 for the top image, 1
 /// for the one below it.
 ///
-/// QCOW1 uses the first 16 bytes and stores no key check: a wrong passphrase yields garbage, not an error.
+/// QCOW1 uses the first 16 bytes and stores no key check: a wrong passphrase yields garbage, not an error. An empty one is
+/// 16 bytes of zeros, as in QEMU.
 ///
 /// Returns 0, or an error: QCOW1_ERROR_UNSUPPORTED_AES from a library that was built without the feature aes.
 #[unsafe(no_mangle)]
@@ -100,9 +101,11 @@ pub extern "C" fn qcow1_size(disk: *const Storage) -> u64 {
     disk::size(disk).unwrap_or(0)
 }
 
-/// Fills `dst` with the `len` bytes of the guest's disk from `offset` on: any offset, any length but 0.
+/// Fills `dst` with `len` bytes of the guest's disk from byte `offset`. Both may be any number. If `len` is 0, `dst` may be
+/// null.
 ///
-/// Returns 0, or an error. After an error `dst` holds anything, and the call may be repeated.
+/// Returns 0, or an error: QCOW1_ERROR_OUT_OF_RANGE if `offset` + `len` is larger than the disk. After an error `dst` holds
+/// anything, and the call may be repeated.
 #[unsafe(no_mangle)]
 pub extern "C" fn qcow1_read(disk: *mut Storage, offset: u64, dst: *mut c_void, len: usize) -> c_int {
     disk::read(disk, |images| {
@@ -149,7 +152,7 @@ pub struct Extent {
 #[unsafe(no_mangle)]
 pub extern "C" fn qcow1_extent(disk: *mut Storage, offset: u64, max_len: u64, extent: *mut Extent) -> c_int {
     disk::read(disk, |images| {
-        let extent = disk::lent(disk, images, extent, 1)?;
+        let extent = disk::lent(disk, images, extent)?;
         let (level, found) = images.extent_at(offset, max_len)?;
         let (kind, host_offset, stored_len) = match found.kind {
             ExtentKind::Data { host_offset } => (Kind::Data, host_offset, 0),
@@ -173,20 +176,22 @@ pub extern "C" fn qcow1_extent(disk: *mut Storage, offset: u64, max_len: u64, ex
     })
 }
 
-/// Reads the name of the backing file of the lowest image: what to open and push next.
+/// Reads the name of the backing file of the lowest image: the file to open and push next.
 ///
-/// The name is bytes without a NUL, at most 1023, and untrusted: a path on the machine that wrote it, relative to the
-/// image that names it.
+/// `buf` has room for `len` bytes; no name is longer than 1023. If `len` is 0, `buf` may be null. The name is not
+/// NUL-terminated, may contain NULs, and is untrusted: a path on the machine that wrote it, relative to the image that names
+/// it.
 ///
-/// Returns 0, and sets `*name_len` to the name's length, which is 0 if none is named; or an error:
-/// QCOW1_ERROR_MEMORY_TOO_SMALL where the name is longer than `len`.
+/// Returns 0 and sets `*name_len` to the length of the name in bytes, which is 0 if the image names no file; or an error:
+/// QCOW1_ERROR_MEMORY_TOO_SMALL if the name is longer than `len`, with its length as `needed` in qcow1_last_failure().
 #[unsafe(no_mangle)]
 pub extern "C" fn qcow1_backing_name(disk: *mut Storage, buf: *mut c_void, len: usize, name_len: *mut usize) -> c_int {
     disk::read(disk, |images| {
-        let buf = disk::bytes(disk, images, buf, len)?.values_mut();
-        let name_len = disk::lent(disk, images, name_len, 1)?;
+        let buf = disk::bytes(disk, images, buf, len)?;
+        let name_len = disk::lent(disk, images, name_len)?;
+        disk::apart(&buf.addresses(), &name_len.addresses())?;
         let lowest = images.images_mut().last_mut().ok_or(Code::NotOpen)?;
-        name_len.set(lowest.backing_name(buf)?.map_or(0, <[u8]>::len));
+        name_len.set(lowest.backing_name(buf.values_mut())?.map_or(0, <[u8]>::len));
         Ok(())
     })
 }
@@ -244,9 +249,9 @@ fn number(result: Result<(), Failure>) -> c_int {
 }
 
 fn memory_for(first_48_bytes: *const c_void, block_size: u32, needs: *mut MemoryNeeds) -> Result<(), Failure> {
-    let header = Header::parse(Lent::new(first_48_bytes.cast(), 48)?.values())?;
+    let header = Header::parse(LentBytes::new(first_48_bytes, 48)?.values())?;
     let block_size = BlockSize::new(block_size).ok_or(Code::BlockSize)?;
-    let needs = Lent::new(needs, 1)?;
+    let needs = Lent::new(needs)?;
     let found = header.memory_for(block_size);
     needs.set(MemoryNeeds {
         minimum: found.minimum,

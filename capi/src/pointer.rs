@@ -1,72 +1,97 @@
-//! Pointers from C. All `unsafe` of the repository's libraries stands here.
+//! Pointers from C. All `unsafe` of the repository's libraries lives here.
 //!
-//! Each pointer that these functions take is an argument of a call from C, or the field of one: what `qcow1.h` demands of
-//! it is what the `SAFETY` lines rely on. What can be checked is checked.
+//! Each pointer that these functions take is an argument of a call from C, or the field of one. The `SAFETY` lines rely on
+//! what `qcow1.h` demands of it.
 
+use core::ffi::c_void;
 use core::mem::offset_of;
 use core::ops::Range;
-use core::slice;
+use core::{ptr, slice};
 
 use crate::error::Code;
 use crate::storage::{Disk, Images, Mark, State, Storage};
 
-/// Values that C lends: a pointer to them in which nothing is wrong that can be seen.
-pub(crate) struct Lent<T> {
-    pointer: *mut T,
-    len: usize,
-}
+/// A value that C lends, by a pointer that is checked as far as possible: not null, and aligned.
+pub(crate) struct Lent<T>(*mut T);
 
 impl<T> Lent<T> {
-    pub(crate) fn new(pointer: *const T, len: usize) -> Result<Self, Code> {
+    pub(crate) fn new(pointer: *const T) -> Result<Self, Code> {
         if pointer.is_null() {
             return Err(Code::NullPointer);
         }
         if !pointer.is_aligned() {
             return Err(Code::Misaligned);
         }
-        if len == 0 {
-            return Err(Code::ZeroLength);
-        }
-        // A slice has at most `isize::MAX` bytes, and does not wrap around the address space.
-        len.checked_mul(size_of::<T>())
-            .filter(|&bytes| isize::try_from(bytes).is_ok())
-            .and_then(|bytes| pointer.addr().checked_add(bytes))
-            .map(|_| Self {
-                pointer: pointer.cast_mut(),
-                len,
-            })
-            .ok_or(Code::TooLong)
+        Ok(Self(pointer.cast_mut()))
     }
 
-    /// Returns the addresses that the values take.
+    /// Returns the addresses of the value.
     pub(crate) fn addresses(&self) -> Range<usize> {
-        self.pointer.addr()..self.pointer.wrapping_add(self.len).addr()
+        addresses(self.0, size_of::<T>())
     }
 
-    /// Returns the first of the values for reading.
-    pub(crate) fn value<'a>(self) -> Result<&'a T, Code> {
-        self.values().first().ok_or(Code::ZeroLength)
+    /// Returns the value for reading.
+    pub(crate) fn value<'a>(self) -> &'a T {
+        // SAFETY: the pointer is aligned and not null. C lends an initialized value there, or `state` has found a disk by
+        // its mark. Nobody writes it for as long as `qcow1.h` says.
+        unsafe { &*self.0 }
     }
 
-    /// Returns the values for reading.
-    pub(crate) fn values<'a>(self) -> &'a [T] {
-        // SAFETY: the pointer is aligned and not null, and the length is one that a slice may have. C lends initialized
-        // values there, or `state` has found a disk by its mark. Nobody writes them for as long as `qcow1.h` says.
-        unsafe { slice::from_raw_parts(self.pointer, self.len) }
+    /// Returns the value for writing.
+    fn value_mut<'a>(self) -> &'a mut T {
+        // SAFETY: as above, and nobody else reads it either.
+        unsafe { &mut *self.0 }
     }
 
-    /// Returns the values for writing.
-    pub(crate) fn values_mut<'a>(self) -> &'a mut [T] {
-        // SAFETY: the pointer is aligned and not null, and the length is one that a slice may have. C lends values there,
-        // or a disk is there. Nobody else reads or writes them for as long as `qcow1.h` says.
-        unsafe { slice::from_raw_parts_mut(self.pointer, self.len) }
-    }
-
-    /// Writes the first of the values, without a reference: what C has there need not be a value of the type.
+    /// Writes the value without a reference: what C has there need not be a value of the type.
     pub(crate) fn set(self, value: T) {
         // SAFETY: the pointer is aligned and not null. C lends a `T` there, or a `Storage`, in which a `Disk` has room.
-        unsafe { self.pointer.write(value) };
+        unsafe { self.0.write(value) };
     }
+}
+
+/// Bytes that C lends, by a pointer and a length that are checked as far as possible. If the length is 0, the pointer
+/// may be null.
+pub(crate) struct LentBytes {
+    start: *mut u8,
+    len: usize,
+}
+
+impl LentBytes {
+    pub(crate) fn new(pointer: *const c_void, len: usize) -> Result<Self, Code> {
+        let start = if len == 0 {
+            ptr::dangling_mut()
+        } else {
+            Lent::<u8>::new(pointer.cast())?.0
+        };
+        // A slice has at most `isize::MAX` bytes, and does not wrap around the address space.
+        if isize::try_from(len).is_err() || start.addr().checked_add(len).is_none() {
+            return Err(Code::TooLong);
+        }
+        Ok(Self { start, len })
+    }
+
+    /// Returns the addresses of the bytes.
+    pub(crate) fn addresses(&self) -> Range<usize> {
+        addresses(self.start, self.len)
+    }
+
+    /// Returns the bytes for reading.
+    pub(crate) fn values<'a>(self) -> &'a [u8] {
+        // SAFETY: the pointer is not null, and the length is one that a slice may have. C lends initialized bytes there.
+        // Nobody writes them for as long as `qcow1.h` says.
+        unsafe { slice::from_raw_parts(self.start, self.len) }
+    }
+
+    /// Returns the bytes for writing.
+    pub(crate) fn values_mut<'a>(self) -> &'a mut [u8] {
+        // SAFETY: as above, and nobody else reads them either.
+        unsafe { slice::from_raw_parts_mut(self.start, self.len) }
+    }
+}
+
+fn addresses<T>(pointer: *const T, bytes: usize) -> Range<usize> {
+    pointer.addr()..pointer.wrapping_byte_add(bytes).addr()
 }
 
 /// Wipes the storage and puts a disk without images there, whatever it holds but a disk with a call under way.
@@ -77,8 +102,8 @@ pub(crate) fn place(storage: *mut Storage) -> Result<(), Code> {
         Err(code) => return Err(code),
     }
     // The keys of a disk that is opened again without being closed.
-    Lent::new(storage, 1)?.set(Storage::ZEROS);
-    Lent::new(storage.cast(), 1)?.set(Disk::new(storage.addr()));
+    Lent::new(storage)?.set(Storage::ZEROS);
+    Lent::new(storage.cast())?.set(Disk::new(storage.addr()));
     Ok(())
 }
 
@@ -87,17 +112,17 @@ pub(crate) fn place(storage: *mut Storage) -> Result<(), Code> {
 /// The images are not dropped: they own nothing but bytes of the storage, and taking them out would copy their keys.
 pub(crate) fn wipe(storage: *mut Storage) -> Result<(), Code> {
     state(storage)?;
-    Lent::new(storage, 1)?.set(Storage::ZEROS);
+    Lent::new(storage)?.set(Storage::ZEROS);
     Ok(())
 }
 
 /// Returns the state of the disk that the storage holds, if no call is under way for it.
 pub(crate) fn state<'a>(storage: *const Storage) -> Result<&'a State, Code> {
-    Lent::new(storage, 1)?;
+    Lent::new(storage)?;
     // Without the mark, what follows it is not looked at.
-    let mark = *Lent::new(storage.cast::<Mark>(), 1)?.value()?;
+    let mark = *Lent::new(storage.cast::<Mark>())?.value();
     if mark == Mark::idle(storage.addr()) {
-        Lent::new(storage.cast(), 1)?.value()
+        Ok(Lent::new(storage.cast())?.value())
     } else if mark == Mark::busy(storage.addr()) {
         Err(Code::Busy)
     } else {
@@ -105,16 +130,16 @@ pub(crate) fn state<'a>(storage: *const Storage) -> Result<&'a State, Code> {
     }
 }
 
-/// Returns the images of a disk for a look: only while its state says that no call is under way.
+/// Returns the images of a disk for shared access, only while its mark says that no call is under way.
 pub(crate) fn images<'a>(storage: *const Storage) -> Result<&'a Images, Code> {
-    images_at(storage)?.value()
+    Ok(images_at(storage)?.value())
 }
 
-/// Returns the images of a disk: only to the call that its state says is under way.
+/// Returns the images of a disk, only to the call that its mark says is under way.
 pub(crate) fn images_mut<'a>(storage: *mut Storage) -> Result<&'a mut Images, Code> {
-    images_at(storage)?.values_mut().first_mut().ok_or(Code::ZeroLength)
+    Ok(images_at(storage)?.value_mut())
 }
 
 fn images_at(storage: *const Storage) -> Result<Lent<Images>, Code> {
-    Lent::new(storage.wrapping_byte_add(offset_of!(Disk, images)).cast(), 1)
+    Lent::new(storage.wrapping_byte_add(offset_of!(Disk, images)).cast())
 }

@@ -305,10 +305,9 @@ CASE(a_passphrase_for_an_image_that_is_not_there) {
     EXPECT(qcow1_set_passphrase(&disk, 0, "secret", 6), 0);
 }
 
-CASE(a_passphrase_that_is_null_empty_or_endless) {
+CASE(a_passphrase_that_is_null_or_endless) {
     open_image();
     EXPECT(qcow1_set_passphrase(&disk, 0, NULL, 6), QCOW1_ERROR_NULL_POINTER);
-    EXPECT(qcow1_set_passphrase(&disk, 0, "", 0), QCOW1_ERROR_ZERO_LENGTH);
     EXPECT(qcow1_set_passphrase(&disk, 0, "secret", SIZE_MAX), QCOW1_ERROR_TOO_LONG);
 }
 
@@ -317,9 +316,16 @@ CASE(a_read_into_null) {
     EXPECT(qcow1_read(&disk, 0, NULL, 512), QCOW1_ERROR_NULL_POINTER);
 }
 
-CASE(a_read_of_no_bytes) {
+CASE(a_length_of_0_is_none_of_them) {
     open_image();
-    EXPECT(qcow1_read(&disk, 0, buf, 0), QCOW1_ERROR_ZERO_LENGTH);
+    uint64_t size = qcow1_size(&disk);
+    EXPECT(qcow1_read(&disk, 0, buf, 0), 0);
+    EXPECT(qcow1_read(&disk, size, NULL, 0), 0);
+    EXPECT(qcow1_read(&disk, 0, memory[0] + 1, 0), 0);
+    EXPECT(qcow1_read(&disk, size + 1, NULL, 0), QCOW1_ERROR_OUT_OF_RANGE);
+    EXPECT(qcow1_set_passphrase(&disk, 0, NULL, 0), 0);
+    EXPECT(qcow1_backing_name(&disk, NULL, 0, &name_len), 0);
+    EXPECT(name_len, 0);
 }
 
 CASE(a_read_longer_than_the_address_space) {
@@ -382,13 +388,33 @@ CASE(a_name_into_null_or_too_little) {
     open_image();
     EXPECT(qcow1_backing_name(&disk, NULL, 4, &name_len), QCOW1_ERROR_NULL_POINTER);
     EXPECT(qcow1_backing_name(&disk, buf, 4, NULL), QCOW1_ERROR_NULL_POINTER);
-    EXPECT(qcow1_backing_name(&disk, buf, 0, &name_len), QCOW1_ERROR_ZERO_LENGTH);
+    EXPECT(qcow1_backing_name(&disk, NULL, 0, &name_len), QCOW1_ERROR_MEMORY_TOO_SMALL);
+    EXPECT(last(), QCOW1_ERROR_MEMORY_TOO_SMALL);
+    EXPECT(failure.needed, 4);
     EXPECT(qcow1_backing_name(&disk, buf, 3, &name_len), QCOW1_ERROR_MEMORY_TOO_SMALL);
     EXPECT(last(), QCOW1_ERROR_MEMORY_TOO_SMALL);
     EXPECT(failure.needed, 4);
     EXPECT(qcow1_backing_name(&disk, buf, 4, &name_len), 0);
     EXPECT(name_len, 4);
     EXPECT(memcmp(buf, file + 4, 4), 0);
+}
+
+CASE(a_name_that_contains_nuls) {
+    name_backing();
+    memcpy(file + 8, "\0\0\0\0\0\0\0\2", 8); /* the last two bytes of the magic number, and two NULs of the version */
+    open_image();
+    EXPECT(qcow1_backing_name(&disk, buf, sizeof buf, &name_len), 0);
+    EXPECT(name_len, 4);
+    EXPECT(memcmp(buf, "I\xfb\0\0", 4), 0);
+}
+
+CASE(a_name_over_its_own_length) {
+    size_t both[2];
+    name_backing();
+    open_image();
+    EXPECT(qcow1_backing_name(&disk, both, sizeof both, &both[1]), QCOW1_ERROR_OVERLAP);
+    EXPECT(qcow1_backing_name(&disk, both, sizeof both[0], &both[1]), 0);
+    EXPECT(both[1], 4);
 }
 
 CASE(memory_for_null) {
