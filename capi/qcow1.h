@@ -32,12 +32,12 @@
 #endif
 
 /**
- * The image is a raw disk, which is never probed: only where whoever gives the image says so. Stands alone.
+ * The image is a raw disk and is never probed. Pass it only if the user says so. Cannot be combined with other flags.
  */
 #define QCOW1_RAW 1
 
 /**
- * What lies past the end of the file reads as zeros, tables included, as QEMU reads it. Without it that is an error.
+ * Bytes past the end of the file, tables included, read as zeros, as QEMU reads them. Without it they are an error.
  */
 #define QCOW1_SALVAGE 2
 
@@ -47,8 +47,9 @@
 #define QCOW1_XEN_L1_BIG_ENDIAN 4
 
 /**
- * A disk without QCOW's magic number is opened as a raw disk. Its first bytes then choose its format: only for a machine
- * whose disks are its own, and where no file is opened that an image names.
+ * A disk that does not begin with QCOW's magic number is opened as a raw disk, as is one of less than 8 bytes. Its first
+ * bytes then choose its format: pass it only on a machine whose owner wrote its disks, and that opens no file that an image
+ * names.
  */
 #define QCOW1_OR_RAW 8
 
@@ -73,29 +74,7 @@
 #define QCOW1_MAX_IMAGES 4
 
 /**
- * How the bytes of an extent are stored.
- */
-typedef enum {
-  /**
-   * In the image file, byte for byte, or encrypted.
-   */
-  QCOW1_EXTENT_KIND_DATA,
-  /**
-   * In the image file, compressed.
-   */
-  QCOW1_EXTENT_KIND_COMPRESSED,
-  /**
-   * Nowhere: they read as zeros.
-   */
-  QCOW1_EXTENT_KIND_ZERO,
-  /**
-   * In the backing file that the lowest image names, which was not pushed.
-   */
-  QCOW1_EXTENT_KIND_BACKING,
-} qcow1_extent_kind;
-
-/**
- * What a call returns where it fails; 0 is success. A positive number is none of these: it comes from the read callback.
+ * What a call returns if it fails; 0 is success. A positive number is none of these: it comes from the read callback.
  *
  * After an error a disk is as usable as before. Only qcow1_open() leaves it without images.
  */
@@ -105,11 +84,12 @@ typedef enum {
    */
   QCOW1_ERROR_NOT_QCOW = -1,
   /**
-   * The file is QCOW of a version other than 1. Versions 2 and 3 are what qemu-img calls qcow2.
+   * The file is QCOW of a version other than 1, which qcow1_last_failure() returns. qemu-img calls versions 2 and 3
+   * qcow2.
    */
   QCOW1_ERROR_UNSUPPORTED_VERSION = -2,
   /**
-   * The image is encrypted by a method other than AES.
+   * The image is encrypted by a method other than AES, which qcow1_last_failure() returns.
    */
   QCOW1_ERROR_UNSUPPORTED_ENCRYPTION = -3,
   /**
@@ -227,6 +207,28 @@ typedef enum {
 } qcow1_error;
 
 /**
+ * How the bytes of an extent are stored.
+ */
+typedef enum {
+  /**
+   * In the image file, byte for byte, or encrypted.
+   */
+  QCOW1_EXTENT_KIND_DATA,
+  /**
+   * In the image file, compressed.
+   */
+  QCOW1_EXTENT_KIND_COMPRESSED,
+  /**
+   * Nowhere: they read as zeros.
+   */
+  QCOW1_EXTENT_KIND_ZERO,
+  /**
+   * In the backing file that the lowest image names, which was not pushed.
+   */
+  QCOW1_EXTENT_KIND_BACKING,
+} qcow1_extent_kind;
+
+/**
  * The storage of a disk. Its bytes are the library's.
  *
  * The caller owns it: a static, a local, or allocated, of this type for its size and alignment. It may hold anything
@@ -267,7 +269,7 @@ typedef struct {
 } qcow1_device;
 
 /**
- * A run of bytes of the guest's disk that are stored alike.
+ * A run of bytes of the guest's disk that are stored in the same way.
  */
 typedef struct {
   /**
@@ -279,7 +281,7 @@ typedef struct {
    */
   uint64_t len;
   /**
-   * Where its first byte is in the image file; QCOW1_UNKNOWN where it is not in a file.
+   * The offset of its first byte in the image file; QCOW1_UNKNOWN if it is not in a file.
    */
   uint64_t host_offset;
   /**
@@ -291,9 +293,9 @@ typedef struct {
    */
   uint32_t level;
   /**
-   * How it is stored.
+   * How it is stored: a qcow1_extent_kind. A number of fixed size, because compilers differ in the size of an enum.
    */
-  qcow1_extent_kind kind;
+  uint32_t kind;
 } qcow1_extent_t;
 
 /**
@@ -319,9 +321,9 @@ typedef struct {
 } qcow1_memory_needs;
 
 /**
- * The error of the last call that failed, and where the image is wrong.
+ * The error of the last call that failed, and the place that it is about.
  *
- * An offset is QCOW1_UNKNOWN where the error has none.
+ * An offset is QCOW1_UNKNOWN if the error has none.
  */
 typedef struct {
   /**
@@ -329,7 +331,12 @@ typedef struct {
    */
   int error;
   /**
-   * The bytes needed where the error is QCOW1_ERROR_MEMORY_TOO_SMALL, else 0. Calls that need less succeed.
+   * The version or the encryption method in the header if the error is QCOW1_ERROR_UNSUPPORTED_VERSION or
+   * QCOW1_ERROR_UNSUPPORTED_ENCRYPTION, else 0.
+   */
+  uint32_t unsupported;
+  /**
+   * The bytes needed if the error is QCOW1_ERROR_MEMORY_TOO_SMALL, else 0. Calls that need less succeed.
    */
   size_t needed;
   /**
@@ -352,7 +359,7 @@ extern "C" {
  *
  * `memory` is lent until qcow1_close(), or until the disk is no longer used: `memory_size` bytes of any alignment.
  * max(512, block size) bytes open every image and read every byte of it that is not compressed; qcow1_memory_for()
- * returns how many more are of use. A raw disk needs one block; where its block size is 1, `memory` may be null and
+ * returns how many more are of use. A raw disk needs one block; if its block size is 1, `memory` may be null and
  * `memory_size` 0.
  *
  * `flags` is 0, QCOW1_RAW, or any of QCOW1_SALVAGE, QCOW1_XEN_L1_BIG_ENDIAN and QCOW1_OR_RAW. `device` is copied.
@@ -368,9 +375,9 @@ int qcow1_open(qcow1_disk *disk,
 /**
  * Opens the backing image of the lowest image of `disk`: holes are read from it. The rest is as for qcow1_open().
  *
- * The image above must name a backing file. QCOW1 does not store the format of a backing file: pass QCOW1_RAW where it
- * is a raw disk. Never guess that from its first bytes: a guest that owns a raw disk can write a QCOW header into it,
- * and so have any file read whose name the caller would follow.
+ * The image above must name a backing file. QCOW1 does not store the format of a backing file: pass QCOW1_RAW if it is a
+ * raw disk. Never guess that from its first bytes: a guest that owns a raw disk can write a QCOW header into it, and so
+ * have any file read whose name the caller would follow.
  *
  * Returns 0, or an error. After an error the disk is as before, and nothing is lent.
  */
@@ -420,11 +427,13 @@ int qcow1_read(qcow1_disk *disk,
                size_t len);
 
 /**
- * Finds how the bytes from `offset` on are stored: one run of at least 1 and at most `max_len` bytes.
+ * Finds how the bytes of the guest's disk from byte `offset` are stored: one run of at least 1 and at most `max_len` bytes.
  *
- * It reads tables, never data, and looks at no more than 4096 table words, so another run of the same kind may follow.
+ * It reads tables, never data, and looks at no more than 4099 table words of each image. So another run of the same kind
+ * may follow.
  *
- * Returns 0 and fills `extent`, or an error.
+ * Returns 0 and fills `extent`, or an error: QCOW1_ERROR_OUT_OF_RANGE if `offset` is past the end of the disk, or `max_len`
+ * is 0.
  */
 int qcow1_extent(qcow1_disk *disk,
                  uint64_t offset,

@@ -10,17 +10,18 @@ use crate::error::{Code, Failure};
 use crate::pointer::{self, Lent, LentBytes};
 use crate::storage::{DISK_SIZE, Images, Mark, State, Storage};
 
-/// The image is a raw disk, which is never probed: only where whoever gives the image says so. Stands alone.
+/// The image is a raw disk and is never probed. Pass it only if the user says so. Cannot be combined with other flags.
 pub const RAW: u32 = 1;
 
-/// What lies past the end of the file reads as zeros, tables included, as QEMU reads it. Without it that is an error.
+/// Bytes past the end of the file, tables included, read as zeros, as QEMU reads them. Without it they are an error.
 pub const SALVAGE: u32 = 2;
 
 /// The L1 table is big-endian even if the extension that Xen's tapdisk writes says that it is not.
 pub const XEN_L1_BIG_ENDIAN: u32 = 4;
 
-/// A disk without QCOW's magic number is opened as a raw disk. Its first bytes then choose its format: only for a machine
-/// whose disks are its own, and where no file is opened that an image names.
+/// A disk that does not begin with QCOW's magic number is opened as a raw disk, as is one of less than 8 bytes. Its first
+/// bytes then choose its format: pass it only on a machine whose owner wrote its disks, and that opens no file that an image
+/// names.
 pub const OR_RAW: u32 = 8;
 
 /// Runs a call that needs an image, and stores its error for qcow1_last_failure().

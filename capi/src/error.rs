@@ -5,7 +5,7 @@ use core::ffi::{CStr, c_int};
 
 use qcow1::{CorruptKind, PushReason, Unsupported};
 
-/// What a call returns where it fails; 0 is success. A positive number is none of these: it comes from the read callback.
+/// What a call returns if it fails; 0 is success. A positive number is none of these: it comes from the read callback.
 ///
 /// After an error a disk is as usable as before. Only qcow1_open() leaves it without images.
 #[repr(C)]
@@ -13,9 +13,10 @@ use qcow1::{CorruptKind, PushReason, Unsupported};
 pub enum Code {
     /// The file does not begin with QCOW's magic number.
     NotQcow = -1,
-    /// The file is QCOW of a version other than 1. Versions 2 and 3 are what qemu-img calls qcow2.
+    /// The file is QCOW of a version other than 1, which qcow1_last_failure() returns. qemu-img calls versions 2 and 3
+    /// qcow2.
     UnsupportedVersion = -2,
-    /// The image is encrypted by a method other than AES.
+    /// The image is encrypted by a method other than AES, which qcow1_last_failure() returns.
     UnsupportedEncryption = -3,
     /// The cluster is compressed, and the library was built without the feature deflate.
     UnsupportedCompression = -4,
@@ -168,15 +169,18 @@ pub(crate) fn message(number: c_int) -> &'static CStr {
     }
 }
 
-/// The error of the last call that failed, and where the image is wrong.
+/// The error of the last call that failed, and the place that it is about.
 ///
-/// An offset is QCOW1_UNKNOWN where the error has none.
+/// An offset is QCOW1_UNKNOWN if the error has none.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct Failure {
     /// What the call returned; 0 if none has failed since qcow1_open().
     pub error: c_int,
-    /// The bytes needed where the error is QCOW1_ERROR_MEMORY_TOO_SMALL, else 0. Calls that need less succeed.
+    /// The version or the encryption method in the header if the error is QCOW1_ERROR_UNSUPPORTED_VERSION or
+    /// QCOW1_ERROR_UNSUPPORTED_ENCRYPTION, else 0.
+    pub unsupported: u32,
+    /// The bytes needed if the error is QCOW1_ERROR_MEMORY_TOO_SMALL, else 0. Calls that need less succeed.
     pub needed: usize,
     /// The first byte of the guest's disk that the error is about.
     pub guest_offset: u64,
@@ -190,6 +194,7 @@ pub const UNKNOWN: u64 = 0xffff_ffff_ffff_ffff;
 impl Failure {
     pub(crate) const NONE: Self = Self {
         error: 0,
+        unsupported: 0,
         needed: 0,
         guest_offset: UNKNOWN,
         host_offset: UNKNOWN,
@@ -217,8 +222,14 @@ impl<E: Into<Self>> From<qcow1::Error<E>> for Failure {
         match error {
             Error::Io(error) => error.into(),
             Error::NotQcow => Code::NotQcow.into(),
-            Error::Unsupported(Unsupported::Version(_)) => Code::UnsupportedVersion.into(),
-            Error::Unsupported(Unsupported::CryptMethod(_)) => Code::UnsupportedEncryption.into(),
+            Error::Unsupported(Unsupported::Version(unsupported)) => Self {
+                unsupported,
+                ..Code::UnsupportedVersion.into()
+            },
+            Error::Unsupported(Unsupported::CryptMethod(unsupported)) => Self {
+                unsupported,
+                ..Code::UnsupportedEncryption.into()
+            },
             Error::Unsupported(Unsupported::Compression) => Code::UnsupportedCompression.into(),
             Error::Unsupported(Unsupported::DeviceSize(_)) => Code::DeviceSize.into(),
             Error::Corrupt(corrupt) => {
@@ -232,17 +243,15 @@ impl<E: Into<Self>> From<qcow1::Error<E>> for Failure {
                     _ => Code::CorruptOtherwise,
                 };
                 Self {
-                    error: code.number(),
-                    needed: 0,
                     guest_offset: corrupt.guest_offset().unwrap_or(UNKNOWN),
                     host_offset: corrupt.host_offset().unwrap_or(UNKNOWN),
+                    ..code.into()
                 }
             }
             Error::OutOfRange => Code::OutOfRange.into(),
             Error::MemoryTooSmall { needed } => Self {
-                error: Code::MemoryTooSmall.number(),
                 needed,
-                ..Self::NONE
+                ..Code::MemoryTooSmall.into()
             },
             Error::BackingRequired => Code::BackingRequired.into(),
             Error::KeyRequired => Code::KeyRequired.into(),

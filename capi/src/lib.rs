@@ -22,7 +22,7 @@ use crate::storage::Storage;
 ///
 /// `memory` is lent until qcow1_close(), or until the disk is no longer used: `memory_size` bytes of any alignment.
 /// max(512, block size) bytes open every image and read every byte of it that is not compressed; qcow1_memory_for()
-/// returns how many more are of use. A raw disk needs one block; where its block size is 1, `memory` may be null and
+/// returns how many more are of use. A raw disk needs one block; if its block size is 1, `memory` may be null and
 /// `memory_size` 0.
 ///
 /// `flags` is 0, QCOW1_RAW, or any of QCOW1_SALVAGE, QCOW1_XEN_L1_BIG_ENDIAN and QCOW1_OR_RAW. `device` is copied.
@@ -46,9 +46,9 @@ pub extern "C" fn qcow1_open(
 
 /// Opens the backing image of the lowest image of `disk`: holes are read from it. The rest is as for qcow1_open().
 ///
-/// The image above must name a backing file. QCOW1 does not store the format of a backing file: pass QCOW1_RAW where it
-/// is a raw disk. Never guess that from its first bytes: a guest that owns a raw disk can write a QCOW header into it,
-/// and so have any file read whose name the caller would follow.
+/// The image above must name a backing file. QCOW1 does not store the format of a backing file: pass QCOW1_RAW if it is a
+/// raw disk. Never guess that from its first bytes: a guest that owns a raw disk can write a QCOW header into it, and so
+/// have any file read whose name the caller would follow.
 ///
 /// Returns 0, or an error. After an error the disk is as before, and nothing is lent.
 #[unsafe(no_mangle)]
@@ -127,28 +127,37 @@ pub enum Kind {
     Backing,
 }
 
-/// A run of bytes of the guest's disk that are stored alike.
+impl Kind {
+    #[allow(clippy::as_conversions, reason = "an enum has no other conversion to its number")]
+    const fn number(self) -> u32 {
+        self as u32
+    }
+}
+
+/// A run of bytes of the guest's disk that are stored in the same way.
 #[repr(C)]
 pub struct Extent {
     /// The first byte of the run.
     pub start: u64,
     /// Its length in bytes, at least 1.
     pub len: u64,
-    /// Where its first byte is in the image file; QCOW1_UNKNOWN where it is not in a file.
+    /// The offset of its first byte in the image file; QCOW1_UNKNOWN if it is not in a file.
     pub host_offset: u64,
     /// The length of the compressed stream in bytes; 0 for any other kind.
     pub stored_len: u32,
     /// The image that the run is stored in: 0 is the top one.
     pub level: u32,
-    /// How it is stored.
-    pub kind: Kind,
+    /// How it is stored: a qcow1_extent_kind. A number of fixed size, because compilers differ in the size of an enum.
+    pub kind: u32,
 }
 
-/// Finds how the bytes from `offset` on are stored: one run of at least 1 and at most `max_len` bytes.
+/// Finds how the bytes of the guest's disk from byte `offset` are stored: one run of at least 1 and at most `max_len` bytes.
 ///
-/// It reads tables, never data, and looks at no more than 4096 table words, so another run of the same kind may follow.
+/// It reads tables, never data, and looks at no more than 4099 table words of each image. So another run of the same kind
+/// may follow.
 ///
-/// Returns 0 and fills `extent`, or an error.
+/// Returns 0 and fills `extent`, or an error: QCOW1_ERROR_OUT_OF_RANGE if `offset` is past the end of the disk, or `max_len`
+/// is 0.
 #[unsafe(no_mangle)]
 pub extern "C" fn qcow1_extent(disk: *mut Storage, offset: u64, max_len: u64, extent: *mut Extent) -> c_int {
     disk::read(disk, |images| {
@@ -170,7 +179,7 @@ pub extern "C" fn qcow1_extent(disk: *mut Storage, offset: u64, max_len: u64, ex
             host_offset,
             stored_len,
             level: u32::try_from(level).unwrap_or(u32::MAX),
-            kind,
+            kind: kind.number(),
         });
         Ok(())
     })

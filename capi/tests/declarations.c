@@ -16,7 +16,7 @@ int use_all(qcow1_disk *disk, void *memory) {
     qcow1_failure failure;
     size_t len;
     qcow1_error error = QCOW1_ERROR_NOT_QCOW;
-    qcow1_extent_kind kind = QCOW1_EXTENT_KIND_ZERO;
+    uint32_t kind = QCOW1_EXTENT_KIND_ZERO;
     device.ctx = NULL, device.size = QCOW1_UNKNOWN, device.block_size = 512, device.read = read_nothing;
     return qcow1_version() == qcow1_message(error) || qcow1_memory_for(memory, 512, &needs) ||
            qcow1_open(disk, &device, memory, needs.minimum, QCOW1_SALVAGE | QCOW1_XEN_L1_BIG_ENDIAN) ||

@@ -483,6 +483,58 @@ CASE(a_corrupt_image_names_the_place) {
     EXPECT(failure.guest_offset, QCOW1_UNKNOWN);
 }
 
+CASE(an_unsupported_version_or_encryption_is_named) {
+    for (unsigned char version = 2; version < 5; version++) {
+        file[7] = version;
+        EXPECT(qcow1_open(&disk, &device, memory[0], sizeof memory[0], 0), QCOW1_ERROR_UNSUPPORTED_VERSION);
+        EXPECT(last(), QCOW1_ERROR_UNSUPPORTED_VERSION);
+        EXPECT(failure.unsupported, version);
+    }
+    file[7] = 1;
+    memcpy(file + 36, "\xfe\xdc\xba\x98", 4);
+    EXPECT(qcow1_open(&disk, &device, memory[0], sizeof memory[0], 0), QCOW1_ERROR_UNSUPPORTED_ENCRYPTION);
+    EXPECT(last(), QCOW1_ERROR_UNSUPPORTED_ENCRYPTION);
+    EXPECT(failure.unsupported, 0xfedcba98);
+    memset(file + 36, 0, 4);
+    open_image();
+    EXPECT(last(), 0);
+    EXPECT(failure.unsupported, 0);
+}
+
+static void put(size_t offset, uint64_t word) {
+    for (int i = 0; i < 8; i++)
+        file[offset + i] = (unsigned char)(word >> (56 - 8 * i));
+}
+
+/* Counts the table words for an extent from byte 0 of the guest's disk: L1 words of holes, then tables of 64 clusters of
+ * 512 bytes. */
+static uint64_t words_answered_for(uint64_t holes) {
+    EXPECT(qcow1_extent(&disk, 0, UINT64_MAX, &extent), 0);
+    EXPECT(extent.start, 0);
+    uint64_t spans = extent.len / 32768, clusters = extent.len % 32768 / 512;
+    uint64_t tables = spans > holes ? spans - holes : 0;
+    return spans + 64 * tables + (clusters != 0 ? 1 + clusters : 0);
+}
+
+CASE(an_extent_looks_at_no_more_than_4099_words_of_each_image) {
+    /* All of the disk is one hole, so only the bound ends the run. */
+    uint64_t most = 0;
+    file_size = device.size = sizeof file;
+    memset(file + 48, 0, sizeof file - 48);
+    put(24, (uint64_t)8192 << 15);
+    file[32] = 9, file[33] = 6;
+    put(40, 4096);
+    for (size_t holes = 4030; holes < 4100; holes++) {
+        for (size_t i = 0; i < 8192; i++)
+            put(4096 + 8 * i, i < holes ? 0 : 131072);
+        open_image();
+        uint64_t words = words_answered_for(holes);
+        most = words > most ? words : most;
+        EXPECT(words >= 4096 && words <= 4099, 1);
+    }
+    EXPECT(most > 4096, 1);
+}
+
 static void prepare(void) {
     char path[4096];
     snprintf(path, sizeof path, "%s/plain.qcow", folder);
