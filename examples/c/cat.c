@@ -45,12 +45,20 @@ static void add(unsigned level, const char *name, uint32_t flags, const char *pa
         check(name, qcow1_set_passphrase(&disk, level, passphrase, strlen(passphrase)));
 }
 
+static int usage(void) {
+    fputs("usage: cat [-p PASSPHRASE] IMAGE [qcow:BACKING | raw:BACKING]...\n", stderr);
+    return 2;
+}
+
 int main(int argc, char **argv) {
     static char buf[65536];
     const char *passphrase = argc > 2 && strcmp(argv[1], "-p") == 0 ? argv[2] : NULL;
-    char **names = argv + (passphrase != NULL ? 3 : 1), *top = names[0];
-    if (argc < 2)
-        return fputs("usage: cat [-p PASSPHRASE] IMAGE [qcow:BACKING | raw:BACKING]...\n", stderr), 2;
+    char **names = argv + (passphrase != NULL ? 3 : 1), *top;
+    if (argc < 2 || (top = names[0]) == NULL || strcmp(top, "-p") == 0)
+        return usage();
+    for (char **backing = names + 1; *backing != NULL; backing++)
+        if (strncmp(*backing, "qcow:", 5) != 0 && strncmp(*backing, "raw:", 4) != 0)
+            return usage();
     add(0, top, 0, passphrase);
     for (unsigned level = 1; names[level] != NULL; level++) {
         int is_raw = strncmp(names[level], "raw:", 4) == 0;
