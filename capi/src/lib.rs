@@ -1,6 +1,18 @@
 //! The C API of qcow1. `qcow1.h` is made from this source, so what is documented here is for a reader of C.
 #![no_std]
 
+#[cfg(all(feature = "aes", not(aes_backend_soft = "compact")))]
+compile_error!(
+    "AES would have a panic path: run cargo in the folder capi, and if RUSTFLAGS is set, which replaces the options of \
+     capi/.cargo/config.toml, add `--cfg aes_backend_soft=\"compact\"` to it"
+);
+
+#[cfg(all(feature = "aes", target_os = "none", not(aes_backend = "soft")))]
+compile_error!(
+    "AES would have a static: run cargo in the folder capi, and if RUSTFLAGS is set, which replaces the options of \
+     capi/.cargo/config.toml, add `--cfg aes_backend=\"soft\"` to it"
+);
+
 mod device;
 mod disk;
 mod error;

@@ -5,6 +5,7 @@ mod header;
 mod layers;
 mod links;
 mod misuse;
+mod options;
 mod programs;
 mod readme;
 mod vectors;

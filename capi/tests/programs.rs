@@ -16,6 +16,12 @@ pub fn suite() -> PathBuf {
     capi().join("../tests/vectors")
 }
 
+/// The functions of the library, in order.
+pub fn symbols() -> Vec<String> {
+    let symbols = std::fs::read_to_string(capi().join("symbols.txt")).unwrap();
+    symbols.lines().map(str::to_owned).collect()
+}
+
 /// The library as its users build it.
 pub static RELEASE: LazyLock<PathBuf> = LazyLock::new(|| build("release"));
 
@@ -28,7 +34,7 @@ static CHECKED: LazyLock<PathBuf> = LazyLock::new(|| {
     cargo.arg(target_folder().join("checked"));
     // The sanitizer is an option of the compiler that is not stable; the other one is that of .cargo/config.toml.
     cargo.env("RUSTC_BOOTSTRAP", "1");
-    cargo.env("RUSTFLAGS", "--cfg aes_backend_soft=\"compact\" -Zsanitizer=address");
+    cargo.env("RUSTFLAGS", r#"--cfg aes_backend_soft="compact" -Zsanitizer=address"#);
     run(&mut cargo);
     target_folder().join("checked").join(target).join("release/libqcow1.a")
 });
@@ -49,7 +55,7 @@ fn cargo_build(profile: &str) -> Command {
 }
 
 /// The folder that cargo builds in: this program is there at debug/deps.
-fn target_folder() -> PathBuf {
+pub fn target_folder() -> PathBuf {
     let program = std::env::current_exe().unwrap();
     program.ancestors().nth(3).unwrap().to_owned()
 }
