@@ -32,6 +32,21 @@
 #endif
 
 /**
+ * The version of this header, major.minor.patch: first part.
+ */
+#define QCOW1_VERSION_MAJOR 0
+
+/**
+ * The version of this header: second part.
+ */
+#define QCOW1_VERSION_MINOR 1
+
+/**
+ * The version of this header: third part.
+ */
+#define QCOW1_VERSION_PATCH 0
+
+/**
  * The image is a raw disk and is never probed. Pass it only if the user says so. Cannot be combined with other flags.
  */
 #define QCOW1_RAW 1
@@ -480,7 +495,8 @@ int qcow1_last_failure(const qcow1_disk *disk,
 const char *qcow1_message(int error);
 
 /**
- * Returns the version of the library, such as "0.1.0": a static string.
+ * Returns the version of the library, such as "0.1.0": a static string. QCOW1_VERSION_MAJOR, QCOW1_VERSION_MINOR and
+ * QCOW1_VERSION_PATCH are that of the header.
  */
 const char *qcow1_version(void);
 

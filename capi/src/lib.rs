@@ -254,7 +254,8 @@ pub extern "C" fn qcow1_message(error: c_int) -> *const c_char {
     error::message(error).as_ptr()
 }
 
-/// Returns the version of the library, such as "0.1.0": a static string.
+/// Returns the version of the library, such as "0.1.0": a static string. QCOW1_VERSION_MAJOR, QCOW1_VERSION_MINOR and
+/// QCOW1_VERSION_PATCH are that of the header.
 #[unsafe(no_mangle)]
 pub extern "C" fn qcow1_version() -> *const c_char {
     VERSION.as_ptr()
@@ -264,6 +265,29 @@ const VERSION: &CStr = match CStr::from_bytes_with_nul(concat!(env!("CARGO_PKG_V
     Ok(version) => version,
     Err(_) => c"",
 };
+
+/// The version of this header, major.minor.patch: first part.
+pub const VERSION_MAJOR: u32 = 0;
+
+/// The version of this header: second part.
+pub const VERSION_MINOR: u32 = 1;
+
+/// The version of this header: third part.
+pub const VERSION_PATCH: u32 = 0;
+
+// cbindgen does not evaluate `env!`.
+const _: () = assert!(
+    matches!(
+        u32::from_str_radix(env!("CARGO_PKG_VERSION_MAJOR"), 10),
+        Ok(VERSION_MAJOR)
+    ) && matches!(
+        u32::from_str_radix(env!("CARGO_PKG_VERSION_MINOR"), 10),
+        Ok(VERSION_MINOR)
+    ) && matches!(
+        u32::from_str_radix(env!("CARGO_PKG_VERSION_PATCH"), 10),
+        Ok(VERSION_PATCH)
+    )
+);
 
 fn number(result: Result<(), Failure>) -> c_int {
     result.map_or_else(|failure| failure.error, |()| 0)

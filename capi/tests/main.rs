@@ -2,6 +2,7 @@
 
 mod cat;
 mod header;
+mod install;
 mod layers;
 mod links;
 mod misuse;
