@@ -31,6 +31,12 @@
 #define QCOW1_ALIGNED(bytes) __attribute__((aligned(bytes)))
 #endif
 
+/* The calling convention of this library: that of the target's C ABI. Code that is compiled with another one defines it before
+ * it includes this header: __attribute__((cdecl, regparm(0))) with GCC's -mregparm or -mrtd, __cdecl with MSVC's /Gr or /Gz. */
+#ifndef QCOW1_CALL
+#define QCOW1_CALL
+#endif
+
 /**
  * The version of this header, major.minor.patch: first part.
  */
@@ -280,7 +286,7 @@ typedef struct {
    * call that needed the bytes then returns. The last block may reach past `size`; no block after it is read. `buf` has
    * any alignment. It must return: no longjmp(), no C++ exception. It must not call this library for the same disk.
    */
-  int (*read)(void *ctx, uint64_t lba, void *buf, size_t len);
+  int (QCOW1_CALL *read)(void *ctx, uint64_t lba, void *buf, size_t len);
 } qcow1_device;
 
 /**
@@ -381,11 +387,11 @@ extern "C" {
  *
  * Returns 0, or an error. After any error but QCOW1_ERROR_BUSY the disk has no images. After any error nothing is lent.
  */
-int qcow1_open(qcow1_disk *disk,
-               const qcow1_device *device,
-               void *memory,
-               size_t memory_size,
-               uint32_t flags);
+int QCOW1_CALL qcow1_open(qcow1_disk *disk,
+                          const qcow1_device *device,
+                          void *memory,
+                          size_t memory_size,
+                          uint32_t flags);
 
 /**
  * Opens the backing image of the lowest image of `disk`: holes are read from it. The rest is as for qcow1_open().
@@ -396,11 +402,11 @@ int qcow1_open(qcow1_disk *disk,
  *
  * Returns 0, or an error. After an error the disk is as before, and nothing is lent.
  */
-int qcow1_push(qcow1_disk *disk,
-               const qcow1_device *device,
-               void *memory,
-               size_t memory_size,
-               uint32_t flags);
+int QCOW1_CALL qcow1_push(qcow1_disk *disk,
+                          const qcow1_device *device,
+                          void *memory,
+                          size_t memory_size,
+                          uint32_t flags);
 
 /**
  * Closes a disk: sets its storage to zeros, keys included. The memory is the caller's again.
@@ -408,7 +414,7 @@ int qcow1_push(qcow1_disk *disk,
  * Returns 0 if qcow1_open() was called for the storage since it was last closed, even if that failed; else
  * QCOW1_ERROR_NOT_OPEN or another error of misuse.
  */
-int qcow1_close(qcow1_disk *disk);
+int QCOW1_CALL qcow1_close(qcow1_disk *disk);
 
 /**
  * Sets the passphrase of an image, with which its encrypted clusters are decrypted. `level` is 0 for the top image, 1
@@ -419,15 +425,15 @@ int qcow1_close(qcow1_disk *disk);
  *
  * Returns 0, or an error: QCOW1_ERROR_UNSUPPORTED_AES from a library that was built without the feature aes.
  */
-int qcow1_set_passphrase(qcow1_disk *disk,
-                         uint32_t level,
-                         const void *passphrase,
-                         size_t passphrase_len);
+int QCOW1_CALL qcow1_set_passphrase(qcow1_disk *disk,
+                                    uint32_t level,
+                                    const void *passphrase,
+                                    size_t passphrase_len);
 
 /**
  * Returns the size of the guest's disk in bytes: any number, not only multiples of 512; 0 if the disk is not open.
  */
-uint64_t qcow1_size(const qcow1_disk *disk);
+uint64_t QCOW1_CALL qcow1_size(const qcow1_disk *disk);
 
 /**
  * Fills `dst` with `len` bytes of the guest's disk from byte `offset`. Both may be any number. If `len` is 0, `dst` may be
@@ -436,10 +442,10 @@ uint64_t qcow1_size(const qcow1_disk *disk);
  * Returns 0, or an error: QCOW1_ERROR_OUT_OF_RANGE if `offset` + `len` is larger than the disk. After an error `dst` holds
  * anything, and the call may be repeated.
  */
-int qcow1_read(qcow1_disk *disk,
-               uint64_t offset,
-               void *dst,
-               size_t len);
+int QCOW1_CALL qcow1_read(qcow1_disk *disk,
+                          uint64_t offset,
+                          void *dst,
+                          size_t len);
 
 /**
  * Finds how the bytes of the guest's disk from byte `offset` are stored: one run of at least 1 and at most `max_len` bytes.
@@ -450,10 +456,10 @@ int qcow1_read(qcow1_disk *disk,
  * Returns 0 and fills `extent`, or an error: QCOW1_ERROR_OUT_OF_RANGE if `offset` is past the end of the disk, or `max_len`
  * is 0.
  */
-int qcow1_extent(qcow1_disk *disk,
-                 uint64_t offset,
-                 uint64_t max_len,
-                 qcow1_extent_t *extent);
+int QCOW1_CALL qcow1_extent(qcow1_disk *disk,
+                            uint64_t offset,
+                            uint64_t max_len,
+                            qcow1_extent_t *extent);
 
 /**
  * Reads the name of the backing file of the lowest image: the file to open and push next.
@@ -465,19 +471,19 @@ int qcow1_extent(qcow1_disk *disk,
  * Returns 0 and sets `*name_len` to the length of the name in bytes, which is 0 if the image names no file; or an error:
  * QCOW1_ERROR_MEMORY_TOO_SMALL if the name is longer than `len`, with its length as `needed` in qcow1_last_failure().
  */
-int qcow1_backing_name(qcow1_disk *disk,
-                       void *buf,
-                       size_t len,
-                       size_t *name_len);
+int QCOW1_CALL qcow1_backing_name(qcow1_disk *disk,
+                                  void *buf,
+                                  size_t len,
+                                  size_t *name_len);
 
 /**
  * Computes the memory for an image from the first 48 bytes of its file and the block size of its device.
  *
  * Returns 0 and fills `needs`, or an error: what is wrong with the header, if it is.
  */
-int qcow1_memory_for(const void *first_48_bytes,
-                     uint32_t block_size,
-                     qcow1_memory_needs *needs);
+int QCOW1_CALL qcow1_memory_for(const void *first_48_bytes,
+                                uint32_t block_size,
+                                qcow1_memory_needs *needs);
 
 /**
  * Copies the error of the last call that failed since qcow1_open(), with its offsets. A failed qcow1_open() counts.
@@ -485,20 +491,20 @@ int qcow1_memory_for(const void *first_48_bytes,
  *
  * Returns 0 and fills `failure`, or an error of misuse, which does not count.
  */
-int qcow1_last_failure(const qcow1_disk *disk,
-                       qcow1_failure *failure);
+int QCOW1_CALL qcow1_last_failure(const qcow1_disk *disk,
+                                  qcow1_failure *failure);
 
 /**
  * Returns a sentence for what a call returned: a static string. For a positive number it says only that the read
  * callback failed.
  */
-const char *qcow1_message(int error);
+const char *QCOW1_CALL qcow1_message(int error);
 
 /**
  * Returns the version of the library, such as "0.1.0": a static string. QCOW1_VERSION_MAJOR, QCOW1_VERSION_MINOR and
  * QCOW1_VERSION_PATCH are that of the header.
  */
-const char *qcow1_version(void);
+const char *QCOW1_CALL qcow1_version(void);
 
 #ifdef __cplusplus
 }  // extern "C"

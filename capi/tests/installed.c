@@ -9,7 +9,7 @@
 static qcow1_disk disk;
 static unsigned char memory[1 << 16];
 
-static int read_file(void *ctx, uint64_t offset, void *buf, size_t len) {
+static int QCOW1_CALL read_file(void *ctx, uint64_t offset, void *buf, size_t len) {
     FILE *file = (FILE *)ctx;
     return fseek(file, (long)offset, SEEK_SET) == 0 && fread(buf, 1, len, file) == len ? 0 : 1;
 }

@@ -1,5 +1,6 @@
 //! The C API, called from C. It needs gcc and clang.
 
+mod calling;
 mod cat;
 mod header;
 mod install;
