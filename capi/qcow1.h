@@ -63,16 +63,11 @@
 #define QCOW1_SALVAGE 2
 
 /**
- * The L1 table is big-endian even if the extension that Xen's tapdisk writes says that it is not.
- */
-#define QCOW1_XEN_L1_BIG_ENDIAN 4
-
-/**
  * A disk that does not begin with QCOW's magic number is opened as a raw disk, as is one of less than 8 bytes. Its first
  * bytes then choose its format: pass it only on a machine whose owner wrote its disks, and that opens no file that an image
  * names.
  */
-#define QCOW1_OR_RAW 8
+#define QCOW1_OR_RAW 4
 
 /**
  * An offset that an error does not have.
@@ -178,53 +173,57 @@ typedef enum {
    */
   QCOW1_ERROR_OTHERWISE = -19,
   /**
+   * The file or the device has 0 bytes.
+   */
+  QCOW1_ERROR_EMPTY = -20,
+  /**
    * A pointer is null.
    */
-  QCOW1_ERROR_NULL_POINTER = -20,
+  QCOW1_ERROR_NULL_POINTER = -21,
   /**
    * A pointer is not aligned as its type demands. A qcow1_disk demands QCOW1_DISK_ALIGN bytes.
    */
-  QCOW1_ERROR_MISALIGNED = -21,
+  QCOW1_ERROR_MISALIGNED = -22,
   /**
    * A length is larger than the address space leaves room for.
    */
-  QCOW1_ERROR_TOO_LONG = -22,
+  QCOW1_ERROR_TOO_LONG = -23,
   /**
    * The disk was never opened, was closed, could not be opened, or is a copy of one that was.
    */
-  QCOW1_ERROR_NOT_OPEN = -23,
+  QCOW1_ERROR_NOT_OPEN = -24,
   /**
    * The disk is in use by the call that the read callback runs in.
    */
-  QCOW1_ERROR_BUSY = -24,
+  QCOW1_ERROR_BUSY = -25,
   /**
    * The memory or the buffer overlaps memory that the disk uses.
    */
-  QCOW1_ERROR_OVERLAP = -25,
+  QCOW1_ERROR_OVERLAP = -26,
   /**
    * The device is larger than 2^63 bytes.
    */
-  QCOW1_ERROR_DEVICE_SIZE = -26,
+  QCOW1_ERROR_DEVICE_SIZE = -27,
   /**
    * The block size is not a power of two from 1 to 65536.
    */
-  QCOW1_ERROR_BLOCK_SIZE = -27,
+  QCOW1_ERROR_BLOCK_SIZE = -28,
   /**
    * The device has no read callback.
    */
-  QCOW1_ERROR_NO_READ_CALLBACK = -28,
+  QCOW1_ERROR_NO_READ_CALLBACK = -29,
   /**
    * A flag is unknown, or QCOW1_RAW is not alone.
    */
-  QCOW1_ERROR_INVALID_FLAGS = -29,
+  QCOW1_ERROR_INVALID_FLAGS = -30,
   /**
    * The disk has no image at that level.
    */
-  QCOW1_ERROR_NO_SUCH_IMAGE = -30,
+  QCOW1_ERROR_NO_SUCH_IMAGE = -31,
   /**
    * The read callback returned a negative number. It may return 0 or a positive error of its own.
    */
-  QCOW1_ERROR_NEGATIVE_FROM_CALLBACK = -31,
+  QCOW1_ERROR_NEGATIVE_FROM_CALLBACK = -32,
 } qcow1_error;
 
 /**
@@ -280,7 +279,13 @@ typedef struct {
    */
   uint32_t block_size;
   /**
-   * Reads `len` bytes, a whole number of blocks and never 0, into `buf` from the block `lba` on (in blocks).
+   * The most bytes that one call of `read` may be asked for: the limit of a BIOS, a controller or a virtio queue. It is
+   * rounded down to whole blocks, but is at least one block. 0 is no limit.
+   */
+  uint32_t max_transfer;
+  /**
+   * Reads `len` bytes into `buf` from the block `lba` (in blocks). `len` is a whole number of blocks, never 0, and at
+   * most `max_transfer` if that is a limit.
    *
    * Returns 0 if all of them were read. Anything else is an error: a positive number of the callback's own, which the
    * call that needed the bytes then returns. The last block may reach past `size`; no block after it is read. `buf` has
@@ -336,7 +341,7 @@ typedef struct {
    */
   size_t compressed_fast;
   /**
-   * Has room for all tables of the image, so that more gains little.
+   * Has room for all tables that can exist in the file, so that more gains little.
    */
   size_t all_tables;
 } qcow1_memory_needs;
@@ -383,7 +388,7 @@ extern "C" {
  * returns how many more are of use. A raw disk needs one block; if its block size is 1, `memory` may be null and
  * `memory_size` 0.
  *
- * `flags` is 0, QCOW1_RAW, or any of QCOW1_SALVAGE, QCOW1_XEN_L1_BIG_ENDIAN and QCOW1_OR_RAW. `device` is copied.
+ * `flags` is 0, QCOW1_RAW, or any of QCOW1_SALVAGE and QCOW1_OR_RAW. `device` is copied.
  *
  * Returns 0, or an error. After any error but QCOW1_ERROR_BUSY the disk has no images. After any error nothing is lent.
  */
@@ -448,6 +453,17 @@ int QCOW1_CALL qcow1_read(qcow1_disk *disk,
                           size_t len);
 
 /**
+ * Fills `dst` with `count` sectors of 512 bytes of the guest's disk from sector `sector`: what a disk driver is asked for. If
+ * the size of the disk is not a multiple of 512, the rest of its last sector is filled with zeros. No number wraps.
+ *
+ * Returns 0, or an error: QCOW1_ERROR_OUT_OF_RANGE if a sector does not lie inside the disk. The rest is as for qcow1_read().
+ */
+int QCOW1_CALL qcow1_read_sectors(qcow1_disk *disk,
+                                  uint64_t sector,
+                                  uint64_t count,
+                                  void *dst);
+
+/**
  * Finds how the bytes of the guest's disk from byte `offset` are stored: one run of at least 1 and at most `max_len` bytes.
  *
  * It reads tables, never data, and looks at no more than 4099 table words of each image. So another run of the same kind
@@ -477,12 +493,29 @@ int QCOW1_CALL qcow1_backing_name(qcow1_disk *disk,
                                   size_t *name_len);
 
 /**
- * Computes the memory for an image from the first 48 bytes of its file and the block size of its device.
+ * Returns in `needed` how many bytes of memory to lend to the image on `device`: enough to read everything at full speed,
+ * compressed clusters too, and `cache` bytes more for tables, unless the image cannot have as many. It is at least 1.
  *
- * Returns 0 and fills `needs`, or an error: what is wrong with the header, if it is.
+ * `flags` is what qcow1_open() or qcow1_push() will be called with. The header is read with one call of `device->read`, unless
+ * the disk is raw. If the blocks of the device are larger than 512 bytes, nothing is read, and the memory is enough for any
+ * image. This call takes 512 bytes more of the stack than others.
+ *
+ * Returns 0, or an error that opening the image would return too.
+ */
+int QCOW1_CALL qcow1_memory_needed(const qcow1_device *device,
+                                   size_t cache,
+                                   uint32_t flags,
+                                   size_t *needed);
+
+/**
+ * Computes the memory for an image from the first 48 bytes of its file, the block size of its device, and the size of the
+ * file: what static memory is chosen by. qcow1_memory_needed() returns one figure for a device.
+ *
+ * `file_size` bounds `all_tables`. Returns 0 and fills `needs`, or an error: what is wrong with the header, if it is.
  */
 int QCOW1_CALL qcow1_memory_for(const void *first_48_bytes,
                                 uint32_t block_size,
+                                uint64_t file_size,
                                 qcow1_memory_needs *needs);
 
 /**

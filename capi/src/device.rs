@@ -3,7 +3,7 @@
 use core::ffi::{c_int, c_void};
 use core::ops::Range;
 
-use qcow1::{BlockRead, BlockSize};
+use qcow1::{BlockRead, BlockSize, Limited};
 
 use crate::error::{Code, Failure};
 
@@ -19,7 +19,11 @@ pub struct DeviceDescription {
     pub size: u64,
     /// The size of a block in bytes: a power of two from 1 to 65536. 1 is a device that can read any byte.
     pub block_size: u32,
-    /// Reads `len` bytes, a whole number of blocks and never 0, into `buf` from the block `lba` on (in blocks).
+    /// The most bytes that one call of `read` may be asked for: the limit of a BIOS, a controller or a virtio queue. It is
+    /// rounded down to whole blocks, but is at least one block. 0 is no limit.
+    pub max_transfer: u32,
+    /// Reads `len` bytes into `buf` from the block `lba` (in blocks). `len` is a whole number of blocks, never 0, and at
+    /// most `max_transfer` if that is a limit.
     ///
     /// Returns 0 if all of them were read. Anything else is an error: a positive number of the callback's own, which the
     /// call that needed the bytes then returns. The last block may reach past `size`; no block after it is read. `buf` has
@@ -29,12 +33,16 @@ pub struct DeviceDescription {
 
 /// A [`DeviceDescription`] that was found valid.
 pub(crate) struct Device {
+    callback: Limited<Callback>,
+    /// The addresses of the memory that C has lent to the device's image.
+    pub(crate) memory: Range<usize>,
+}
+
+struct Callback {
     ctx: *mut c_void,
     size: u64,
     block_size: BlockSize,
     read: extern "C" fn(ctx: *mut c_void, lba: u64, buf: *mut c_void, len: usize) -> c_int,
-    /// The addresses of the memory that C has lent to the device's image.
-    pub(crate) memory: Range<usize>,
 }
 
 /// What the callback returned instead of 0.
@@ -56,11 +64,18 @@ impl From<DeviceError> for Failure {
 
 impl Device {
     pub(crate) fn new(description: &DeviceDescription) -> Result<Self, Code> {
-        Ok(Self {
+        let callback = Callback {
             ctx: description.ctx,
             size: description.size,
             block_size: BlockSize::new(description.block_size).ok_or(Code::BlockSize)?,
             read: description.read.ok_or(Code::NoReadCallback)?,
+        };
+        let max_bytes = match description.max_transfer {
+            0 => usize::MAX,
+            bytes => usize::try_from(bytes).unwrap_or(usize::MAX),
+        };
+        Ok(Self {
+            callback: Limited::new(callback, max_bytes),
             memory: 0..0,
         })
     }
@@ -75,6 +90,22 @@ impl Device {
 }
 
 impl BlockRead for Device {
+    type Error = DeviceError;
+
+    fn block_size(&self) -> BlockSize {
+        self.callback.block_size()
+    }
+
+    fn size(&mut self) -> Result<u64, DeviceError> {
+        self.callback.size()
+    }
+
+    fn read_blocks(&mut self, lba: u64, buf: &mut [u8]) -> Result<(), DeviceError> {
+        self.callback.read_blocks(lba, buf)
+    }
+}
+
+impl BlockRead for Callback {
     type Error = DeviceError;
 
     fn block_size(&self) -> BlockSize {

@@ -3,9 +3,9 @@
 use core::ffi::{c_int, c_void};
 use core::ops::Range;
 
-use qcow1::{Error, Image, OpenError, OpenOptions, XenL1};
+use qcow1::{Image, OpenError, OpenOptions};
 
-use crate::device::{Device, DeviceDescription, DeviceError};
+use crate::device::{Device, DeviceDescription};
 use crate::error::{Code, Failure};
 use crate::pointer::{self, Lent, LentBytes};
 use crate::storage::{DISK_SIZE, Images, Mark, State, Storage};
@@ -16,13 +16,10 @@ pub const RAW: u32 = 1;
 /// Bytes past the end of the file, tables included, read as zeros, as QEMU reads them. Without it they are an error.
 pub const SALVAGE: u32 = 2;
 
-/// The L1 table is big-endian even if the extension that Xen's tapdisk writes says that it is not.
-pub const XEN_L1_BIG_ENDIAN: u32 = 4;
-
 /// A disk that does not begin with QCOW's magic number is opened as a raw disk, as is one of less than 8 bytes. Its first
 /// bytes then choose its format: pass it only on a machine whose owner wrote its disks, and that opens no file that an image
 /// names.
-pub const OR_RAW: u32 = 8;
+pub const OR_RAW: u32 = 4;
 
 /// Runs a call that needs an image, and stores its error for qcow1_last_failure().
 pub(crate) fn read(storage: *mut Storage, call: impl FnOnce(&mut Images) -> Result<(), Failure>) -> c_int {
@@ -87,13 +84,10 @@ pub(crate) fn push(
     let memory = bytes(storage, images, memory, memory_size)?.values_mut();
     let device = device.with_memory(memory);
     let image = match options {
-        Some(options) => options.open(device, memory),
+        Some(options) => Image::open_with(options, device, memory),
         None => Image::open_raw(device, memory),
     };
-    let image = image.map_err(OpenError::into_error)?;
-    images
-        .push(image)
-        .map_err(|error| Error::<DeviceError>::from(error).into())
+    Ok(images.push(image.map_err(OpenError::into_error)?)?)
 }
 
 /// Returns the bytes that C lends at a pointer, which the disk must not use.
@@ -119,10 +113,13 @@ pub(crate) fn lent<T>(storage: *const Storage, images: &mut Images, pointer: *co
 fn unused(storage: *const Storage, images: &mut Images, addresses: &Range<usize>) -> Result<(), Code> {
     let own = storage.addr();
     apart(&(own..own.saturating_add(DISK_SIZE)), addresses)?;
-    images
-        .images_mut()
-        .iter_mut()
-        .try_for_each(|image| apart(&image.device_mut().memory, addresses))
+    // Bound: a disk has at most MAX_IMAGES images.
+    let mut level = 0_usize;
+    while let Some(image) = images.image_mut(level) {
+        apart(&image.device_mut().memory, addresses)?;
+        level = level.wrapping_add(1);
+    }
+    Ok(())
 }
 
 /// Fails if two ranges of addresses overlap.
@@ -134,19 +131,15 @@ pub(crate) fn apart(one: &Range<usize>, other: &Range<usize>) -> Result<(), Code
 }
 
 /// Returns how an image is opened; `None` for a raw disk.
-fn options(flags: u32) -> Result<Option<OpenOptions>, Code> {
+pub(crate) fn options(flags: u32) -> Result<Option<OpenOptions>, Code> {
     if flags == RAW {
         return Ok(None);
     }
-    if flags & !(SALVAGE | XEN_L1_BIG_ENDIAN | OR_RAW) != 0 {
+    if flags & !(SALVAGE | OR_RAW) != 0 {
         return Err(Code::InvalidFlags);
     }
-    let xen_l1 = match flags & XEN_L1_BIG_ENDIAN {
-        0 => XenL1::Detect,
-        _ => XenL1::BigEndian,
-    };
     let options = OpenOptions::new()
         .salvage(flags & SALVAGE != 0)
         .or_raw(flags & OR_RAW != 0);
-    Ok(Some(options.xen_l1(xen_l1)))
+    Ok(Some(options))
 }

@@ -3,7 +3,7 @@
 use core::convert::Infallible;
 use core::ffi::{CStr, c_int};
 
-use qcow1::{CorruptKind, PushReason, Unsupported};
+use qcow1::{CorruptPart, PushError, Unsupported};
 
 /// What a call returns if it fails; 0 is success. A positive number is none of these: it comes from the read callback.
 ///
@@ -50,34 +50,36 @@ pub enum Code {
     NoBackingNamed = -18,
     /// The library failed in a way that this API has no number for.
     Otherwise = -19,
+    /// The file or the device has 0 bytes.
+    Empty = -20,
     /// A pointer is null.
-    NullPointer = -20,
+    NullPointer = -21,
     /// A pointer is not aligned as its type demands. A qcow1_disk demands QCOW1_DISK_ALIGN bytes.
-    Misaligned = -21,
+    Misaligned = -22,
     /// A length is larger than the address space leaves room for.
-    TooLong = -22,
+    TooLong = -23,
     /// The disk was never opened, was closed, could not be opened, or is a copy of one that was.
-    NotOpen = -23,
+    NotOpen = -24,
     /// The disk is in use by the call that the read callback runs in.
-    Busy = -24,
+    Busy = -25,
     /// The memory or the buffer overlaps memory that the disk uses.
-    Overlap = -25,
+    Overlap = -26,
     /// The device is larger than 2^63 bytes.
-    DeviceSize = -26,
+    DeviceSize = -27,
     /// The block size is not a power of two from 1 to 65536.
-    BlockSize = -27,
+    BlockSize = -28,
     /// The device has no read callback.
-    NoReadCallback = -28,
+    NoReadCallback = -29,
     /// A flag is unknown, or QCOW1_RAW is not alone.
-    InvalidFlags = -29,
+    InvalidFlags = -30,
     /// The disk has no image at that level.
-    NoSuchImage = -30,
+    NoSuchImage = -31,
     /// The read callback returned a negative number. It may return 0 or a positive error of its own.
-    NegativeFromCallback = -31,
+    NegativeFromCallback = -32,
 }
 
 /// What each code means to a person.
-static MESSAGES: [(Code, &CStr); 31] = [
+static MESSAGES: [(Code, &CStr); 32] = [
     (Code::NotQcow, c"not a QCOW image: the magic number is missing"),
     (
         Code::UnsupportedVersion,
@@ -124,6 +126,7 @@ static MESSAGES: [(Code, &CStr); 31] = [
     (Code::ChainFull, c"the disk has as many images as it can hold"),
     (Code::NoBackingNamed, c"the image above is raw or names no backing file"),
     (Code::Otherwise, c"the library failed"),
+    (Code::Empty, c"the file or the device is empty: it has 0 bytes"),
     (Code::NullPointer, c"a pointer is null"),
     (Code::Misaligned, c"a pointer is not aligned"),
     (
@@ -221,6 +224,7 @@ impl<E: Into<Self>> From<qcow1::Error<E>> for Failure {
         use qcow1::Error;
         match error {
             Error::Io(error) => error.into(),
+            Error::Empty => Code::Empty.into(),
             Error::NotQcow => Code::NotQcow.into(),
             Error::Unsupported(Unsupported::Version(unsupported)) => Self {
                 unsupported,
@@ -233,13 +237,13 @@ impl<E: Into<Self>> From<qcow1::Error<E>> for Failure {
             Error::Unsupported(Unsupported::Compression) => Code::UnsupportedCompression.into(),
             Error::Unsupported(Unsupported::DeviceSize(_)) => Code::DeviceSize.into(),
             Error::Corrupt(corrupt) => {
-                let code = match corrupt.kind() {
-                    CorruptKind::Header => Code::CorruptHeader,
-                    CorruptKind::BackingName => Code::CorruptBackingName,
-                    CorruptKind::L1Table => Code::CorruptL1Table,
-                    CorruptKind::L2Table => Code::CorruptL2Table,
-                    CorruptKind::Cluster => Code::CorruptCluster,
-                    CorruptKind::CompressedCluster => Code::CorruptCompressedCluster,
+                let code = match corrupt.part() {
+                    CorruptPart::Header => Code::CorruptHeader,
+                    CorruptPart::BackingName => Code::CorruptBackingName,
+                    CorruptPart::L1Table => Code::CorruptL1Table,
+                    CorruptPart::L2Table => Code::CorruptL2Table,
+                    CorruptPart::Cluster => Code::CorruptCluster,
+                    CorruptPart::CompressedCluster => Code::CorruptCompressedCluster,
                     _ => Code::CorruptOtherwise,
                 };
                 Self {
@@ -253,11 +257,24 @@ impl<E: Into<Self>> From<qcow1::Error<E>> for Failure {
                 needed,
                 ..Code::MemoryTooSmall.into()
             },
-            Error::BackingRequired => Code::BackingRequired.into(),
-            Error::KeyRequired => Code::KeyRequired.into(),
-            Error::Push(PushReason::Full) => Code::ChainFull.into(),
-            Error::Push(PushReason::NotNamed) => Code::NoBackingNamed.into(),
+            Error::BackingRequired { guest_offset } => Self {
+                guest_offset,
+                ..Code::BackingRequired.into()
+            },
+            Error::KeyRequired { guest_offset } => Self {
+                guest_offset,
+                ..Code::KeyRequired.into()
+            },
             _ => Code::Otherwise.into(),
+        }
+    }
+}
+
+impl<I> From<PushError<I>> for Failure {
+    fn from(error: PushError<I>) -> Self {
+        match error {
+            PushError::Full(_) => Code::ChainFull.into(),
+            PushError::NoBackingNamed(_) => Code::NoBackingNamed.into(),
         }
     }
 }

@@ -22,7 +22,7 @@ mod storage;
 use core::ffi::{CStr, c_char, c_int, c_void};
 use core::panic::PanicInfo;
 
-use qcow1::{BlockSize, ExtentKind, Header, Image};
+use qcow1::{BlockRead, BlockSize, ExtentKind, GuestRead, Header, Image};
 
 use crate::device::{Device, DeviceDescription};
 use crate::error::{Code, Failure, UNKNOWN};
@@ -37,7 +37,7 @@ use crate::storage::Storage;
 /// returns how many more are of use. A raw disk needs one block; if its block size is 1, `memory` may be null and
 /// `memory_size` 0.
 ///
-/// `flags` is 0, QCOW1_RAW, or any of QCOW1_SALVAGE, QCOW1_XEN_L1_BIG_ENDIAN and QCOW1_OR_RAW. `device` is copied.
+/// `flags` is 0, QCOW1_RAW, or any of QCOW1_SALVAGE and QCOW1_OR_RAW. `device` is copied.
 ///
 /// Returns 0, or an error. After any error but QCOW1_ERROR_BUSY the disk has no images. After any error nothing is lent.
 #[unsafe(no_mangle)]
@@ -102,7 +102,7 @@ pub extern "C" fn qcow1_set_passphrase(
     disk::read(disk, |images| {
         let passphrase = disk::bytes(disk, images, passphrase, passphrase_len)?.values();
         let level = usize::try_from(level).map_err(|_| Code::NoSuchImage)?;
-        let image = images.images_mut().get_mut(level).ok_or(Code::NoSuchImage)?;
+        let image = images.image_mut(level).ok_or(Code::NoSuchImage)?;
         set_passphrase(image, passphrase)
     })
 }
@@ -163,6 +163,20 @@ pub struct Extent {
     pub kind: u32,
 }
 
+/// Fills `dst` with `count` sectors of 512 bytes of the guest's disk from sector `sector`: what a disk driver is asked for. If
+/// the size of the disk is not a multiple of 512, the rest of its last sector is filled with zeros. No number wraps.
+///
+/// Returns 0, or an error: QCOW1_ERROR_OUT_OF_RANGE if a sector does not lie inside the disk. The rest is as for qcow1_read().
+#[unsafe(no_mangle)]
+pub extern "C" fn qcow1_read_sectors(disk: *mut Storage, sector: u64, count: u64, dst: *mut c_void) -> c_int {
+    disk::read(disk, |images| {
+        let len = count.checked_mul(512).and_then(|len| usize::try_from(len).ok());
+        let len = len.ok_or(Code::TooLong)?;
+        let dst = disk::bytes(disk, images, dst, len)?.values_mut();
+        Ok(images.read_sectors(sector, dst)?)
+    })
+}
+
 /// Finds how the bytes of the guest's disk from byte `offset` are stored: one run of at least 1 and at most `max_len` bytes.
 ///
 /// It reads tables, never data, and looks at no more than 4099 table words of each image. So another run of the same kind
@@ -211,7 +225,8 @@ pub extern "C" fn qcow1_backing_name(disk: *mut Storage, buf: *mut c_void, len: 
         let buf = disk::bytes(disk, images, buf, len)?;
         let name_len = disk::lent(disk, images, name_len)?;
         disk::apart(&buf.addresses(), &name_len.addresses())?;
-        let lowest = images.images_mut().last_mut().ok_or(Code::NotOpen)?;
+        let lowest = images.images().len().wrapping_sub(1);
+        let lowest = images.image_mut(lowest).ok_or(Code::NotOpen)?;
         name_len.set(lowest.backing_name(buf.values_mut())?.map_or(0, <[u8]>::len));
         Ok(())
     })
@@ -226,16 +241,40 @@ pub struct MemoryNeeds {
     pub compressed: usize,
     /// Reads compressed clusters two to five times as fast.
     pub compressed_fast: usize,
-    /// Has room for all tables of the image, so that more gains little.
+    /// Has room for all tables that can exist in the file, so that more gains little.
     pub all_tables: usize,
 }
 
-/// Computes the memory for an image from the first 48 bytes of its file and the block size of its device.
+/// Returns in `needed` how many bytes of memory to lend to the image on `device`: enough to read everything at full speed,
+/// compressed clusters too, and `cache` bytes more for tables, unless the image cannot have as many. It is at least 1.
 ///
-/// Returns 0 and fills `needs`, or an error: what is wrong with the header, if it is.
+/// `flags` is what qcow1_open() or qcow1_push() will be called with. The header is read with one call of `device->read`, unless
+/// the disk is raw. If the blocks of the device are larger than 512 bytes, nothing is read, and the memory is enough for any
+/// image. This call takes 512 bytes more of the stack than others.
+///
+/// Returns 0, or an error that opening the image would return too.
 #[unsafe(no_mangle)]
-pub extern "C" fn qcow1_memory_for(first_48_bytes: *const c_void, block_size: u32, needs: *mut MemoryNeeds) -> c_int {
-    number(memory_for(first_48_bytes, block_size, needs))
+pub extern "C" fn qcow1_memory_needed(
+    device: *const DeviceDescription,
+    cache: usize,
+    flags: u32,
+    needed: *mut usize,
+) -> c_int {
+    number(memory_needed(device, cache, flags, needed))
+}
+
+/// Computes the memory for an image from the first 48 bytes of its file, the block size of its device, and the size of the
+/// file: what static memory is chosen by. qcow1_memory_needed() returns one figure for a device.
+///
+/// `file_size` bounds `all_tables`. Returns 0 and fills `needs`, or an error: what is wrong with the header, if it is.
+#[unsafe(no_mangle)]
+pub extern "C" fn qcow1_memory_for(
+    first_48_bytes: *const c_void,
+    block_size: u32,
+    file_size: u64,
+    needs: *mut MemoryNeeds,
+) -> c_int {
+    number(memory_for(first_48_bytes, block_size, file_size, needs))
 }
 
 /// Copies the error of the last call that failed since qcow1_open(), with its offsets. A failed qcow1_open() counts.
@@ -293,11 +332,33 @@ fn number(result: Result<(), Failure>) -> c_int {
     result.map_or_else(|failure| failure.error, |()| 0)
 }
 
-fn memory_for(first_48_bytes: *const c_void, block_size: u32, needs: *mut MemoryNeeds) -> Result<(), Failure> {
+fn memory_needed(
+    device: *const DeviceDescription,
+    cache: usize,
+    flags: u32,
+    needed: *mut usize,
+) -> Result<(), Failure> {
+    let needed = Lent::new(needed)?;
+    let mut device = Device::new(Lent::new(device)?.value())?;
+    let bytes = match disk::options(flags)? {
+        Some(options) => options.memory_needed(&mut device, cache)?,
+        None => usize::try_from(device.block_size().bytes()).unwrap_or(usize::MAX),
+    };
+    // Allocators may return a null pointer for 0 bytes.
+    needed.set(bytes.max(1));
+    Ok(())
+}
+
+fn memory_for(
+    first_48_bytes: *const c_void,
+    block_size: u32,
+    file_size: u64,
+    needs: *mut MemoryNeeds,
+) -> Result<(), Failure> {
     let header = Header::parse(LentBytes::new(first_48_bytes, 48)?.values())?;
     let block_size = BlockSize::new(block_size).ok_or(Code::BlockSize)?;
     let needs = Lent::new(needs)?;
-    let found = header.memory_for(block_size);
+    let found = header.memory_for(block_size, file_size);
     needs.set(MemoryNeeds {
         minimum: found.minimum,
         compressed: found.compressed,

@@ -19,7 +19,7 @@ static int QCOW1_CALL read_image(void *ctx, uint64_t lba, void *buf, size_t len)
 }
 
 int main(void) {
-    qcow1_device device = {(void *)image, (uint64_t)(end_of_image - image), 1, read_image};
+    qcow1_device device = {(void *)image, (uint64_t)(end_of_image - image), 1, 0, read_image};
     uint32_t sum[2] = {0, 0};
     if (qcow1_open(&disk, &device, memory, sizeof memory, 0) != 0)
         return 2;

@@ -20,7 +20,7 @@ int main(int argc, char **argv) {
     uint64_t sum = 0;
     if (file == NULL || fseek(file, 0, SEEK_END) != 0)
         return 2;
-    qcow1_device device = {file, (uint64_t)ftell(file), 1, read_file};
+    qcow1_device device = {file, (uint64_t)ftell(file), 1, 0, read_file};
     int error = qcow1_open(&disk, &device, memory, sizeof memory, 0);
     for (uint64_t offset = 0, end = qcow1_size(&disk), len; error == 0 && offset < end; offset += len) {
         len = end - offset < sizeof buf ? end - offset : sizeof buf;

@@ -57,11 +57,20 @@ static unsigned char buf[4096];
 static qcow1_failure failure;
 static qcow1_extent_t extent;
 static qcow1_memory_needs needs;
-static size_t name_len;
+static size_t name_len, needed;
 
-/* Loads an image that is 512 bytes or more, and opens it. */
+/* Loads an image, which the device then reads. */
+static void load(const char *name);
+
+/* Opens the image that was loaded. */
 static void open_image(void) {
     EXPECT(qcow1_open(&disk, &device, memory[0], sizeof memory[0], 0), 0);
+}
+
+/* Writes a number into the image's header or tables. */
+static void put(size_t offset, uint64_t word) {
+    for (int i = 0; i < 8; i++)
+        file[offset + i] = (unsigned char)(word >> (56 - 8 * i));
 }
 
 /* Makes the image name a backing file: four bytes of its own header. */
@@ -80,6 +89,7 @@ static void each_call(qcow1_disk *bad, int error) {
     EXPECT(qcow1_set_passphrase(bad, 0, "secret", 6), error);
     EXPECT(qcow1_size(bad), 0);
     EXPECT(qcow1_read(bad, 0, buf, sizeof buf), error);
+    EXPECT(qcow1_read_sectors(bad, 0, 1, buf), error);
     EXPECT(qcow1_extent(bad, 0, 1, &extent), error);
     EXPECT(qcow1_backing_name(bad, buf, sizeof buf, &name_len), error);
 }
@@ -214,7 +224,8 @@ CASE(a_block_size_out_of_range) {
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
         device.block_size = sizes[i];
         EXPECT(qcow1_open(&disk, &device, memory[0], sizeof memory[0], 0), QCOW1_ERROR_BLOCK_SIZE);
-        EXPECT(qcow1_memory_for(file, sizes[i], &needs), QCOW1_ERROR_BLOCK_SIZE);
+        EXPECT(qcow1_memory_for(file, sizes[i], file_size, &needs), QCOW1_ERROR_BLOCK_SIZE);
+        EXPECT(qcow1_memory_needed(&device, 0, 0, &needed), QCOW1_ERROR_BLOCK_SIZE);
     }
 }
 
@@ -265,13 +276,13 @@ CASE(memory_in_the_disk_itself) {
 }
 
 CASE(unknown_flags) {
-    const uint32_t flags[] = {16, 1u << 31, QCOW1_RAW | QCOW1_SALVAGE, QCOW1_RAW | QCOW1_XEN_L1_BIG_ENDIAN,
-                              QCOW1_RAW | QCOW1_OR_RAW};
+    const uint32_t flags[] = {8, 1u << 31, QCOW1_RAW | QCOW1_SALVAGE, QCOW1_RAW | QCOW1_OR_RAW};
     name_backing();
     for (size_t i = 0; i < sizeof flags / sizeof *flags; i++) {
         open_image();
         EXPECT(qcow1_push(&disk, &device, memory[1], sizeof memory[1], flags[i]), QCOW1_ERROR_INVALID_FLAGS);
         EXPECT(qcow1_open(&disk, &device, memory[0], sizeof memory[0], flags[i]), QCOW1_ERROR_INVALID_FLAGS);
+        EXPECT(qcow1_memory_needed(&device, 0, flags[i], &needed), QCOW1_ERROR_INVALID_FLAGS);
     }
 }
 
@@ -331,11 +342,14 @@ CASE(a_length_of_0_is_none_of_them) {
 CASE(a_read_longer_than_the_address_space) {
     open_image();
     EXPECT(qcow1_read(&disk, 0, buf, SIZE_MAX), QCOW1_ERROR_TOO_LONG);
+    EXPECT(qcow1_read_sectors(&disk, 0, SIZE_MAX, buf), QCOW1_ERROR_TOO_LONG);
+    EXPECT(qcow1_read_sectors(&disk, 0, SIZE_MAX / 512 + 2, buf), QCOW1_ERROR_TOO_LONG);
 }
 
 CASE(a_read_into_what_the_disk_uses) {
     open_image();
     EXPECT(qcow1_read(&disk, 0, memory[0], 512), QCOW1_ERROR_OVERLAP);
+    EXPECT(qcow1_read_sectors(&disk, 0, 1, memory[0] + sizeof memory[0] - 1), QCOW1_ERROR_OVERLAP);
     EXPECT(qcow1_read(&disk, 0, &disk, 512), QCOW1_ERROR_OVERLAP);
     EXPECT(qcow1_backing_name(&disk, memory[0], 512, &name_len), QCOW1_ERROR_OVERLAP);
 }
@@ -370,6 +384,30 @@ CASE(a_read_past_the_end) {
     EXPECT(qcow1_read(&disk, size - 1, buf, 2), QCOW1_ERROR_OUT_OF_RANGE);
     EXPECT(qcow1_read(&disk, UINT64_MAX, buf, 2), QCOW1_ERROR_OUT_OF_RANGE);
     EXPECT(qcow1_read(&disk, size - 1, buf, 1), 0);
+}
+
+CASE(sectors_past_the_end) {
+    /* Of 769 bytes, the second sector has 257; the rest of it is zeros. */
+    put(24, 769);
+    open_image();
+    EXPECT(qcow1_read(&disk, 0, buf, 769), 0);
+    static unsigned char sectors[1024 + 1];
+    memset(sectors, 0xee, sizeof sectors);
+    EXPECT(qcow1_read_sectors(&disk, 0, 2, sectors), 0);
+    EXPECT(memcmp(sectors, buf, 769), 0);
+    EXPECT(count(sectors + 769, 1024 - 769), 0);
+    EXPECT(sectors[1024], 0xee);
+    EXPECT(qcow1_read_sectors(&disk, 2, 0, NULL), 0);
+    EXPECT(qcow1_read_sectors(&disk, 2, 1, sectors), QCOW1_ERROR_OUT_OF_RANGE);
+    EXPECT(qcow1_read_sectors(&disk, 1, 2, sectors), QCOW1_ERROR_OUT_OF_RANGE);
+    EXPECT(qcow1_read_sectors(&disk, 0, 3, sectors), QCOW1_ERROR_OUT_OF_RANGE);
+    /* Each of these is sector 0 or 1 if a product with 512 wraps. */
+    for (int bit = 55; bit < 64; bit++) {
+        EXPECT(qcow1_read_sectors(&disk, (uint64_t)1 << bit, 1, sectors), QCOW1_ERROR_OUT_OF_RANGE);
+        EXPECT(qcow1_read_sectors(&disk, ((uint64_t)1 << bit) + 1, 1, sectors), QCOW1_ERROR_OUT_OF_RANGE);
+    }
+    EXPECT(qcow1_read_sectors(&disk, UINT64_MAX, 1, sectors), QCOW1_ERROR_OUT_OF_RANGE);
+    EXPECT(qcow1_read_sectors(&disk, UINT64_MAX, 2, sectors), QCOW1_ERROR_OUT_OF_RANGE);
 }
 
 CASE(an_extent_of_no_bytes_past_the_end_or_into_null) {
@@ -418,13 +456,61 @@ CASE(a_name_over_its_own_length) {
 }
 
 CASE(memory_for_null) {
-    EXPECT(qcow1_memory_for(NULL, 1, &needs), QCOW1_ERROR_NULL_POINTER);
-    EXPECT(qcow1_memory_for(file, 1, NULL), QCOW1_ERROR_NULL_POINTER);
-    EXPECT(qcow1_memory_for(file, 1, &needs), 0);
+    EXPECT(qcow1_memory_for(NULL, 1, file_size, &needs), QCOW1_ERROR_NULL_POINTER);
+    EXPECT(qcow1_memory_for(file, 1, file_size, NULL), QCOW1_ERROR_NULL_POINTER);
+    EXPECT(qcow1_memory_for(file, 1, file_size, &needs), 0);
     EXPECT(needs.minimum, 512);
     EXPECT(needs.minimum < needs.compressed, 1);
     EXPECT(needs.compressed < needs.compressed_fast, 1);
     EXPECT(needs.compressed_fast < needs.all_tables, 1);
+}
+
+CASE(the_memory_needed_for_null) {
+    EXPECT(qcow1_memory_needed(NULL, 0, 0, &needed), QCOW1_ERROR_NULL_POINTER);
+    EXPECT(qcow1_memory_needed(&device, 0, 0, NULL), QCOW1_ERROR_NULL_POINTER);
+    device.read = NULL;
+    EXPECT(qcow1_memory_needed(&device, 0, 0, &needed), QCOW1_ERROR_NO_READ_CALLBACK);
+}
+
+CASE(the_memory_needed_is_enough_and_within_its_bounds) {
+    EXPECT(qcow1_memory_for(file, 1, file_size, &needs), 0);
+    EXPECT(qcow1_memory_needed(&device, 0, 0, &needed), 0);
+    EXPECT(needed, needs.compressed_fast);
+    EXPECT(qcow1_memory_needed(&device, 100, 0, &needed), 0);
+    EXPECT(needed, needs.compressed_fast + 100);
+    EXPECT(qcow1_memory_needed(&device, SIZE_MAX, 0, &needed), 0);
+    EXPECT(needed, needs.all_tables);
+    /* Blocks that are larger than what it reads. */
+    device.block_size = 4096;
+    answer = 5;
+    EXPECT(qcow1_memory_needed(&device, 0, 0, &needed), 0);
+    EXPECT(needed >= needs.compressed_fast, 1);
+    device.block_size = 1;
+    EXPECT(qcow1_memory_needed(&device, 0, 0, &needed), 5);
+    /* A raw disk is not read. */
+    EXPECT(qcow1_memory_needed(&device, SIZE_MAX, QCOW1_RAW, &needed), 0);
+    EXPECT(needed, 1);
+    answer = 0;
+    EXPECT(qcow1_open(&disk, &device, memory[0], needed, QCOW1_RAW), 0);
+    EXPECT(qcow1_memory_needed(&device, 0, 0, &needed), 0);
+    EXPECT(qcow1_open(&disk, &device, memory[0], needed, 0), 0);
+    EXPECT(qcow1_read(&disk, 0, buf, sizeof buf), 0);
+    device.block_size = 512;
+    EXPECT(qcow1_memory_needed(&device, SIZE_MAX, QCOW1_RAW, &needed), 0);
+    EXPECT(needed, 512);
+}
+
+CASE(the_memory_needed_for_what_is_no_image) {
+    file[0] = 'X';
+    EXPECT(qcow1_memory_needed(&device, 0, 0, &needed), QCOW1_ERROR_NOT_QCOW);
+    EXPECT(qcow1_memory_needed(&device, 0, QCOW1_OR_RAW, &needed), 0);
+    EXPECT(qcow1_open(&disk, &device, memory[0], needed, QCOW1_OR_RAW), 0);
+    file[0] = 'Q';
+    device.size = 47;
+    EXPECT(qcow1_memory_needed(&device, 0, 0, &needed), QCOW1_ERROR_CORRUPT_HEADER);
+    device.size = 0;
+    EXPECT(qcow1_memory_needed(&device, 0, 0, &needed), QCOW1_ERROR_EMPTY);
+    EXPECT(qcow1_open(&disk, &device, memory[0], sizeof memory[0], 0), QCOW1_ERROR_EMPTY);
 }
 
 CASE(the_last_failure_into_null) {
@@ -483,6 +569,29 @@ CASE(a_corrupt_image_names_the_place) {
     EXPECT(failure.guest_offset, QCOW1_UNKNOWN);
 }
 
+CASE(a_hole_without_its_backing_file_names_the_place) {
+    name_backing();
+    put(40, 65536); /* an L1 table of zeros: the image is holes alone */
+    memset(file + 65536, 0, 65536);
+    device.size = sizeof file;
+    open_image();
+    EXPECT(qcow1_read(&disk, 12345, buf, 1000), QCOW1_ERROR_BACKING_REQUIRED);
+    EXPECT(last(), QCOW1_ERROR_BACKING_REQUIRED);
+    EXPECT(failure.guest_offset, 12345);
+    EXPECT(failure.host_offset, QCOW1_UNKNOWN);
+}
+
+CASE(an_encrypted_cluster_without_a_passphrase_names_the_place) {
+    file[39] = 1; /* AES */
+    open_image();
+    EXPECT(qcow1_extent(&disk, 0, UINT64_MAX, &extent), 0);
+    while (extent.kind != QCOW1_EXTENT_KIND_DATA)
+        EXPECT(qcow1_extent(&disk, extent.start + extent.len, UINT64_MAX, &extent), 0);
+    EXPECT(qcow1_read(&disk, extent.start + 5, buf, 1), QCOW1_ERROR_KEY_REQUIRED);
+    EXPECT(last(), QCOW1_ERROR_KEY_REQUIRED);
+    EXPECT(failure.guest_offset, extent.start + 5);
+}
+
 CASE(an_unsupported_version_or_encryption_is_named) {
     for (unsigned char version = 2; version < 5; version++) {
         file[7] = version;
@@ -499,11 +608,6 @@ CASE(an_unsupported_version_or_encryption_is_named) {
     open_image();
     EXPECT(last(), 0);
     EXPECT(failure.unsupported, 0);
-}
-
-static void put(size_t offset, uint64_t word) {
-    for (int i = 0; i < 8; i++)
-        file[offset + i] = (unsigned char)(word >> (56 - 8 * i));
 }
 
 /* Counts the table words for an extent from byte 0 of the guest's disk: L1 words of holes, then tables of 64 clusters of
@@ -535,9 +639,50 @@ CASE(an_extent_looks_at_no_more_than_4099_words_of_each_image) {
     EXPECT(most > 4096, 1);
 }
 
-static void prepare(void) {
+/* The longest request, and how many bytes were read in all. */
+static size_t longest, bytes_read;
+
+static int read_at_most(void *ctx, uint64_t lba, void *dst, size_t len) {
+    const qcow1_device *limited = ctx;
+    EXPECT(len != 0 && len % limited->block_size == 0, 1);
+    longest = len > longest ? len : longest;
+    bytes_read += len;
+    return read_file(NULL, lba * limited->block_size, dst, len);
+}
+
+CASE(no_request_is_longer_than_max_transfer) {
+    static unsigned char all[2][sizeof file];
+    const char *const images[] = {"plain.qcow", "compressed.qcow", "odd.qcow"};
+    for (size_t image = 0; image < 3; image++) {
+        load(images[image]);
+        EXPECT(qcow1_open(&disk, &device, memory[0], sizeof memory[0], 0), 0);
+        size_t size = (size_t)qcow1_size(&disk);
+        EXPECT(size < sizeof file, 1);
+        EXPECT(qcow1_read(&disk, 0, all[0], size), 0);
+        for (uint32_t block_size = 1; block_size <= 4096; block_size *= 512) {
+            const uint32_t limits[] = {1, 511, 512, 513, 1000, 4096, 65024, UINT32_MAX, 0};
+            for (size_t i = 0; i < sizeof limits / sizeof *limits; i++) {
+                qcow1_device limited = {&limited, file_size, block_size, limits[i], read_at_most};
+                size_t whole_blocks = limits[i] / block_size * block_size;
+                size_t most = limits[i] == 0 ? SIZE_MAX : whole_blocks < block_size ? block_size : whole_blocks;
+                /* A byte at a time is slow. */
+                if (most == 1)
+                    continue;
+                longest = 0;
+                EXPECT(qcow1_memory_needed(&limited, 0, 0, &needed), 0);
+                EXPECT(qcow1_open(&disk, &limited, memory[0], sizeof memory[0], 0), 0);
+                EXPECT(qcow1_read(&disk, 0, all[1], size), 0);
+                EXPECT(memcmp(all[0], all[1], size), 0);
+                EXPECT(longest <= most, 1);
+                EXPECT(longest > 4096 || most <= 4096 || image != 0, 1);
+            }
+        }
+    }
+}
+
+static void load(const char *name) {
     char path[4096];
-    snprintf(path, sizeof path, "%s/plain.qcow", folder);
+    snprintf(path, sizeof path, "%s/%s", folder, name);
     FILE *image = fopen(path, "rb");
     if (image == NULL) {
         perror(path);
@@ -545,9 +690,13 @@ static void prepare(void) {
     }
     file_size = fread(file, 1, sizeof file, image);
     fclose(image);
+    device = (qcow1_device){NULL, file_size, 1, 0, read_file};
+}
+
+static void prepare(void) {
     answer = 0;
     memset(&disk, 0, sizeof disk);
-    device = (qcow1_device){NULL, file_size, 1, read_file};
+    load("plain.qcow");
 }
 
 int main(int argc, char **argv) {

@@ -1,6 +1,6 @@
 /* Reads parts of the disk in a QCOW1 image, which is opened once, in any of the ways in which it can be opened.
  *
- *     reader BLOCK-SIZE SALVAGE MEMORY PASSPHRASE IMAGE [qcow:BACKING | raw:BACKING]... -- [OFFSET:LENGTH]...
+ *     reader BLOCK-SIZE MAX-TRANSFER SALVAGE MEMORY PASSPHRASE IMAGE [qcow:BACKING | raw:BACKING]... -- [OFFSET:LENGTH]...
  *
  * Prints the disk's size, then for each part its bytes in hexadecimal digits, or the error's number. MEMORY is what each
  * image gets beyond what it needs. All buffers end where no byte may be read or written. */
@@ -21,6 +21,7 @@ struct file {
 
 static struct file files[QCOW1_MAX_IMAGES];
 static qcow1_disk disk;
+static uint32_t max_transfer;
 
 /* Allocates bytes right before a page that cannot be touched. */
 static unsigned char *allocate(size_t size) {
@@ -39,7 +40,8 @@ static int read_file(void *ctx, uint64_t lba, void *buf, size_t len) {
     const struct file *file = ctx;
     uint64_t end = (file->size + file->block_size - 1) / file->block_size * file->block_size;
     uint64_t offset = lba * file->block_size;
-    if (len == 0 || len % file->block_size != 0 || offset > end || len > end - offset)
+    if (len == 0 || len % file->block_size != 0 || offset > end || len > end - offset ||
+        (max_transfer != 0 && len > max_transfer))
         abort();
     memset(buf, 0xee, len);
     if (offset < file->size)
@@ -62,9 +64,9 @@ static int add(unsigned level, const char *name, size_t block_size, uint32_t fla
 
     qcow1_memory_needs needs = {512, block_size > 512 ? block_size : 512, 0, 0};
     if (flags != QCOW1_RAW && file->size >= 48)
-        qcow1_memory_for(file->bytes, (uint32_t)block_size, &needs);
+        qcow1_memory_for(file->bytes, (uint32_t)block_size, file->size, &needs);
     size_t size = needs.compressed + extra;
-    qcow1_device device = {file, file->size, (uint32_t)block_size, read_file};
+    qcow1_device device = {file, file->size, (uint32_t)block_size, max_transfer, read_file};
     int error = (level == 0 ? qcow1_open : qcow1_push)(&disk, &device, allocate(size), size, flags);
     if (error == 0 && *key != 0)
         error = qcow1_set_passphrase(&disk, level, key, strlen(key));
@@ -72,15 +74,16 @@ static int add(unsigned level, const char *name, size_t block_size, uint32_t fla
 }
 
 int main(int argc, char **argv) {
-    if (argc < 6)
+    if (argc < 7)
         return 2;
-    size_t block_size = strtoul(argv[1], NULL, 10), extra = strtoul(argv[3], NULL, 10);
-    uint32_t flags = strcmp(argv[2], "1") == 0 ? QCOW1_SALVAGE : 0;
-    char **name = argv + 5;
+    size_t block_size = strtoul(argv[1], NULL, 10), extra = strtoul(argv[4], NULL, 10);
+    max_transfer = (uint32_t)strtoul(argv[2], NULL, 10);
+    uint32_t flags = strcmp(argv[3], "1") == 0 ? QCOW1_SALVAGE : 0;
+    char **name = argv + 6;
     int error = 0;
     for (unsigned level = 0; error == 0 && *name != NULL && strcmp(*name, "--") != 0; level++, name++) {
         int is_raw = strncmp(*name, "raw:", 4) == 0, prefix = level == 0 ? 0 : is_raw ? 4 : 5;
-        error = add(level, *name + prefix, block_size, is_raw ? QCOW1_RAW : flags, extra, argv[4]);
+        error = add(level, *name + prefix, block_size, is_raw ? QCOW1_RAW : flags, extra, argv[5]);
     }
     if (error != 0) {
         printf("%d\n", error);

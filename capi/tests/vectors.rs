@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::Command;
 
-use qcow1::{BlockSize, Blocks, Chain, CorruptKind, Header, Image, Key, OpenOptions, Unsupported};
+use qcow1::{BlockSize, Blocks, Chain, CorruptPart, Header, Image, Key, OpenOptions, Unsupported};
 use serde_json::Value;
 
 use crate::programs::{Program, suite};
@@ -33,6 +33,8 @@ struct Layer {
 /// How a disk is opened.
 struct Way {
     block_size: u32,
+    /// The longest request in bytes; 0 is any.
+    max_transfer: u32,
     salvage: bool,
     /// The memory lent to each image beyond what it needs.
     extra: usize,
@@ -46,12 +48,13 @@ const WHOLE: u64 = 4 << 20;
 #[test]
 fn the_example_writes_what_rust_reads() {
     let cat = Program::sanitized("../examples/c/cat.c", &["-std=c99"]);
-    let numbers: Vec<i32> = (-19..0).collect();
+    let numbers: Vec<i32> = (-20..0).collect();
     let messages = Program::sanitized("tests/messages.c", &[]);
     let messages = lines(messages.command().args(numbers.iter().map(i32::to_string)));
     let messages: HashMap<_, _> = numbers.into_iter().zip(messages).collect();
     let way = Way {
         block_size: 1,
+        max_transfer: 0,
         salvage: false,
         extra: 0,
         step: 65536,
@@ -83,14 +86,15 @@ fn the_example_writes_what_rust_reads() {
 #[test]
 fn every_way_of_reading_gives_what_rust_gives() {
     let reader = Program::sanitized("tests/reader.c", &[]);
-    for (block_size, salvage, extra, step) in [
-        (1, false, 0, 65536),
-        (512, false, 70_000, 1000),
-        (4096, true, 0, 65536),
-        (1, true, 70_000, 4096),
+    for (block_size, max_transfer, salvage, extra, step) in [
+        (1, 0, false, 0, 65536),
+        (512, 1536, false, 70_000, 1000),
+        (4096, 0, true, 0, 65536),
+        (1, 700, true, 70_000, 4096),
     ] {
         let way = Way {
             block_size,
+            max_transfer,
             salvage,
             extra,
             step,
@@ -188,13 +192,13 @@ fn open<'f, 'm>(vector: &'f Vector, memory: &'m mut [Vec<u8>], way: &Way) -> Res
         let block_size = BlockSize::new(way.block_size).unwrap();
         let device = Blocks::new(layer.bytes.as_slice(), block_size);
         let needed = match Header::parse(&layer.bytes) {
-            Ok(header) if layer.is_qcow => header.memory_for(block_size).compressed,
+            Ok(header) if layer.is_qcow => header.memory_for(block_size, layer.bytes.len() as u64).compressed,
             _ => 512.max(way.block_size as usize),
         };
         memory.resize(needed + way.extra, 0);
         let memory = memory.as_mut_slice();
         let opened = if layer.is_qcow {
-            OpenOptions::new().salvage(way.salvage).open(device, memory)
+            Image::open_with(OpenOptions::new().salvage(way.salvage), device, memory)
         } else {
             Image::open_raw(device, memory)
         };
@@ -245,6 +249,7 @@ fn from_c(reader: &Program, vector: &Vector, way: &Way, places: &[(u64, usize)])
     let mut command = reader.command();
     command.args([
         way.block_size.to_string().as_str(),
+        &way.max_transfer.to_string(),
         if way.salvage { "1" } else { "0" },
         &way.extra.to_string(),
         vector.key.as_deref().unwrap_or(""),
@@ -278,23 +283,24 @@ fn lines(command: &mut Command) -> Vec<String> {
 fn number<E>(error: &qcow1::Error<E>) -> i32 {
     use qcow1::Error;
     match error {
+        Error::Empty => -20,
         Error::NotQcow => -1,
         Error::Unsupported(Unsupported::Version(_)) => -2,
         Error::Unsupported(Unsupported::CryptMethod(_)) => -3,
         Error::Unsupported(Unsupported::Compression) => -4,
-        Error::Corrupt(corrupt) => match corrupt.kind() {
-            CorruptKind::Header => -6,
-            CorruptKind::BackingName => -7,
-            CorruptKind::L1Table => -8,
-            CorruptKind::L2Table => -9,
-            CorruptKind::Cluster => -10,
-            CorruptKind::CompressedCluster => -11,
+        Error::Corrupt(corrupt) => match corrupt.part() {
+            CorruptPart::Header => -6,
+            CorruptPart::BackingName => -7,
+            CorruptPart::L1Table => -8,
+            CorruptPart::L2Table => -9,
+            CorruptPart::Cluster => -10,
+            CorruptPart::CompressedCluster => -11,
             _ => -12,
         },
         Error::OutOfRange => -13,
         Error::MemoryTooSmall { .. } => -14,
-        Error::BackingRequired => -15,
-        Error::KeyRequired => -16,
+        Error::BackingRequired { .. } => -15,
+        Error::KeyRequired { .. } => -16,
         _ => -19,
     }
 }

@@ -39,7 +39,7 @@ static void add(unsigned level, const char *name, uint32_t flags, const char *pa
     off_t size = file < 0 ? -1 : lseek(file, 0, SEEK_END);
     check(name, size < 0 ? errno : 0);
     check(name, level < QCOW1_MAX_IMAGES ? 0 : QCOW1_ERROR_CHAIN_FULL);
-    qcow1_device device = {(void *)(intptr_t)file, (uint64_t)size, 1, read_file};
+    qcow1_device device = {(void *)(intptr_t)file, (uint64_t)size, 1, 0, read_file};
     check(name, (level == 0 ? qcow1_open : qcow1_push)(&disk, &device, memory[level], sizeof memory[level], flags));
     if (passphrase != NULL)
         check(name, qcow1_set_passphrase(&disk, level, passphrase, strlen(passphrase)));

@@ -126,8 +126,7 @@ static int add(struct qcow1_plat *plat, unsigned level, struct blk_desc *desc, u
 {
 	struct layer *layer = &plat->layers[level];
 	const char *name = desc->bdev->name;
-	qcow1_memory_needs needs = {0};
-	qcow1_device device;
+	qcow1_device device = {0};
 	size_t size;
 	int ret;
 
@@ -135,22 +134,9 @@ static int add(struct qcow1_plat *plat, unsigned level, struct blk_desc *desc, u
 	ret = describe(layer, &device);
 	if (ret)
 		return ret;
-	size = device.block_size;
-	if (flags != QCOW1_RAW) {
-		/* The first block, or of a file the header alone. */
-		size_t start = max_t(size_t, device.block_size, 48);
-		void *header = memalign(ARCH_DMA_MINALIGN, start);
-
-		if (!header)
-			return -ENOMEM;
-		ret = device.size < start ? QCOW1_ERROR_NOT_QCOW : device.read(layer, 0, header, start);
-		if (!ret)
-			ret = qcow1_memory_for(header, device.block_size, &needs);
-		free(header);
-		if (ret)
-			return report(name, ret);
-		size = min_t(size_t, needs.all_tables, needs.compressed_fast + CACHE_SIZE);
-	}
+	ret = qcow1_memory_needed(&device, CACHE_SIZE, flags, &size);
+	if (ret)
+		return report(name, ret);
 	layer->memory = memalign(ARCH_DMA_MINALIGN, size);
 	if (!layer->memory)
 		return -ENOMEM;
@@ -160,24 +146,12 @@ static int add(struct qcow1_plat *plat, unsigned level, struct blk_desc *desc, u
 	return report(name, ret);
 }
 
-/* The last sector may reach past the disk's last byte; it is filled with zeros. */
 static ulong qcow1_blk_read(struct udevice *dev, lbaint_t start, lbaint_t count, void *buf)
 {
 	struct qcow1_plat *plat = dev_get_plat(dev_get_parent(dev));
-	uint64_t offset = (uint64_t)start * SECTOR;
-	uint64_t size = qcow1_size(plat->disk);
-	size_t len = (size_t)count * SECTOR;
-	size_t inside;
-	int ret;
+	int ret = report(dev->name, qcow1_read_sectors(plat->disk, start, count, buf));
 
-	if (!count)
-		return 0;
-	if (offset >= size || DIV_ROUND_UP(size - offset, SECTOR) < count)
-		return -EINVAL;
-	inside = min_t(uint64_t, len, size - offset);
-	memset(buf + inside, 0, len - inside);
-	ret = report(dev->name, qcow1_read(plat->disk, offset, buf, inside));
-	return ret ? ret : count;
+	return ret ? (ulong)ret : count;
 }
 
 static const struct blk_ops qcow1_blk_ops = {

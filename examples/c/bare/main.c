@@ -44,7 +44,7 @@ static int fail(int error) {
 
 int main(void) {
     /* What lies behind the image in its part of the memory is zeros, so where the image ends need not be known. */
-    qcow1_device device = {IMAGE, IMAGE_SIZE, 1, read_memory};
+    qcow1_device device = {IMAGE, IMAGE_SIZE, 1, 0, read_memory};
     unsigned char buf[1000];
     uint32_t crc = 0xffffffff;
     int error = qcow1_open(&disk, &device, memory, sizeof memory, 0);
