@@ -8,5 +8,6 @@ cargo clippy --locked --no-default-features -- -D warnings
 cargo clippy --locked -p qcow1-capi-tests --tests -- -D warnings
 cargo test --locked -p qcow1-capi-tests
 ./prove.sh
+./modules.sh
 ../examples/c/bare/run.sh
 make -C ../examples/c

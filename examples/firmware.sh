@@ -12,7 +12,7 @@ need() {
 }
 
 # bare_cargo TARGET SUBCOMMAND ARGUMENTS...: runs cargo for a bare-metal target: plain cargo if rustup has the target (`rustup
-# target add TARGET`), else with Debian's compiler, which builds `core` from its own source.
+# target add TARGET`), else with Debian's compiler, which builds `core` from its own source. TARGET may be a target file.
 bare_cargo() {
     target=$1
     subcommand=$2
@@ -24,6 +24,9 @@ bare_cargo() {
         case $target in
         *-uefi) linker=lld-link ;;
         *) linker=ld.lld ;;
+        esac
+        case $target in
+        *.json) set -- -Zjson-target-spec "$@" ;;
         esac
         need $linker "LLVM's linker (Debian: lld)"
         # RUSTC_BOOTSTRAP: without it, a stable compiler does not build `core`.
