@@ -3,7 +3,7 @@
  * Made by cbindgen from the library's source: do not edit. README.md shows how to use it.
  *
  * Ownership. The caller owns all storage: a qcow1_disk, the memory lent to each image, and what `ctx` points to. The
- * library allocates nothing, and has no global state but, on hosted x86-64, which AES to use. It keeps no other pointers.
+ * library allocates nothing and keeps no other pointers. It has no global state, except on systems: which AES the processor has.
  *
  * Lifetimes. Memory and `ctx` must stay valid from qcow1_open() or qcow1_push() until qcow1_close(), or until the disk is
  * no longer used: closing frees nothing, it only wipes keys. The caller must not read or write memory while it is lent. The
@@ -11,6 +11,8 @@
  * must overlap neither the disk nor lent memory.
  *
  * Alignment. A qcow1_disk has QCOW1_DISK_ALIGN, which its type demands. Memory and buffers have any.
+ *
+ * ABI. Programs run with each later library of the same soname. README.md says what never changes within one.
  *
  * Threads. One call at a time for each disk, qcow1_size() included; different disks are independent. A read callback must
  * not call the library for the disk that it reads for. No call blocks but in the callback.
@@ -384,7 +386,7 @@ extern "C" {
  * under way for it.
  *
  * `memory` is lent until qcow1_close(), or until the disk is no longer used: `memory_size` bytes of any alignment.
- * max(512, block size) bytes open every image and read every byte of it that is not compressed; qcow1_memory_for()
+ * max(512, block size) bytes open every image and read every byte of it that is not compressed; qcow1_memory_needed()
  * returns how many more are of use. A raw disk needs one block; if its block size is 1, `memory` may be null and
  * `memory_size` 0.
  *

@@ -33,7 +33,7 @@ use crate::storage::Storage;
 /// under way for it.
 ///
 /// `memory` is lent until qcow1_close(), or until the disk is no longer used: `memory_size` bytes of any alignment.
-/// max(512, block size) bytes open every image and read every byte of it that is not compressed; qcow1_memory_for()
+/// max(512, block size) bytes open every image and read every byte of it that is not compressed; qcow1_memory_needed()
 /// returns how many more are of use. A raw disk needs one block; if its block size is 1, `memory` may be null and
 /// `memory_size` 0.
 ///

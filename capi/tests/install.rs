@@ -38,11 +38,15 @@ fn installed(path: &str) -> PathBuf {
     INSTALLED.path().join(&PREFIX[1..]).join(path)
 }
 
-/// Calls pkg-config, which sees nothing but what was installed.
+/// Lets pkg-config see nothing but what was installed.
+fn with_pkg_config(command: &mut Command) {
+    command.env("PKG_CONFIG_LIBDIR", installed("lib/pkgconfig"));
+    command.env("PKG_CONFIG_SYSROOT_DIR", INSTALLED.path());
+}
+
 fn pkg_config(arguments: &[&str]) -> Vec<String> {
     let mut pkg_config = Command::new("pkg-config");
-    pkg_config.env("PKG_CONFIG_LIBDIR", installed("lib/pkgconfig"));
-    pkg_config.env("PKG_CONFIG_SYSROOT_DIR", INSTALLED.path());
+    with_pkg_config(&mut pkg_config);
     let output = run(pkg_config.args(arguments).arg("qcow1")).stdout;
     let output = String::from_utf8(output).unwrap();
     output.split_whitespace().map(str::to_owned).collect()
@@ -107,6 +111,43 @@ fn c_and_cxx_programs_build_with_what_was_installed_alone() {
             let needed = dynamic(&folder.path().join("program"), "NEEDED");
             assert_eq!(needed.contains(&soname(&version)), link != "-static", "{needed:?}");
         }
+    }
+}
+
+#[test]
+fn cmake_and_meson_find_it_as_the_readme_shows() {
+    let readme = std::fs::read_to_string(capi().join("README.md")).unwrap();
+    let shown = |language: &str| {
+        let (_, block) = readme
+            .split_once(&format!("\n```{language}\n"))
+            .expect("a block of code");
+        block.split_once("```").expect("its end").0.to_owned()
+    };
+    let cmake = "cmake_minimum_required(VERSION 3.12)\nproject(program C)\nadd_executable(program program.c)\n";
+    for (file, text, commands) in [
+        (
+            "CMakeLists.txt",
+            [cmake, &shown("cmake")].concat(),
+            [&["cmake", "-S", ".", "-B", "build"][..], &["cmake", "--build", "build"]],
+        ),
+        (
+            "meson.build",
+            ["project('program', 'c')\n", &shown("meson")].concat(),
+            [&["meson", "setup", "build"], &["meson", "compile", "-C", "build"]],
+        ),
+    ] {
+        let folder = TempDir::new().unwrap();
+        std::fs::copy(capi().join("tests/installed.c"), folder.path().join("program.c")).unwrap();
+        std::fs::write(folder.path().join(file), text).unwrap();
+        for command in commands {
+            let mut build = Command::new(command[0]);
+            with_pkg_config(&mut build);
+            run(build.args(&command[1..]).current_dir(&folder));
+        }
+        let program = folder.path().join("build/program");
+        let mut command = Command::new(&program);
+        command.env("LD_LIBRARY_PATH", installed("lib"));
+        run(command.arg(capi().join("../tests/data/plain.qcow")));
     }
 }
 

@@ -29,7 +29,14 @@ fn the_code_shown_is_the_code_tested() {
     let marks = ["ten lines", "u-boot", "kvmtool", "grub", "solo5"];
     let source = file("tests/interfaces.c");
     let tested: Vec<_> = marks.iter().map(|mark| between(&source, mark)).collect();
-    assert_eq!(shown("README.md"), tested);
+    let mut shown_here = shown("README.md");
+    // modules.sh compiles code with this convention.
+    assert!(
+        shown_here
+            .remove(1)
+            .starts_with("#define QCOW1_CALL __attribute__((cdecl, regparm(0)))\n")
+    );
+    assert_eq!(shown_here, tested);
     assert_eq!(shown("../README.md"), tested[..1]);
 }
 
