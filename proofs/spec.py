@@ -1,0 +1,377 @@
+"""The rules that the machine code is proved to follow: those of the format, and those of the
+crate's arithmetic.
+
+All numbers are bit vectors of 192 bits. No sum, product or shift of numbers inside the format's
+ranges wraps in them, and nothing is subtracted from a smaller number. Each constant is a field of
+`Rules`: a proof moves each of its constants up and down by one, and refutes the rules that result.
+"""
+
+from dataclasses import dataclass
+
+from claripy import And, BVV, Concat, If, Not, Or, false
+from claripy.ast import Bool
+
+WIDE = 192
+
+# The numbers of outcomes: word 0 of what an exported function returns.
+OK, NONE, NOT_QCOW = 0, 1, 2
+VERSION, CRYPT_METHOD, DEVICE_SIZE, COMPRESSED, EMPTY = 4, 5, 6, 12, 13
+HEADER_CUT, SIZE_TOO_SMALL, SIZE_TOO_LARGE, CLUSTER_BITS, L2_BITS, NAME_TOO_LONG = range(16, 22)
+L1_FLAG, CLUSTER_MISALIGNED, COMPRESSED_EMPTY = 24, 26, 28
+
+
+@dataclass(frozen=True)
+class Rules:
+    """The constants."""
+
+    # The header's fields, by their byte offsets.
+    version_at: int = 4
+    backing_offset_at: int = 8
+    backing_len_at: int = 16
+    mtime_at: int = 20
+    size_at: int = 24
+    cluster_bits_at: int = 32
+    l2_bits_at: int = 33
+    crypt_method_at: int = 36
+    l1_offset_at: int = 40
+    header_len: int = 48
+    # Their values.
+    magic: int = 0x5146_49FB  # "QFI\xfb"
+    probed: int = 8  # The magic number and the version: fewer bytes are no QCOW file.
+    version: int = 1
+    min_size: int = 2
+    max_end: int = 2**64 - 1  # The disk's size plus one L1 span must not exceed it.
+    min_cluster_bits: int = 9
+    max_cluster_bits: int = 16
+    min_l2_bits: int = 6
+    max_l2_bits: int = 13
+    aes: int = 1  # Crypt method 0 is none, and others are unknown.
+    max_name: int = 1023
+    # Xen's extension: four words of 4 bytes after the header.
+    xen_at: int = 48
+    xen_flags_at: int = 60
+    xen_len: int = 64
+    xen_magic: int = 0x5845_4EFB  # "XEN\xfb"
+    xen_page_bits: int = 12  # tapdisk wrote its L1 table at a multiple of a page.
+    xen_big_endian_bit: int = 1
+    # Table words.
+    flag_bit: int = 63  # Corrupt in an L1 word. It marks a compressed cluster in an L2 word.
+    sector_bits: int = 9  # Clusters start at a multiple of a sector.
+    entry_bits: int = 3  # A table word has 8 bytes.
+    # Blocks of a device.
+    max_block_bits: int = 16
+    max_device: int = 2**63
+    # The memory: the figures of the README's table.
+    max_slot_bits: int = (
+        12  # A cache slot holds a table, but no more than 4 KiB of it, and a block at least.
+    )
+    small_tables: int = (
+        1035  # 2571 bytes for clusters of 512 bytes, less a sector and two clusters.
+    )
+    fast: int = 11072  # 13643 - 2571.
+    read_ahead: int = 65536
+
+
+RULES = Rules()
+
+
+def wide(number):
+    """Returns an integer or a bit vector as a wide number."""
+    return (
+        BVV(number, WIDE) if isinstance(number, int) else number.zero_extend(WIDE - number.length)
+    )
+
+
+def least(a, b):
+    return If(a < b, a, b)
+
+
+def largest(a, b):
+    return If(a > b, a, b)
+
+
+def less(a, b):
+    """Returns a - b, or 0 if b is larger."""
+    return If(a > b, a - b, wide(0))
+
+
+def power(bits):
+    """Returns 2^bits."""
+    return wide(1) << wide(bits)
+
+
+def floor(number, bits):
+    """Returns the number of whole units of 2^bits in a number."""
+    return number >> wide(bits)
+
+
+def ceil(number, bits):
+    """Returns the number of units of 2^bits in a number, including a partial last unit."""
+    return floor(number + power(bits) - 1, bits)
+
+
+def down(number, bits):
+    return floor(number, bits) << wide(bits)
+
+
+def up(number, bits):
+    return ceil(number, bits) << wide(bits)
+
+
+def bit(number, position):
+    return floor(number, position) & 1 == 1
+
+
+def first(*cases):
+    """Returns the outcome of the first case whose condition holds. The last case has no condition."""
+    *cases, outcome = cases
+    outcome = words(*outcome)
+    for condition, before in reversed(cases):
+        outcome = [If(condition, a, b) for a, b in zip(words(*before), outcome)]
+    return outcome
+
+
+def words(*values):
+    """Returns the 16 words of an outcome. Those that it does not have are zeros."""
+    numbers = [
+        If(value, wide(1), wide(0)) if isinstance(value, Bool) else wide(value) for value in values
+    ]
+    return numbers + [wide(0)] * (16 - len(numbers))
+
+
+def field(prefix, at, size):
+    """Returns the big-endian field of `size` bytes at `at`."""
+    return wide(Concat(*prefix[at : at + size]))
+
+
+# The header
+
+
+def probe(rules, length, prefix):
+    """Returns the format that the first bytes of a file claim."""
+    magic, version = field(prefix, 0, 4), field(prefix, rules.version_at, 4)
+    return first(
+        (length < rules.probed, [NOT_QCOW]),
+        (magic != rules.magic, [NOT_QCOW]),
+        (version != rules.version, [VERSION, version]),
+        [OK, 1],
+    )
+
+
+def header(rules, length, prefix, xen=False):
+    """Returns the header of a file that starts with `length` bytes of `prefix`, or the first rule
+    that it breaks.
+    """
+    magic, version = field(prefix, 0, 4), field(prefix, rules.version_at, 4)
+    size = field(prefix, rules.size_at, 8)
+    cluster_bits = field(prefix, rules.cluster_bits_at, 1)
+    l2_bits = field(prefix, rules.l2_bits_at, 1)
+    crypt_method = field(prefix, rules.crypt_method_at, 4)
+    mtime = field(prefix, rules.mtime_at, 4)
+    l1_offset = field(prefix, rules.l1_offset_at, 8)
+    # A backing file's name is there if its offset is not 0. Otherwise its length has no meaning.
+    backing_offset = field(prefix, rules.backing_offset_at, 8)
+    backing_len = If(backing_offset == 0, wide(0), field(prefix, rules.backing_len_at, 4))
+    # An L1 entry leads to 2^l2_bits clusters of 2^cluster_bits bytes.
+    span_bits = cluster_bits + l2_bits
+    l1_entries = ceil(size, span_bits)
+
+    has_xen = (
+        And(length >= rules.xen_len, field(prefix, rules.xen_at, 4) == rules.xen_magic)
+        if xen
+        else false()
+    )
+    # Old versions of tapdisk wrote the L1 table in the byte order of x86, at a page, and without
+    # the flag.
+    little_endian = And(
+        has_xen,
+        down(l1_offset, rules.xen_page_bits) == l1_offset,
+        Not(bit(field(prefix, rules.xen_flags_at, 4), rules.xen_big_endian_bit)),
+    )
+    return first(
+        (length == 0, [EMPTY]),
+        (length < rules.probed, [NOT_QCOW]),
+        (magic != rules.magic, [NOT_QCOW]),
+        (version != rules.version, [VERSION, version]),
+        (length < rules.header_len, [HEADER_CUT, 0, length]),
+        (size < rules.min_size, [SIZE_TOO_SMALL]),
+        (outside(cluster_bits, rules.min_cluster_bits, rules.max_cluster_bits), [CLUSTER_BITS]),
+        (outside(l2_bits, rules.min_l2_bits, rules.max_l2_bits), [L2_BITS]),
+        (size + power(span_bits) > rules.max_end, [SIZE_TOO_LARGE]),
+        (crypt_method > rules.aes, [CRYPT_METHOD, crypt_method]),
+        (backing_len > rules.max_name, [NAME_TOO_LONG]),
+        [
+            OK,
+            size,
+            cluster_bits,
+            l2_bits,
+            l1_entries,
+            l1_offset,
+            crypt_method == rules.aes,
+            backing_len,
+            mtime,
+            backing_offset,
+            backing_len != 0,
+            l1_entries << rules.entry_bits,
+            has_xen,
+            little_endian,
+            If(has_xen, wide(rules.xen_len), wide(rules.header_len)),
+        ],
+    )
+
+
+def outside(number, low, high):
+    return Or(number < low, number > high)
+
+
+# Table words
+
+
+def l1_entry(rules, word):
+    """Returns where an L1 word leads, and the offset that an error names."""
+    offset = word & (2**rules.flag_bit - 1)
+    return first(
+        (word == 0, [NONE, 0, 0]),
+        (bit(word, rules.flag_bit), [L1_FLAG, 0, offset]),
+        [OK, word, offset],
+    )
+
+
+def l2_entry(rules, word, cluster_bits):
+    """Returns how and where an L2 word says that its cluster is stored, and the offset that an
+    error names.
+    """
+    # From bit 63 down: the flag, `cluster_bits` bits of size in bytes, and the offset.
+    size_at = wide(rules.flag_bit) - cluster_bits
+    below_flag = word & (2**rules.flag_bit - 1)
+    size = floor(below_flag, size_at)
+    compressed = bit(word, rules.flag_bit)
+    offset = If(compressed, below_flag - (size << size_at), word)
+    return first(
+        (word == 0, [NONE]),
+        (And(compressed, size == 0), [COMPRESSED_EMPTY, 0, 0, offset]),
+        (compressed, [COMPRESSED, offset, size, offset]),
+        (down(word, rules.sector_bits) != word, [CLUSTER_MISALIGNED, 0, 0, offset]),
+        [OK, word, 0, offset],
+    )
+
+
+# Sizes and offsets
+
+
+def bits(rules, cluster_bits, l2_bits):
+    """Returns what two bytes of a header are as sizes."""
+    cluster = first(
+        (outside(cluster_bits, rules.min_cluster_bits, rules.max_cluster_bits), [NONE]),
+        [OK, cluster_bits, power(cluster_bits), power(cluster_bits)],
+    )
+    l2 = first(
+        (outside(l2_bits, rules.min_l2_bits, rules.max_l2_bits), [NONE]),
+        [OK, l2_bits, power(l2_bits)],
+    )
+    return words(*cluster[:4], *l2[:3])
+
+
+def guest_offset(rules, at, cluster_bits, l2_bits):
+    """Returns the table indices of a guest offset, and the ends of its cluster and span. Taken as a
+    disk's size, it has as many L1 entries as it has spans, including a partial last span.
+    """
+    span_bits = cluster_bits + l2_bits
+    return words(
+        OK,
+        cluster_bits,
+        power(cluster_bits),
+        power(l2_bits) << rules.entry_bits,
+        span_bits,
+        power(span_bits),
+        power(span_bits),
+        floor(at, span_bits),
+        down(at, span_bits),
+        least(down(at, span_bits) + power(span_bits), wide(rules.max_end)),
+        at - down(at, cluster_bits),
+        down(at, cluster_bits),
+        least(down(at, cluster_bits) + power(cluster_bits), wide(rules.max_end)),
+        ceil(at, span_bits),
+    )
+
+
+# Blocks of a device
+
+
+def block_size(rules, number):
+    """Returns a block size: a power of two, 1 to 65536."""
+    sizes = [
+        (number == 2**bits, [OK, number, bits, number]) for bits in range(rules.max_block_bits + 1)
+    ]
+    return first(*sizes, [NONE])
+
+
+def blocks(rules, block_bits, number, length, max_length):
+    """Returns a number of bytes in whole blocks, and the block of an offset."""
+    return words(
+        OK,
+        least(up(number, block_bits), down(wide(rules.max_end), block_bits)),
+        down(number, block_bits),
+        number - down(number, block_bits),
+        ceil(number, block_bits),
+        floor(number, block_bits),
+        least(up(length, block_bits), down(max_length, block_bits)),
+        down(length, block_bits),
+    )
+
+
+def device_shape(rules, block_bits, size, start, length, max_length):
+    """Returns what a device of `size` bytes has of `length` bytes from `start` on."""
+    return first(
+        (size > rules.max_device, [DEVICE_SIZE, size]),
+        [
+            OK,
+            size,
+            False,
+            start + length <= size,
+            floor(start, block_bits),
+            least(up(least(length, less(size, start)), block_bits), down(max_length, block_bits)),
+        ],
+    )
+
+
+def offsets(rules, a, b, max_length):
+    """Returns the sums and differences of two offsets, and the first of them as the length of a
+    buffer and in 32 bits.
+    """
+    most = wide(rules.max_end)
+    return words(
+        least(a + b, most),
+        less(a, b),
+        least(a + b, most),
+        less(a, b),
+        least(a, max_length),
+        least(a, wide(2**32 - 1)),
+        (a + b) & most,
+        (a + most + 1 - b) & most,
+    )
+
+
+# The memory
+
+
+def memory_for(rules, l1_entries, cluster_bits, l2_bits, block_bits, file_size, max_length):
+    """Returns the sizes of memory for an image: enough for plain clusters, for compressed ones, for
+    those faster, and for all tables of a full disk too.
+    """
+    block, cluster = power(block_bits), power(cluster_bits)
+    table_bits = l2_bits + rules.entry_bits
+    # A disk's sector, or a block.
+    unit_bits = largest(wide(rules.sector_bits), block_bits)
+    # A stream is shorter than a cluster, and begins and ends anywhere in a block.
+    stream = up(cluster, block_bits) + If(block_bits == 0, wide(0), block)
+    minimum = power(unit_bits)
+    compressed = minimum + stream + cluster + rules.small_tables
+    # A table begins and ends anywhere in a slot.
+    slot = power(largest(least(table_bits, wide(rules.max_slot_bits)), unit_bits))
+    tables = l1_entries * (power(table_bits) + slot) + (l1_entries << rules.entry_bits) + 2 * slot
+    # There are no more tables than the file has room for.
+    tables = least(tables, file_size + 2 * slot)
+    # A half more for the slots' tags and for sets of slots that are full before others.
+    all_tables = compressed + rules.fast + (tables + floor(tables, 1)) + rules.read_ahead
+    return words(OK, minimum, compressed, compressed + rules.fast, least(all_tables, max_length))
