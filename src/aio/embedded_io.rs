@@ -22,9 +22,9 @@ impl<T: Read + Seek> BlockRead for FromIo<T> {
     async fn read_blocks(&mut self, lba: u64, buf: &mut [u8]) -> Result<(), Self::Error> {
         self.0.seek(SeekFrom::Start(lba)).await.map_err(FromIoError::Device)?;
         let mut rest = buf;
-        // Bound: each turn reads at least one byte.
+        // Bound: each turn reads at least one byte, or was interrupted.
         while !rest.is_empty() {
-            let read = self.0.read(rest).await.map_err(FromIoError::Device)?;
+            let read = self.0.read(rest).await;
             rest = FromIoError::rest(rest, read)?;
         }
         Ok(())

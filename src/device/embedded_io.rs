@@ -2,7 +2,7 @@
 
 use core::fmt;
 
-use embedded_io::{Read, Seek, SeekFrom};
+use embedded_io::{ErrorKind, Read, Seek, SeekFrom};
 
 use crate::device::{BlockRead, BlockSize};
 
@@ -10,8 +10,9 @@ use crate::device::{BlockRead, BlockSize};
 ///
 /// It implements [`BlockRead`] over [`embedded_io::Read`] and [`embedded_io::Seek`] and, with the feature
 /// `embedded-io-async`, [`aio::BlockRead`](crate::aio::BlockRead) over the traits of that crate. Each read
-/// takes at least two calls of the stream: a seek and a read. If the driver can read at an offset, implement
-/// [`BlockRead`] for it instead.
+/// takes at least two calls of the stream: a seek and a read. A read that was interrupted
+/// ([`embedded_io::ErrorKind::Interrupted`]) is repeated, as the standard library does. If the driver can read at an offset,
+/// implement [`BlockRead`] for it instead.
 ///
 /// ```
 /// # let file: &[u8] = include_bytes!("../../tests/data/plain.qcow");
@@ -90,25 +91,28 @@ impl<T: Read + Seek> BlockRead for FromIo<T> {
     fn read_blocks(&mut self, lba: u64, buf: &mut [u8]) -> Result<(), Self::Error> {
         self.0.seek(SeekFrom::Start(lba)).map_err(FromIoError::Device)?;
         let mut rest = buf;
-        // Bound: each turn reads at least one byte.
+        // Bound: each turn reads at least one byte, or was interrupted.
         while !rest.is_empty() {
-            let read = self.0.read(rest).map_err(FromIoError::Device)?;
+            let read = self.0.read(rest);
             rest = FromIoError::rest(rest, read)?;
         }
         Ok(())
     }
 }
 
-impl<E> FromIoError<E> {
-    /// Returns the part of `buf` after the first `read` bytes. `embedded_io`'s `read_exact` panics if `read` is too
-    /// large.
+impl<E: embedded_io::Error> FromIoError<E> {
+    /// Returns the part of `buf` that is still to be read after one call of the stream's `read`: all of it if the call was
+    /// interrupted. `embedded_io`'s `read_exact` panics if `read` is too large, and ends at an interruption.
     ///
     /// # Errors
-    /// [`FromIoError::UnexpectedEof`] if `read` is 0, [`FromIoError::TooManyBytes`] if it is larger than `buf.len()`.
-    pub(crate) fn rest(buf: &mut [u8], read: usize) -> Result<&mut [u8], Self> {
+    /// [`FromIoError::UnexpectedEof`] if `read` is 0, [`FromIoError::TooManyBytes`] if it is larger than `buf.len()`, and
+    /// the stream's own error.
+    pub(crate) fn rest(buf: &mut [u8], read: Result<usize, E>) -> Result<&mut [u8], Self> {
         match read {
-            0 => Err(Self::UnexpectedEof),
-            _ => buf.get_mut(read..).ok_or(Self::TooManyBytes),
+            Ok(0) => Err(Self::UnexpectedEof),
+            Ok(read) => buf.get_mut(read..).ok_or(Self::TooManyBytes),
+            Err(error) if error.kind() == ErrorKind::Interrupted => Ok(buf),
+            Err(error) => Err(Self::Device(error)),
         }
     }
 }

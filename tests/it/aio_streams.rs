@@ -50,6 +50,39 @@ fn image() -> (Vec<u8>, Vec<u8>) {
     (builder.build(), bytes)
 }
 
+/// A stream of sevens, each second read of which is interrupted.
+struct Interrupted(u32);
+
+impl ErrorType for Interrupted {
+    type Error = embedded_io::ErrorKind;
+}
+
+impl Read for Interrupted {
+    async fn read(&mut self, buf: &mut [u8]) -> Result<usize, embedded_io::ErrorKind> {
+        self.0 += 1;
+        if self.0 % 2 == 1 {
+            return Err(embedded_io::ErrorKind::Interrupted);
+        }
+        let len = buf.len().min(200);
+        buf[..len].fill(7);
+        Ok(len)
+    }
+}
+
+impl Seek for Interrupted {
+    async fn seek(&mut self, _: SeekFrom) -> Result<u64, embedded_io::ErrorKind> {
+        Ok(4096)
+    }
+}
+
+#[test]
+fn a_read_of_an_asynchronous_stream_that_was_interrupted_is_repeated() {
+    let mut device = FromIo(Interrupted(0));
+    let mut buf = [0; 1000];
+    assert_eq!(pollster::block_on(device.read_blocks(0, &mut buf)), Ok(()));
+    assert_eq!((buf, device.0.0), ([7; 1000], 10));
+}
+
 #[test]
 fn an_asynchronous_stream_is_a_device_and_a_cursor_is_a_stream_again() {
     let (file, bytes) = image();

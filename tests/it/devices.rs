@@ -106,6 +106,45 @@ fn a_stream_that_reports_more_than_it_was_asked_for_is_an_error() {
     assert_eq!(device.read_blocks(0, &mut [0; 512]), Err(FromIoError::TooManyBytes));
 }
 
+/// A stream of sevens, each second read of which is interrupted, until a last one fails.
+#[derive(Default)]
+struct Interrupted(u32);
+
+impl embedded_io::ErrorType for Interrupted {
+    type Error = embedded_io::ErrorKind;
+}
+
+impl embedded_io::Read for Interrupted {
+    fn read(&mut self, buf: &mut [u8]) -> Result<usize, embedded_io::ErrorKind> {
+        self.0 += 1;
+        match self.0 {
+            12 => Err(embedded_io::ErrorKind::TimedOut),
+            odd if odd % 2 == 1 => Err(embedded_io::ErrorKind::Interrupted),
+            _ => {
+                let len = buf.len().min(200);
+                buf[..len].fill(7);
+                Ok(len)
+            }
+        }
+    }
+}
+
+impl embedded_io::Seek for Interrupted {
+    fn seek(&mut self, _: embedded_io::SeekFrom) -> Result<u64, embedded_io::ErrorKind> {
+        Ok(4096)
+    }
+}
+
+#[test]
+fn a_read_of_a_stream_that_was_interrupted_is_repeated_and_other_errors_are_returned() {
+    let mut device = FromIo(Interrupted::default());
+    let mut buf = [0; 1000];
+    assert_eq!(device.read_blocks(0, &mut buf), Ok(()));
+    assert_eq!((buf, device.0.0), ([7; 1000], 10));
+    let error = Err(FromIoError::Device(embedded_io::ErrorKind::TimedOut));
+    assert_eq!(device.read_blocks(0, &mut buf), error);
+}
+
 #[test]
 fn blocks_of_any_size_over_any_device_read_the_same() {
     let (file, bytes) = image();
