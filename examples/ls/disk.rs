@@ -2,7 +2,8 @@
 
 use std::fs::File;
 
-use gpt_disk_io::gpt_disk_types::BlockSize;
+use gpt_disk_io::BlockIo;
+use gpt_disk_io::gpt_disk_types::{BlockSize, GptHeader};
 use qcow1::{Error, Image, ToBlockIo};
 
 use crate::Failure;
@@ -65,23 +66,43 @@ fn places(image: &mut Image<File, &mut [u8]>) -> Result<Vec<(u64, u64)>, Failure
     Ok(places)
 }
 
-/// Returns the partitions of a GPT, which must be there.
+/// Returns the partitions of a GPT, which must be there. Nothing tells the block size of the disk, so the header is looked for
+/// where disks with blocks of 512 and of 4,096 bytes have it: in the second block, and its copy in the last.
 fn gpt_partitions(image: &mut Image<File, &mut [u8]>) -> Result<Vec<(u64, u64)>, Failure> {
-    let mut block = [0; SECTOR as usize];
-    let mut disk = gpt_disk_io::Disk::new(ToBlockIo::new(&mut *image, BlockSize::BS_512))?;
-    let header = disk.read_primary_gpt_header(&mut block)?;
-    if !header.is_signature_valid() {
-        return Err("the GPT has no header".into());
+    let mut block = [0; 4096];
+    for is_copy in [false, true] {
+        for block_size in [BlockSize::BS_512, BlockSize::BS_4096] {
+            let mut disk = gpt_disk_io::Disk::new(ToBlockIo::new(&mut *image, block_size))?;
+            let header = match is_copy {
+                false => disk.read_primary_gpt_header(&mut block),
+                true => disk.read_secondary_gpt_header(&mut block),
+            };
+            // A disk that is too small has no such block.
+            let Ok(header) = header else { continue };
+            if header.is_signature_valid() && header.header_crc32 == header.calculate_header_crc32() {
+                return partitions_of(&mut disk, &header, block_size, &mut block);
+            }
+        }
     }
+    Err("neither copy of the GPT's header is valid".into())
+}
+
+/// Returns the partitions that a GPT's header leads to.
+fn partitions_of(
+    disk: &mut gpt_disk_io::Disk<impl BlockIo<Error: std::error::Error + 'static>>,
+    header: &GptHeader,
+    block_size: BlockSize,
+    block: &mut [u8],
+) -> Result<Vec<(u64, u64)>, Failure> {
     let entries = header.get_partition_entry_array_layout()?;
     let mut partitions = Vec::new();
     // A GPT usually has 128 entries. Further entries are ignored.
-    for entry in disk.gpt_partition_entry_array_iter(entries, &mut block)?.take(128) {
+    for entry in disk.gpt_partition_entry_array_iter(entries, block)?.take(128) {
         let entry = entry?;
         if let Some(lbas) = entry.lba_range().filter(|_| entry.is_used())
-            && let Some(bytes) = lbas.to_byte_range(BlockSize::BS_512)
+            && let Some(bytes) = lbas.to_byte_range(block_size)
         {
-            partitions.push((*bytes.start(), lbas.num_bytes(BlockSize::BS_512).unwrap_or(0)));
+            partitions.push((*bytes.start(), lbas.num_bytes(block_size).unwrap_or(0)));
         }
     }
     Ok(partitions)

@@ -45,33 +45,49 @@ pub fn with_mbr(partitions: &[(u8, u32, &[u8])]) -> Vec<u8> {
 
 /// Makes a disk with a GPT. Each partition has a first sector, and there is an unused entry between any two.
 pub fn with_gpt(partitions: &[(u32, &[u8])]) -> Vec<u8> {
-    let mut disk = vec![0; 34 * 512];
-    for (sector, bytes) in partitions {
-        put(&mut disk, *sector, bytes);
+    with_gpt_in_blocks(BlockSize::BS_512, partitions)
+}
+
+/// Makes a disk with a GPT in blocks of 4,096 bytes. Each partition has a first block.
+pub fn with_gpt_4kn(partitions: &[(u32, &[u8])]) -> Vec<u8> {
+    with_gpt_in_blocks(BlockSize::BS_4096, partitions)
+}
+
+fn with_gpt_in_blocks(block_size: BlockSize, partitions: &[(u32, &[u8])]) -> Vec<u8> {
+    let size = block_size.to_usize().unwrap();
+    // The blocks of 128 entries of 128 bytes.
+    let entry_blocks = 128 * 128 / size as u64;
+    let first_usable = 2 + entry_blocks;
+    let mut disk = vec![0; first_usable as usize * size];
+    for (block, bytes) in partitions {
+        put(&mut disk, block * (size as u32 / 512), bytes);
     }
     // The second copy of the table.
-    disk.resize(disk.len() + 33 * 512, 0);
-    let blocks = disk.len() as u64 / 512;
+    disk.resize(
+        disk.len().next_multiple_of(size) + (1 + entry_blocks as usize) * size,
+        0,
+    );
+    let blocks = (disk.len() / size) as u64;
 
     let mut header = GptHeader {
         my_lba: LbaLe::from_u64(1),
         alternate_lba: LbaLe::from_u64(blocks - 1),
-        first_usable_lba: LbaLe::from_u64(34),
-        last_usable_lba: LbaLe::from_u64(blocks - 34),
+        first_usable_lba: LbaLe::from_u64(first_usable),
+        last_usable_lba: LbaLe::from_u64(blocks - first_usable),
         disk_guid: guid!("57a7feb6-8cd5-4922-b7bd-c78b0914e870"),
         partition_entry_lba: LbaLe::from_u64(2),
         number_of_partition_entries: U32Le::from_u32(128),
         ..GptHeader::default()
     };
-    let mut storage = [0; 32 * 512];
+    let mut storage = [0; 128 * 128];
     let layout = header.get_partition_entry_array_layout().unwrap();
-    let mut entries = GptPartitionEntryArray::new(layout, BlockSize::BS_512, &mut storage).unwrap();
-    for (number, (sector, bytes)) in (0..).zip(partitions) {
-        let end = u64::from(*sector) + bytes.len() as u64 / 512 - 1;
+    let mut entries = GptPartitionEntryArray::new(layout, block_size, &mut storage).unwrap();
+    for (number, (block, bytes)) in (0..).zip(partitions) {
+        let end = u64::from(*block) + (bytes.len() / size) as u64 - 1;
         *entries.get_partition_entry_mut(number * 2).unwrap() = GptPartitionEntry {
             partition_type_guid: GptPartitionType(guid!("0fc63daf-8483-4772-8e79-3d69d8477de4")),
             unique_partition_guid: guid!("37c75ffd-8932-467a-9c56-8cf1f0456b12"),
-            starting_lba: LbaLe::from_u64((*sector).into()),
+            starting_lba: LbaLe::from_u64((*block).into()),
             ending_lba: LbaLe::from_u64(end),
             ..GptPartitionEntry::default()
         };
@@ -81,12 +97,12 @@ pub fn with_gpt(partitions: &[(u32, &[u8])]) -> Vec<u8> {
     let mut secondary = header;
     secondary.my_lba = header.alternate_lba;
     secondary.alternate_lba = header.my_lba;
-    secondary.partition_entry_lba = LbaLe::from_u64(blocks - 33);
+    secondary.partition_entry_lba = LbaLe::from_u64(blocks - 1 - entry_blocks);
     secondary.header_crc32 = Crc32::default();
     secondary.update_header_crc32();
 
-    let mut block = [0; 512];
-    let mut table = Disk::new(BlockIoAdapter::new(&mut disk[..], BlockSize::BS_512)).unwrap();
+    let mut block = vec![0; size];
+    let mut table = Disk::new(BlockIoAdapter::new(&mut disk[..], block_size)).unwrap();
     table.write_protective_mbr(&mut block).unwrap();
     table.write_primary_gpt_header(&header, &mut block).unwrap();
     table.write_gpt_partition_entry_array(&entries).unwrap();

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use crate::common::disks::{ext4_volume, fat_volume, folder_of_all_sorts, image_of, with_gpt, with_mbr};
+use crate::common::disks::{ext4_volume, fat_volume, folder_of_all_sorts, image_of, with_gpt, with_gpt_4kn, with_mbr};
 use crate::common::example::{example, example_path};
 use crate::common::pattern;
 
@@ -98,8 +98,45 @@ fn a_fat_volume_is_found_alone_and_in_either_partition_table() {
         ),
         ("in a GPT", with_gpt(&[(34, &volume)])),
         ("second in a GPT", with_gpt(&[(34, &junk), (2048, &volume)])),
+        ("in a GPT in blocks of 4,096", with_gpt_4kn(&[(6, &volume)])),
+        (
+            "second in such a GPT",
+            with_gpt_4kn(&[(8, &junk[..12 * 4096]), (256, &volume)]),
+        ),
     ] {
         assert_eq!(ls_of(&disk, ""), right, "{place}");
+    }
+}
+
+#[test]
+fn a_gpt_whose_first_copy_is_lost_is_read_from_its_last() {
+    let volume = fat_volume();
+    let right = ls(&[]).1;
+    for (block, mut disk) in [(512, with_gpt(&[(64, &volume)])), (4096, with_gpt_4kn(&[(8, &volume)]))] {
+        let whole = disk.clone();
+        // Zeros, a bit that the checksum finds, and another program's bytes over header and entries.
+        disk[block..2 * block].fill(0);
+        assert_eq!(ls_of(&disk, ""), right, "{block}");
+        disk.copy_from_slice(&whole);
+        disk[block + 72] ^= 1;
+        assert_eq!(ls_of(&disk, ""), right, "{block}");
+        disk[block..6 * block].fill(0xa5);
+        assert_eq!(ls_of(&disk, ""), right, "{block}");
+        // The first copy alone is enough, as on a disk that was cut or has grown.
+        disk.copy_from_slice(&whole);
+        let end = disk.len();
+        disk[end - block..].fill(0);
+        assert_eq!(ls_of(&disk, ""), right, "{block}");
+        // Without either there is none.
+        disk[block..2 * block].fill(0);
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("disk.qcow");
+        std::fs::write(&path, image_of(&disk)).unwrap();
+        let (success, _, error) = ls(&[path.to_str().unwrap()]);
+        assert!(
+            !success && error.contains("neither copy of the GPT's header is valid"),
+            "{error}"
+        );
     }
 }
 
