@@ -252,7 +252,7 @@ class HostTool:
         self.version = run([self.program, "--version"])[1].decode().split()[1]
 
     def options(self, entry):
-        words = []
+        words = ["--quiet"]
         layers = [entry["file"]]
         for backing in entry.get("backing", []):
             words += ["--backing", f"{backing['format']}:{backing['file']}"]

@@ -12,18 +12,27 @@ use crate::text;
 const ABOUT: &str = "Look into QCOW version 1 disk images, and write the guest's disk out of them";
 
 /// Compared with the manifest by a test.
-const LONG_VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), "\nfeatures: aes, deflate, std");
+const LONG_VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), "\nfeatures: aes, check, deflate, std");
 
 const AFTER: &str = "\
 Numbers are in bytes: decimal, or hexadecimal after 0x. The suffixes k, M, G and T multiply by 1024, 1024^2, 1024^3 \
 and 1024^4.
 
-Exit status: 0 success; 1 an error, reported in one line on standard error; 130 a dump to a file was interrupted. \
-Only `check` exits with 2 (the image is corrupt) and 3 (nothing is corrupt, but part of the file is unused).";
+Exit status:
+  0    success
+  1    an error, reported in one line on standard error
+  2    only `check`: the image is corrupt
+  3    only `check`: nothing is corrupt, but part of the file is unused
+  4    only `dump --keep-going`: part of the disk could not be read, and the rest was written
+  5    an image is not a QCOW version 1 image
+  130  a dump to a file was interrupted";
 
 #[derive(Parser)]
 #[command(name = "qcow1", version, long_version = LONG_VERSION, about = ABOUT, after_help = AFTER)]
 pub(crate) struct Args {
+    /// Print only errors and what was asked for: no progress, no notes, and nothing for `check`
+    #[arg(short, long, global = true)]
+    pub(crate) quiet: bool,
     #[command(subcommand)]
     pub(crate) command: Command,
 }
@@ -78,7 +87,7 @@ pub(crate) enum Command {
     ///
     /// OUT is refused, and left as it is, if it is
     ///   - IMAGE, or one of its backing files, whether opened here or only named by an image
-    ///   - a password file
+    ///   - a password file or the file of --json
     ///   - a device that holds one of these, such as a loop device or a partition
     ///   - a block device in use, such as one with a mounted file system
     #[command(verbatim_doc_comment)]
@@ -87,6 +96,18 @@ pub(crate) enum Command {
         image: PathBuf,
         /// The file, device or pipe to write; - is standard output
         out: PathBuf,
+        /// Write zeros for what cannot be read, report it, and exit with 4. Implies --salvage
+        ///
+        /// This reads on after corrupt tables and clusters, failed reads of a file, and holes
+        /// whose backing file is missing. Each range is reported once on standard error, with
+        /// the reason.
+        #[arg(long, verbatim_doc_comment)]
+        keep_going: bool,
+        /// Write the ranges that were not read as a JSON array of {"start", "length", "reason"} to FILE
+        ///
+        /// With --salvage alone, these are the ranges past the end of an image file.
+        #[arg(long, value_name = "FILE")]
+        json: Option<PathBuf>,
         #[command(flatten)]
         guest: Guest,
     },
@@ -108,8 +129,8 @@ pub(crate) enum Command {
     /// Reads every table word of IMAGE, inflates each compressed cluster, and finds tables and
     /// clusters that overlap. Flaws of one kind in sequence are one finding. Needs
     /// memory for the parts of the file that are used: at most one byte for each 1.5 KiB of the
-    /// file's length. Exits with 0 if nothing is wrong, with 2 if the image is corrupt, and with 3
-    /// if nothing is corrupt but part of the file is unused.
+    /// file's length. Exits with 0 if nothing is wrong, with 2 if the image is corrupt,
+    /// and with 3 if nothing is corrupt but part of the file is unused.
     #[command(verbatim_doc_comment)]
     Check {
         /// The QCOW1 image
@@ -133,7 +154,7 @@ pub(crate) enum Command {
 }
 
 /// The options for opening images.
-#[derive(clap::Args)]
+#[derive(clap::Args, Clone)]
 pub(crate) struct Open {
     /// Read zeros past the end of a truncated image file, instead of failing
     #[arg(long)]
@@ -148,6 +169,15 @@ pub(crate) struct Open {
 pub(crate) struct Guest {
     #[command(flatten)]
     pub(crate) open: Open,
+    #[command(flatten)]
+    pub(crate) keys: Keys,
+    #[command(flatten)]
+    pub(crate) lower: Lower,
+}
+
+/// The options for the keys of encrypted images.
+#[derive(clap::Args)]
+pub(crate) struct Keys {
     /// A file with the password of the next encrypted image; repeat it for a chain, top first
     ///
     /// The password is the file's first line, without its line end. It is not an argument
@@ -155,6 +185,11 @@ pub(crate) struct Guest {
     /// yields garbage, not an error.
     #[arg(long, value_name = "FILE", verbatim_doc_comment)]
     pub(crate) password_file: Vec<PathBuf>,
+}
+
+/// The options for the images below an image.
+#[derive(clap::Args)]
+pub(crate) struct Lower {
     /// The next backing file and its format, raw:FILE or qcow:FILE; repeat it for a chain, top first
     ///
     /// The format is declared and never guessed. The names that the images hold are not

@@ -1,49 +1,83 @@
 //! Opens an image and its backing files, and reads through them.
 
 use std::fs::{self, File, Metadata};
-use std::io::{self, Read};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use qcow1::{
-    BlockRead, BlockSize, Chain, Error, Extent, ExtentKind, Header, Image, Key, Memory, OpenOptions, Probe, PushError,
+    BlockRead, BlockSize, Chain, Error, Extent, ExtentKind, Header, Image, Memory, OpenOptions, Probe, PushError,
 };
 
-use crate::args::{Declared, Guest, Open};
+use crate::args::{Declared, Guest, Lower, Open};
 use crate::failure::{Failure, explain};
 use crate::identity::{Identity, Shared};
+use crate::medium::Medium;
+use crate::output::note;
+use crate::past_end::{self, PastEnd, Tables};
+use crate::secret::Secrets;
 use crate::text;
 
-/// The maximum number of images in a chain.
-const DEPTH: usize = 32;
+/// The maximum number of images in a chain. QEMU has no limit of its own, but most systems let a program open 1,024
+/// files.
+const DEPTH: usize = 1024;
 
 /// The maximum length of a backing file's name in bytes.
 const NAME: usize = 1023;
 
 /// The length in bytes of the pieces in which a failed read is repeated to find its cause.
-const PIECE: usize = 64 << 10;
-
-/// The maximum number of bytes that are read from a password file. The key is the first 16.
-const PASSWORD: u64 = 4096;
+const PIECE: u64 = 64 << 10;
 
 /// The size in bytes of the memory for opening an image only to read its header and its backing file's name.
 const MINIMUM: usize = 512;
 
 /// An image in a file, with memory of its own.
-pub(crate) type FileImage = Image<File, Vec<u8>>;
+pub(crate) type FileImage = Image<Medium, Vec<u8>>;
 
 /// A guest's disk: an image, and its backing images.
 pub(crate) struct Disk {
-    chain: Chain<FileImage, DEPTH>,
+    /// On the heap, because it has room for the longest chain.
+    chain: Box<Chain<FileImage, DEPTH>>,
     /// The file of each image of the chain.
     files: Vec<Source>,
-    /// The password files, in the sequence of the encrypted images.
-    passwords: Vec<Source>,
+    /// Further files that must not be overwritten: those with keys, and of reports.
+    others: Vec<Source>,
+    /// The number of images with a key.
+    keys: usize,
+    /// What tells which bytes `--salvage` filled, for each image of the chain. Without that option there is nothing.
+    tables: Vec<Option<Tables>>,
 }
 
 #[derive(Clone)]
 struct Source {
     path: PathBuf,
     identity: Identity,
+}
+
+/// A run of guest bytes, and the image of the chain that stores it, 0 for the top.
+pub(crate) struct Found {
+    pub(crate) level: usize,
+    pub(crate) extent: Extent,
+    /// Why the bytes, or some of them, are missing in a truncated image file: `--salvage` fills them.
+    pub(crate) past_end: Option<PastEnd>,
+}
+
+impl Found {
+    fn zeros(level: usize, start: u64, len: u64, past_end: Option<PastEnd>) -> Self {
+        let kind = ExtentKind::Zero;
+        Self {
+            level,
+            extent: Extent { start, len, kind },
+            past_end,
+        }
+    }
+}
+
+/// A run of guest bytes that cannot be read.
+pub(crate) struct Flaw {
+    pub(crate) level: usize,
+    pub(crate) start: u64,
+    pub(crate) len: u64,
+    pub(crate) error: Error<io::Error>,
 }
 
 /// The format of a file.
@@ -57,46 +91,54 @@ enum Format {
 impl Disk {
     /// Opens an image without its backing files.
     pub(crate) fn alone(image: &Path, open: &Open) -> Result<Self, Failure> {
-        Self::begin(image, open, &[])
+        Self::begin(image, open, &Secrets::NONE)
     }
 
-    fn begin(image: &Path, open: &Open, passwords: &[PathBuf]) -> Result<Self, Failure> {
+    fn begin(image: &Path, open: &Open, secrets: &Secrets<'_>) -> Result<Self, Failure> {
         let mut disk = Self {
-            chain: Chain::new(),
+            chain: Box::new(Chain::new()),
             files: Vec::new(),
-            passwords: Vec::new(),
+            others: Vec::new(),
+            keys: 0,
+            tables: Vec::new(),
         };
-        disk.push(image.to_owned(), &Format::Qcow, open, passwords)?;
+        disk.push(image.to_owned(), &Format::Qcow, open, secrets)?;
         Ok(disk)
     }
 
-    /// Opens an image and its backing files, which the user's options name or follow.
+    /// Opens an image and its backing files, which the user's options name or follow, with their keys.
     pub(crate) fn open(image: &Path, guest: &Guest) -> Result<Self, Failure> {
-        let (open, passwords) = (&guest.open, &guest.password_file[..]);
-        let mut disk = Self::begin(image, open, passwords)?;
-        for declared in &guest.backing {
-            match declared {
-                Declared::Raw(path) => disk.push(path.clone(), &Format::Raw, open, passwords)?,
-                Declared::Qcow(path) => disk.push(path.clone(), &Format::Qcow, open, passwords)?,
-            }
-        }
-        if guest.follow {
-            // Bound: the length of a full chain.
-            while let Some(path) = disk.named_last()? {
-                disk.push(path, &Format::Probed, open, passwords).map_err(|failure| {
-                    let above = disk.last_path().display();
-                    failure.and(format_args!(" (it is the backing file that '{above}' names)"))
-                })?;
-            }
-        }
+        let secrets = Secrets::new(&guest.keys);
+        let disk = Self::layers(image, &guest.open, &guest.lower, &secrets)?;
         // Otherwise the user would believe that the password is used.
-        match passwords.get(disk.passwords.len()) {
+        match secrets.unused(disk.keys) {
             None => Ok(disk),
             Some(password) => {
                 let message = "is not needed: there are fewer encrypted images than password files";
                 Err(Failure::of(password, message))
             }
         }
+    }
+
+    /// Opens an image and its backing files.
+    pub(crate) fn layers(image: &Path, open: &Open, lower: &Lower, secrets: &Secrets<'_>) -> Result<Self, Failure> {
+        let mut disk = Self::begin(image, open, secrets)?;
+        for declared in &lower.backing {
+            match declared {
+                Declared::Raw(path) => disk.push(path.clone(), &Format::Raw, open, secrets)?,
+                Declared::Qcow(path) => disk.push(path.clone(), &Format::Qcow, open, secrets)?,
+            }
+        }
+        if lower.follow {
+            // Bound: the length of a full chain.
+            while let Some(path) = disk.named_last()? {
+                disk.push(path, &Format::Probed, open, secrets).map_err(|failure| {
+                    let above = disk.last_path().display();
+                    failure.and(format_args!(" (it is the backing file that '{above}' names)"))
+                })?;
+            }
+        }
+        Ok(disk)
     }
 
     /// Returns the size of the guest's disk in bytes.
@@ -106,28 +148,107 @@ impl Disk {
 
     /// Returns the top image.
     pub(crate) fn top(&mut self) -> &mut FileImage {
-        self.chain.image_mut(0).expect("a disk has a top image")
+        self.image(0)
+    }
+
+    /// Returns an image of the chain. `level` must be below the number of images.
+    pub(crate) fn image(&mut self, level: usize) -> &mut FileImage {
+        layer(&mut self.chain, level)
+    }
+
+    /// Returns the path of the file of an image.
+    pub(crate) fn path(&self, level: usize) -> &Path {
+        &self.files[level].path
+    }
+
+    /// Returns the size of the top image's file in bytes, and the number of bytes that it takes on its disk if the system
+    /// says so.
+    pub(crate) fn file_sizes(&mut self) -> Result<(u64, Option<u64>), Failure> {
+        let path = self.files[0].path.clone();
+        self.top()
+            .device_mut()
+            .sizes()
+            .map_err(|error| Failure::image(&path, &Error::Io(error)))
+    }
+
+    /// Fills `dst` with the guest bytes from `offset` on.
+    ///
+    /// # Errors
+    /// The crate's error; `blame` finds its place.
+    pub(crate) fn read(&mut self, offset: u64, dst: &mut [u8]) -> Result<(), Error<io::Error>> {
+        self.chain.read_at(offset, dst)
     }
 
     /// Fills `dst` with the guest bytes from `offset` on.
     pub(crate) fn read_at(&mut self, offset: u64, dst: &mut [u8]) -> Result<(), Failure> {
-        match self.chain.read_at(offset, dst) {
+        match self.read(offset, dst) {
             Ok(()) => Ok(()),
             Err(error) => Err(self.blame(offset, dst.len() as u64, error)),
         }
     }
 
-    /// Fills `dst` like `read_at`, and returns only whether that succeeded.
-    pub(crate) fn reads(&mut self, offset: u64, dst: &mut [u8]) -> bool {
-        self.chain.read_at(offset, dst).is_ok()
+    /// Returns how the guest bytes from `at` on, at most `most`, are stored. `at` must be inside the disk.
+    pub(crate) fn find(&mut self, at: u64, most: u64) -> Result<Found, Flaw> {
+        let mut len = most.min(self.size().saturating_sub(at));
+        let lowest = self.files.len() - 1;
+        let mut past_end = None;
+        for level in 0..=lowest {
+            let image = layer(&mut self.chain, level);
+            let Some(inside) = image.size().checked_sub(at).filter(|inside| *inside != 0) else {
+                // A backing file that is shorter than the disk.
+                return Ok(Found::zeros(level, at, len, past_end));
+            };
+            let extent = image.extent_at(at, len.min(inside)).or_else(|error| match error {
+                // The failed read may have been for a later word than the first.
+                Error::Io(_) => image.extent_at(at, past_end::cluster_len(image, at).min(len).min(inside)),
+                error => Err(error),
+            });
+            let mut extent = match extent {
+                Ok(extent) => extent,
+                Err(error) => {
+                    let len = past_end::flawed_len(image, at, &error).min(len).min(inside);
+                    return Err(Flaw {
+                        level,
+                        start: at,
+                        len,
+                        error,
+                    });
+                }
+            };
+            if let Some(tables) = &mut self.tables[level] {
+                let (len, missing) = tables.past_end(level, image.device_mut(), &extent);
+                extent.len = len;
+                past_end = past_end.or(missing);
+            }
+            len = extent.len;
+            if extent.kind == ExtentKind::Backing && level < lowest {
+                continue;
+            }
+            return Ok(Found {
+                level,
+                extent,
+                past_end,
+            });
+        }
+        Ok(Found::zeros(lowest, at, len, past_end))
     }
 
-    /// Returns how the guest bytes from `offset` on are stored.
-    pub(crate) fn extent_at(&mut self, offset: u64, max_len: u64) -> Result<Extent, Failure> {
-        match self.chain.extent_at(offset, max_len) {
-            Ok((_, extent)) => Ok(extent),
-            Err(error) => Err(self.blame(offset, 1, error)),
+    /// Returns a flaw as an error that names the image and the offset.
+    pub(crate) fn failure(&self, flaw: &Flaw) -> Failure {
+        Failure::of(self.path(flaw.level), flaw)
+    }
+
+    /// Protects a file from being overwritten. Refuses it if that would change what the disk is read from.
+    pub(crate) fn protect(&mut self, file: &File, path: &Path) -> Result<(), Failure> {
+        let failed = |error| Failure::write(path, &error);
+        let metadata = file.metadata().map_err(failed)?;
+        self.refuse_to_overwrite(&metadata, path)?;
+        if metadata.is_file() {
+            let identity = Identity::of(&metadata, path).map_err(failed)?;
+            let path = path.to_owned();
+            self.others.push(Source { path, identity });
         }
+        Ok(())
     }
 
     /// Refuses to write to the file with this metadata if that would change what the disk is read from.
@@ -142,7 +263,7 @@ impl Disk {
                 Some(Shared::Beneath) => "shares its bytes with",
             };
             let needed = source.path.display();
-            let message = format_args!("{how} '{needed}', which belongs to the disk; it was left as it is");
+            let message = format_args!("{how} '{needed}', which is needed; it was left as it is");
             return Err(Failure::of(path, message));
         }
         Ok(())
@@ -150,14 +271,14 @@ impl Disk {
 
     /// Returns all files of the chain: those that were opened, and those that are only named by an image.
     fn needed(&mut self) -> Vec<Source> {
-        let mut needed = [&self.files[..], &self.passwords].concat();
+        let mut needed = [&self.files[..], &self.others].concat();
         for (level, source) in self.files.iter().enumerate() {
-            let image = self.chain.image_mut(level);
-            let mut named = image.and_then(|image| named_by(image, &source.path).ok().flatten());
+            let image = layer(&mut self.chain, level);
+            let mut named = named_by(image, &source.path).ok().flatten();
             for _ in 0..DEPTH {
                 let Some((path, identity, file)) = named.take().and_then(|path| {
                     let (file, identity) = open_file(&path).and_then(|file| identify(file, &path)).ok()?;
-                    Some((path, identity, file))
+                    Some((path, identity, Medium::whole(file)))
                 }) else {
                     break;
                 };
@@ -177,11 +298,10 @@ impl Disk {
 
     /// Returns the backing file that the lowest image names.
     fn named_last(&mut self) -> Result<Option<PathBuf>, Failure> {
-        let lowest = self.files.len() - 1;
-        match (self.chain.image_mut(lowest), self.files.last()) {
-            (Some(image), Some(source)) => named_by(image, &source.path),
-            _ => Ok(None),
-        }
+        let Some(lowest) = self.files.len().checked_sub(1) else {
+            return Ok(None);
+        };
+        named_by(layer(&mut self.chain, lowest), &self.files[lowest].path)
     }
 
     fn last_path(&self) -> &Path {
@@ -189,31 +309,49 @@ impl Disk {
     }
 
     /// Adds a file below the files of the chain.
-    fn push(&mut self, path: PathBuf, format: &Format, open: &Open, passwords: &[PathBuf]) -> Result<(), Failure> {
-        let (mut file, identity) = identify(open_file(&path)?, &path)?;
+    fn push(&mut self, path: PathBuf, format: &Format, open: &Open, secrets: &Secrets<'_>) -> Result<(), Failure> {
+        let (file, identity) = identify(open_file(&path)?, &path)?;
         if self.files.iter().any(|source| source.identity == identity) {
             let message = "is in the chain of backing files already: the chain is a loop";
             return Err(Failure::of(&path, message));
         }
+        let mut medium = Medium::whole(file);
+        let failed = |error| Failure::image(&path, &Error::Io(error));
         let mut image = match format {
-            Format::Raw => raw_image(file, &path)?,
-            Format::Qcow => qcow_image(file, &path, open)?,
-            Format::Probed => match probe(&mut file).map_err(|error| Failure::of(&path, explain(&Error::Io(error))))? {
-                Probe::NotQcow => raw_image(file, &path)?,
+            Format::Raw => {
+                if matches!(
+                    probe(&mut medium).map_err(failed)?,
+                    Probe::Qcow1 | Probe::OtherVersion(_)
+                ) {
+                    note(format_args!(
+                        "{}: begins with QCOW's magic number, and is read as a raw disk, as declared",
+                        path.display()
+                    ));
+                }
+                raw_image(medium, &path)?
+            }
+            Format::Qcow => qcow_image(medium, &path, open)?,
+            Format::Probed => match probe(&mut medium).map_err(failed)? {
+                Probe::NotQcow => raw_image(medium, &path)?,
                 // Refuses other versions by name.
-                _ => qcow_image(file, &path, open)?,
+                _ => qcow_image(medium, &path, open)?,
             },
         };
-        if image.header().is_some_and(Header::is_encrypted)
-            && let Some(password) = passwords.get(self.passwords.len())
+        if is_encrypted(&image)
+            && let Some((key, from)) = secrets.of(self.keys)?
         {
-            let (key, identity) = key_in(password)?;
             image.set_key(&key);
-            self.passwords.push(Source {
-                path: password.clone(),
-                identity,
-            });
+            self.keys += 1;
+            self.others
+                .extend(from.map(|(path, identity)| Source { path, identity }));
         }
+        let tables = match image.header().copied() {
+            Some(header) if open.salvage => {
+                let file_len = image.device_mut().size().map_err(failed)?;
+                Some(Tables::new(&header, file_len))
+            }
+            _ => None,
+        };
         self.chain.push(image).map_err(|refused| match refused {
             PushError::Full(_) => Failure::of(
                 &path,
@@ -225,55 +363,65 @@ impl Disk {
                 Failure::of(&path, message)
             }
         })?;
+        self.tables.push(tables);
         self.files.push(Source { path, identity });
         Ok(())
     }
 
-    /// Returns a failed read as an error that names the image and the offset: reads again in small pieces, one image at
-    /// a time.
+    /// Returns a failed read as an error that names the image and the offset.
     fn blame(&mut self, offset: u64, len: u64, error: Error<io::Error>) -> Failure {
-        let mut buffer = vec![0; PIECE];
         let end = offset.saturating_add(len);
         let mut at = offset;
+        let mut buffer = vec![0; PIECE as usize];
         while at < end {
-            let mut piece = (end - at).min(PIECE as u64);
-            let lowest = self.files.len() - 1;
-            for (level, source) in self.files.iter().enumerate() {
-                let Some(image) = self.chain.image_mut(level).filter(|image| at < image.size()) else {
-                    break;
-                };
-                let read = image.extent_at(at, piece).and_then(|extent| {
-                    piece = extent.len;
-                    if extent.kind == ExtentKind::Backing && level < lowest {
-                        Ok(false)
-                    } else {
-                        image.read_at(at, &mut buffer[..piece as usize]).map(|()| true)
-                    }
-                });
-                match read {
-                    Ok(true) => break,
-                    Ok(false) => {}
-                    Err(error) => {
-                        let message = format_args!("at guest offset {at:#x}: {}", explain(&error));
-                        return Failure::of(&source.path, message);
-                    }
-                }
+            let piece = (end - at).min(PIECE);
+            match self.read_piece(at, &mut buffer[..piece as usize]) {
+                Ok(len) => at += len,
+                Err(flaw) => return self.failure(&flaw),
             }
-            at += piece;
         }
         // This read succeeded, which is possible if the device has recovered.
         let message = format_args!("at guest offset {offset:#x}: {}", explain(&error));
         Failure::of(&self.files[0].path, message)
     }
+
+    /// Fills the start of `dst` with the guest bytes from `at` on, as far as they are stored together, and returns
+    /// their number.
+    pub(crate) fn read_piece(&mut self, at: u64, dst: &mut [u8]) -> Result<u64, Flaw> {
+        let Found { level, extent, .. } = self.find(at, dst.len() as u64)?;
+        // At most `dst.len()`.
+        let dst = &mut dst[..extent.len as usize];
+        match self.chain.read_at(at, dst) {
+            Ok(()) => Ok(extent.len),
+            Err(error) => Err(Flaw {
+                level,
+                start: at,
+                len: extent.len,
+                error,
+            }),
+        }
+    }
+}
+
+impl std::fmt::Display for Flaw {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "at guest offset {:#x}: {}", self.start, explain(&self.error))
+    }
+}
+
+/// Returns an image of a chain, which must have it.
+fn layer(chain: &mut Chain<FileImage, DEPTH>, level: usize) -> &mut FileImage {
+    chain.image_mut(level).expect("each file has an image")
+}
+
+fn is_encrypted(image: &FileImage) -> bool {
+    image.header().is_some_and(Header::is_encrypted)
 }
 
 /// Returns the file that an image names as its backing file. `path` is the image's own.
-fn named_by(image: &mut Image<File, impl Memory>, path: &Path) -> Result<Option<PathBuf>, Failure> {
+fn named_by(image: &mut Image<Medium, impl Memory>, path: &Path) -> Result<Option<PathBuf>, Failure> {
     let mut buffer = [0; NAME];
-    let name = image
-        .backing_name(&mut buffer)
-        .map_err(|error| Failure::of(path, explain(&error)))?;
-    let Some(name) = name else {
+    let Some(name) = backing_name(image, &mut buffer, path)? else {
         return Ok(None);
     };
     let Some(name) = text::path(name) else {
@@ -285,9 +433,28 @@ fn named_by(image: &mut Image<File, impl Memory>, path: &Path) -> Result<Option<
     Ok(Some(path.parent().unwrap_or(Path::new("")).join(name)))
 }
 
+/// Returns the backing file's name.
+pub(crate) fn backing_name<'b>(
+    image: &mut Image<Medium, impl Memory>,
+    buffer: &'b mut [u8; NAME],
+    path: &Path,
+) -> Result<Option<&'b [u8]>, Failure> {
+    let name = image
+        .backing_name(buffer)
+        .map_err(|error| Failure::image(path, &error))?;
+    Ok(name)
+}
+
 /// Opens a file that can hold an image: a regular file or a block device.
 pub(crate) fn open_file(path: &Path) -> Result<File, Failure> {
-    let failed = |error: io::Error| Failure::of(path, format_args!("cannot be opened: {error}"));
+    let failed = |error: io::Error| {
+        let hint = if path == Path::new("-") {
+            " (the tool does not take - for standard input; pass /dev/stdin if that is a file)"
+        } else {
+            ""
+        };
+        Failure::of(path, format_args!("cannot be opened: {error}{hint}"))
+    };
     // Checked before opening: opening a pipe waits for its writer, and opening a device may have an effect.
     let kind = fs::metadata(path).map_err(failed)?.file_type();
     #[cfg(unix)]
@@ -319,19 +486,18 @@ fn identify(file: File, path: &Path) -> Result<(File, Identity), Failure> {
 
 /// Opens a QCOW1 image with the user's options. The outer error is the tool's, the inner one the image's.
 pub(crate) fn try_qcow_image(
-    file: File,
+    mut file: Medium,
     path: &Path,
     open: &Open,
 ) -> Result<Result<FileImage, Error<io::Error>>, Failure> {
     let options = OpenOptions::new().salvage(open.salvage);
-    let mut file = file;
     // An image does not use more than all its tables need.
     let memory = allocate(path, open.memory.min(most_memory(&mut file)))?;
     Ok(Image::open_with(options, file, memory).map_err(qcow1::OpenError::into_error))
 }
 
 /// Returns the maximum number of bytes of memory that an image uses, or a small number if it will be refused.
-fn most_memory(file: &mut File) -> u64 {
+fn most_memory(file: &mut Medium) -> u64 {
     let mut prefix = [0; 48];
     match file
         .read_blocks(0, &mut prefix)
@@ -339,32 +505,20 @@ fn most_memory(file: &mut File) -> u64 {
         .and_then(|()| Header::parse(&prefix).ok())
     {
         Some(header) => {
-            let size = BlockRead::size(file).unwrap_or(u64::MAX);
+            let size = file.size().unwrap_or(u64::MAX);
             header.memory_for(BlockSize::BYTE, size).all_tables as u64
         }
         None => MINIMUM as u64,
     }
 }
 
-fn qcow_image(file: File, path: &Path, open: &Open) -> Result<FileImage, Failure> {
-    try_qcow_image(file, path, open)?.map_err(|error| Failure::of(path, explain(&error)))
+fn qcow_image(file: Medium, path: &Path, open: &Open) -> Result<FileImage, Failure> {
+    try_qcow_image(file, path, open)?.map_err(|error| Failure::image(path, &error))
 }
 
-fn raw_image(file: File, path: &Path) -> Result<FileImage, Failure> {
+fn raw_image(file: Medium, path: &Path) -> Result<FileImage, Failure> {
     // A file is byte-addressable, so no read needs memory.
-    Image::open_raw(file, Vec::new()).map_err(|refused| Failure::of(path, explain(refused.error())))
-}
-
-/// Returns the key of the password in a file's first line, and the file's identity.
-fn key_in(path: &Path) -> Result<(Key, Identity), Failure> {
-    let failed = |error| Failure::of(path, format_args!("cannot be read: {error}"));
-    let mut text = Vec::new();
-    let file = File::open(path).map_err(failed)?;
-    file.take(PASSWORD).read_to_end(&mut text).map_err(failed)?;
-    let identity = fs::metadata(path).and_then(|metadata| Identity::of(&metadata, path));
-    let line = text.split(|byte| *byte == b'\n').next().unwrap_or_default();
-    let key = Key::from_passphrase(line.strip_suffix(b"\r").unwrap_or(line));
-    Ok((key, identity.map_err(failed)?))
+    Image::open_raw(file, Vec::new()).map_err(|refused| Failure::image(path, refused.error()))
 }
 
 /// Allocates memory for the work on an image.
@@ -379,11 +533,9 @@ pub(crate) fn allocate(path: &Path, bytes: u64) -> Result<Vec<u8>, Failure> {
     Ok(memory)
 }
 
-fn probe(file: &mut File) -> io::Result<Probe> {
+fn probe(file: &mut Medium) -> io::Result<Probe> {
     let mut prefix = [0; 8];
-    let len = usize::try_from(BlockRead::size(file)?)
-        .unwrap_or(usize::MAX)
-        .min(prefix.len());
+    let len = usize::try_from(file.size()?).unwrap_or(usize::MAX).min(prefix.len());
     if len != 0 {
         file.read_blocks(0, &mut prefix[..len])?;
     }

@@ -1,31 +1,57 @@
 //! Errors: one line on standard error, or nothing.
 
 use std::fmt::Display;
-use std::io::{self, Write};
+use std::io;
 use std::path::Path;
-use std::process::ExitCode;
 
 use qcow1::{Error, Unsupported};
 
-use crate::text::printable;
+use crate::output::say;
+
+/// The exit statuses. Only `check` exits with those of a corrupt image and of an image with unused bytes; these are
+/// qemu-img's.
+pub(crate) mod status {
+    pub(crate) const SUCCESS: u8 = 0;
+    pub(crate) const ERROR: u8 = 1;
+    pub(crate) const CORRUPT: u8 = 2;
+    pub(crate) const UNREACHABLE: u8 = 3;
+    /// Only of `dump --keep-going`: part of the disk could not be read.
+    pub(crate) const INCOMPLETE: u8 = 4;
+    /// An image is not a QCOW version 1 image.
+    pub(crate) const OTHER_FORMAT: u8 = 5;
+    /// A signal ended the tool.
+    pub(crate) const INTERRUPTED: u8 = 130;
+}
 
 /// Why the tool stops.
 pub(crate) enum Failure {
     /// The reader closed the pipe: `qcow1 dump IMAGE - | head` is not an error.
     ClosedPipe,
-    /// An error, as a line of text.
-    Told(String),
+    /// An error, as a line of text, and the exit status.
+    Told(String, u8),
 }
 
 impl Failure {
     /// Returns a failure that concerns no file.
     pub(crate) fn told(message: impl Display) -> Self {
-        Self::Told(message.to_string())
+        Self::Told(message.to_string(), status::ERROR)
     }
 
     /// Returns a failure that concerns a file.
     pub(crate) fn of(file: &Path, message: impl Display) -> Self {
-        Self::Told(format!("{}: {message}", file.display()))
+        Self::told(format_args!("{}: {message}", file.display()))
+    }
+
+    /// Returns the crate's error about an image.
+    pub(crate) fn image(file: &Path, error: &Error<io::Error>) -> Self {
+        let is_other = matches!(
+            error,
+            Error::Empty | Error::NotQcow | Error::Unsupported(Unsupported::Version(_))
+        );
+        match Self::of(file, explain(error)) {
+            Self::Told(message, _) if is_other => Self::Told(message, status::OTHER_FORMAT),
+            failure => failure,
+        }
     }
 
     /// Returns a failed write to a file, or to standard output under that name.
@@ -41,19 +67,17 @@ impl Failure {
     pub(crate) fn and(self, more: impl Display) -> Self {
         match self {
             Self::ClosedPipe => Self::ClosedPipe,
-            Self::Told(message) => Self::Told(format!("{message}{more}")),
+            Self::Told(message, status) => Self::Told(format!("{message}{more}"), status),
         }
     }
 
     /// Prints the failure's line, and returns the exit status.
-    pub(crate) fn report(&self) -> ExitCode {
+    pub(crate) fn report(&self) -> u8 {
         match self {
-            Self::ClosedPipe => ExitCode::SUCCESS,
-            Self::Told(message) => {
-                // Escaped, because names may contain line ends and terminal commands. A failure of this write is
-                // ignored.
-                let _ = writeln!(io::stderr(), "qcow1: {}", printable(message));
-                ExitCode::FAILURE
+            Self::ClosedPipe => status::SUCCESS,
+            Self::Told(message, status) => {
+                say(message);
+                *status
             }
         }
     }
@@ -72,8 +96,8 @@ pub(crate) fn explain(error: &Error<io::Error>) -> String {
         }
         Error::MemoryTooSmall { needed } => format!("{error}: pass --memory {needed}"),
         Error::BackingRequired { .. } => {
-            "the image has a hole there and names a backing file: pass --backing raw:FILE or \
-                                   --backing qcow:FILE, or --follow if you trust the image"
+            "the image has a hole there and names a backing file: pass --backing raw:FILE \
+                                          or --backing qcow:FILE, or --follow if you trust the image"
                 .to_owned()
         }
         Error::KeyRequired { .. } => "the cluster is encrypted: pass --password-file FILE".to_owned(),

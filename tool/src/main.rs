@@ -9,8 +9,15 @@ mod args;
 mod commands;
 mod disk;
 mod failure;
+mod holes;
 mod identity;
+mod interrupt;
+mod lost;
+mod medium;
 mod output;
+mod past_end;
+mod replacement;
+mod secret;
 mod sink;
 mod text;
 
@@ -20,14 +27,7 @@ use clap::Parser;
 use clap::error::ErrorKind;
 
 use args::{Args, Command};
-use commands::Verdict;
-use failure::Failure;
-
-/// The exit status of `check` for a corrupt image: qemu-img's convention, so no error exits with it.
-const CORRUPT: u8 = 2;
-
-/// The exit status of `check` if part of the file is unused and nothing else is wrong.
-const UNREACHABLE: u8 = 3;
+use failure::{Failure, status};
 
 fn main() -> ExitCode {
     let args = match Args::try_parse() {
@@ -37,31 +37,37 @@ fn main() -> ExitCode {
             let _ = asked.print();
             return ExitCode::SUCCESS;
         }
-        Err(wrong) => return usage(&wrong).report(),
+        Err(wrong) => return usage(&wrong).report().into(),
     };
-    let done = match &args.command {
-        Command::Info { image, json, open } => commands::info(image, open, *json),
-        Command::Map { image, json, open } => commands::map(image, open, *json),
-        Command::Dump { image, out, guest } => commands::dump(image, out, guest),
+    if args.quiet {
+        output::be_quiet();
+    }
+    run(args.command).unwrap_or_else(|failure| failure.report()).into()
+}
+
+/// Returns the exit status.
+fn run(command: Command) -> Result<u8, Failure> {
+    let done = match command {
+        Command::Info { image, json, open } => commands::info(&image, &open, json),
+        Command::Check { image, json, open } => return commands::check(&image, &open, json),
+        Command::Dump {
+            image,
+            out,
+            keep_going,
+            json,
+            guest,
+        } => return commands::dump(&image, &out, keep_going, json.as_deref(), guest),
+        Command::Map { image, json, open } => commands::map(&image, &open, json),
         Command::Read {
             image,
             offset,
             length,
             guest,
-        } => commands::read(image, *offset, *length, guest),
-        Command::Check { image, json, open } => match commands::check(image, open, *json) {
-            Ok(Verdict::Clean) => Ok(()),
-            Ok(Verdict::Corrupt) => return ExitCode::from(CORRUPT),
-            Ok(Verdict::Unreachable) => return ExitCode::from(UNREACHABLE),
-            Err(failure) => Err(failure),
-        },
-        Command::Completions { shell } => commands::completions(*shell),
+        } => commands::read(&image, offset, length, &guest),
+        Command::Completions { shell } => commands::completions(shell),
         Command::Man { command } => commands::man(command.as_deref()),
     };
-    match done {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => failure.report(),
-    }
+    done.map(|()| status::SUCCESS)
 }
 
 /// Returns a usage error on one line. clap's own report has several lines, and its exit status means "corrupt" here.

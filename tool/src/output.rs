@@ -3,10 +3,37 @@
 use std::fmt::Display;
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::failure::Failure;
+use crate::text::printable;
+
+/// Whether the user asked for no notes.
+static QUIET: AtomicBool = AtomicBool::new(false);
+
+/// Suppresses progress bars and notes.
+pub(crate) fn be_quiet() {
+    QUIET.store(true, Ordering::Relaxed);
+}
+
+pub(crate) fn is_quiet() -> bool {
+    QUIET.load(Ordering::Relaxed)
+}
+
+/// Prints a line on standard error that is not an error.
+pub(crate) fn note(message: impl Display) {
+    if !is_quiet() {
+        say(message);
+    }
+}
+
+/// Prints a line on standard error.
+pub(crate) fn say(message: impl Display) {
+    // Escaped, because names may contain line ends and terminal commands. A failure of this write is ignored.
+    let _ = writeln!(io::stderr(), "qcow1: {}", printable(&message.to_string()));
+}
 
 /// The name of standard output in errors.
 pub(crate) const STDOUT: &str = "standard output";
@@ -56,7 +83,10 @@ pub(crate) fn progress(len: u64) -> ProgressBar {
     let style = ProgressStyle::with_template(
         "{bar:40} {percent:>3}%  {binary_bytes} of {binary_total_bytes}  {binary_bytes_per_sec}  {eta} left",
     );
-    let bar = ProgressBar::new(len);
+    let bar = match is_quiet() {
+        true => ProgressBar::hidden(),
+        false => ProgressBar::new(len),
+    };
     match style {
         Ok(style) => bar.with_style(style),
         Err(_) => bar,

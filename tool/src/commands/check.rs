@@ -1,4 +1,4 @@
-//! `check`: finds flaws of an image.
+//! `check`: finds flaws of images.
 
 use std::fmt::Display;
 use std::path::Path;
@@ -9,29 +9,23 @@ use serde_json::Value;
 use crate::args::Open;
 use crate::commands::usage::Pieces;
 use crate::disk::{open_file, try_qcow_image};
-use crate::failure::{Failure, explain};
-use crate::output::Lines;
+use crate::failure::{Failure, explain, status};
+use crate::medium::Medium;
+use crate::output::{Lines, is_quiet};
 use crate::text::{bytes, object, printable};
 
-/// The result of a check.
-pub(crate) enum Verdict {
-    Clean,
-    Corrupt,
-    /// Part of the file is unused, and nothing else is wrong.
-    Unreachable,
-}
-
-pub(crate) fn check(path: &Path, open: &Open, json: bool) -> Result<Verdict, Failure> {
+/// Checks an image, and returns the exit status.
+pub(crate) fn check(path: &Path, open: &Open, json: bool) -> Result<u8, Failure> {
     let file = open_file(path)?;
+    let mut usage = Pieces::default();
     let mut findings = Findings {
         lines: Lines::new()?,
         json,
         count: 0,
         failure: None,
     };
-    let summary = match try_qcow_image(file, path, open)? {
+    let summary = match try_qcow_image(Medium::whole(file), path, open)? {
         Ok(mut image) => {
-            let mut usage = Pieces::default();
             let options = CheckOptions::new().inflate(true).usage_map(&mut usage);
             image
                 .check_with(options, |finding| {
@@ -45,19 +39,20 @@ pub(crate) fn check(path: &Path, open: &Open, json: bool) -> Result<Verdict, Fai
             findings.found(&corrupt, 1, 0, &corrupt);
             None
         }
-        Err(error) => return Err(Failure::of(path, explain(&error))),
+        Err(error) => return Err(Failure::image(path, &error)),
     };
     let unreachable = summary.map_or(0, |summary| summary.unreachable_bytes);
-    let verdict = match (findings.count, unreachable) {
-        (0, 0) => Verdict::Clean,
-        (0, _) => Verdict::Unreachable,
-        _ => Verdict::Corrupt,
+    let status = match (findings.count, unreachable) {
+        (0, 0) => status::SUCCESS,
+        (0, _) => status::UNREACHABLE,
+        _ => status::CORRUPT,
     };
     match findings.finish(path, summary.as_ref()) {
         // After a closed pipe, the exit status still reports the result.
-        Ok(()) | Err(Failure::ClosedPipe) => Ok(verdict),
-        Err(failure) => Err(failure),
+        Ok(()) | Err(Failure::ClosedPipe) => {}
+        Err(failure) => return Err(failure),
     }
+    Ok(status)
 }
 
 struct Findings {
@@ -79,6 +74,9 @@ impl Findings {
         } = self;
         if let Some(failure) = failure {
             return Err(failure);
+        }
+        if is_quiet() {
+            return Ok(());
         }
         let clean = count == 0;
         if json {
@@ -117,6 +115,10 @@ impl Findings {
 
     /// Prints a finding: `count` flaws in sequence, of `guest_len` guest bytes in total.
     fn found(&mut self, corrupt: &Corrupt, count: u64, guest_len: u64, told: &dyn Display) {
+        self.count += 1;
+        if is_quiet() {
+            return;
+        }
         let told = told.to_string();
         let message = told.strip_prefix("corrupt image: ").unwrap_or(&told);
         let (guest, host) = (corrupt.guest_offset(), corrupt.host_offset());
@@ -130,7 +132,7 @@ impl Findings {
                 ("count", count.into()),
                 ("message", message.into()),
             ];
-            let lead = if self.count == 0 { "{\"findings\": [\n" } else { ",\n" };
+            let lead = if self.count == 1 { "{\"findings\": [\n" } else { ",\n" };
             self.lines.text(format_args!("{lead}  {}", object(&fields, ", ")))
         } else {
             let hex = |number: Option<u64>| number.map_or("-".to_owned(), |number| format!("{number:#x}"));
@@ -143,7 +145,6 @@ impl Findings {
         if let Err(failure) = written {
             self.failure.get_or_insert(failure);
         }
-        self.count += 1;
     }
 }
 

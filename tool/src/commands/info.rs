@@ -2,31 +2,36 @@
 
 use std::path::Path;
 
-use qcow1::{BlockRead, BlockSize, ExtentKind, Header};
+use qcow1::{BlockSize, ExtentKind, Header};
 use serde_json::Value;
 
 use crate::args::Open;
-use crate::disk::{Disk, FileImage};
+use crate::disk::{Disk, FileImage, backing_name};
 use crate::failure::{Failure, explain};
 use crate::output::{Lines, progress};
 use crate::text::{bytes, object, printable};
 
 pub(crate) fn info(path: &Path, open: &Open, json: bool) -> Result<(), Failure> {
+    let mut lines = Lines::new()?;
     let mut disk = Disk::alone(path, open)?;
+    let (file_size, allocated) = disk.file_sizes()?;
     let image = disk.top();
     let mut buffer = [0; 1023];
-    let name = image
-        .backing_name(&mut buffer)
-        .map_err(|error| Failure::of(path, explain(&error)))?
-        .map(|name| String::from_utf8_lossy(name).into_owned());
+    let name = backing_name(image, &mut buffer, path)?;
+    let name = name.map(|name| String::from_utf8_lossy(name).into_owned());
     let Some(header) = image.header().copied() else {
         // An image that was opened as QCOW1 always has a header.
         return Ok(());
     };
-    let mut lines = Lines::new()?;
     if json {
+        let needs = header.memory_for(BlockSize::B512, file_size);
         let fields = [
+            ("image", path.display().to_string().into()),
+            ("format", "qcow".into()),
+            ("version", 1.into()),
             ("virtual_size", header.virtual_size().into()),
+            ("file_size", file_size.into()),
+            ("allocated_size", allocated.map_or(Value::Null, Value::from)),
             ("cluster_size", header.cluster_bits().cluster_size().into()),
             ("l2_entries", header.l2_bits().entries().into()),
             ("l1_entries", header.l1_entries().into()),
@@ -35,6 +40,10 @@ pub(crate) fn info(path: &Path, open: &Open, json: bool) -> Result<(), Failure> 
             ("backing_file", name.map_or(Value::Null, Value::from)),
             ("mtime", header.mtime().into()),
             ("xen", header.is_xen().into()),
+            ("memory_minimum", needs.minimum.into()),
+            ("memory_compressed", needs.compressed.into()),
+            ("memory_compressed_fast", needs.compressed_fast.into()),
+            ("memory_all_tables", needs.all_tables.into()),
         ];
         lines.line(object(&fields, ", "))?;
         return lines.finish();
@@ -44,9 +53,14 @@ pub(crate) fn info(path: &Path, open: &Open, json: bool) -> Result<(), Failure> 
         true => "yes, with a little-endian L1",
         false => yes(header.is_xen()),
     };
+    let mut stored = bytes(file_size);
+    if let Some(allocated) = allocated.filter(|allocated| *allocated < file_size) {
+        stored += &format!(", of which {} are allocated", bytes(allocated));
+    }
     for (name, value) in [
         ("image", printable(&path.display().to_string())),
         ("virtual size", bytes(header.virtual_size())),
+        ("file size", stored),
         ("cluster size", bytes(header.cluster_bits().cluster_size().into())),
         ("L2 entries", header.l2_bits().entries().to_string()),
         ("L1 entries", header.l1_entries().to_string()),
@@ -69,15 +83,14 @@ pub(crate) fn info(path: &Path, open: &Open, json: bool) -> Result<(), Failure> 
         Err(error) => (format!("not known: {error}"), true),
     };
     lines.line(format_args!("{:<20}{found}", "compressed clusters"))?;
-    let file_size = BlockRead::size(image.device_mut()).unwrap_or(u64::MAX);
-    for line in memory(&header, file_size, compressed) {
+    for line in memory(&header, compressed, file_size) {
         lines.line(line)?;
     }
     lines.finish()
 }
 
 /// Returns lines with the sizes of memory to lend, each with its use.
-fn memory(header: &Header, file_size: u64, compressed: bool) -> Vec<String> {
+fn memory(header: &Header, compressed: bool, file_size: u64) -> Vec<String> {
     let needs = header.memory_for(BlockSize::B512, file_size);
     let mut rows = vec![(needs.minimum, "opens the image, and reads what is not compressed")];
     if compressed {

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::args::Open;
 use crate::disk::Disk;
-use crate::failure::{Failure, explain};
+use crate::failure::Failure;
 use crate::output::Lines;
 use crate::text::object;
 
@@ -22,7 +22,7 @@ pub(crate) fn map(path: &Path, open: &Open, json: bool) -> Result<(), Failure> {
     writer.begin()?;
     let mut run: Option<Run> = None;
     for next in disk.top().extents() {
-        let next = next.map_err(|error| Failure::of(path, explain(&error)))?;
+        let next = next.map_err(|error| Failure::image(path, &error))?;
         if let Some(run) = &mut run
             && run.join(&next)
         {

@@ -8,7 +8,7 @@ mod map;
 mod read;
 mod usage;
 
-pub(crate) use check::{Verdict, check};
+pub(crate) use check::check;
 pub(crate) use dump::dump;
 pub(crate) use info::info;
 pub(crate) use manual::{completions, man};

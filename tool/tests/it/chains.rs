@@ -97,8 +97,12 @@ fn a_backing_file_declared_raw_is_never_probed() {
     place.write("evil.raw", &evil);
     place.write("top.qcow", Qcow::new(SPAN).backing("evil.raw").build());
     let read = ["read", "top.qcow", "--offset", "0", "--length", "48"];
-    let raw = place.output(&[&read[..], &["--backing", "raw:evil.raw"]].concat());
-    assert!(raw == evil[..48]);
+    let raw = [&read[..], &["--backing", "raw:evil.raw"]].concat();
+    let output = place.tool(&raw).assert().success().stdout(evil[..48].to_vec());
+    // This may be a mistake of the user's.
+    let note = "qcow1: evil.raw: begins with QCOW's magic number, and is read as a raw disk, as declared\n";
+    output.stderr(note);
+    assert!(place.output(&[&raw[..], &["--quiet"]].concat()) == evil[..48]);
     // `--follow` probes the file, which its documentation warns of.
     assert_eq!(place.output(&[&read[..], &["--follow"]].concat()), [9; 48]);
 }
@@ -108,7 +112,7 @@ fn a_backing_file_declared_qcow_must_be_qcow() {
     let place = Place::new();
     place.write("top.qcow", Qcow::new(SPAN).backing("base").build());
     place.write("base", [0; 4096]);
-    let error = place.error(&["dump", "top.qcow", "-", "--backing", "qcow:base"]);
+    let error = place.error_with(5, &["dump", "top.qcow", "-", "--backing", "qcow:base"]);
     assert_eq!(error, "base: not a QCOW image: the magic number is missing");
 }
 
@@ -157,21 +161,26 @@ fn a_loop_is_found_by_the_file_and_not_by_its_name() {
 }
 
 #[test]
-fn a_chain_has_32_images_at_most() {
+fn a_chain_of_200_images_is_read() {
     let place = Place::new();
-    for depth in 0..40 {
+    for depth in 0..200 {
         let image = Qcow::new(SPAN).backing(format!("{}.qcow", depth + 1));
         place.write(&format!("{depth}.qcow"), image.build());
     }
-    let error = place.error(&["dump", "0.qcow", "-", "--follow", "--memory", "512"]);
-    assert!(
-        error.starts_with("32.qcow: cannot be added: a chain has at most"),
-        "{error}"
-    );
-    // 32 images are accepted.
-    place.write("31.qcow", Qcow::new(SPAN).data(0, 8).build());
+    place.write("199.qcow", Qcow::new(SPAN).data(0, 8).build());
     let read = ["read", "0.qcow", "--follow", "--offset", "0", "--length", "2"];
     assert_eq!(place.output(&read), [8, 8]);
+    let error = place.error(&[
+        "read",
+        "0.qcow",
+        "--offset",
+        "0",
+        "--length",
+        "2",
+        "--backing",
+        "qcow:1.qcow",
+    ]);
+    assert!(error.starts_with("1.qcow: at guest offset 0x0: "), "{error}");
 }
 
 #[test]
@@ -187,7 +196,7 @@ fn qcow2_is_refused_by_name() {
             &["dump", "top.qcow", "-", "--follow"],
             &["dump", "top.qcow", "-", "--backing", "qcow:two.qcow2"],
         ] {
-            let error = place.error(args);
+            let error = place.error_with(5, args);
             assert!(error.starts_with("two.qcow2: this is a QCOW2 image"), "{error}");
         }
     }

@@ -1,5 +1,6 @@
 //! `info`, `map` and `check`.
 
+use std::fs;
 use std::process::Command;
 
 use serde_json::json;
@@ -14,7 +15,12 @@ fn info_has_each_field_of_the_header() {
     assert_eq!(
         plain,
         json!({
+            "image": "plain.qcow",
+            "format": "qcow",
+            "version": 1,
             "virtual_size": 3 * SPAN - 5000,
+            "file_size": 72,
+            "allocated_size": plain["allocated_size"],
             "cluster_size": 4096,
             "l2_entries": 512,
             "l1_entries": 3,
@@ -23,8 +29,14 @@ fn info_has_each_field_of_the_header() {
             "backing_file": null,
             "mtime": 0,
             "xen": false,
+            "memory_minimum": 512,
+            "memory_compressed": 10251,
+            "memory_compressed_fast": plain["memory_compressed_fast"],
+            "memory_all_tables": plain["memory_all_tables"],
         })
     );
+    assert!(!cfg!(unix) || plain["allocated_size"].is_u64());
+    assert!(plain["memory_compressed_fast"].as_u64() <= plain["memory_all_tables"].as_u64());
 
     let overlay = Qcow::new(SPAN)
         .backing("base.raw")
@@ -37,7 +49,44 @@ fn info_has_each_field_of_the_header() {
     assert_eq!(overlay["encrypted"], true);
     // The keys are in the order of the documentation, not sorted.
     let keys = place.output(&["info", "overlay.qcow", "--json"]);
-    assert!(keys.starts_with(b"{\"virtual_size\": "));
+    assert!(keys.starts_with(b"{\"image\": \"overlay.qcow\", \"format\": \"qcow\", "));
+}
+
+#[test]
+fn info_of_an_empty_disk_of_16_tib_asks_for_the_memory_of_the_tables_that_its_file_can_hold() {
+    let place = Place::new();
+    place.write("empty.qcow", Qcow::new(16 << 40).build());
+    let file_size = fs::metadata(place.path("empty.qcow")).unwrap().len();
+    let info = place.json(&["info", "empty.qcow", "--json"]);
+    let all_tables = info["memory_all_tables"].as_u64().unwrap();
+    assert!(
+        (file_size..2 * file_size).contains(&all_tables),
+        "{file_size} {all_tables}"
+    );
+    let text = String::from_utf8(place.output(&["info", "empty.qcow"])).unwrap();
+    assert!(text.contains(&format!("  {all_tables} bytes (")), "{text}");
+    // With that much, a map of the disk reads each byte of the tables once.
+    place.output(&["map", "empty.qcow", "--memory", &all_tables.to_string()]);
+}
+
+#[test]
+fn quiet_leaves_the_exit_status_and_the_errors() {
+    let place = Place::new();
+    place.write("bad.qcow", Qcow::new(SPAN).word(0x3000, 0x2001).build());
+    place
+        .tool(&["check", "--quiet", "bad.qcow"])
+        .assert()
+        .code(2)
+        .stdout("")
+        .stderr("");
+    place
+        .tool(&["-q", "check", "bad.qcow", "--json"])
+        .assert()
+        .code(2)
+        .stdout("")
+        .stderr("");
+    let error = place.error(&["check", "-q", "gone.qcow"]);
+    assert!(error.starts_with("gone.qcow: cannot be opened: "), "{error}");
 }
 
 #[test]
@@ -283,10 +332,7 @@ fn check_takes_little_memory_for_a_large_file_that_is_mostly_holes() {
     let place = Place::new();
     let far = 1 << 39;
     place.write("sparse.qcow", Qcow::new(SPAN).data(0, 1).word(0x3000, far).build());
-    let file = std::fs::File::options()
-        .write(true)
-        .open(place.path("sparse.qcow"))
-        .unwrap();
+    let file = fs::File::options().write(true).open(place.path("sparse.qcow")).unwrap();
     file.set_len(1 << 40).unwrap();
     // The limit is 100 MiB of address space. A usage map of a byte for each 2 KiB of the file would take 512 MiB.
     let output = Command::new("sh")
@@ -321,7 +367,7 @@ fn check_reports_an_image_that_is_too_corrupt_to_be_opened() {
     // A file that is no QCOW1 image is an error, not a finding.
     place.write("other", [0; 512]);
     assert_eq!(
-        place.error(&["check", "other"]),
+        place.error_with(5, &["check", "other"]),
         "other: not a QCOW image: the magic number is missing"
     );
 }

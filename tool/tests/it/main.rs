@@ -2,6 +2,7 @@
 
 mod chains;
 mod dump;
+mod keep_going;
 mod look;
 mod place;
 #[cfg(unix)]

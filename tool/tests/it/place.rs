@@ -83,12 +83,43 @@ impl Place {
     /// Runs the tool and returns its error, without `qcow1: `. Asserts that it exits with 1, that standard output is
     /// empty, and that the error is one line without control characters.
     pub fn error(&self, args: &[&str]) -> String {
-        let output = self.tool(args).assert().code(1).stdout("").get_output().clone();
+        self.error_with(1, args)
+    }
+
+    /// Runs the tool as [`Place::error`] does, with another exit status.
+    pub fn error_with(&self, status: i32, args: &[&str]) -> String {
+        let output = self.tool(args).assert().code(status).stdout("").get_output().clone();
         let error = String::from_utf8(output.stderr).unwrap();
         let line = error.strip_suffix('\n').unwrap();
         assert!(!line.contains(char::is_control), "not one plain line: {error:?}");
         line.strip_prefix("qcow1: ").unwrap().to_owned()
     }
+}
+
+/// Runs a program that this test has just written. A process that another test starts at that moment may still have it
+/// open for writing.
+#[cfg(unix)]
+pub fn output_of(command: &mut std::process::Command) -> std::process::Output {
+    loop {
+        match command.output() {
+            Err(error) if error.kind() == std::io::ErrorKind::ExecutableFileBusy => std::thread::yield_now(),
+            output => return output.unwrap(),
+        }
+    }
+}
+
+/// Returns the SHA-256 digest of bytes in hexadecimal.
+pub fn sha256(bytes: &[u8]) -> String {
+    use sha2::Digest;
+    sha2::Sha256::digest(bytes)
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
+}
+
+/// Returns what a program printed on standard error.
+pub fn stderr(output: &std::process::Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
 /// A builder of an image with clusters of 4 KiB, 512 L2 entries and its L1 at 48, as QEMU writes it.

@@ -89,7 +89,7 @@ fn a_usage_error_is_one_line_and_status_1() {
         (&[][..], "a command is missing"),
         (&["frobnicate"], "frobnicate"),
         (&["info"], "<IMAGE>"),
-        (&["info", "image.qcow", "more"], "more"),
+        (&["map", "image.qcow", "more"], "more"),
         (&["dump", "image.qcow"], "<OUT>"),
         (&["read", "image.qcow"], "--offset <N>"),
         (&["read", "image.qcow", "--offset", "1"], "--length <N>"),
@@ -142,7 +142,10 @@ fn errors_begin_with_the_file() {
             r"gone\n\u{1b}[2J.qcow: cannot be opened: ",
         ),
         (&["info", "."], ".: is a directory"),
-        (&["info", "empty"], "empty: not a QCOW image"),
+        (
+            &["info", "-"],
+            "-: cannot be opened: No such file or directory (os error 2) (the tool does not take - for standard input",
+        ),
         (&["dump", "image.qcow", "."], ".: is a directory"),
         (&["dump", "image.qcow", "gone/out"], "gone/out: cannot be written: "),
         (
@@ -156,6 +159,18 @@ fn errors_begin_with_the_file() {
     ] {
         let error = place.error(args);
         assert!(error.starts_with(says), "{args:?}: {error}");
+    }
+}
+
+#[test]
+fn an_empty_file_is_called_empty() {
+    let place = Place::new();
+    place.write("empty", "");
+    for command in ["info", "check", "map"] {
+        assert_eq!(
+            place.error_with(5, &[command, "empty"]),
+            "empty: the file or the device is empty: it has 0 bytes"
+        );
     }
 }
 

@@ -1,0 +1,69 @@
+//! The file that an image is read from.
+
+use std::fs::File;
+use std::io;
+
+use qcow1::{BlockRead, BlockSize};
+
+/// A file that an image is read from.
+pub(crate) struct Medium {
+    file: File,
+    /// Ranges that cannot be read.
+    #[cfg(test)]
+    pub(crate) bad: Vec<std::ops::Range<u64>>,
+}
+
+impl Medium {
+    /// Returns the whole file.
+    pub(crate) fn whole(file: File) -> Self {
+        Self {
+            file,
+            #[cfg(test)]
+            bad: Vec::new(),
+        }
+    }
+
+    /// Returns the size in bytes, and the number of bytes that the whole file takes on its disk if the system says so.
+    pub(crate) fn sizes(&mut self) -> io::Result<(u64, Option<u64>)> {
+        let size = self.size()?;
+        Ok((size, allocated(&self.file)))
+    }
+}
+
+/// Reads do not use the file's position.
+impl BlockRead for Medium {
+    type Error = io::Error;
+
+    fn block_size(&self) -> BlockSize {
+        BlockSize::BYTE
+    }
+
+    fn size(&mut self) -> io::Result<u64> {
+        BlockRead::size(&mut self.file)
+    }
+
+    fn read_blocks(&mut self, lba: u64, buf: &mut [u8]) -> io::Result<()> {
+        #[cfg(test)]
+        if self
+            .bad
+            .iter()
+            .any(|bad| bad.start < lba + buf.len() as u64 && lba < bad.end)
+        {
+            return Err(io::Error::from_raw_os_error(5));
+        }
+        self.file.read_blocks(lba, buf)
+    }
+}
+
+/// Returns the number of bytes that a file takes on its disk, or `None` if the system does not say so.
+pub(crate) fn allocated(file: &File) -> Option<u64> {
+    let metadata = file.metadata().ok()?;
+    #[cfg(unix)]
+    let blocks = Some(std::os::unix::fs::MetadataExt::blocks(&metadata));
+    #[cfg(not(unix))]
+    let blocks = None::<u64>;
+    // In units of 512 bytes on every system. A device has no holes.
+    blocks
+        .filter(|_| metadata.is_file())
+        .map(|blocks| blocks.saturating_mul(512))
+}
