@@ -45,9 +45,10 @@ pub(crate) enum Command {
     /// image this takes a while, and a terminal shows the progress.
     #[command(verbatim_doc_comment)]
     Info {
-        /// The QCOW1 image
-        image: PathBuf,
-        /// Print the header's fields as one JSON object; no table is read
+        /// The QCOW1 images
+        #[arg(required = true, value_name = "IMAGE")]
+        images: Vec<PathBuf>,
+        /// Print one JSON object for each image, on a line of its own; no table is read
         #[arg(long)]
         json: bool,
         #[command(flatten)]
@@ -130,12 +131,14 @@ pub(crate) enum Command {
     /// clusters that overlap. Flaws of one kind in sequence are one finding. Needs
     /// memory for the parts of the file that are used: at most one byte for each 1.5 KiB of the
     /// file's length. Exits with 0 if nothing is wrong, with 2 if the image is corrupt,
-    /// and with 3 if nothing is corrupt but part of the file is unused.
+    /// and with 3 if nothing is corrupt but part of the file is unused. Of several images, the
+    /// first of these statuses that one has is returned: 1, 5, 2, 3, 0.
     #[command(verbatim_doc_comment)]
     Check {
-        /// The QCOW1 image
-        image: PathBuf,
-        /// Print one JSON object instead of lines for people
+        /// The QCOW1 images
+        #[arg(required = true, value_name = "IMAGE")]
+        images: Vec<PathBuf>,
+        /// Print one JSON object for each image instead of lines for people
         #[arg(long)]
         json: bool,
         #[command(flatten)]

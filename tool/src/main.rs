@@ -48,8 +48,8 @@ fn main() -> ExitCode {
 /// Returns the exit status.
 fn run(command: Command) -> Result<u8, Failure> {
     let done = match command {
-        Command::Info { image, json, open } => commands::info(&image, &open, json),
-        Command::Check { image, json, open } => return commands::check(&image, &open, json),
+        Command::Info { images, json, open } => return commands::info(&images, &open, json),
+        Command::Check { images, json, open } => return commands::check(&images, &open, json),
         Command::Dump {
             image,
             out,

@@ -1,7 +1,7 @@
 //! `check`: finds flaws of images.
 
 use std::fmt::Display;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use qcow1::{CheckOptions, CheckSummary, Corrupt, CorruptPart, Error};
 use serde_json::Value;
@@ -14,8 +14,24 @@ use crate::medium::Medium;
 use crate::output::{Lines, is_quiet};
 use crate::text::{bytes, object, printable};
 
-/// Checks an image, and returns the exit status.
-pub(crate) fn check(path: &Path, open: &Open, json: bool) -> Result<u8, Failure> {
+/// Checks the images, and returns the exit status: the most serious one of all.
+pub(crate) fn check(paths: &[PathBuf], open: &Open, json: bool) -> Result<u8, Failure> {
+    const BY_SERIOUSNESS: [u8; 5] = [
+        status::ERROR,
+        status::OTHER_FORMAT,
+        status::CORRUPT,
+        status::UNREACHABLE,
+        status::SUCCESS,
+    ];
+    let rank = |status: &u8| BY_SERIOUSNESS.iter().position(|other| other == status);
+    // An image that cannot be checked does not keep the others from it.
+    let checked = paths
+        .iter()
+        .map(|path| check_one(path, open, json).unwrap_or_else(|failure| failure.report()));
+    Ok(checked.min_by_key(rank).unwrap_or(status::SUCCESS))
+}
+
+fn check_one(path: &Path, open: &Open, json: bool) -> Result<u8, Failure> {
     let file = open_file(path)?;
     let mut usage = Pieces::default();
     let mut findings = Findings {

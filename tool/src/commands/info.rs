@@ -1,18 +1,38 @@
 //! `info`: shows the header, and how much memory a reader must lend.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use qcow1::{BlockSize, ExtentKind, Header};
 use serde_json::Value;
 
 use crate::args::Open;
 use crate::disk::{Disk, FileImage, backing_name};
-use crate::failure::{Failure, explain};
+use crate::failure::{Failure, explain, status};
 use crate::output::{Lines, progress};
 use crate::text::{bytes, object, printable};
 
-pub(crate) fn info(path: &Path, open: &Open, json: bool) -> Result<(), Failure> {
-    let mut lines = Lines::new()?;
+/// Shows each image, and returns the exit status: the first that is not success.
+pub(crate) fn info(paths: &[PathBuf], open: &Open, json: bool) -> Result<u8, Failure> {
+    let mut worst = status::SUCCESS;
+    for (number, path) in paths.iter().enumerate() {
+        let mut lines = Lines::new()?;
+        if number != 0 && !json {
+            lines.line("")?;
+        }
+        // An image that cannot be opened does not keep the others from it.
+        match info_one(path, open, json, lines) {
+            Ok(()) => {}
+            Err(Failure::ClosedPipe) => return Err(Failure::ClosedPipe),
+            Err(failure) => {
+                let status = failure.report();
+                worst = if worst == status::SUCCESS { status } else { worst };
+            }
+        }
+    }
+    Ok(worst)
+}
+
+fn info_one(path: &Path, open: &Open, json: bool, mut lines: Lines) -> Result<(), Failure> {
     let mut disk = Disk::alone(path, open)?;
     let (file_size, allocated) = disk.file_sizes()?;
     let image = disk.top();

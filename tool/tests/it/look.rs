@@ -5,7 +5,7 @@ use std::process::Command;
 
 use serde_json::json;
 
-use crate::place::{Place, Qcow, SPAN, tool_path};
+use crate::place::{Place, Qcow, SPAN, stderr, tool_path};
 
 #[test]
 fn info_has_each_field_of_the_header() {
@@ -67,6 +67,39 @@ fn info_of_an_empty_disk_of_16_tib_asks_for_the_memory_of_the_tables_that_its_fi
     assert!(text.contains(&format!("  {all_tables} bytes (")), "{text}");
     // With that much, a map of the disk reads each byte of the tables once.
     place.output(&["map", "empty.qcow", "--memory", &all_tables.to_string()]);
+}
+
+#[test]
+fn several_images_are_shown_and_checked_even_if_one_cannot_be_opened() {
+    let place = Place::new();
+    place.write("a.qcow", Qcow::new(SPAN).build());
+    place.write("b.qcow", Qcow::new(2 * SPAN).data(0, 1).build());
+    place.write("raw", [1; 512]);
+    let bad = Qcow::new(SPAN).word(0x3000, 0x2001).build();
+    place.write("bad.qcow", bad);
+    let lines = place.output(&["info", "--json", "a.qcow", "b.qcow"]);
+    let images = lines.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
+    let sizes: Vec<_> = images
+        .map(|line| serde_json::from_slice::<serde_json::Value>(line).unwrap()["virtual_size"].as_u64())
+        .collect();
+    assert_eq!(sizes, [Some(SPAN), Some(2 * SPAN)]);
+    let output = place.tool(&["info", "a.qcow", "raw", "b.qcow"]).assert().code(5);
+    let text = String::from_utf8_lossy(&output.get_output().stdout);
+    assert!(text.contains("image               a.qcow\n") && text.contains("\n\nimage               b.qcow\n"));
+    assert_eq!(
+        stderr(output.get_output()),
+        "qcow1: raw: not a QCOW image: the magic number is missing\n"
+    );
+    for (images, status) in [
+        (&["a.qcow", "b.qcow"][..], 0),
+        (&["a.qcow", "bad.qcow", "b.qcow"], 2),
+        (&["bad.qcow", "raw", "b.qcow"], 5),
+        (&["bad.qcow", "raw", "gone", "b.qcow"], 1),
+    ] {
+        let output = place.tool(&[&["check"], images].concat()).assert().code(status);
+        let text = String::from_utf8_lossy(&output.get_output().stdout);
+        assert!(text.contains("b.qcow: clean\n"), "{text}");
+    }
 }
 
 #[test]
