@@ -132,10 +132,12 @@ impl Disk {
         if lower.follow {
             // Bound: the length of a full chain.
             while let Some(path) = disk.named_last()? {
-                disk.push(path, &Format::Probed, open, secrets).map_err(|failure| {
-                    let above = disk.last_path().display();
-                    failure.and(format_args!(" (it is the backing file that '{above}' names)"))
-                })?;
+                disk.push(path.clone(), &Format::Probed, open, secrets)
+                    .map_err(|failure| {
+                        let above = disk.last_path().display();
+                        let hint = protocol_hint(&path);
+                        failure.and(format_args!(" (it is the backing file that '{above}' names{hint})"))
+                    })?;
             }
         }
         Ok(disk)
@@ -429,11 +431,16 @@ fn named_by(image: &mut Image<Medium, impl Memory>, path: &Path) -> Result<Optio
         let message = format_args!("names the backing file '{name}', which is not a valid file name on this system");
         return Err(Failure::of(path, message));
     };
+    if name.as_os_str().is_empty() {
+        // QEMU takes it for no name.
+        return Ok(None);
+    }
     // Joining an absolute name returns that name.
     Ok(Some(path.parent().unwrap_or(Path::new("")).join(name)))
 }
 
-/// Returns the backing file's name.
+/// Returns the backing file's name up to its first NUL, which ends it for QEMU: a name that was shortened in place has
+/// NULs after it.
 pub(crate) fn backing_name<'b>(
     image: &mut Image<Medium, impl Memory>,
     buffer: &'b mut [u8; NAME],
@@ -442,7 +449,19 @@ pub(crate) fn backing_name<'b>(
     let name = image
         .backing_name(buffer)
         .map_err(|error| Failure::image(path, &error))?;
-    Ok(name)
+    Ok(name.and_then(|name| name.split(|byte| *byte == 0).next()))
+}
+
+/// Returns more words for an error about a backing file, if its name is one that QEMU opens with a protocol.
+fn protocol_hint(path: &Path) -> String {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let is_protocol = |name: &str| !name.is_empty() && name.chars().all(|char| char.is_ascii_lowercase());
+    match name.split_once(':') {
+        Some((protocol, file)) if is_protocol(protocol) => {
+            format!("; a name is never taken for a protocol: for a file, pass --backing raw:{file}")
+        }
+        _ => String::new(),
+    }
 }
 
 /// Opens a file that can hold an image: a regular file or a block device.

@@ -184,6 +184,31 @@ fn a_chain_of_200_images_is_read() {
 }
 
 #[test]
+fn a_name_ends_at_its_first_nul() {
+    let place = Place::new();
+    // Nothing rewrites a name of QCOW1, so one that was edited in place is shorter than its length.
+    place.write("top.qcow", Qcow::new(SPAN).backing(b"base.raw\0\0\0old").build());
+    place.write("base.raw", [6; 512]);
+    let read = ["read", "top.qcow", "--follow", "--offset", "511", "--length", "2"];
+    assert_eq!(place.output(&read), [6, 0]);
+    assert_eq!(place.json(&["info", "top.qcow", "--json"])["backing_file"], "base.raw");
+    let error = place.error(&["dump", "top.qcow", "base.raw"]);
+    assert!(error.starts_with("base.raw: is the same file as"), "{error}");
+}
+
+#[test]
+fn a_name_with_a_protocol_is_a_file_and_the_error_says_what_to_pass() {
+    let place = Place::new();
+    place.write("base.raw", [6; 512]);
+    place.write("top.qcow", Qcow::new(SPAN).backing("file:base.raw").build());
+    let error = place.error(&["dump", "top.qcow", "-", "--follow"]);
+    assert!(error.contains("pass --backing raw:base.raw"), "{error}");
+    place.write("file:base.raw", [7; 512]);
+    let read = ["read", "top.qcow", "--follow", "--offset", "0", "--length", "1"];
+    assert_eq!(place.output(&read), [7]);
+}
+
+#[test]
 fn qcow2_is_refused_by_name() {
     let place = Place::new();
     for version in [2_u8, 3] {
