@@ -78,6 +78,8 @@ pub(crate) enum Command {
     /// same folder, which replaces OUT once it is complete and safely stored. A dump that
     /// fails or is interrupted leaves OUT as it was, and removes the new file.
     ///   - The new file has OUT's permissions and, if the system allows it, OUT's owner.
+    ///   - If the system refuses to replace OUT, the complete disk is copied into OUT. If that
+    ///     fails too, the new file stays, and the error names it.
     ///   - Other hard links to OUT keep the old contents.
     ///   - If OUT is a symbolic link, the file that it leads to is replaced.
     ///   - Bytes that are not stored, and blocks of zeros, become holes in the file.

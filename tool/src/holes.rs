@@ -1,4 +1,50 @@
-//! Holes of files.
+//! Holes of files: finds them, and makes them.
+
+use std::fs::File;
+
+/// Returns the number of bytes of `file` at `offset`, at most `len`, that are all in a hole or all outside of holes,
+/// and `true` for a hole. A system or a file without holes has none. On Unix this moves the file's position.
+pub(crate) fn at(file: &File, offset: u64, len: u64) -> (u64, bool) {
+    #[cfg(any(
+        target_os = "linux",
+        target_os = "android",
+        target_os = "freebsd",
+        target_vendor = "apple"
+    ))]
+    {
+        use rustix::fs::{SeekFrom, seek};
+        use rustix::io::Errno;
+
+        let most = offset.saturating_add(len);
+        let data = match seek(file, SeekFrom::Data(offset)) {
+            Ok(data) => data.clamp(offset, most),
+            // No data comes after this offset: the hole ends with the file, unless that has become shorter.
+            Err(Errno::NXIO) => match seek(file, SeekFrom::End(0)) {
+                Ok(end) if end > offset => end.min(most),
+                _ => return (len, false),
+            },
+            Err(_) => return (len, false),
+        };
+        if data > offset {
+            return (data - offset, true);
+        }
+        match seek(file, SeekFrom::Hole(offset)) {
+            Ok(hole) if hole > offset => ((hole - offset).min(len), false),
+            _ => (len, false),
+        }
+    }
+
+    #[cfg(not(any(
+        target_os = "linux",
+        target_os = "android",
+        target_os = "freebsd",
+        target_vendor = "apple"
+    )))]
+    {
+        let _ = (file, offset);
+        (len, false)
+    }
+}
 
 /// The shortest run of zeros that becomes a hole: the block of most file systems, in bytes.
 pub(crate) const BLOCK: usize = 4096;

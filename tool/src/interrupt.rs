@@ -6,12 +6,15 @@ use std::process;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::failure::status;
+use crate::output::say;
 
 /// What an interrupt does before it ends the tool.
 pub(crate) enum Ending {
     Nothing,
     /// Removes a file that is not complete.
     Remove(PathBuf),
+    /// Prints a line.
+    Say(String),
 }
 
 /// What the next interrupt does. It can be changed at any time.
@@ -30,6 +33,7 @@ impl Interrupt {
             match &*ending {
                 Ending::Nothing => {}
                 Ending::Remove(path) => _ = fs::remove_file(path),
+                Ending::Say(line) => say(line),
             }
             process::exit(exit.into());
         });

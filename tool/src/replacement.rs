@@ -1,6 +1,6 @@
 //! A new file that replaces OUT when it is complete.
 
-use std::fs::{File, Metadata, OpenOptions};
+use std::fs::{self, File, Metadata, OpenOptions};
 use std::io::{self, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
@@ -8,7 +8,11 @@ use tempfile::NamedTempFile;
 
 use crate::failure::Failure;
 use crate::holes;
+use crate::identity::Identity;
 use crate::interrupt::{Ending, Interrupt};
+
+/// The length of one copied chunk in bytes.
+const CHUNK: u64 = 1 << 20;
 
 /// A new file beside the file that it will replace. Dropping it before that removes it.
 pub(crate) struct Replacement {
@@ -16,8 +20,10 @@ pub(crate) struct Replacement {
     /// The name of the file in errors.
     out: PathBuf,
     target: PathBuf,
-    /// The metadata of `target`, if it exists.
-    old: Option<Metadata>,
+    /// `target`, opened to be written, if it exists.
+    old: Option<File>,
+    /// Whether the system will surely not let the new file take the place or the permissions of the old one.
+    in_place: bool,
     interrupt: Interrupt,
 }
 
@@ -55,17 +61,27 @@ impl Replacement {
         };
         let file = file.map_err(|error| {
             let folder = folder.display();
-            let message = format_args!("cannot be written: no new file can be made in the folder '{folder}': {error}");
+            let hint = match old {
+                Some(_) => "; `qcow1 dump IMAGE - > OUT` writes to the file itself",
+                None => "",
+            };
+            let message =
+                format_args!("cannot be written: no new file can be made in the folder '{folder}': {error}{hint}");
             Failure::of(out, message)
         })?;
         file.as_file()
             .set_len(len)
             .map_err(|error| Failure::of(out, format_args!("cannot hold {len} bytes: {error}")))?;
+        let in_place = match &old {
+            Some((_, metadata)) => !can_be_replaced(&target, folder, metadata) || !resemble(file.as_file(), metadata),
+            None => false,
+        };
         Ok(Self {
             file,
             out: out.to_owned(),
             target,
-            old: old.map(|(_, metadata)| metadata),
+            old: old.map(|(file, _)| file),
+            in_place,
             interrupt,
         })
     }
@@ -75,14 +91,10 @@ impl Replacement {
         write_at(self.file.as_file_mut(), at, bytes)
     }
 
-    /// Waits until all bytes are stored, and moves the file to its place.
+    /// Waits until all bytes are stored, and moves the file to its place. If the system refuses that, copies it there.
     pub(crate) fn finish(self) -> Result<(), Failure> {
-        let stored = match &self.old {
-            Some(old) => resemble(self.file.as_file(), old),
-            None => Ok(()),
-        };
         // A system may report a failed write only now.
-        if let Err(error) = stored.and_then(|()| self.file.as_file().sync_all()) {
+        if let Err(error) = self.file.as_file().sync_all() {
             return Err(Failure::write(&self.out, &error).and(format_args!("; {}", self.abandon())));
         }
         let Self {
@@ -90,32 +102,93 @@ impl Replacement {
             out,
             target,
             old,
+            in_place,
             interrupt,
         } = self;
-        match file.persist(target) {
-            Ok(_) => {
-                interrupt.set(Ending::Nothing);
+        let file = if in_place {
+            file
+        } else {
+            match file.persist(&target) {
+                Ok(_) => {
+                    interrupt.set(Ending::Nothing);
+                    return Ok(());
+                }
+                Err(refused) => refused.file,
+            }
+        };
+        let complete = fs::canonicalize(file.path()).unwrap_or_else(|_| file.path().to_owned());
+        let complete = format!("the complete disk is in '{}'", complete.display());
+        interrupt.set(Ending::Say(format!(
+            "{}: interrupted while it was written; {complete}",
+            out.display()
+        )));
+        match copy(file.as_file(), &target, old) {
+            Ok(()) => {
+                // Closed before it is removed: some file systems keep a file with a hidden name until then.
+                drop(file.into_temp_path());
                 Ok(())
             }
-            Err(refused) => {
-                Err(Failure::write(&out, &refused.error).and(format_args!("; {}", state(&out, old.is_some()))))
+            Err(error) => {
+                let failure = Failure::of(&out, format_args!("cannot be written: {error}; {complete}"));
+                // Only dropping it would remove it.
+                let kept = file.keep();
+                drop(kept.map_err(|error| std::mem::forget(error.file)));
+                Err(failure)
             }
         }
     }
 
     /// Removes the file. Returns the state of OUT.
     pub(crate) fn abandon(self) -> String {
-        // Closed before it is removed: some file systems keep a file with a hidden name until then.
+        // Closed before it is removed, as above.
         drop(self.file.into_temp_path());
-        state(&self.out, self.old.is_some())
+        match self.old {
+            Some(_) => format!("'{}' was left as it was", self.out.display()),
+            None => format!("'{}' was not created", self.out.display()),
+        }
     }
 }
 
-fn state(out: &Path, is_old: bool) -> String {
-    match is_old {
-        true => format!("'{}' was left as it was", out.display()),
-        false => format!("'{}' was not created", out.display()),
+/// Copies a complete file over `target`: into `old`, or into a new file.
+fn copy(from: &File, target: &Path, old: Option<File>) -> io::Result<()> {
+    let is_new = old.is_none();
+    let mut to = match old {
+        Some(old) => {
+            // Somebody may have replaced the file since it was opened; then its name leads to another one.
+            let named = fs::metadata(target).and_then(|metadata| Identity::of(&metadata, target))?;
+            if named != Identity::of(&old.metadata()?, target)? {
+                return Err(io::Error::other("another program has replaced it"));
+            }
+            old
+        }
+        None => OpenOptions::new().write(true).create_new(true).open(target)?,
+    };
+    let copied = copy_bytes(from, &mut to);
+    if copied.is_err() && is_new {
+        let _ = fs::remove_file(target);
     }
+    copied
+}
+
+fn copy_bytes(from: &File, to: &mut File) -> io::Result<()> {
+    let len = from.metadata()?.len();
+    // All that the file held, so that what is not written reads as zeros.
+    to.set_len(0)?;
+    to.set_len(len)?;
+    let mut buffer = vec![0; CHUNK as usize];
+    let mut at = 0;
+    while at < len {
+        let (run, is_hole) = holes::at(from, at, len - at);
+        if is_hole {
+            at += run;
+            continue;
+        }
+        let chunk = &mut buffer[..run.min(CHUNK) as usize];
+        qcow1::BlockRead::read_blocks(&mut from.try_clone()?, at, chunk)?;
+        write_at(to, at, chunk)?;
+        at += chunk.len() as u64;
+    }
+    to.sync_all()
 }
 
 /// Writes to a file that reads as zeros there, and skips blocks of zeros.
@@ -131,8 +204,41 @@ fn write_at(file: &mut File, at: u64, bytes: &[u8]) -> io::Result<()> {
     })
 }
 
-/// Copies the permissions of an old file to a new one, and its owner and group as far as the system allows it.
-fn resemble(file: &File, old: &Metadata) -> io::Result<()> {
+/// Returns `false` if the system will refuse to move a file to the place of `target`, as far as that can be known.
+fn can_be_replaced(target: &Path, folder: &Path, old: &Metadata) -> bool {
+    #[cfg(target_os = "linux")]
+    {
+        use rustix::fs::{AtFlags, CWD, StatxAttributes, StatxFlags, statx};
+
+        // A file on which another is mounted, as containers mount single files.
+        let asked = statx(CWD, target, AtFlags::SYMLINK_NOFOLLOW, StatxFlags::empty());
+        if asked.is_ok_and(|is| is.stx_attributes.contains(StatxAttributes::MOUNT_ROOT)) {
+            return false;
+        }
+    }
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::MetadataExt;
+
+        const STICKY: u32 = 0o1000;
+        let user = rustix::process::geteuid().as_raw();
+        // In a sticky folder, only the owners of the file and of the folder may replace it.
+        if let Ok(folder) = fs::metadata(folder)
+            && folder.mode() & STICKY != 0
+            && user != 0
+            && user != folder.uid()
+            && user != old.uid()
+        {
+            return false;
+        }
+    }
+    let _ = (target, folder, old);
+    true
+}
+
+/// Copies the permissions of an old file to a new one, and its owner and group as far as the system allows it. Returns
+/// `false` if the permissions could not be copied.
+fn resemble(file: &File, old: &Metadata) -> bool {
     #[cfg(unix)]
     {
         use std::fs::Permissions;
@@ -144,8 +250,10 @@ fn resemble(file: &File, old: &Metadata) -> io::Result<()> {
             let _ = fchown(file, None, group);
         }
         // Without the set-user-ID and set-group-ID bits, which were for the old contents.
-        file.set_permissions(Permissions::from_mode(old.mode() & 0o777))
+        let mode = old.mode() & 0o777;
+        let has_it = || file.metadata().is_ok_and(|new| new.mode() & 0o7777 == mode);
+        has_it() || file.set_permissions(Permissions::from_mode(mode)).is_ok()
     }
     #[cfg(not(unix))]
-    file.set_permissions(old.permissions())
+    file.set_permissions(old.permissions()).is_ok()
 }

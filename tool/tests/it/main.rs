@@ -4,6 +4,7 @@ mod chains;
 mod dump;
 mod keep_going;
 mod look;
+mod out;
 mod place;
 #[cfg(unix)]
 mod readme;
