@@ -86,7 +86,8 @@ pub(crate) enum Command {
     ///
     /// If OUT is a device or a pipe, or - for standard output, the disk is written to it in
     /// sequence, from the first byte on. A dump that fails has written the bytes before the
-    /// flaw, and the error gives their number.
+    /// flaw, and the error gives their number. A file as standard output gets holes, too, and
+    /// so does a block device that can have them.
     ///
     /// OUT is refused, and left as it is, if it is
     ///   - IMAGE, or one of its backing files, whether opened here or only named by an image

@@ -189,7 +189,8 @@ impl Disk {
         }
     }
 
-    /// Returns how the guest bytes from `at` on, at most `most`, are stored. `at` must be inside the disk.
+    /// Returns how the guest bytes from `at` on, at most `most`, are stored. `at` must be inside the disk. Holes of raw
+    /// files and of plain clusters are zeros, too.
     pub(crate) fn find(&mut self, at: u64, most: u64) -> Result<Found, Flaw> {
         let mut len = most.min(self.size().saturating_sub(at));
         let lowest = self.files.len() - 1;
@@ -223,8 +224,16 @@ impl Disk {
                 past_end = past_end.or(missing);
             }
             len = extent.len;
-            if extent.kind == ExtentKind::Backing && level < lowest {
-                continue;
+            match extent.kind {
+                ExtentKind::Backing if level < lowest => continue,
+                ExtentKind::Data { host_offset } if past_end.is_none() && !is_encrypted(image) => {
+                    let (len, is_hole) = image.device_mut().hole_at(host_offset, len);
+                    if is_hole {
+                        return Ok(Found::zeros(level, at, len, past_end));
+                    }
+                    extent.len = len;
+                }
+                _ => {}
             }
             return Ok(Found {
                 level,

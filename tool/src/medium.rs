@@ -2,15 +2,20 @@
 
 use std::fs::File;
 use std::io;
+use std::ops::Range;
 
 use qcow1::{BlockRead, BlockSize};
+
+use crate::holes;
 
 /// A file that an image is read from.
 pub(crate) struct Medium {
     file: File,
+    /// A run of the file's bytes that is a hole, or has none.
+    run: (Range<u64>, bool),
     /// Ranges that cannot be read.
     #[cfg(test)]
-    pub(crate) bad: Vec<std::ops::Range<u64>>,
+    pub(crate) bad: Vec<Range<u64>>,
 }
 
 impl Medium {
@@ -18,6 +23,7 @@ impl Medium {
     pub(crate) fn whole(file: File) -> Self {
         Self {
             file,
+            run: (0..0, false),
             #[cfg(test)]
             bad: Vec::new(),
         }
@@ -28,9 +34,22 @@ impl Medium {
         let size = self.size()?;
         Ok((size, allocated(&self.file)))
     }
+
+    /// Returns the number of bytes at `offset`, at most `len`, that are all in a hole of the file or all outside of
+    /// holes, and `true` for a hole. It reads as zeros.
+    pub(crate) fn hole_at(&mut self, offset: u64, len: u64) -> (u64, bool) {
+        let at = offset;
+        if !self.run.0.contains(&at) {
+            // As long as it goes, so that a file without holes is asked once.
+            let (len, is_hole) = holes::at(&self.file, at, (i64::MAX as u64).saturating_sub(at));
+            self.run = (at..at + len, is_hole);
+        }
+        let (run, is_hole) = &self.run;
+        (len.min(run.end.saturating_sub(at)).max(1), *is_hole)
+    }
 }
 
-/// Reads do not use the file's position.
+/// Reads do not use the file's position, so it does not matter that `hole_at` moves it.
 impl BlockRead for Medium {
     type Error = io::Error;
 

@@ -6,11 +6,16 @@ use std::path::{Path, PathBuf};
 
 use crate::disk::Disk;
 use crate::failure::Failure;
+use crate::holes;
 use crate::output::{STDOUT, stdout};
 use crate::replacement::Replacement;
 
 /// The length of one write of zeros in bytes.
 const ZEROS: usize = 1 << 20;
+
+/// The shortest run of zeros for which a block device is asked to make a hole, in bytes. The call takes longer than a
+/// small write.
+const LONG: u64 = 64 << 10;
 
 /// The output of a dump, to which guest bytes are written in sequence.
 pub(crate) struct Sink {
@@ -24,6 +29,8 @@ pub(crate) struct Sink {
 enum To {
     /// A device or a pipe, written in place.
     Stream(File),
+    /// A regular file or a block device, written in place, which can have holes.
+    InPlace(InPlace),
     /// A new file, which reads as zeros until it is written.
     Replacement(Box<Replacement>),
 }
@@ -36,7 +43,12 @@ impl Sink {
         let file = stdout()?;
         let metadata = file.metadata().map_err(failed)?;
         disk.refuse_to_overwrite(&metadata, name)?;
-        Ok(Self::new(To::Stream(file), name))
+        let to = if metadata.is_file() && !appends(&file) {
+            To::InPlace(InPlace::new(file, metadata.len(), true).map_err(failed)?)
+        } else {
+            To::Stream(file)
+        };
+        Ok(Self::new(to, name))
     }
 
     /// Opens a device or a pipe to write it in place, or creates a new file that will replace `out`.
@@ -74,6 +86,8 @@ impl Sink {
                 let message = format_args!("has room for {room} bytes, and the disk has {}", disk.size());
                 return Err(Failure::of(out, message));
             }
+            let in_place = InPlace::new(file, room, false).map_err(failed)?;
+            return Ok(Self::new(To::InPlace(in_place), out));
         }
         Ok(Self::new(To::Stream(file), out))
     }
@@ -94,8 +108,10 @@ impl Sink {
 
     /// Writes the next bytes.
     pub(crate) fn data(&mut self, bytes: &[u8]) -> Result<(), Failure> {
+        let zeros = &self.zeros;
         match &mut self.to {
             To::Stream(file) => file.write_all(bytes),
+            To::InPlace(file) => file.data(bytes, zeros),
             To::Replacement(new) => new.write(self.at, bytes),
         }
         .map_err(|error| self.failed(&error))?;
@@ -108,6 +124,7 @@ impl Sink {
         let zeros = &self.zeros;
         match &mut self.to {
             To::Stream(file) => write_zeros(file, len, zeros),
+            To::InPlace(file) => file.zeros(len, zeros),
             To::Replacement(_) => Ok(()),
         }
         .map_err(|error| self.failed(&error))?;
@@ -118,13 +135,9 @@ impl Sink {
     /// Waits until all bytes are stored, and moves a new file to its place. Must be called at the end.
     pub(crate) fn finish(self) -> Result<(), Failure> {
         match self.to {
-            To::Stream(file) => {
-                // On other systems a write is complete, or has failed, when it returns.
-                if file.metadata().is_ok_and(|metadata| is_block_device(&metadata)) {
-                    file.sync_all().map_err(|error| Failure::write(&self.name, &error))?;
-                }
-                Ok(())
-            }
+            // A write is complete, or has failed, when it returns.
+            To::Stream(_) => Ok(()),
+            To::InPlace(file) => file.finish().map_err(|error| Failure::write(&self.name, &error)),
             To::Replacement(new) => new.finish(),
         }
     }
@@ -133,12 +146,96 @@ impl Sink {
     pub(crate) fn abandon(self) -> String {
         match self.to {
             To::Stream(_) => format!("; {} bytes were written before it", self.at),
+            To::InPlace(file) => {
+                // The holes at the end of what was written belong to it.
+                let _ = file.finish();
+                format!("; {} bytes were written before it", self.at)
+            }
             To::Replacement(new) => format!("; {}", new.abandon()),
         }
     }
 
     fn failed(&self, error: &io::Error) -> Failure {
         Failure::write(&self.name, error).and(format_args!(" (at guest offset {:#x})", self.at))
+    }
+}
+
+/// A file or a device that is written in place from its position on.
+struct InPlace {
+    file: File,
+    /// The position, which other programs may share. They find it after the bytes at the end.
+    at: u64,
+    /// The end of the bytes that the file held. After it, what is not written is a hole.
+    old_end: u64,
+    is_file: bool,
+    /// Whether the system makes holes in it, as far as is known.
+    makes_holes: bool,
+}
+
+impl InPlace {
+    fn new(mut file: File, old_end: u64, is_file: bool) -> io::Result<Self> {
+        Ok(Self {
+            at: file.stream_position()?,
+            file,
+            old_end,
+            is_file,
+            makes_holes: true,
+        })
+    }
+
+    fn data(&mut self, bytes: &[u8], zeros: &[u8]) -> io::Result<()> {
+        holes::split(bytes, |run, is_zero| {
+            // A device takes a short run of zeros as any other bytes.
+            if is_zero && (self.is_file || run.len() as u64 >= LONG) {
+                return self.zeros(run.len() as u64, zeros);
+            }
+            self.file.write_all(run)?;
+            self.at += run.len() as u64;
+            Ok(())
+        })
+    }
+
+    fn zeros(&mut self, len: u64, zeros: &[u8]) -> io::Result<()> {
+        let end = self.at + len;
+        // The old bytes first, then those after them.
+        let old = end.min(self.old_end).saturating_sub(self.at);
+        if old != 0 {
+            self.over_old(old, zeros)?;
+        }
+        if self.at < end {
+            self.file.seek(SeekFrom::Start(end))?;
+            self.at = end;
+        }
+        Ok(())
+    }
+
+    /// Writes zeros over old bytes. Whole blocks become holes, if possible.
+    fn over_old(&mut self, len: u64, zeros: &[u8]) -> io::Result<()> {
+        const BLOCK: u64 = holes::BLOCK as u64;
+        let end = self.at + len;
+        let (first, last) = (self.at.next_multiple_of(BLOCK), end - end % BLOCK);
+        if first < last && (self.is_file || last - first >= LONG) && self.makes_holes {
+            self.makes_holes = holes::make(&self.file, first, last - first);
+            if self.makes_holes {
+                write_zeros(&mut self.file, first - self.at, zeros)?;
+                self.file.seek(SeekFrom::Start(last))?;
+                self.at = last;
+            }
+        }
+        write_zeros(&mut self.file, end - self.at, zeros)?;
+        self.at = end;
+        Ok(())
+    }
+
+    fn finish(self) -> io::Result<()> {
+        if !self.is_file {
+            // The write to a device has not failed yet: it may be in the system's memory.
+            return self.file.sync_all();
+        }
+        if self.file.metadata()?.len() < self.at {
+            self.file.set_len(self.at)?;
+        }
+        Ok(())
     }
 }
 
@@ -150,6 +247,18 @@ fn write_zeros(file: &mut File, len: u64, zeros: &[u8]) -> io::Result<()> {
         left -= now as u64;
     }
     Ok(())
+}
+
+/// Returns `true` if each write goes to the end of the file, as after a shell's `>>`, or if that is not known.
+fn appends(file: &File) -> bool {
+    #[cfg(unix)]
+    return rustix::fs::fcntl_getfl(file).map_or(true, |flags| flags.contains(rustix::fs::OFlags::APPEND));
+
+    #[cfg(not(unix))]
+    {
+        let _ = file;
+        true
+    }
 }
 
 /// Returns how to open a file or a device to write it.

@@ -208,6 +208,26 @@ fn a_name_with_a_protocol_is_a_file_and_the_error_says_what_to_pass() {
     assert_eq!(place.output(&read), [7]);
 }
 
+#[cfg(target_os = "linux")]
+#[test]
+fn holes_of_a_raw_backing_file_are_zeros_and_take_no_time() {
+    use std::os::unix::fs::FileExt;
+
+    let place = Place::new();
+    let size = 1 << 42;
+    place.write("top.qcow", Qcow::new(size).backing("base.raw").build());
+    let base = fs::File::create(place.path("base.raw")).unwrap();
+    base.set_len(size).unwrap();
+    base.write_all_at(&[9; 4096], 3 << 40).unwrap();
+    // Reading 4 TiB would take an hour.
+    place.output(&["dump", "top.qcow", "out.raw", "--follow"]);
+    let out = fs::File::open(place.path("out.raw")).unwrap();
+    let mut bytes = [0; 8192];
+    out.read_exact_at(&mut bytes, (3 << 40) - 4096).unwrap();
+    assert!(bytes[..4096] == [0; 4096] && bytes[4096..] == [9; 4096]);
+    assert_eq!(out.metadata().unwrap().len(), size);
+}
+
 #[test]
 fn qcow2_is_refused_by_name() {
     let place = Place::new();

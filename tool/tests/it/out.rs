@@ -2,8 +2,8 @@
 
 #![cfg(unix)]
 
-use std::fs;
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::fs::{self, File};
+use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt};
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Output};
 
@@ -20,12 +20,92 @@ fn image(place: &Place) -> Vec<u8> {
     disk
 }
 
+/// Runs a shell command in the place, with the tool as `$0`.
+fn shell(place: &Place, command: &str) -> Output {
+    let mut shell = Command::new("sh");
+    shell.args(["-c", command]).arg(tool_path()).current_dir(place.path(""));
+    shell.output().unwrap()
+}
+
 fn assert_success(output: &Output) {
     assert!(output.status.success(), "{}", stderr(output));
 }
 
+/// Returns the number of bytes that a file takes.
+fn allocated(place: &Place, name: &str) -> u64 {
+    fs::metadata(place.path(name)).unwrap().blocks() * 512
+}
+
 fn is_superuser() -> bool {
     rustix::process::geteuid().is_root()
+}
+
+#[test]
+fn standard_output_that_is_a_file_gets_holes() {
+    let place = Place::new();
+    let disk = image(&place);
+    assert_success(&shell(&place, "\"$0\" dump image.qcow - > out.raw"));
+    assert!(place.read("out.raw") == disk);
+    assert!(allocated(&place, "out.raw") <= 64 << 10);
+    // What the shell writes next comes after the disk, which ends in a hole.
+    assert_success(&shell(
+        &place,
+        "(echo first; \"$0\" dump image.qcow -; echo last) > out.raw",
+    ));
+    assert!(place.read("out.raw") == [b"first\n", &disk[..], b"last\n"].concat());
+    assert!(allocated(&place, "out.raw") <= 128 << 10);
+    // `read` too.
+    assert_success(&shell(
+        &place,
+        "\"$0\" read image.qcow --offset 0 --length 64M > out.raw",
+    ));
+    assert!(place.read("out.raw") == disk);
+    assert!(allocated(&place, "out.raw") <= 64 << 10);
+}
+
+#[test]
+fn standard_output_over_old_bytes_leaves_none_of_them() {
+    let place = Place::new();
+    let disk = image(&place);
+    for (old, start) in [(1_usize << 20, 0), (70 << 20, 0), (70 << 20, 777)] {
+        place.write("out.raw", vec![0xee; old]);
+        let command = format!("exec 3<>out.raw; head -c {start} <&3 >/dev/null; \"$0\" dump image.qcow - >&3");
+        assert_success(&shell(&place, &command));
+        let out = place.read("out.raw");
+        assert_eq!(out.len(), old.max(disk.len() + start));
+        assert!(
+            out[..start]
+                .iter()
+                .chain(&out[start + disk.len()..])
+                .all(|byte| *byte == 0xee)
+        );
+        assert!(out[start..][..disk.len()] == disk);
+    }
+}
+
+#[test]
+fn standard_output_in_append_mode_is_written_in_sequence() {
+    let place = Place::new();
+    let disk = image(&place);
+    place.write("out.raw", "first\n");
+    assert_success(&shell(
+        &place,
+        "\"$0\" dump image.qcow - >> out.raw; echo last >> out.raw",
+    ));
+    assert!(place.read("out.raw") == [b"first\n", &disk[..], b"last\n"].concat());
+}
+
+#[test]
+fn a_failed_dump_to_a_file_as_standard_output_leaves_the_bytes_that_it_reports() {
+    let place = Place::new();
+    place.write(
+        "image.qcow",
+        Qcow::new(4 * SPAN).data(0, 1).word(2 * SPAN, 0x2001).build(),
+    );
+    let output = shell(&place, "\"$0\" dump image.qcow - > out.raw");
+    assert_eq!(output.status.code(), Some(1));
+    assert!(stderr(&output).ends_with("; 4194304 bytes were written before it\n"));
+    assert_eq!(fs::metadata(place.path("out.raw")).unwrap().len(), 2 * SPAN);
 }
 
 #[test]
@@ -153,4 +233,41 @@ fn a_complete_dump_that_fits_nowhere_else_stays_and_is_named() {
     assert!(!error.contains("left as it was"), "{error}");
     let disk = place.output(&["dump", "image.qcow", "-"]);
     assert!(kept.expect("the file is there") == disk);
+}
+
+#[test]
+#[ignore = "needs losetup"]
+#[cfg(target_os = "linux")]
+fn a_block_device_gets_its_zeros_as_holes() {
+    let place = Place::new();
+    let mut disk = image(&place);
+    place.write("thin", vec![0xee; 64 << 20]);
+    let output = Command::new("losetup")
+        .args(["-f", "--show"])
+        .arg(place.path("thin"))
+        .output();
+    let output = output.expect("losetup can't be run");
+    assert_success(&output);
+    let device = String::from_utf8(output.stdout).unwrap().trim().to_owned();
+    let dump = place.tool(&["dump", "image.qcow", &device]).output().unwrap();
+    let detached = Command::new("losetup").args(["-d", &device]).status().unwrap();
+    assert!(detached.success());
+    assert_success(&dump);
+    let thin = place.read("thin");
+    disk.resize(thin.len(), 0xee);
+    assert!(thin == disk);
+    assert!(allocated(&place, "thin") <= 128 << 10, "{}", allocated(&place, "thin"));
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_dump_of_four_tebibytes_of_nothing_takes_no_time_anywhere() {
+    let place = Place::new();
+    place.write("image.qcow", Qcow::new(4 << 40).data(2 << 40, 7).build());
+    assert_success(&shell(&place, "\"$0\" dump image.qcow - > out.raw"));
+    let out = File::open(place.path("out.raw")).unwrap();
+    assert_eq!(out.metadata().unwrap().len(), 4 << 40);
+    let mut bytes = [0; 4096];
+    out.read_exact_at(&mut bytes, 2 << 40).unwrap();
+    assert_eq!(bytes, [7; 4096]);
 }
