@@ -131,9 +131,9 @@ pub(crate) enum Command {
     /// Find flaws of the image
     ///
     /// Reads every table word of IMAGE, inflates each compressed cluster, and finds tables and
-    /// clusters that overlap. Flaws of one kind in sequence are one finding. Needs
-    /// memory for the parts of the file that are used: at most one byte for each 1.5 KiB of the
-    /// file's length. Exits with 0 if nothing is wrong, with 2 if the image is corrupt,
+    /// clusters that overlap. Flaws of one kind in sequence are one finding. Needs memory for
+    /// the parts of the file that are used: at most 64 MiB, and 64 bytes for each 2 KiB that the
+    /// file takes on its disk. Exits with 0 if nothing is wrong, with 2 if the image is corrupt,
     /// and with 3 if nothing is corrupt but part of the file is unused. Of several images, the
     /// first of these statuses that one has is returned: 1, 5, 2, 3, 0.
     #[command(verbatim_doc_comment)]

@@ -10,7 +10,7 @@ use crate::args::Open;
 use crate::commands::usage::Pieces;
 use crate::disk::{open_file, try_qcow_image};
 use crate::failure::{Failure, explain, status};
-use crate::medium::Medium;
+use crate::medium::{Medium, allocated};
 use crate::output::{Lines, is_quiet};
 use crate::text::{bytes, object, printable};
 
@@ -33,7 +33,7 @@ pub(crate) fn check(paths: &[PathBuf], open: &Open, json: bool) -> Result<u8, Fa
 
 fn check_one(path: &Path, open: &Open, json: bool) -> Result<u8, Failure> {
     let file = open_file(path)?;
-    let mut usage = Pieces::default();
+    let mut usage = Pieces::new(allocated(&file).unwrap_or(u64::MAX));
     let mut findings = Findings {
         lines: Lines::new()?,
         json,
@@ -57,16 +57,22 @@ fn check_one(path: &Path, open: &Open, json: bool) -> Result<u8, Failure> {
         }
         Err(error) => return Err(Failure::image(path, &error)),
     };
+    let is_complete = usage.is_complete();
     let unreachable = summary.map_or(0, |summary| summary.unreachable_bytes);
     let status = match (findings.count, unreachable) {
         (0, 0) => status::SUCCESS,
         (0, _) => status::UNREACHABLE,
         _ => status::CORRUPT,
     };
-    match findings.finish(path, summary.as_ref()) {
+    match findings.finish(path, summary.as_ref(), is_complete) {
         // After a closed pipe, the exit status still reports the result.
         Ok(()) | Err(Failure::ClosedPipe) => {}
         Err(failure) => return Err(failure),
+    }
+    if !is_complete && status != status::CORRUPT {
+        let message = "refers to more places in holes of the file than the check has memory for, so it has not found \
+                       whether they overlap";
+        return Err(Failure::of(path, message));
     }
     Ok(status)
 }
@@ -81,7 +87,9 @@ struct Findings {
 
 impl Findings {
     /// Prints the summary.
-    fn finish(self, path: &Path, summary: Option<&CheckSummary>) -> Result<(), Failure> {
+    ///
+    /// If the check is not complete, the number of unreachable bytes is not known.
+    fn finish(self, path: &Path, summary: Option<&CheckSummary>, is_complete: bool) -> Result<(), Failure> {
         let Self {
             mut lines,
             json,
@@ -102,7 +110,13 @@ impl Findings {
                 ("data_bytes", number(|summary| summary.data_bytes)),
                 ("compressed_bytes", number(|summary| summary.compressed_bytes)),
                 ("hole_bytes", number(|summary| summary.hole_bytes)),
-                ("unreachable_bytes", number(|summary| summary.unreachable_bytes)),
+                (
+                    "unreachable_bytes",
+                    match is_complete {
+                        true => number(|summary| summary.unreachable_bytes),
+                        false => Value::Null,
+                    },
+                ),
             ];
             let fields = object(&fields, ", ");
             let lead = if clean { "{\"findings\": []" } else { "\n]" };
@@ -111,7 +125,8 @@ impl Findings {
         } else {
             let name = printable(&path.display().to_string());
             match count {
-                0 => lines.line(format_args!("{name}: clean"))?,
+                0 if is_complete => lines.line(format_args!("{name}: clean"))?,
+                0 => lines.line(format_args!("{name}: not checked completely"))?,
                 1 => lines.line(format_args!("{name}: corrupt, 1 finding"))?,
                 _ => lines.line(format_args!("{name}: corrupt, {count} findings"))?,
             }
@@ -122,7 +137,11 @@ impl Findings {
                     ("holes", summary.hole_bytes),
                     ("unreachable", summary.unreachable_bytes),
                 ] {
-                    lines.line(format_args!("{name:<12}{}", bytes(number)))?;
+                    let number = match name {
+                        "unreachable" if !is_complete => "not known".to_owned(),
+                        _ => bytes(number),
+                    };
+                    lines.line(format_args!("{name:<12}{number}"))?;
                 }
             }
         }

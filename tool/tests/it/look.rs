@@ -387,6 +387,45 @@ fn check_takes_little_memory_for_a_large_file_that_is_mostly_holes() {
 }
 
 #[test]
+#[cfg(target_os = "linux")]
+fn check_of_a_file_of_many_holes_takes_the_memory_of_what_is_stored() {
+    use std::os::unix::fs::MetadataExt;
+
+    let place = Place::new();
+    // Tables of 5 MiB, each of whose words has a cluster of its own in the holes of a file of 5 TiB.
+    let tables = 1200;
+    let mut image = Qcow::new(tables * SPAN);
+    for table in 0..tables {
+        for cluster in 0..512 {
+            let guest = table * SPAN + cluster * 4096;
+            image = image.word(guest, (1 << 32) + (guest / 4096) * (8 << 20));
+        }
+    }
+    place.write("sparse.qcow", image.build());
+    let file = fs::File::options().write(true).open(place.path("sparse.qcow")).unwrap();
+    file.set_len((1 << 32) + tables * 512 * (8 << 20)).unwrap();
+    let stored = file.metadata().unwrap().blocks() * 512;
+    // The constant, the memory for what is stored, and the tool itself.
+    let bound = (64 << 20) + stored / 2048 * 64 + (60 << 20);
+    let output = Command::new("sh")
+        .args([
+            "-c",
+            "ulimit -v \"$1\"; exec \"$0\" check sparse.qcow",
+            tool_path().to_str().unwrap(),
+            &(bound / 1024).to_string(),
+        ])
+        .current_dir(place.path(""))
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&output.stdout);
+    // It does not claim what it has not checked.
+    assert_eq!(output.status.code(), Some(1), "{text} {}", stderr(&output));
+    assert!(stderr(&output).starts_with("qcow1: sparse.qcow: refers to more places in holes"));
+    assert!(text.starts_with("sparse.qcow: not checked completely\n"), "{text}");
+    assert!(text.ends_with("unreachable not known\n"), "{text}");
+}
+
+#[test]
 fn check_reports_an_image_that_is_too_corrupt_to_be_opened() {
     let place = Place::new();
     let mut file = Qcow::new(SPAN << 10).build();
