@@ -168,6 +168,12 @@ pub(crate) struct Open {
     /// The memory to lend to each image, mostly to cache its tables
     #[arg(long, value_name = "BYTES", default_value = "4M", value_parser = text::number)]
     pub(crate) memory: u64,
+    /// The offset at which the image begins in IMAGE, such as an archive or a disk
+    #[arg(long, value_name = "N", default_value = "0", value_parser = text::number)]
+    pub(crate) image_offset: u64,
+    /// The length of the image in IMAGE; by default all bytes from its offset on
+    #[arg(long, value_name = "N", value_parser = text::number)]
+    pub(crate) image_length: Option<u64>,
 }
 
 /// The options for reading a guest's disk.

@@ -123,6 +123,12 @@ impl Disk {
     /// Opens an image and its backing files.
     pub(crate) fn layers(image: &Path, open: &Open, lower: &Lower, secrets: &Secrets<'_>) -> Result<Self, Failure> {
         let mut disk = Self::begin(image, open, secrets)?;
+        // Only the image itself is a part of its file.
+        let open = &Open {
+            image_offset: 0,
+            image_length: None,
+            ..open.clone()
+        };
         for declared in &lower.backing {
             match declared {
                 Declared::Raw(path) => disk.push(path.clone(), &Format::Raw, open, secrets)?,
@@ -326,7 +332,7 @@ impl Disk {
             let message = "is in the chain of backing files already: the chain is a loop";
             return Err(Failure::of(&path, message));
         }
-        let mut medium = Medium::whole(file);
+        let mut medium = Medium::selected(file, &path, open)?;
         let failed = |error| Failure::image(&path, &Error::Io(error));
         let mut image = match format {
             Format::Raw => {

@@ -1,16 +1,22 @@
-//! The file that an image is read from.
+//! The file, or the part of a file, that an image is read from.
 
 use std::fs::File;
 use std::io;
 use std::ops::Range;
+use std::path::Path;
 
-use qcow1::{BlockRead, BlockSize};
+use qcow1::{BlockRead, BlockSize, Error};
 
+use crate::args::Open;
+use crate::failure::{Failure, explain};
 use crate::holes;
 
-/// A file that an image is read from.
+/// A file, or a part of it: an image may be a member of an archive, or a partition of a disk.
 pub(crate) struct Medium {
     file: File,
+    start: u64,
+    /// The maximum length in bytes.
+    most: u64,
     /// A run of the file's bytes that is a hole, or has none.
     run: (Range<u64>, bool),
     /// Ranges that cannot be read.
@@ -21,9 +27,29 @@ pub(crate) struct Medium {
 impl Medium {
     /// Returns the whole file.
     pub(crate) fn whole(file: File) -> Self {
+        Self::part(file, 0, u64::MAX)
+    }
+
+    /// Returns the part of the file that the options select.
+    pub(crate) fn selected(mut file: File, path: &Path, open: &Open) -> Result<Self, Failure> {
+        let size = BlockRead::size(&mut file).map_err(|error| Failure::of(path, explain(&Error::Io(error))))?;
+        if open.image_offset > size {
+            let message = format_args!("has {size} bytes, so no image is at its offset {}", open.image_offset);
+            return Err(Failure::of(path, message));
+        }
+        Ok(Self::part(
+            file,
+            open.image_offset,
+            open.image_length.unwrap_or(u64::MAX),
+        ))
+    }
+
+    fn part(file: File, start: u64, most: u64) -> Self {
         Self {
             file,
             run: (0..0, false),
+            start,
+            most,
             #[cfg(test)]
             bad: Vec::new(),
         }
@@ -38,7 +64,7 @@ impl Medium {
     /// Returns the number of bytes at `offset`, at most `len`, that are all in a hole of the file or all outside of
     /// holes, and `true` for a hole. It reads as zeros.
     pub(crate) fn hole_at(&mut self, offset: u64, len: u64) -> (u64, bool) {
-        let at = offset;
+        let at = self.start.saturating_add(offset);
         if !self.run.0.contains(&at) {
             // As long as it goes, so that a file without holes is asked once.
             let (len, is_hole) = holes::at(&self.file, at, (i64::MAX as u64).saturating_sub(at));
@@ -58,7 +84,8 @@ impl BlockRead for Medium {
     }
 
     fn size(&mut self) -> io::Result<u64> {
-        BlockRead::size(&mut self.file)
+        let size = BlockRead::size(&mut self.file)?;
+        Ok(size.saturating_sub(self.start).min(self.most))
     }
 
     fn read_blocks(&mut self, lba: u64, buf: &mut [u8]) -> io::Result<()> {
@@ -70,7 +97,7 @@ impl BlockRead for Medium {
         {
             return Err(io::Error::from_raw_os_error(5));
         }
-        self.file.read_blocks(lba, buf)
+        self.file.read_blocks(self.start.saturating_add(lba), buf)
     }
 }
 

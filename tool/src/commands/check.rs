@@ -40,7 +40,7 @@ fn check_one(path: &Path, open: &Open, json: bool) -> Result<u8, Failure> {
         count: 0,
         failure: None,
     };
-    let summary = match try_qcow_image(Medium::whole(file), path, open)? {
+    let summary = match try_qcow_image(Medium::selected(file, path, open)?, path, open)? {
         Ok(mut image) => {
             let options = CheckOptions::new().inflate(true).usage_map(&mut usage);
             image

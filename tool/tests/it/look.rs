@@ -123,6 +123,31 @@ fn quiet_leaves_the_exit_status_and_the_errors() {
 }
 
 #[test]
+fn an_image_inside_another_file_is_found_at_its_offset() {
+    let place = Place::new();
+    let image = Qcow::new(SPAN).data(0x5000, 0xab).build();
+    // As a member of an archive: other bytes come before it and after it.
+    let archive = [&[1; 1000][..], &image, &[2; 9000]].concat();
+    place.write("archive", archive);
+    let (offset, length) = ("--image-offset=1000", format!("--image-length={}", image.len()));
+    let read = ["read", "archive", offset, "--offset", "0x5000", "--length", "2"];
+    assert_eq!(place.output(&read), [0xab; 2]);
+    place.output(&["check", "archive", offset, &length]);
+    let info = place.json(&["info", "archive", offset, &length, "--json"]);
+    assert_eq!(info["file_size"].as_u64(), Some(image.len() as u64));
+    // Without its length, the image has unused bytes after it.
+    place.tool(&["check", "archive", offset]).assert().code(3);
+    let error = place.error(&["info", "archive", "--image-offset", "1T"]);
+    assert!(error.starts_with("archive: has "), "{error}");
+    // The offset is that of the image, not of its backing files.
+    let top = [&[1; 1000][..], &Qcow::new(SPAN).backing("base.raw").build()].concat();
+    place.write("top", top);
+    place.write("base.raw", [7; 512]);
+    let read = ["read", "top", offset, "--offset", "0", "--length", "1", "--follow"];
+    assert_eq!(place.output(&read), [7]);
+}
+
+#[test]
 fn info_knows_an_image_of_xen() {
     let place = Place::new();
     let mut file = Qcow::new(SPAN).field(40, &4096_u64.to_be_bytes()).build();
