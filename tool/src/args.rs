@@ -61,16 +61,22 @@ pub(crate) enum Command {
     ///   compressed  stored in the image file; the offset is that of the run's first cluster
     ///   zero        not stored
     ///   backing     stored in the backing file that the image names
-    /// The map is that of IMAGE's own tables. Backing files are not opened.
+    /// The map is that of IMAGE's own tables. With --backing or --follow it is that of the whole
+    /// chain, and each run names the file that determines it. Holes of a raw backing file are zero.
     #[command(verbatim_doc_comment)]
     Map {
         /// The QCOW1 image
         image: PathBuf,
         /// Print a JSON array of {"start", "length", "kind", "offset"}; a run that is not stored has the offset null
-        #[arg(long)]
+        ///
+        /// The runs of a chain also have "depth", the number of images above the file, and
+        /// "file".
+        #[arg(long, verbatim_doc_comment)]
         json: bool,
         #[command(flatten)]
         open: Open,
+        #[command(flatten)]
+        lower: Lower,
     },
     /// Write the guest's whole disk to a file, a device or standard output
     ///

@@ -169,6 +169,11 @@ impl Disk {
         &self.files[level].path
     }
 
+    /// Returns the paths of the files of all images.
+    pub(crate) fn paths(&self) -> Vec<PathBuf> {
+        self.files.iter().map(|source| source.path.clone()).collect()
+    }
+
     /// Returns the size of the top image's file in bytes, and the number of bytes that it takes on its disk if the system
     /// says so.
     pub(crate) fn file_sizes(&mut self) -> Result<(u64, Option<u64>), Failure> {
@@ -198,6 +203,15 @@ impl Disk {
     /// Returns how the guest bytes from `at` on, at most `most`, are stored. `at` must be inside the disk. Holes of raw
     /// files and of plain clusters are zeros, too.
     pub(crate) fn find(&mut self, at: u64, most: u64) -> Result<Found, Flaw> {
+        self.locate(at, most, true)
+    }
+
+    /// Returns what `find` does, as the tables have it: holes of files are data.
+    pub(crate) fn find_in_tables(&mut self, at: u64, most: u64) -> Result<Found, Flaw> {
+        self.locate(at, most, false)
+    }
+
+    fn locate(&mut self, at: u64, most: u64, with_holes: bool) -> Result<Found, Flaw> {
         let mut len = most.min(self.size().saturating_sub(at));
         let lowest = self.files.len() - 1;
         let mut past_end = None;
@@ -232,7 +246,7 @@ impl Disk {
             len = extent.len;
             match extent.kind {
                 ExtentKind::Backing if level < lowest => continue,
-                ExtentKind::Data { host_offset } if past_end.is_none() && !is_encrypted(image) => {
+                ExtentKind::Data { host_offset } if with_holes && past_end.is_none() && !is_encrypted(image) => {
                     let (len, is_hole) = image.device_mut().hole_at(host_offset, len);
                     if is_hole {
                         return Ok(Found::zeros(level, at, len, past_end));

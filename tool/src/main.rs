@@ -57,7 +57,12 @@ fn run(command: Command) -> Result<u8, Failure> {
             json,
             guest,
         } => return commands::dump(&image, &out, keep_going, json.as_deref(), guest),
-        Command::Map { image, json, open } => commands::map(&image, &open, json),
+        Command::Map {
+            image,
+            json,
+            open,
+            lower,
+        } => commands::map(&image, &open, &lower, json),
         Command::Read {
             image,
             offset,

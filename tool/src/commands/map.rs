@@ -1,34 +1,43 @@
 //! `map`: shows where the guest's bytes are stored.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use qcow1::{Extent, ExtentKind};
 use serde_json::Value;
 
-use crate::args::Open;
-use crate::disk::Disk;
+use crate::args::{Lower, Open};
+use crate::disk::{Disk, Found};
 use crate::failure::Failure;
 use crate::output::Lines;
-use crate::text::object;
+use crate::secret::Secrets;
+use crate::text::{object, printable};
 
-pub(crate) fn map(path: &Path, open: &Open, json: bool) -> Result<(), Failure> {
-    let mut disk = Disk::alone(path, open)?;
+pub(crate) fn map(path: &Path, open: &Open, lower: &Lower, json: bool) -> Result<(), Failure> {
+    let is_chain = lower.follow || !lower.backing.is_empty();
+    let mut disk = Disk::layers(path, open, lower, &Secrets::NONE)?;
     let mut writer = Writer {
         lines: Lines::new()?,
         json,
         width: format!("{:#x}", disk.size()).len().max("LENGTH".len()),
         first: true,
+        files: is_chain.then(|| disk.paths()),
     };
     writer.begin()?;
     let mut run: Option<Run> = None;
-    for next in disk.top().extents() {
-        let next = next.map_err(|error| Failure::image(path, &error))?;
+    let mut at = 0;
+    while at < disk.size() {
+        let next = match is_chain {
+            true => disk.find(at, u64::MAX),
+            false => disk.find_in_tables(at, u64::MAX),
+        };
+        let next = next.map_err(|flaw| disk.failure(&flaw))?;
+        at = next.extent.end();
         if let Some(run) = &mut run
             && run.join(&next)
         {
             continue;
         }
-        if let Some(done) = run.replace(Run::new(next)) {
+        if let Some(done) = run.replace(Run::new(&next)) {
             writer.run(&done)?;
         }
     }
@@ -38,22 +47,30 @@ pub(crate) fn map(path: &Path, open: &Open, json: bool) -> Result<(), Failure> {
     writer.end()
 }
 
-/// A run of adjacent extents of one kind.
+/// A run of adjacent extents of one kind, in one file.
 struct Run {
+    level: usize,
     extent: Extent,
     /// The length in bytes of the compressed clusters in the file.
     stored: u64,
 }
 
 impl Run {
-    fn new(extent: Extent) -> Self {
-        let stored = stored(&extent).unwrap_or(0);
-        Self { extent, stored }
+    fn new(found: &Found) -> Self {
+        Self {
+            level: found.level,
+            extent: found.extent,
+            stored: stored(&found.extent).unwrap_or(0),
+        }
     }
 
     /// Appends `next` if it is of the same kind; data must be adjacent in the file too. Returns `true` if it was
     /// appended.
-    fn join(&mut self, next: &Extent) -> bool {
+    fn join(&mut self, next: &Found) -> bool {
+        if next.level != self.level {
+            return false;
+        }
+        let next = &next.extent;
         // The crate returns each compressed cluster as a run of its own; the map shows them as one.
         if let (Some(_), Some(next_stored)) = (stored(&self.extent), stored(next)) {
             self.extent.len += next.len;
@@ -78,6 +95,8 @@ struct Writer {
     /// The width of a column of offsets.
     width: usize,
     first: bool,
+    /// The files of a chain.
+    files: Option<Vec<PathBuf>>,
 }
 
 impl Writer {
@@ -86,13 +105,22 @@ impl Writer {
         if self.json {
             return Ok(());
         }
+        let offset = match self.files {
+            None => "OFFSET",
+            Some(_) => "OFFSET                FILE",
+        };
         self.lines.line(format_args!(
-            "{:>width$}  {:>width$}  {:<10}  OFFSET",
+            "{:>width$}  {:>width$}  {:<10}  {offset}",
             "START", "LENGTH", "KIND"
         ))
     }
 
-    fn run(&mut self, Run { extent: run, stored }: &Run) -> Result<(), Failure> {
+    fn run(&mut self, run: &Run) -> Result<(), Failure> {
+        let Run {
+            level,
+            extent: run,
+            stored,
+        } = run;
         let (kind, offset) = match run.kind {
             ExtentKind::Data { host_offset } => ("data", Some(host_offset)),
             ExtentKind::Compressed { host_offset, .. } => ("compressed", Some(host_offset)),
@@ -103,12 +131,16 @@ impl Writer {
         };
         let width = self.width;
         if self.json {
-            let fields = [
+            let mut fields = vec![
                 ("start", run.start.into()),
                 ("length", run.len.into()),
                 ("kind", kind.into()),
                 ("offset", offset.map_or(Value::Null, Value::from)),
             ];
+            if let Some(files) = &self.files {
+                fields.push(("depth", (*level).into()));
+                fields.push(("file", files[*level].display().to_string().into()));
+            }
             let lead = if self.first { "[\n" } else { ",\n" };
             self.first = false;
             self.lines.text(format_args!("{lead}  {}", object(&fields, ", ")))
@@ -117,6 +149,10 @@ impl Writer {
             if kind == "compressed" {
                 // The sum over all clusters of the run.
                 offset += &format!(", {stored} bytes");
+            }
+            if let Some(files) = &self.files {
+                let file = printable(&files[*level].display().to_string());
+                offset = format!("{offset:<20}  {file}");
             }
             self.lines.line(format_args!(
                 "{:>#width$x}  {:>#width$x}  {kind:<10}  {offset}",

@@ -208,6 +208,38 @@ fn a_name_with_a_protocol_is_a_file_and_the_error_says_what_to_pass() {
     assert_eq!(place.output(&read), [7]);
 }
 
+#[test]
+fn a_map_of_a_chain_names_the_file_that_stores_each_run() {
+    let place = Place::new();
+    three(&place);
+    let run = |start: u64, length: u64, kind: &str, offset: Option<u64>, depth: u64, file: &str| {
+        serde_json::json!({
+            "start": start, "length": length, "kind": kind, "offset": offset, "depth": depth, "file": file,
+        })
+    };
+    let stored = 3 * CLUSTER - 1000;
+    let base = "sub/base.raw";
+    let expected = serde_json::json!([
+        run(0, CLUSTER, "data", Some(0x2000), 0, "top.qcow"),
+        run(CLUSTER, CLUSTER, "data", Some(0x3000), 1, "sub/middle.qcow"),
+        run(2 * CLUSTER, CLUSTER - 1000, "data", Some(2 * CLUSTER), 2, base),
+        // Past the end of the raw file.
+        run(stored, SPAN - stored, "zero", None, 2, base),
+    ]);
+    let given = ["--backing", "qcow:sub/middle.qcow", "--backing", "raw:sub/base.raw"];
+    for options in [&["--follow"][..], &given] {
+        assert_eq!(
+            place.json(&[&["map", "top.qcow", "--json"], options].concat()),
+            expected
+        );
+    }
+    let text = String::from_utf8(place.output(&["map", "top.qcow", "--follow"])).unwrap();
+    assert!(
+        text.contains("  0x1000    0x1000  data        0x3000                sub/middle.qcow\n"),
+        "{text}"
+    );
+}
+
 #[cfg(target_os = "linux")]
 #[test]
 fn holes_of_a_raw_backing_file_are_zeros_and_take_no_time() {
@@ -219,6 +251,10 @@ fn holes_of_a_raw_backing_file_are_zeros_and_take_no_time() {
     let base = fs::File::create(place.path("base.raw")).unwrap();
     base.set_len(size).unwrap();
     base.write_all_at(&[9; 4096], 3 << 40).unwrap();
+    let map = place.json(&["map", "top.qcow", "--follow", "--json"]);
+    let kinds: Vec<_> = map.as_array().unwrap().iter().map(|run| &run["kind"]).collect();
+    assert_eq!(kinds, ["zero", "data", "zero"]);
+    assert_eq!(map[1]["offset"].as_u64(), Some(3 << 40));
     // Reading 4 TiB would take an hour.
     place.output(&["dump", "top.qcow", "out.raw", "--follow"]);
     let out = fs::File::open(place.path("out.raw")).unwrap();

@@ -29,6 +29,9 @@ fn an_option_without_a_meaning_for_a_command_is_an_error() {
     place.write("image.qcow", Qcow::new(SPAN).build());
     for command in ["info", "map", "check"] {
         for option in [["--password-file", "missing"], ["--backing", "raw:missing"]] {
+            if command == "map" && option[0] == "--backing" {
+                continue;
+            }
             let error = place.error(&[&[command, "image.qcow"], &option[..]].concat());
             assert!(
                 error.contains(&format!("unexpected argument '{}'", option[0])),
