@@ -97,7 +97,7 @@ pub(crate) enum Command {
     ///
     /// OUT is refused, and left as it is, if it is
     ///   - IMAGE, or one of its backing files, whether opened here or only named by an image
-    ///   - a password file or the file of --json
+    ///   - a password file, a key file or the file of --json
     ///   - a device that holds one of these, such as a loop device or a partition
     ///   - a block device in use, such as one with a mounted file system
     #[command(verbatim_doc_comment)]
@@ -200,9 +200,15 @@ pub(crate) struct Keys {
     ///
     /// The password is the file's first line, without its line end. It is not an argument
     /// because other users can see those. The format stores no key check: a wrong password
-    /// yields garbage, not an error.
-    #[arg(long, value_name = "FILE", verbatim_doc_comment)]
+    /// yields garbage, not an error. Without this option, a terminal asks for the password.
+    #[arg(long, value_name = "FILE", conflicts_with = "key_file", verbatim_doc_comment)]
     pub(crate) password_file: Vec<PathBuf>,
+    /// A file whose bytes, also its line end, are the password, as QEMU's `secret,file=` takes it
+    ///
+    /// Use it instead of --password-file if the image was made with such a file. Repeat it for
+    /// a chain, top first.
+    #[arg(long, value_name = "FILE", verbatim_doc_comment)]
+    pub(crate) key_file: Vec<PathBuf>,
 }
 
 /// The options for the images below an image.

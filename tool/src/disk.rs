@@ -369,7 +369,7 @@ impl Disk {
             },
         };
         if is_encrypted(&image)
-            && let Some((key, from)) = secrets.of(self.keys)?
+            && let Some((key, from)) = secrets.of(&path, self.keys)?
         {
             image.set_key(&key);
             self.keys += 1;

@@ -100,7 +100,9 @@ pub(crate) fn explain(error: &Error<io::Error>) -> String {
                                           or --backing qcow:FILE, or --follow if you trust the image"
                 .to_owned()
         }
-        Error::KeyRequired { .. } => "the cluster is encrypted: pass --password-file FILE".to_owned(),
+        Error::KeyRequired { .. } => {
+            "the cluster is encrypted: pass --password-file FILE, or --key-file FILE for a file of QEMU's".to_owned()
+        }
         other => other.to_string(),
     }
 }

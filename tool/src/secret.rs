@@ -1,7 +1,7 @@
-//! The keys of encrypted images.
+//! The keys of encrypted images: from files, or typed.
 
 use std::fs::{self, File};
-use std::io::Read;
+use std::io::{self, IsTerminal, Read};
 use std::path::{Path, PathBuf};
 
 use qcow1::Key;
@@ -13,9 +13,11 @@ use crate::identity::Identity;
 /// The maximum number of bytes that are read from a file. The key is the first 16.
 const MOST: u64 = 4096;
 
-/// Files with keys.
+/// A file with a key, or the file's rule.
 pub(crate) struct Secrets<'a> {
     files: &'a [PathBuf],
+    /// Whether only the first line counts.
+    first_line: bool,
 }
 
 /// The key of one image, and the file that it is from.
@@ -23,17 +25,32 @@ pub(crate) type Secret = (Key, Option<(PathBuf, Identity)>);
 
 impl<'a> Secrets<'a> {
     pub(crate) fn new(keys: &'a Keys) -> Self {
-        Self {
-            files: &keys.password_file,
-        }
+        let first_line = keys.key_file.is_empty();
+        let files = if first_line {
+            &keys.password_file
+        } else {
+            &keys.key_file
+        };
+        Self { files, first_line }
     }
 
-    pub(crate) const NONE: Self = Self { files: &[] };
+    pub(crate) const NONE: Self = Self {
+        files: &[],
+        first_line: true,
+    };
 
-    /// Returns the key of an encrypted image, before which `before` images of its chain have one.
-    pub(crate) fn of(&self, before: usize) -> Result<Option<Secret>, Failure> {
+    /// Returns the key of the encrypted image `image`, before which `before` images of its chain have one. Asks for the
+    /// password if no file was given and a person is there.
+    pub(crate) fn of(&self, image: &Path, before: usize) -> Result<Option<Secret>, Failure> {
         match self.files.get(before) {
             Some(path) => self.read(path).map(Some),
+            None if self.files.is_empty() && io::stdin().is_terminal() && io::stderr().is_terminal() => {
+                let prompt = format!("Password of {}: ", crate::text::printable(&image.display().to_string()));
+                let typed = rpassword::prompt_password(prompt);
+                let typed =
+                    typed.map_err(|error| Failure::of(image, format_args!("no password was typed: {error}")))?;
+                Ok(Some((Key::from_passphrase(typed.as_bytes()), None)))
+            }
             None => Ok(None),
         }
     }
@@ -49,8 +66,13 @@ impl<'a> Secrets<'a> {
         let file = File::open(path).map_err(failed)?;
         file.take(MOST).read_to_end(&mut text).map_err(failed)?;
         let identity = fs::metadata(path).and_then(|metadata| Identity::of(&metadata, path));
-        let line = text.split(|byte| *byte == b'\n').next().unwrap_or_default();
-        let password = line.strip_suffix(b"\r").unwrap_or(line);
+        let password = if self.first_line {
+            let line = text.split(|byte| *byte == b'\n').next().unwrap_or_default();
+            line.strip_suffix(b"\r").unwrap_or(line)
+        } else {
+            // QEMU's password is a string of C, which a NUL ends.
+            text.split(|byte| *byte == 0).next().unwrap_or_default()
+        };
         let identity = identity.map_err(failed)?;
         Ok((Key::from_passphrase(password), Some((path.to_owned(), identity))))
     }

@@ -564,6 +564,80 @@ fn encrypted_clusters_are_decrypted_with_the_first_line_of_the_password_file() {
 }
 
 #[test]
+fn a_key_file_is_the_key_with_its_line_end_as_qemu_takes_it() {
+    let place = Place::new();
+    let image = committed("encrypted.qcow");
+    let dump = |password: &[u8], option: &str| {
+        place.write("key", password);
+        sha256(&place.output(&["dump", &image, "-", option, "key"]))
+    };
+    let right = digest("encrypted.qcow");
+    assert_eq!(dump(b"passphrase", "--key-file"), right);
+    // QEMU's string ends at a NUL.
+    assert_eq!(dump(b"passphrase\0more", "--key-file"), right);
+    assert_ne!(dump(b"passphrase\n", "--key-file"), right);
+    assert_eq!(dump(b"passphrase\n", "--password-file"), right);
+    let help = place.output(&["dump", "--help"]);
+    let help = String::from_utf8(help).unwrap();
+    assert!(
+        help.contains("A file whose bytes, also its line end, are the password"),
+        "{help}"
+    );
+}
+
+#[test]
+#[ignore = "needs qemu-img"]
+fn a_key_file_of_qemu_opens_the_image_that_qemu_made_with_it() {
+    let place = Place::new();
+    let disk: Vec<_> = (0..200_000_u32).flat_map(|number| number.to_le_bytes()).collect();
+    place.write("disk.raw", &disk[..SPAN as usize / 4]);
+    for password in [
+        &b"secret\n"[..],
+        b"secret\r\n",
+        b"two\nlines",
+        b"sixteen bytes!!!",
+        b"more than sixteen",
+    ] {
+        place.write("key", password);
+        let mut qemu = Command::new("qemu-img");
+        qemu.args(["convert", "-O", "qcow", "--object", "secret,id=s,file=key"])
+            .args([
+                "-o",
+                "encrypt.format=aes,encrypt.key-secret=s",
+                "disk.raw",
+                "image.qcow",
+            ])
+            .current_dir(place.path(""));
+        assert!(qemu.status().expect("qemu-img can't be run").success());
+        let bytes = place.output(&["dump", "image.qcow", "-", "--key-file", "key"]);
+        assert!(bytes == disk[..SPAN as usize / 4], "{password:?}");
+    }
+}
+
+#[test]
+#[ignore = "needs script"]
+fn a_terminal_asks_for_a_password_that_no_file_gives() {
+    use std::io::Write;
+
+    let place = Place::new();
+    fs::copy(committed("encrypted.qcow"), place.path("image.qcow")).unwrap();
+    let command = format!("'{}' dump image.qcow out.raw", tool_path().display());
+    let mut script = Command::new("script");
+    script.args(["-qec", &command, "/dev/null"]).current_dir(place.path(""));
+    let mut script = script
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("script can't be run");
+    let mut stdin = script.stdin.take().unwrap();
+    stdin.write_all(b"passphrase\n").unwrap();
+    let output = script.wait_with_output().unwrap();
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(text.contains("Password of image.qcow: "), "{text}");
+    assert_eq!(sha256(&place.read("out.raw")), digest("encrypted.qcow"));
+}
+
+#[test]
 fn compressed_clusters_are_inflated() {
     let place = Place::new();
     let bytes = place.output(&["dump", &committed("compressed.qcow"), "-"]);

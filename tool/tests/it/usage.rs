@@ -93,6 +93,10 @@ fn a_usage_error_is_one_line_and_status_1() {
         (&["frobnicate"], "frobnicate"),
         (&["info"], "<IMAGE>"),
         (&["map", "image.qcow", "more"], "more"),
+        (
+            &["dump", "image.qcow", "-", "--key-file", "a", "--password-file", "b"],
+            "--password-file",
+        ),
         (&["dump", "image.qcow"], "<OUT>"),
         (&["read", "image.qcow"], "--offset <N>"),
         (&["read", "image.qcow", "--offset", "1"], "--length <N>"),
