@@ -174,6 +174,11 @@ pub(crate) struct Open {
     /// The memory to lend to each image, mostly to cache its tables
     #[arg(long, value_name = "BYTES", default_value = "4M", value_parser = text::number)]
     pub(crate) memory: u64,
+    /// Read an image that another program has opened to write. It may change while it is read
+    ///
+    /// Without this option, an image is refused if QEMU holds its lock.
+    #[arg(long)]
+    pub(crate) force_share: bool,
     /// The offset at which the image begins in IMAGE, such as an archive or a disk
     #[arg(long, value_name = "N", default_value = "0", value_parser = text::number)]
     pub(crate) image_offset: u64,

@@ -11,6 +11,7 @@ use qcow1::{
 use crate::args::{Declared, Guest, Lower, Open};
 use crate::failure::{Failure, explain};
 use crate::identity::{Identity, Shared};
+use crate::in_use;
 use crate::medium::Medium;
 use crate::output::note;
 use crate::past_end::{self, PastEnd, Tables};
@@ -342,6 +343,7 @@ impl Disk {
     /// Adds a file below the files of the chain.
     fn push(&mut self, path: PathBuf, format: &Format, open: &Open, secrets: &Secrets<'_>) -> Result<(), Failure> {
         let (file, identity) = identify(open_file(&path)?, &path)?;
+        refuse_if_in_use(&file, &path, open)?;
         if self.files.iter().any(|source| source.identity == identity) {
             let message = "is in the chain of backing files already: the chain is a loop";
             return Err(Failure::of(&path, message));
@@ -491,6 +493,16 @@ fn protocol_hint(path: &Path) -> String {
         }
         _ => String::new(),
     }
+}
+
+/// Refuses a file that another program has opened to write it, unless the user's options allow that.
+pub(crate) fn refuse_if_in_use(file: &File, path: &Path, open: &Open) -> Result<(), Failure> {
+    if !open.force_share && in_use::is_written(file) {
+        let message = "is in use: another program, such as a virtual machine, may write to it. Stop that program, or \
+                       pass --force-share to read the image while it changes";
+        return Err(Failure::of(path, message));
+    }
+    Ok(())
 }
 
 /// Opens a file that can hold an image: a regular file or a block device.

@@ -11,6 +11,7 @@ mod disk;
 mod failure;
 mod holes;
 mod identity;
+mod in_use;
 mod interrupt;
 mod lost;
 mod medium;

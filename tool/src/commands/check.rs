@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::args::Open;
 use crate::commands::usage::Pieces;
-use crate::disk::{open_file, try_qcow_image};
+use crate::disk::{open_file, refuse_if_in_use, try_qcow_image};
 use crate::failure::{Failure, explain, status};
 use crate::medium::{Medium, allocated};
 use crate::output::{Lines, is_quiet};
@@ -33,6 +33,7 @@ pub(crate) fn check(paths: &[PathBuf], open: &Open, json: bool) -> Result<u8, Fa
 
 fn check_one(path: &Path, open: &Open, json: bool) -> Result<u8, Failure> {
     let file = open_file(path)?;
+    refuse_if_in_use(&file, path, open)?;
     let mut usage = Pieces::new(allocated(&file).unwrap_or(u64::MAX));
     let mut findings = Findings {
         lines: Lines::new()?,

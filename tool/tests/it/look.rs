@@ -451,6 +451,62 @@ fn check_of_a_file_of_many_holes_takes_the_memory_of_what_is_stored() {
 }
 
 #[test]
+#[ignore = "needs qemu-io"]
+#[cfg(target_os = "linux")]
+fn an_image_that_qemu_writes_is_refused_unless_sharing_is_forced() {
+    use std::io::Write;
+    use std::process::Stdio;
+
+    let place = Place::new();
+    place.write("image.qcow", Qcow::new(SPAN).data(0, 1).build());
+    place.write("top.qcow", Qcow::new(SPAN).backing("image.qcow").build());
+    let run = |options: &[&str], commands: &[u8]| {
+        let mut qemu = Command::new("qemu-io");
+        qemu.args(["-f", "qcow"])
+            .args(options)
+            .arg("image.qcow")
+            .current_dir(place.path(""));
+        let mut qemu = qemu
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("qemu-io can't be run");
+        let mut stdin = qemu.stdin.take().unwrap();
+        stdin.write_all(commands).unwrap();
+        // It answers once it has opened the image.
+        std::io::Read::read_exact(qemu.stdout.as_mut().unwrap(), &mut [0]).unwrap();
+        (qemu, stdin)
+    };
+    let tries = [
+        &["info", "image.qcow"][..],
+        &["check", "image.qcow"],
+        &["map", "image.qcow"],
+        &["read", "image.qcow", "--offset", "0", "--length", "1"],
+        &["dump", "image.qcow", "out"],
+        &["dump", "top.qcow", "out", "--follow"],
+    ];
+    let (mut qemu, stdin) = run(&[], b"read 0 512\n");
+    for args in tries {
+        let error = place.error(args);
+        assert!(error.starts_with("image.qcow: is in use: "), "{error}");
+        place
+            .tool(&[args, &["--force-share"]].concat())
+            .assert()
+            .success()
+            .stderr("");
+    }
+    drop(stdin);
+    qemu.wait().unwrap();
+    // A program that only reads disturbs nobody, and nor does one that has ended.
+    let (mut qemu, stdin) = run(&["-r"], b"read 0 512\n");
+    for args in tries {
+        place.tool(args).assert().success().stderr("");
+    }
+    drop(stdin);
+    qemu.wait().unwrap();
+}
+
+#[test]
 fn check_reports_an_image_that_is_too_corrupt_to_be_opened() {
     let place = Place::new();
     let mut file = Qcow::new(SPAN << 10).build();
