@@ -15,8 +15,8 @@ const ABOUT: &str = "Look into QCOW version 1 disk images, and write the guest's
 const LONG_VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), "\nfeatures: aes, check, deflate, std");
 
 const AFTER: &str = "\
-Numbers are in bytes: decimal, or hexadecimal after 0x. The suffixes k, M, G and T multiply by 1024, 1024^2, 1024^3 \
-and 1024^4.
+Numbers are in bytes: decimal, or hexadecimal after 0x. The suffixes k, M, G, T, P and E, also in the other case or \
+written as KiB, MiB and so on, multiply by powers of 1024.
 
 Exit status:
   0    success

@@ -7,25 +7,39 @@ use serde_json::Value;
 
 /// Parses a number of bytes: decimal, or hexadecimal after 0x, with an optional binary suffix.
 pub(crate) fn number(argument: &str) -> Result<u64, String> {
-    let (digits, shift) = match argument.char_indices().next_back() {
-        Some((at, 'k' | 'K')) => (&argument[..at], 10),
-        Some((at, 'M')) => (&argument[..at], 20),
-        Some((at, 'G')) => (&argument[..at], 30),
-        Some((at, 'T')) => (&argument[..at], 40),
-        _ => (argument, 0),
+    let digits = argument.strip_suffix("iB").unwrap_or(argument);
+    let (digits, shift) = match digits.char_indices().next_back() {
+        Some((at, 'k' | 'K')) => (&digits[..at], 10),
+        Some((at, 'm' | 'M')) => (&digits[..at], 20),
+        Some((at, 'g' | 'G')) => (&digits[..at], 30),
+        Some((at, 't' | 'T')) => (&digits[..at], 40),
+        Some((at, 'p' | 'P')) => (&digits[..at], 50),
+        // A hexadecimal number may end in the digit `e`.
+        Some((at, 'e' | 'E')) if !is_hexadecimal(digits) => (&digits[..at], 60),
+        // "iB" is part of a suffix.
+        _ if digits.len() != argument.len() => return Err(UNCLEAR.to_owned()),
+        _ => (digits, 0),
     };
+    // "64 MiB", as the tool prints it.
+    let digits = digits.trim_end_matches(' ');
     let (digits, radix) = match digits.strip_prefix("0x").or_else(|| digits.strip_prefix("0X")) {
         Some(digits) => (digits, 16),
         None => (digits, 10),
     };
     // `from_str_radix` would allow a sign.
     if digits.is_empty() || !digits.chars().all(|digit| digit.is_digit(radix)) {
-        return Err("write a number of bytes, such as 4096, 0x1000 or 4k".to_owned());
+        return Err(UNCLEAR.to_owned());
     }
     u64::from_str_radix(digits, radix)
         .ok()
         .and_then(|number| number.checked_mul(1 << shift))
         .ok_or_else(|| "the number is too large: the maximum is 2^64 - 1".to_owned())
+}
+
+const UNCLEAR: &str = "write a number of bytes, such as 4096, 0x1000, 4k or 4KiB";
+
+fn is_hexadecimal(digits: &str) -> bool {
+    digits.starts_with("0x") || digits.starts_with("0X")
 }
 
 /// Returns bytes as a file name, or `None` if they are not a valid name on this system. On Unix every name is valid.

@@ -182,6 +182,30 @@ fn an_empty_file_is_called_empty() {
 }
 
 #[test]
+fn numbers_have_the_suffixes_that_the_tool_prints() {
+    let place = Place::new();
+    place.write("image.qcow", Qcow::new(8 << 20).data(4 << 20, 9).build());
+    for offset in ["4M", "4m", "4MiB", "4 MiB", "4096k", "4096KiB", "0x1000k", "4194304"] {
+        let read = ["read", "image.qcow", "--offset", offset, "--length", "1"];
+        assert_eq!(place.output(&read), [9], "{offset}");
+    }
+    for (number, says) in [
+        ("4MB", "4MB"),
+        ("4iB", "4iB"),
+        ("16EiB", "too large"),
+        ("0x1eiB", "0x1eiB"),
+        ("iB", "iB"),
+        ("4.5M", "4.5M"),
+    ] {
+        let error = place.error(&["read", "image.qcow", "--offset", number, "--length", "1"]);
+        assert!(error.contains(says), "{error}");
+    }
+    // The digit of a hexadecimal number is no suffix.
+    let error = place.error(&["read", "image.qcow", "--offset", "0xfffffe", "--length", "1"]);
+    assert!(error.contains("at offset 16777214 "), "{error}");
+}
+
+#[test]
 fn too_little_memory_says_how_much_is_needed() {
     let place = Place::new();
     place.write("image.qcow", Qcow::new(SPAN).build());
