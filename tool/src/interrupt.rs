@@ -58,6 +58,16 @@ impl Default for Interrupt {
     }
 }
 
+/// Makes a write beyond the limit of `ulimit -f` an error instead of the end of the tool.
+pub(crate) fn survive_size_limit() {
+    #[cfg(unix)]
+    {
+        // A handler that does nothing of use: without one, the signal ends the process.
+        let flag = Arc::new(std::sync::atomic::AtomicBool::new(false));
+        let _ = signal_hook::flag::register(signal_hook::consts::SIGXFSZ, flag);
+    }
+}
+
 /// Calls `end` once a signal asks the process to end.
 #[cfg(unix)]
 fn when_interrupted(end: impl FnOnce() + Send + 'static) {

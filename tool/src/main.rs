@@ -31,6 +31,7 @@ use args::{Args, Command};
 use failure::{Failure, status};
 
 fn main() -> ExitCode {
+    interrupt::survive_size_limit();
     let args = match Args::try_parse() {
         Ok(args) => args,
         Err(asked) if !asked.use_stderr() => {

@@ -109,6 +109,28 @@ fn a_failed_dump_to_a_file_as_standard_output_leaves_the_bytes_that_it_reports()
 }
 
 #[test]
+fn a_limit_of_the_file_size_is_an_error_and_leaves_no_file() {
+    let place = Place::new();
+    image(&place);
+    for (out, says) in [
+        (
+            "new.raw",
+            "qcow1: new.raw: cannot hold 67108864 bytes: File too large (os error 27)\n",
+        ),
+        (
+            "- > new.raw",
+            "qcow1: standard output: cannot be written: File too large (os error 27)",
+        ),
+    ] {
+        let output = shell(&place, &format!("ulimit -f 1024; \"$0\" dump image.qcow {out}"));
+        assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
+        assert!(stderr(&output).starts_with(says), "{}", stderr(&output));
+        let _ = fs::remove_file(place.path("new.raw"));
+        assert_eq!(place.names(), ["image.qcow"]);
+    }
+}
+
+#[test]
 fn a_file_in_a_sticky_folder_that_belongs_to_another_user_is_written_in_place() {
     if !is_superuser() {
         return;
