@@ -43,6 +43,11 @@ impl Sink {
         let file = stdout()?;
         let metadata = file.metadata().map_err(failed)?;
         disk.refuse_to_overwrite(&metadata, name)?;
+        if is_lost(&file, &metadata) {
+            let message =
+                "is closed, so nothing would be kept; pass /dev/null as OUT, or > /dev/null, to write to nowhere";
+            return Err(Failure::of(name, message));
+        }
         let to = if metadata.is_file() && !appends(&file) {
             To::InPlace(InPlace::new(file, metadata.len(), true).map_err(failed)?)
         } else {
@@ -258,6 +263,25 @@ fn appends(file: &File) -> bool {
     {
         let _ = file;
         true
+    }
+}
+
+/// Returns `true` if standard output was closed when the tool began. The standard library then opens /dev/null in its place,
+/// to read and write it, which no shell does.
+fn is_lost(file: &File, metadata: &Metadata) -> bool {
+    #[cfg(target_os = "linux")]
+    {
+        use rustix::fs::{OFlags, fcntl_getfl, makedev};
+
+        let is_null = std::os::unix::fs::FileTypeExt::is_char_device(&metadata.file_type())
+            && std::os::unix::fs::MetadataExt::rdev(metadata) == makedev(1, 3);
+        is_null && fcntl_getfl(file).is_ok_and(|flags| flags & OFlags::RWMODE == OFlags::RDWR)
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    {
+        let _ = (file, metadata);
+        false
     }
 }
 

@@ -109,6 +109,23 @@ fn a_failed_dump_to_a_file_as_standard_output_leaves_the_bytes_that_it_reports()
 }
 
 #[test]
+#[cfg(target_os = "linux")]
+fn a_closed_standard_output_is_an_error() {
+    let place = Place::new();
+    image(&place);
+    for command in ["dump image.qcow -", "read image.qcow --offset 0 --length 1"] {
+        let closed = shell(&place, &format!("\"$0\" {command} >&-"));
+        assert_eq!(closed.status.code(), Some(1));
+        assert!(
+            stderr(&closed).starts_with("qcow1: standard output: is closed"),
+            "{}",
+            stderr(&closed)
+        );
+        assert_success(&shell(&place, &format!("\"$0\" {command} >/dev/null")));
+    }
+}
+
+#[test]
 fn a_limit_of_the_file_size_is_an_error_and_leaves_no_file() {
     let place = Place::new();
     image(&place);
