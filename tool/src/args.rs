@@ -179,6 +179,9 @@ pub(crate) struct Open {
     /// Without this option, an image is refused if QEMU holds its lock.
     #[arg(long)]
     pub(crate) force_share: bool,
+    /// Read the files around the system's cache, as for a drive with bad sectors: fewer bytes beside them are lost
+    #[arg(long)]
+    pub(crate) direct: bool,
     /// The offset at which the image begins in IMAGE, such as an archive or a disk
     #[arg(long, value_name = "N", default_value = "0", value_parser = text::number)]
     pub(crate) image_offset: u64,

@@ -7,6 +7,7 @@
 
 mod args;
 mod commands;
+mod direct;
 mod disk;
 mod failure;
 mod holes;

@@ -8,6 +8,7 @@ use std::path::Path;
 use qcow1::{BlockRead, BlockSize, Error};
 
 use crate::args::Open;
+use crate::direct::Direct;
 use crate::failure::{Failure, explain};
 use crate::holes;
 
@@ -17,6 +18,7 @@ pub(crate) struct Medium {
     start: u64,
     /// The maximum length in bytes.
     most: u64,
+    direct: Option<Direct>,
     /// A run of the file's bytes that is a hole, or has none.
     run: (Range<u64>, bool),
     /// Ranges that cannot be read.
@@ -27,7 +29,7 @@ pub(crate) struct Medium {
 impl Medium {
     /// Returns the whole file.
     pub(crate) fn whole(file: File) -> Self {
-        Self::part(file, 0, u64::MAX)
+        Self::part(file, None, 0, u64::MAX)
     }
 
     /// Returns the part of the file that the options select.
@@ -37,16 +39,27 @@ impl Medium {
             let message = format_args!("has {size} bytes, so no image is at its offset {}", open.image_offset);
             return Err(Failure::of(path, message));
         }
+        // Opened again, because the first time only finds out what the file is.
+        let direct = match open.direct {
+            true => {
+                let (again, direct) = Direct::open(path)?;
+                file = again;
+                Some(direct)
+            }
+            false => None,
+        };
         Ok(Self::part(
             file,
+            direct,
             open.image_offset,
             open.image_length.unwrap_or(u64::MAX),
         ))
     }
 
-    fn part(file: File, start: u64, most: u64) -> Self {
+    fn part(file: File, direct: Option<Direct>, start: u64, most: u64) -> Self {
         Self {
             file,
+            direct,
             run: (0..0, false),
             start,
             most,
@@ -97,7 +110,11 @@ impl BlockRead for Medium {
         {
             return Err(io::Error::from_raw_os_error(5));
         }
-        self.file.read_blocks(self.start.saturating_add(lba), buf)
+        let offset = self.start.saturating_add(lba);
+        match &mut self.direct {
+            Some(direct) => direct.read(&self.file, offset, buf),
+            None => self.file.read_blocks(offset, buf),
+        }
     }
 }
 

@@ -525,6 +525,26 @@ fn salvage_reads_zeros_past_the_end_of_the_file() {
     );
 }
 
+#[cfg(target_os = "linux")]
+#[test]
+fn a_direct_dump_is_the_same_whatever_the_length_of_the_files() {
+    let place = Place::new();
+    for (cut, base_len) in [(0, 4096), (1, 5000), (600, 511), (4000, 1)] {
+        let mut top = Qcow::new(SPAN).backing("base.raw").data(0x5000, 0xab).build();
+        top.truncate(top.len() - cut);
+        place.write("top.qcow", top);
+        place.write("base.raw", vec![7; base_len]);
+        let dump = ["dump", "top.qcow", "-", "--follow", "--salvage", "--quiet"];
+        let direct = place.tool(&[&dump[..], &["--direct"]].concat()).output().unwrap();
+        if String::from_utf8_lossy(&direct.stderr).contains("cannot be opened with --direct") {
+            // A file system in memory may have no direct reads.
+            return;
+        }
+        assert!(direct.status.success(), "{}", crate::place::stderr(&direct));
+        assert!(direct.stdout == place.output(&dump), "{cut} {base_len}");
+    }
+}
+
 #[test]
 fn encrypted_clusters_are_refused_without_a_password() {
     let place = Place::new();
