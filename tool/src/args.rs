@@ -153,6 +153,24 @@ pub(crate) enum Command {
         #[command(flatten)]
         open: Open,
     },
+    /// Serve the guest's disk to programs that speak NBD, read-only
+    ///
+    /// QEMU, libnbd's tools and the kernel's nbd-client read the disk from the server, without a
+    /// dump. Prints the server's URI once it is ready, and serves until it is interrupted. Each
+    /// of up to 16 clients reads at any time; clients cannot write.
+    #[command(verbatim_doc_comment)]
+    Serve {
+        /// The QCOW1 image
+        image: PathBuf,
+        /// Listen on a new Unix socket, which only the user can open
+        #[arg(long, value_name = "PATH", required_unless_present = "port", conflicts_with = "port")]
+        unix: Option<PathBuf>,
+        /// Listen on this TCP port of the loopback interface; 0 chooses a free one. Every user of this machine can connect
+        #[arg(long, value_name = "N")]
+        port: Option<u16>,
+        #[command(flatten)]
+        guest: Guest,
+    },
     /// Print the tool's completions for a shell
     Completions {
         /// The shell

@@ -16,6 +16,7 @@ mod in_use;
 mod interrupt;
 mod lost;
 mod medium;
+mod nbd;
 mod output;
 mod past_end;
 mod replacement;
@@ -72,6 +73,12 @@ fn run(command: Command) -> Result<u8, Failure> {
             length,
             guest,
         } => commands::read(&image, offset, length, &guest),
+        Command::Serve {
+            image,
+            unix,
+            port,
+            guest,
+        } => commands::serve(&image, unix.as_deref(), port, &guest),
         Command::Completions { shell } => commands::completions(shell),
         Command::Man { command } => commands::man(command.as_deref()),
     };
@@ -81,7 +88,7 @@ fn run(command: Command) -> Result<u8, Failure> {
 /// Returns a usage error on one line. clap's own report has several lines, and its exit status means "corrupt" here.
 fn usage(wrong: &clap::Error) -> Failure {
     let message = if wrong.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
-        "a command is missing: info, map, dump, read or check".to_owned()
+        "a command is missing: info, map, dump, read, check or serve".to_owned()
     } else {
         let report = wrong.render().to_string();
         // The first paragraph says what is wrong; the others, how to do it.

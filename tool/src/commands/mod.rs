@@ -6,6 +6,7 @@ mod info;
 mod manual;
 mod map;
 mod read;
+mod serve;
 mod usage;
 
 pub(crate) use check::check;
@@ -14,6 +15,7 @@ pub(crate) use info::info;
 pub(crate) use manual::{completions, man};
 pub(crate) use map::map;
 pub(crate) use read::read;
+pub(crate) use serve::serve;
 
 /// The length of one read in bytes: large enough that requests cost little, small enough for a processor's cache.
 const CHUNK: usize = 1 << 20;

@@ -8,4 +8,6 @@ mod out;
 mod place;
 #[cfg(unix)]
 mod readme;
+#[cfg(unix)]
+mod serve;
 mod usage;

@@ -54,7 +54,7 @@ fn there_are_completions_for_each_shell_and_pages_for_each_command() {
     };
     let all = page(&[]);
     assert!(all.contains(".TH qcow1 1"), "{all}");
-    for command in ["info", "map", "dump", "read", "check"] {
+    for command in ["info", "map", "dump", "read", "check", "serve"] {
         assert!(all.contains(&format!("qcow1\\-{command}(1)")), "{all}");
         let page = page(&[command]);
         assert!(page.contains(&format!(".TH qcow1-{command} 1")), "{page}");
@@ -93,6 +93,8 @@ fn a_usage_error_is_one_line_and_status_1() {
         (&["frobnicate"], "frobnicate"),
         (&["info"], "<IMAGE>"),
         (&["map", "image.qcow", "more"], "more"),
+        (&["serve", "image.qcow"], "--unix"),
+        (&["serve", "image.qcow", "--unix", "a", "--port", "1"], "--port"),
         (
             &["dump", "image.qcow", "-", "--key-file", "a", "--password-file", "b"],
             "--password-file",
