@@ -73,12 +73,12 @@ pub(crate) fn dump(
 }
 
 /// What is at a place of the disk.
-enum Run {
-    Zeros(u64),
-    /// At most a chunk.
-    Stored(usize),
-    /// Bytes that are missing in a truncated file. At most a chunk.
-    PastEnd(usize, PastEnd),
+struct Run {
+    /// The length in bytes: at most a chunk, unless the bytes are zeros.
+    len: u64,
+    is_zero: bool,
+    /// Why bytes of it are missing in a truncated file.
+    past_end: Option<PastEnd>,
 }
 
 struct Dump<'a> {
@@ -94,16 +94,7 @@ impl Dump<'_> {
         let mut at = 0;
         while at < self.disk.size() {
             at += match self.next_run(at) {
-                Ok(Run::Zeros(len)) => {
-                    self.sink.zeros(len)?;
-                    len
-                }
-                Ok(Run::Stored(len)) => self.stored(at, len)?,
-                Ok(Run::PastEnd(len, why)) => {
-                    self.lost.past_end(self.disk, at, len as u64, why);
-                    self.past_end(at, len, why)?;
-                    len as u64
-                }
+                Ok(run) => self.run(at, &run)?,
                 Err(flaw) => self.skip(&flaw)?,
             };
             bar.set_position(at);
@@ -111,45 +102,33 @@ impl Dump<'_> {
         Ok(())
     }
 
-    /// Copies what a truncated file still has of at most a chunk, and zeros for the rest.
-    fn past_end(&mut self, at: u64, len: usize, why: PastEnd) -> Result<(), Failure> {
+    /// Copies a run, and returns its length.
+    fn run(&mut self, at: u64, run: &Run) -> Result<u64, Failure> {
+        if let Some(why) = run.past_end {
+            self.lost.past_end(self.disk, at, run.len, why);
+        }
+        if run.is_zero {
+            self.sink.zeros(run.len)?;
+            return Ok(run.len);
+        }
+        let chunk = self.buffer.first(run.len as usize);
         if !self.keep_going {
-            return self.stored(at, len).map(|_| ());
-        }
-        let chunk = self.buffer.first(len);
-        match self.disk.read(at, chunk) {
-            Ok(()) if !why.is_hole => self.sink.data(chunk),
-            Err(error) if !is_damage(&error) => {
-                let (level, start, len) = (why.level, at, len as u64);
-                Err(self.disk.failure(&Flaw {
-                    level,
-                    start,
-                    len,
-                    error,
-                }))
-            }
-            _ => self.sink.zeros(len as u64),
-        }
-    }
-
-    /// Copies at most a chunk, and returns its length.
-    fn stored(&mut self, at: u64, len: usize) -> Result<u64, Failure> {
-        let chunk = self.buffer.first(len);
-        if self.keep_going {
-            match self.disk.read(at, chunk) {
+            match self.disk.read_at(at, chunk) {
                 Ok(()) => self.sink.data(chunk)?,
-                Err(_) => self.in_pieces(at, len as u64)?,
+                Err(failure) => {
+                    self.before_flaw(at);
+                    return Err(failure);
+                }
             }
-            return Ok(len as u64);
+            return Ok(run.len);
         }
-        match self.disk.read_at(at, chunk) {
-            Ok(()) => self.sink.data(chunk)?,
-            Err(failure) => {
-                self.before_flaw(at);
-                return Err(failure);
-            }
+        match (self.disk.read(at, chunk), run.past_end) {
+            (Ok(()), _) => self.sink.data(chunk)?,
+            // Its range was reported.
+            (Err(error), Some(_)) if is_damage(&error) => self.sink.zeros(run.len)?,
+            (Err(_), _) => self.in_pieces(at, run.len)?,
         }
-        Ok(len as u64)
+        Ok(run.len)
     }
 
     /// Writes the sectors of a failed chunk that are before its flaw, if they stay where they are written.
@@ -239,23 +218,26 @@ impl Dump<'_> {
         let first = self.disk.find(at, left)?;
         let most = left.min(CHUNK as u64);
         let len = first.extent.len;
-        if let Some(why) = first.past_end {
-            return Ok(Run::PastEnd(len.min(most) as usize, why));
+        let past_end = first.past_end;
+        // What a salvaging reader takes for a hole may have been anything, but not what a backing file has there.
+        let is_lost = self.keep_going && past_end.is_some_and(|why| why.is_hole);
+        if is_lost || first.extent.kind == ExtentKind::Zero {
+            return Ok(Run {
+                len,
+                is_zero: true,
+                past_end,
+            });
         }
-        match first.extent.kind {
-            ExtentKind::Zero => return Ok(Run::Zeros(len)),
-            ExtentKind::Backing => {
-                return Err(Flaw {
-                    level: first.level,
-                    start: at,
-                    len,
-                    error: Error::BackingRequired { guest_offset: at },
-                });
-            }
-            _ => {}
+        if first.extent.kind == ExtentKind::Backing {
+            return Err(Flaw {
+                level: first.level,
+                start: at,
+                len,
+                error: Error::BackingRequired { guest_offset: at },
+            });
         }
         let mut len = len.min(most);
-        while len < most {
+        while len < most && past_end.is_none() {
             // A later flaw is reported when the dump reaches it.
             match self.disk.find(at + len, most - len) {
                 Ok(Found {
@@ -266,8 +248,11 @@ impl Dump<'_> {
                 _ => break,
             }
         }
-        // At most CHUNK, which is a usize.
-        Ok(Run::Stored(len as usize))
+        Ok(Run {
+            len,
+            is_zero: false,
+            past_end,
+        })
     }
 }
 
