@@ -113,7 +113,7 @@ pub(crate) enum Command {
         /// the reason.
         #[arg(long, verbatim_doc_comment)]
         keep_going: bool,
-        /// Write the ranges that were not read as a JSON array of {"start", "length", "reason"} to FILE
+        /// Write the ranges that were not read as a JSON array of {"start", "length", "reason"} to FILE, or to standard output for -
         ///
         /// With --salvage alone, these are the ranges past the end of an image file.
         #[arg(long, value_name = "FILE")]

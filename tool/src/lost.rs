@@ -10,7 +10,7 @@ use qcow1::{CorruptPart, Error};
 
 use crate::disk::{Disk, Flaw};
 use crate::failure::{Failure, explain};
-use crate::output::note;
+use crate::output::{note, stdout};
 use crate::past_end::PastEnd;
 use crate::text::{bytes, object};
 
@@ -140,8 +140,13 @@ struct Json {
 impl Json {
     fn open(path: &Path, disk: &mut Disk) -> Result<Self, Failure> {
         // What the file holds is deleted later: it may be a file of the disk.
-        let file = File::options().write(true).create(true).truncate(false).open(path);
-        let file = file.map_err(|error| Failure::write(path, &error))?;
+        let file = match path.to_str() {
+            Some("-") => stdout()?,
+            _ => {
+                let file = File::options().write(true).create(true).truncate(false).open(path);
+                file.map_err(|error| Failure::write(path, &error))?
+            }
+        };
         disk.protect(&file, path)?;
         Ok(Self {
             path: path.to_owned(),
@@ -153,7 +158,9 @@ impl Json {
 
     fn begin(&mut self) -> Result<(), Failure> {
         let file = self.file.get_ref();
-        if file.metadata().is_ok_and(|metadata| metadata.is_file()) {
+        // Standard output holds what the shell left in it.
+        let is_own = self.path.as_os_str() != "-";
+        if is_own && file.metadata().is_ok_and(|metadata| metadata.is_file()) {
             file.set_len(0).map_err(|error| Failure::write(&self.path, &error))?;
         }
         Ok(())

@@ -4,7 +4,7 @@ use std::fs;
 
 use serde_json::{Value, json};
 
-use crate::place::{CLUSTER, Place, Qcow, SPAN, stderr};
+use crate::place::{CLUSTER, Place, Qcow, SPAN, stderr, tool_path};
 
 /// The deflated form of a cluster of the letter `a`.
 const DEFLATED: [u8; 22] = [
@@ -97,6 +97,17 @@ fn keep_going_without_a_flaw_is_a_dump_and_an_empty_list() {
     place.output(&["dump", "image.qcow", "out.raw", "--keep-going", "--json", "list"]);
     assert_eq!(place.read("list"), b"[]\n");
     assert_eq!(place.output(&["dump", "image.qcow", "-"]), place.read("out.raw"));
+    // The list on standard output.
+    let dump = ["dump", "image.qcow", "out.raw", "--json", "-"];
+    assert_eq!(place.output(&dump), b"[]\n");
+    place.write("log", "first\n");
+    let log = fs::File::options().append(true).open(place.path("log")).unwrap();
+    let mut tool = std::process::Command::new(tool_path());
+    tool.args(dump).current_dir(place.path("")).stdout(log);
+    assert!(tool.status().unwrap().success());
+    assert_eq!(place.read("log"), b"first\n[]\n");
+    let error = place.error(&["dump", "image.qcow", "-", "--json", "-"]);
+    assert_eq!(error, "standard output cannot be OUT and the file of --json");
 }
 
 #[test]
