@@ -76,7 +76,8 @@ impl Tables {
                 stored_len,
             } => {
                 let is_missing = host_offset.saturating_add(stored_len.into()) > self.file_len;
-                let why = "the compressed cluster reaches past the end of the file";
+                let why =
+                    "the compressed cluster reaches past the end of the file; what its stream still yields was written";
                 (extent.len, missing(why, false).filter(|_| is_missing))
             }
             // A hole is real if its words are in the file and say so.

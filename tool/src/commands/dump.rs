@@ -62,7 +62,7 @@ pub(crate) fn dump(
     if let Some(total) = total {
         note(match keep_going {
             true => format!(
-                "{}: {total} could not be read, and were written as zeros",
+                "{}: {total} could not be read; zeros were written for what is missing",
                 out.display()
             ),
             false => format!("{}: {total} are past the end of a truncated image file", out.display()),

@@ -78,7 +78,7 @@ fn keep_going_writes_zeros_for_corrupt_words_and_streams_and_all_other_bytes() {
             "{text}"
         );
         let end = format!(
-            "qcow1: {out}: {total} bytes (4.02 MiB) in 5 ranges could not be read, and were written as zeros\n"
+            "qcow1: {out}: {total} bytes (4.02 MiB) in 5 ranges could not be read; zeros were written for what is missing\n"
         );
         assert!(text.ends_with(&end), "{text}");
         place.tool(&[&dump[..], &["-q"]].concat()).assert().code(4).stderr("");
@@ -172,6 +172,29 @@ fn keep_going_gives_all_that_a_truncated_image_still_has() {
     let list: Value = serde_json::from_slice(&place.read("list")).unwrap();
     assert_eq!(ranges(&list), [range(0, SPAN), range(SPAN, 2 * SPAN)]);
     assert!(place.read("out.raw") == vec![0; 3 * SPAN as usize]);
+}
+
+#[test]
+fn keep_going_writes_what_a_stream_that_is_cut_off_still_yields() {
+    let place = Place::new();
+    let mut file = Qcow::new(SPAN).data(0, 1).compressed(0x3000, &DEFLATED).build();
+    file.truncate(file.len() - 6);
+    place.write("cut.qcow", file);
+    let dump = ["dump", "cut.qcow", "out.raw", "--keep-going", "--json", "list"];
+    place.tool(&dump).assert().code(4);
+    let bytes = place.read("out.raw");
+    let cluster = &bytes[0x3000..0x4000];
+    let right = cluster.iter().take_while(|byte| **byte == b'a').count();
+    assert!((1..4096).contains(&right), "{right}");
+    assert!(cluster[right..].iter().all(|byte| *byte == 0));
+    let list: Value = serde_json::from_slice(&place.read("list")).unwrap();
+    // How many bytes are right cannot be known, so the cluster is listed as a whole.
+    assert_eq!(ranges(&list), [range(0x3000, 0x1000)]);
+    let reason = list[0]["reason"].as_str().unwrap();
+    assert!(
+        reason.ends_with("; what its stream still yields was written"),
+        "{reason}"
+    );
 }
 
 #[test]
