@@ -26,9 +26,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 const DEADLINE: Duration = Duration::from_secs(300);
 
 pub(crate) fn serve(image: &Path, unix: Option<&Path>, port: Option<u16>, guest: &Guest) -> Result<(), Failure> {
-    let mut disk = Disk::open(image, guest)?;
-    // An image that cannot be read at all is an error before any client comes.
-    disk.find(0, 1).map_err(|flaw| disk.failure(&flaw))?;
+    let disk = Disk::open(image, guest)?;
     let interrupt = Interrupt::new(status::SUCCESS);
     let server = Server {
         disk: Arc::new(Mutex::new(disk)),
@@ -179,9 +177,10 @@ impl Export for Shared {
 
     fn run(&self, offset: u64, most: u64) -> Result<(u64, bool), u32> {
         let mut disk = self.lock();
-        match disk.find(offset, most) {
-            Ok(found) => Ok((found.extent.len, found.extent.kind == ExtentKind::Zero)),
-            Err(flaw) => Err(failed(&disk.failure(&flaw))),
-        }
+        Ok(match disk.find(offset, most) {
+            Ok(found) => (found.extent.len, found.extent.kind == ExtentKind::Zero),
+            // Reading it is an error, so that a client loses no more than these bytes.
+            Err(flaw) => (flaw.len, false),
+        })
     }
 }
