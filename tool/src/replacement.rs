@@ -143,6 +143,10 @@ impl Replacement {
         // Closed before it is removed, as above.
         drop(self.file.into_temp_path());
         match self.old {
+            Some(_) if self.in_place => format!(
+                "'{}' was left as it was; `qcow1 dump IMAGE - > OUT` needs no new file beside it",
+                self.out.display()
+            ),
             Some(_) => format!("'{}' was left as it was", self.out.display()),
             None => format!("'{}' was not created", self.out.display()),
         }

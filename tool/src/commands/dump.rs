@@ -30,8 +30,8 @@ pub(crate) fn dump(
     json: Option<&Path>,
     guest: Guest,
 ) -> Result<u8, Failure> {
-    if out.as_os_str() == "-" && json.is_some_and(|json| json.as_os_str() == "-") {
-        return Err(Failure::told("standard output cannot be OUT and the file of --json"));
+    if json == Some(out) {
+        return Err(Failure::of(out, "cannot be OUT and the file of --json"));
     }
     let salvage = guest.open.salvage || keep_going;
     let open = Open { salvage, ..guest.open };

@@ -107,7 +107,11 @@ fn keep_going_without_a_flaw_is_a_dump_and_an_empty_list() {
     assert!(tool.status().unwrap().success());
     assert_eq!(place.read("log"), b"first\n[]\n");
     let error = place.error(&["dump", "image.qcow", "-", "--json", "-"]);
-    assert_eq!(error, "standard output cannot be OUT and the file of --json");
+    assert_eq!(error, "-: cannot be OUT and the file of --json");
+    // Neither exists, and neither is made.
+    let error = place.error(&["dump", "image.qcow", "new", "--json", "new"]);
+    assert_eq!(error, "new: cannot be OUT and the file of --json");
+    assert!(!place.path("new").exists());
 }
 
 #[test]
