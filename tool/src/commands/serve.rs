@@ -12,7 +12,7 @@ use qcow1::ExtentKind;
 use crate::args::Guest;
 use crate::disk::Disk;
 use crate::failure::{Failure, status};
-use crate::interrupt::{Ending, Interrupt};
+use crate::interrupt::Interrupt;
 use crate::nbd::{self, EIO, Export};
 use crate::output::{Lines, say};
 
@@ -43,7 +43,7 @@ pub(crate) fn serve(image: &Path, unix: Option<&Path>, port: Option<u16>, guest:
             let listener = UnixListener::bind(path);
             rustix::process::umask(mask);
             let listener = listener.map_err(|error| Failure::of(path, format_args!("cannot be made: {error}")))?;
-            *ending = Ending::Remove(path.to_owned());
+            *ending = crate::interrupt::Ending::Remove(path.to_owned());
             listener
         };
         let uri = percent_encoded(path);
