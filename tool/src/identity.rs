@@ -2,7 +2,7 @@
 
 use std::fs::Metadata;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// Where Linux describes block devices, by their numbers.
 const BLOCK_DEVICES: &str = "/sys/dev/block";
@@ -20,7 +20,7 @@ pub(crate) enum Identity {
     #[cfg(unix)]
     Device(u64),
     #[cfg(not(unix))]
-    Path(PathBuf),
+    Path(std::path::PathBuf),
 }
 
 /// How two files have bytes in common.
@@ -88,30 +88,39 @@ impl Identity {
 
     #[cfg(unix)]
     fn below(&self, devices: &Path) -> Option<Self> {
+        match self {
+            Self::File { device, .. } => Some(Self::Device(*device)),
+            Self::Device(device) => Self::below_device(*device, devices),
+        }
+    }
+
+    #[cfg(target_os = "linux")]
+    fn below_device(device: u64, devices: &Path) -> Option<Self> {
         use std::os::unix::ffi::OsStringExt;
         use std::os::unix::fs::FileTypeExt;
 
-        match self {
-            Self::File { device, .. } => Some(Self::Device(*device)),
-            Self::Device(device) => {
-                let number = format!("{}:{}", rustix::fs::major(*device), rustix::fs::minor(*device));
-                let description = devices.join(number);
-                if description.join("partition").exists() {
-                    let disk = std::fs::read_to_string(description.join("../dev")).ok()?;
-                    let (major, minor) = disk.trim_end().split_once(':')?;
-                    let device = rustix::fs::makedev(major.parse().ok()?, minor.parse().ok()?);
-                    return Some(Self::Device(device));
-                }
-                let mut file = std::fs::read(description.join("loop/backing_file")).ok()?;
-                file.pop_if(|byte| *byte == b'\n');
-                let file = PathBuf::from(std::ffi::OsString::from_vec(file));
-                let metadata = std::fs::metadata(&file).ok()?;
-                let kind = metadata.file_type();
-                (kind.is_file() || kind.is_block_device())
-                    .then(|| Self::of(&metadata, &file).ok())
-                    .flatten()
-            }
+        let number = format!("{}:{}", rustix::fs::major(device), rustix::fs::minor(device));
+        let description = devices.join(number);
+        if description.join("partition").exists() {
+            let disk = std::fs::read_to_string(description.join("../dev")).ok()?;
+            let (major, minor) = disk.trim_end().split_once(':')?;
+            let device = rustix::fs::makedev(major.parse().ok()?, minor.parse().ok()?);
+            return Some(Self::Device(device));
         }
+        let mut file = std::fs::read(description.join("loop/backing_file")).ok()?;
+        file.pop_if(|byte| *byte == b'\n');
+        let file = std::path::PathBuf::from(std::ffi::OsString::from_vec(file));
+        let metadata = std::fs::metadata(&file).ok()?;
+        let kind = metadata.file_type();
+        (kind.is_file() || kind.is_block_device())
+            .then(|| Self::of(&metadata, &file).ok())
+            .flatten()
+    }
+
+    /// Other systems do not describe devices in files.
+    #[cfg(all(unix, not(target_os = "linux")))]
+    fn below_device(_device: u64, _devices: &Path) -> Option<Self> {
+        None
     }
 
     #[cfg(not(unix))]
@@ -120,7 +129,7 @@ impl Identity {
     }
 }
 
-#[cfg(all(test, unix))]
+#[cfg(all(test, target_os = "linux"))]
 mod tests {
     use std::fs;
     use std::os::unix::fs::symlink;
