@@ -51,7 +51,7 @@ impl Interrupt {
     }
 }
 
-/// The exit status of an interrupted dump.
+/// Ends with the status of an interrupted dump.
 impl Default for Interrupt {
     fn default() -> Self {
         Self::new(status::INTERRUPTED)
@@ -62,7 +62,7 @@ impl Default for Interrupt {
 pub(crate) fn survive_size_limit() {
     #[cfg(unix)]
     {
-        // A handler that does nothing of use: without one, the signal ends the process.
+        // Any handler will do: without one, the signal ends the process.
         let flag = Arc::new(std::sync::atomic::AtomicBool::new(false));
         let _ = signal_hook::flag::register(signal_hook::consts::SIGXFSZ, flag);
     }

@@ -155,8 +155,7 @@ impl Words {
     }
 }
 
-/// Returns the number of guest bytes from `at` on that surely have the flaw for which an image returned `error`, if the
-/// error is not about the bytes themselves.
+/// Returns the number of guest bytes at `at` that have the flaw for which looking up `at` returned `error`.
 pub(crate) fn flawed_len(image: &mut FileImage, at: u64, error: &Error<io::Error>) -> u64 {
     let Some(header) = image.header().copied() else {
         return u64::MAX;

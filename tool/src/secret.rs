@@ -13,10 +13,10 @@ use crate::identity::Identity;
 /// The maximum number of bytes that are read from a file. The key is the first 16.
 const MOST: u64 = 4096;
 
-/// A file with a key, or the file's rule.
+/// The files with the keys of a chain's encrypted images, top first.
 pub(crate) struct Secrets<'a> {
     files: &'a [PathBuf],
-    /// Whether only the first line counts.
+    /// Whether the key is only the first line of a file.
     first_line: bool,
 }
 
