@@ -365,13 +365,9 @@ mod tests {
             let (dumped, list) = dump_with_bad(0x2000..0x2200, &file, &["--memory", memory]);
             let mut lost = disk.clone();
             lost[512 * 4096..576 * 4096].fill(0);
-            assert!(dumped[..512 * 4096] == lost[..512 * 4096]);
-            assert!(dumped[512 * 4096..576 * 4096].iter().all(|byte| *byte == 0));
+            assert!(dumped == lost);
             assert!(list.contains("\"start\": 2097152, "), "{list}");
             assert_eq!(list.lines().count(), 3, "{list}");
-            if memory == "512" {
-                assert!(dumped == lost);
-            }
         }
     }
 
