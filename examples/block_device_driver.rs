@@ -44,13 +44,10 @@ impl<B: BlockDevice<SECTOR>> BlockRead for FromBlockDevice<B> {
 }
 
 type Device<B, M> = Aligned<FromBlockDevice<B>, M>;
-type DeviceError<B> = DriverError<<B as BlockDevice<SECTOR>>::Error>;
+type DeviceError<B, M> = OpenError<FromBlockDevice<B>, M, DriverError<<B as BlockDevice<SECTOR>>::Error>>;
 
 /// Makes a device of a driver that accepts any buffer. `bounce` needs room for a block at the driver's alignment.
-fn device<B: BlockDevice<SECTOR>, M: Memory>(
-    driver: B,
-    bounce: M,
-) -> Result<Device<B, M>, OpenError<FromBlockDevice<B>, M, DeviceError<B>>> {
+fn device<B: BlockDevice<SECTOR>, M: Memory>(driver: B, bounce: M) -> Result<Device<B, M>, DeviceError<B, M>> {
     let align = align_of::<aligned::Aligned<B::Align, [u8; SECTOR]>>();
     Aligned::new_async(FromBlockDevice(driver), align as u32, bounce)
 }

@@ -29,11 +29,9 @@ fn files() -> ([Vec<u8>; 2], Vec<u8>) {
 }
 
 type Memories = [Vec<u8>; 2];
+type Opened<'m> = Chain<aio::Image<Slow<TestDevice<'m>>, &'m mut [u8]>, 2>;
 
-fn open<'m>(
-    files: &'m [Vec<u8>; 2],
-    memories: &'m mut Memories,
-) -> (Chain<aio::Image<Slow<TestDevice<'m>>, &'m mut [u8]>, 2>, Vec<Log>) {
+fn open<'m>(files: &'m [Vec<u8>; 2], memories: &'m mut Memories) -> (Opened<'m>, Vec<Log>) {
     let mut chain = Chain::new();
     let mut logs = Vec::new();
     for (file, memory) in files.iter().zip(memories) {

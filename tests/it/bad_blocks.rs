@@ -46,7 +46,8 @@ fn word(file: &[u8], at: usize) -> u64 {
 fn parts(file: &[u8], offset: u64) -> Vec<Range<usize>> {
     let (cluster_bits, l2_bits) = (u32::from(file[32]), u32::from(file[33]));
     let l1 = word(file, 40) as usize + 8 * (offset >> (cluster_bits + l2_bits)) as usize;
-    let mut parts = vec![l1..l1 + 8];
+    let mut parts = Vec::new();
+    parts.push(l1..l1 + 8);
     let table = word(file, l1) as usize;
     if table != 0 {
         let l2 = table + 8 * ((offset >> cluster_bits) as usize % (1 << l2_bits));

@@ -83,6 +83,9 @@ fn images() -> Vec<(String, Vec<u8>)> {
     images
 }
 
+/// The number of requests that succeed before one fails.
+type Before = Rc<Cell<Option<u64>>>;
+
 /// Opens an image. The handle sets the number of requests that succeed before one fails.
 fn open<'m>(
     file: &'m [u8],
@@ -90,7 +93,7 @@ fn open<'m>(
     block: u32,
     salvage: bool,
     failure: Failure,
-) -> (Image<Failing<'m>, &'m mut [u8]>, Rc<Cell<Option<u64>>>) {
+) -> (Image<Failing<'m>, &'m mut [u8]>, Before) {
     let before = Rc::new(Cell::new(None));
     let device = Failing {
         device: Blocks::new(file, BlockSize::new(block).unwrap()),

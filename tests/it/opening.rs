@@ -45,10 +45,7 @@ fn a_failed_opening_gives_the_device_and_the_memory_back() {
 }
 
 /// Opens a device as QCOW1, or as a raw disk if it is no QCOW image, as a caller without `or_raw` would.
-fn qcow1_else_raw<'m, D: BlockRead>(
-    device: D,
-    memory: &'m mut [u8],
-) -> Result<Image<D, &'m mut [u8]>, Error<D::Error>> {
+fn qcow1_else_raw<D: BlockRead>(device: D, memory: &mut [u8]) -> Result<Image<D, &mut [u8]>, Error<D::Error>> {
     match Image::open(device, memory).map_err(OpenError::into_parts) {
         Ok(image) => Ok(image),
         Err((device, memory, Error::NotQcow | Error::Empty)) => Ok(Image::open_raw(device, memory)?),
@@ -56,7 +53,7 @@ fn qcow1_else_raw<'m, D: BlockRead>(
     }
 }
 
-fn or_raw<'m, D: BlockRead>(device: D, memory: &'m mut [u8]) -> Result<Image<D, &'m mut [u8]>, Error<D::Error>> {
+fn or_raw<D: BlockRead>(device: D, memory: &mut [u8]) -> Result<Image<D, &mut [u8]>, Error<D::Error>> {
     Ok(Image::open_with(OpenOptions::new().or_raw(true), device, memory)?)
 }
 
