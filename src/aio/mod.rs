@@ -48,7 +48,7 @@
 //! # Names
 //!
 //! This module has a counterpart for each type and trait whose methods become futures: [`Image`], [`BlockRead`] and
-//! [`GuestRead`]. All other types are those of the crate's root: [`Chain`], [`Extents`], [`Cursor`](crate::Cursor), the wrappers
+//! [`GuestRead`]. All other types are those of the crate's root: [`Chain`], [`Extents`], [`Cursor`], the wrappers
 //! of devices and the adapters. Over an asynchronous image or device their methods return futures.
 //! [`Aligned`](crate::Aligned) and [`Bounced`](crate::Bounced) have a `new_async` for asynchronous devices.
 //!
