@@ -1,6 +1,6 @@
 #!/bin/sh
-# Builds the harness for x86-64 and thumbv7em, and runs every proof on both. `--all` adds the cases
-# that take longer.
+# Visits the states of the table cache, builds the harness for x86-64 and thumbv7em, and runs every
+# proof on both. `--all` adds the cases that take longer.
 cd "$(dirname "$0")"
 . ../examples/firmware.sh
 need python3 "Python 3"
@@ -29,4 +29,5 @@ link_roots x86_64-unknown-linux-gnu "$target/release/libqcow1_proofs.a" "$target
 # shellcheck disable=SC2086
 link_roots thumbv7em-none-eabi "$target/thumbv7em-none-eabi/release/libqcow1_proofs.a" "$target/proofs/thumbv7em" $functions
 
-exec "$venv/bin/python" prove.py "$@" x86-64="$target/proofs/x86-64" thumbv7em="$target/proofs/thumbv7em"
+cargo run --quiet --release --locked --manifest-path cache/Cargo.toml -- "$@"
+"$venv/bin/python" prove.py "$@" x86-64="$target/proofs/x86-64" thumbv7em="$target/proofs/thumbv7em"

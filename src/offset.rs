@@ -10,6 +10,7 @@ pub(crate) struct GuestOffset(pub(crate) u64);
 /// A byte offset in the image file.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[cfg_attr(qcow1_proofs, derive(Hash))]
 pub(crate) struct HostOffset(pub(crate) u64);
 
 impl GuestOffset {

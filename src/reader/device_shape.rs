@@ -6,6 +6,7 @@ use crate::offset::{HostOffset, saturating_usize};
 
 /// What the core knows of a device: the size of its blocks, and where the file on it ends.
 #[derive(Clone, Copy)]
+#[cfg_attr(qcow1_proofs, derive(PartialEq, Eq, Hash))]
 pub(crate) struct DeviceShape {
     pub(crate) block_size: BlockSize,
     /// The end of the file, or of the device where that is not known: at most 2^63.

@@ -19,6 +19,7 @@ const NONE: u64 = 3 << 62;
 /// The tag of a slot: which piece of the file it holds.
 // Packed, because an alignment of 8 would cost padding where registers have 32 bits.
 #[derive(Clone, Copy)]
+#[cfg_attr(qcow1_proofs, derive(PartialEq, Eq, Hash))]
 #[repr(C, packed(4))]
 struct Tag {
     /// Where the piece starts in the file; `NONE` for an empty slot.
@@ -35,6 +36,7 @@ impl Tag {
 
 /// A tag in the image's memory. That moves with the image if the image owns it, so nothing in it has an alignment.
 #[derive(Clone, Copy, FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned)]
+#[cfg_attr(qcow1_proofs, derive(PartialEq, Eq, Hash))]
 #[repr(C, packed)]
 pub(crate) struct StoredTag {
     start: u64,
@@ -63,6 +65,7 @@ pub(crate) enum Table {
 }
 
 /// What the cache knows beside its slots and tags, which lie in the image's memory. Each call gets that memory.
+#[cfg_attr(qcow1_proofs, derive(Clone, PartialEq, Eq, Hash))]
 pub(crate) struct TableCache {
     pub(crate) device: DeviceShape,
     /// Where the tags start in the memory.
@@ -83,6 +86,7 @@ pub(crate) struct TableCache {
 }
 
 /// The bytes that have been read of a word that lies across two pieces. A cache of one slot never holds both pieces.
+#[cfg_attr(qcow1_proofs, derive(Clone, PartialEq, Eq, Hash))]
 struct SplitWord {
     at: u64,
     bytes: [u8; 8],
