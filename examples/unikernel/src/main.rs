@@ -12,41 +12,36 @@ mod virtio;
 use core::fmt;
 
 use machine::println;
-use qcow1::{Chain, Error, Image};
+use qcow1::{Chain, DiskError, Error, OpenError, PushError};
 use sha2::{Digest, Sha256};
 
 /// Enough for compressed clusters of 4 KiB, which is what `qemu-img convert -c` writes, and for some tables.
 const MEMORY: usize = 32 * 1024;
 
+/// An image that owns its device and its memory.
+type Image = qcow1::Image<virtio::Disk, [u8; MEMORY]>;
+/// The guest's disk: an image and its backing image.
+type Disk = Chain<Image, 2>;
+
 /// The entry point, called by `machine` with a stack.
 fn main() -> Result<(), Failure> {
-    let mut memory = [[0; MEMORY]; 2];
-    let [top_memory, base_memory] = &mut memory;
-
-    let mut top = Image::open(virtio::disk(0)?, top_memory).map_err(|error| Failure::Image(error.into_error()))?;
+    let mut top = Image::open(virtio::disk(0)?, [0; MEMORY])?;
     println!("opened a QCOW1 image: a disk of {} bytes", top.size());
     let mut name = [0; 1023];
     let name = top.backing_name(&mut name)?;
-    let mut disk = Chain::<_, 2>::new();
+    let mut disk = Disk::new();
+    disk.push(top)?;
     if let Some(name) = name {
         println!("it names a backing file: {}", name.escape_ascii());
         // The name is not opened: whoever set up the machine has made the second disk that file, a QCOW1 image.
-        let base = Image::open(virtio::disk(1)?, base_memory).map_err(|error| Failure::Image(error.into_error()))?;
-        push(&mut disk, top)?;
-        push(&mut disk, base)?;
-    } else {
-        push(&mut disk, top)?;
+        disk.push(Image::open(virtio::disk(1)?, [0; MEMORY])?)?;
     }
 
     println!("disk: sha256 {}", Hex(&digest(&mut disk)?));
-    fat::print_file(disk, "HELLO.TXT").map_err(Failure::Fat)
+    fat::print_file(&mut disk, "HELLO.TXT").map_err(Failure::Fat)
 }
 
-fn push<'m>(disk: &mut Chain<Image<virtio::Disk, &'m mut [u8]>, 2>, image: Image<virtio::Disk, &'m mut [u8]>) -> Result<(), Failure> {
-    disk.push(image).map_err(|error| Failure::Chain(error.reason()))
-}
-
-fn digest(disk: &mut Chain<Image<virtio::Disk, &mut [u8]>, 2>) -> Result<[u8; 32], Failure> {
+fn digest(disk: &mut Disk) -> Result<[u8; 32], Failure> {
     let mut hash = Sha256::new();
     let mut buf = [0; 16 * 1024];
     let mut offset = 0;
@@ -73,13 +68,25 @@ enum Failure {
     NoDisk(usize),
     Virtio(virtio_drivers::Error),
     Image(Error<virtio_drivers::Error>),
-    Chain(qcow1::PushReason),
-    Fat(embedded_sdmmc::Error<Error<virtio_drivers::Error>>),
+    Chain,
+    Fat(embedded_sdmmc::Error<DiskError<virtio_drivers::Error>>),
 }
 
 impl From<Error<virtio_drivers::Error>> for Failure {
     fn from(error: Error<virtio_drivers::Error>) -> Self {
         Self::Image(error)
+    }
+}
+
+impl<D, M> From<OpenError<D, M, virtio_drivers::Error>> for Failure {
+    fn from(error: OpenError<D, M, virtio_drivers::Error>) -> Self {
+        Self::Image(error.into_error())
+    }
+}
+
+impl From<PushError<Image>> for Failure {
+    fn from(_: PushError<Image>) -> Self {
+        Self::Chain
     }
 }
 
@@ -89,7 +96,7 @@ impl fmt::Display for Failure {
             Self::NoDisk(slot) => write!(f, "there is no virtio disk in slot {slot}"),
             Self::Virtio(error) => write!(f, "the virtio disk: {error}"),
             Self::Image(error) => write!(f, "the image: {error}"),
-            Self::Chain(reason) => write!(f, "the images: {reason}"),
+            Self::Chain => f.write_str("the second image cannot be the backing image of the first"),
             Self::Fat(error) => write!(f, "the FAT volume: {error:?}"),
         }
     }
