@@ -104,13 +104,16 @@ pub struct Disk {
     block_size: BlockSize,
 }
 
+/// A block device whose driver requires aligned buffers.
+pub type AlignedDisk = Aligned<Disk, &'static mut [u8]>;
+
 /// The number of bytes of one read by a driver that requires aligned buffers.
 const BOUNCE: usize = 1 << 16;
 
 impl Disk {
     /// Opens the block device of a handle. Returns `None` if it has no medium, or a medium with an unsupported block
     /// size.
-    pub fn open(handle: Handle) -> uefi::Result<Option<Aligned<'static, Self>>> {
+    pub fn open(handle: Handle) -> uefi::Result<Option<AlignedDisk>> {
         let io = protocol::<BlockIO>(handle)?;
         let media = io.media();
         let Some(block_size) = BlockSize::new(media.block_size()).filter(|_| media.is_media_present()) else {

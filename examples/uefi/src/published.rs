@@ -116,18 +116,13 @@ impl<G: GuestRead<Error: Copy>> Published<G> {
     }
 
     fn read(&self, lba: u64, buf: &mut [u8]) -> Status {
-        let start = lba.saturating_mul(SECTOR as u64);
         // A read inside another read, from a driver's timer, is refused. The firmware's own drivers do not do that.
         let Ok(mut guest) = self.guest.try_borrow_mut() else {
             return Status::DEVICE_ERROR;
         };
-        let stored = usize::try_from(guest.size().saturating_sub(start))
-            .unwrap_or(usize::MAX)
-            .min(buf.len());
-        let (stored, beyond) = buf.split_at_mut(stored);
-        beyond.fill(0);
-        match guest.read_at(start, stored) {
+        match guest.read_sectors(lba, buf) {
             Ok(()) => Status::SUCCESS,
+            Err(Error::OutOfRange) => Status::INVALID_PARAMETER,
             Err(error) => {
                 self.fault.set(Some(error));
                 Status::DEVICE_ERROR
@@ -154,11 +149,7 @@ unsafe extern "efiapi" fn read_blocks<G: GuestRead<Error: Copy>>(
     if buffer_size % SECTOR != 0 {
         return Status::BAD_BUFFER_SIZE;
     }
-    let blocks = (buffer_size / SECTOR) as u64;
-    let inside = lba
-        .checked_add(blocks)
-        .is_some_and(|end| end <= this.media.last_block.saturating_add(1));
-    if buffer.is_null() || !inside {
+    if buffer.is_null() {
         return Status::INVALID_PARAMETER;
     }
     // SAFETY: the caller lends `buffer_size` bytes for the duration of this call. They are zeroed, because the caller

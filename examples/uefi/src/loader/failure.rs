@@ -2,7 +2,6 @@
 
 use core::fmt;
 
-use qcow1::PushReason;
 use uefi::Status;
 use uefi_boot::config::ConfigError;
 
@@ -22,11 +21,9 @@ pub enum Failure {
     Config(ConfigError<'static>),
     NoImage,
     NoDisk(&'static str),
-    Header(qcow1::Error<core::convert::Infallible>),
     Image(qcow1::Error<Status>),
     BackingMissing,
     BackingNotNamed,
-    Chain(PushReason),
     NoVolume,
     /// As [`Self::NoVolume`], if a wrong passphrase may be the cause.
     NoVolumeDecrypted,
@@ -38,6 +35,12 @@ impl Failure {
     /// A device that holds an image cannot be read.
     pub const fn io(status: Status) -> Self {
         Self::Image(qcow1::Error::Io(status))
+    }
+}
+
+impl From<qcow1::Error<Status>> for Failure {
+    fn from(error: qcow1::Error<Status>) -> Self {
+        Self::Image(error)
     }
 }
 
@@ -61,7 +64,6 @@ impl fmt::Display for Failure {
             Self::Config(error) => write!(f, "{CONFIG}, {error}"),
             Self::NoImage => f.write_str("no block device is a QCOW1 image"),
             Self::NoDisk(path) => write!(f, "there is no disk {path}"),
-            Self::Header(error) => write!(f, "{error}"),
             Self::Image(error) => write!(f, "{error}"),
             Self::BackingMissing => write!(
                 f,
@@ -73,7 +75,6 @@ impl fmt::Display for Failure {
                     "{CONFIG} has a backing image more than the images name; take the last one out"
                 )
             }
-            Self::Chain(reason) => write!(f, "{reason}"),
             Self::NoVolume => f.write_str("the firmware finds no file system on the disk inside the image"),
             Self::NoVolumeDecrypted => f.write_str(
                 "the firmware finds no file system on the disk inside the image, so the passphrase may be wrong",

@@ -13,7 +13,7 @@ mod source;
 
 use core::mem::MaybeUninit;
 
-use qcow1::{BlockRead, Chain, Header, Image, PushReason};
+use qcow1::{BlockRead, Chain, Header, Image, OpenOptions};
 use uefi::boot::{self, LoadImageSource};
 use uefi::proto::BootPolicy;
 use uefi::proto::device_path::build::{self, DevicePathBuilder};
@@ -38,8 +38,10 @@ const PROGRAM: &CStr16 = cstr16!("\\EFI\\BOOT\\BOOTAA64.EFI");
 /// configuration does not set it.
 const TABLES: usize = 1 << 20;
 
+/// An image, or a raw disk below it.
+type DiskImage = Image<Source, &'static mut [u8]>;
 /// The image with its backing images.
-type Disk = Chain<Image<Source, &'static mut [u8]>, { 1 + MAX_BACKING }>;
+type Disk = Chain<DiskImage, { 1 + MAX_BACKING }>;
 
 #[entry]
 fn main() -> Status {
@@ -105,10 +107,12 @@ fn open() -> Result<Disk, Failure> {
         push(&mut disk, image)?;
     }
     backing_is_complete(&mut disk)?;
-    for (level, image) in disk.images_mut().iter_mut().enumerate() {
+    let mut level = 0;
+    while let Some(image) = disk.image_mut(level) {
         if image.header().is_some_and(Header::is_encrypted) {
             image.set_key(&passphrase::ask(level)?);
         }
+        level += 1;
     }
     Ok(disk)
 }
@@ -118,45 +122,33 @@ fn is_encrypted(disk: &Disk) -> bool {
     headers.any(Header::is_encrypted)
 }
 
-fn open_qcow(mut source: Source, lent: Option<usize>) -> Result<Image<Source, &'static mut [u8]>, Failure> {
-    let block_size = source.block_size();
-    // The header is read first, because it determines how much memory can be used.
-    let first = firmware::pages(block_size.bytes().max(512) as usize)?;
-    let end = source.size().map_err(Failure::io)?;
-    let stored = usize::try_from(end).unwrap_or(usize::MAX).min(first.len());
-    let (stored, _) = first.split_at_mut(stored);
-    source.read_blocks(0, stored).map_err(Failure::io)?;
-    let needs = Header::parse(stored).map(|header| header.memory_for(block_size));
-    firmware::free(first);
-    let needs = needs.map_err(Failure::Header)?;
-    // More than all tables need would not be used.
-    let lent = lent
-        .unwrap_or(needs.compressed.saturating_add(TABLES))
-        .min(needs.all_tables);
+fn open_qcow(mut source: Source, lent: Option<usize>) -> Result<DiskImage, Failure> {
+    // More memory would not be used.
+    let most = OpenOptions::new().memory_needed(&mut source, lent.unwrap_or(TABLES))?;
+    let lent = lent.unwrap_or(most).min(most);
     println!("loader: it is lent {lent} bytes of memory");
     let memory = firmware::pages(lent)?;
     Image::open(source, memory).map_err(|error| Failure::Image(error.into_error()))
 }
 
-fn open_raw(source: Source) -> Result<Image<Source, &'static mut [u8]>, Failure> {
+fn open_raw(source: Source) -> Result<DiskImage, Failure> {
     let memory = firmware::pages(source.block_size().bytes() as usize)?;
     Image::open_raw(source, memory).map_err(|error| Failure::Image(error.into_error()))
 }
 
-fn push(disk: &mut Disk, image: Image<Source, &'static mut [u8]>) -> Result<(), Failure> {
-    disk.push(image).map_err(|error| match error.reason() {
-        PushReason::NotNamed => Failure::BackingNotNamed,
-        reason => Failure::Chain(reason),
-    })
+fn push(disk: &mut Disk, image: DiskImage) -> Result<(), Failure> {
+    // The chain has room for as many images as a configuration can have.
+    disk.push(image).map_err(|_| Failure::BackingNotNamed)
 }
 
 /// Checks that the lowest image has no backing file. Otherwise a read would fail after the boot has begun.
 fn backing_is_complete(disk: &mut Disk) -> Result<(), Failure> {
-    let Some(lowest) = disk.images_mut().last_mut() else {
+    let lowest = disk.images().len().saturating_sub(1);
+    let Some(lowest) = disk.image_mut(lowest) else {
         return Ok(());
     };
     let mut name = [0; 1023];
-    match lowest.backing_name(&mut name).map_err(Failure::Image)? {
+    match lowest.backing_name(&mut name)? {
         None => Ok(()),
         Some(name) => {
             println!(

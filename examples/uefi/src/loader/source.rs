@@ -1,11 +1,11 @@
 //! The devices of images: a file in memory, or a block device.
 
-use qcow1::{Aligned, BlockRead, BlockSize, Probe, probe};
+use qcow1::{BlockRead, BlockSize, Probe, probe};
 use uefi::proto::media::block::BlockIO;
 use uefi::proto::media::file::{Directory, File, FileAttribute, FileMode, RegularFile};
 use uefi::{CStr16, Status, boot, println};
 use uefi_boot::config::Place;
-use uefi_boot::firmware::{self, Disk};
+use uefi_boot::firmware::{self, AlignedDisk, Disk};
 
 use crate::failure::Failure;
 
@@ -14,7 +14,7 @@ pub enum Source {
     /// A file that was read whole. It cannot be read while the firmware requests a block of the guest's disk, because
     /// the firmware's FAT driver holds one lock for all volumes.
     Memory(&'static [u8]),
-    Disk(Aligned<'static, Disk>),
+    Disk(AlignedDisk),
 }
 
 impl Source {
@@ -74,7 +74,7 @@ impl BlockRead for Source {
 }
 
 /// Returns the first block device for which `is_it` returns `true`; its argument is the device path.
-fn find_disk(mut is_it: impl FnMut(&CStr16, &mut Aligned<'static, Disk>) -> bool) -> Result<Option<Source>, Failure> {
+fn find_disk(mut is_it: impl FnMut(&CStr16, &mut AlignedDisk) -> bool) -> Result<Option<Source>, Failure> {
     // Firmware connects the disks of its boot order. Connecting the others takes time, so they are searched last.
     for all in [false, true] {
         if all {
@@ -111,7 +111,7 @@ fn list_disks() -> Result<(), Failure> {
 
 /// Returns `true` if a disk begins as an image does, and `false` if it cannot be read. This trusts whoever wrote the
 /// disks, who could also have replaced this program.
-fn is_image(disk: &mut Aligned<'static, Disk>) -> bool {
+fn is_image(disk: &mut AlignedDisk) -> bool {
     let Ok(first) = firmware::pages(disk.block_size().bytes() as usize) else {
         return false;
     };
