@@ -107,7 +107,8 @@ fat_disk() {
         done
     } | dd of="$1" bs=1 seek=446 conv=notrunc status=none
     printf '\125\252' | dd of="$1" bs=1 seek=510 conv=notrunc status=none
-    mformat -i "$1@@1M" -T $sectors -h 16 -s 63 -c 4 -N 1 ::
+    # The serial number is made of the file's name: of two volumes with one number, rEFInd hides the second.
+    mformat -i "$1@@1M" -T $sectors -h 16 -s 63 -c 4 -N "$(printf '%s' "$1" | cksum | awk '{ printf "%x", $1 }')" ::
 }
 
 # text_disk FILE: makes such a disk with two files of text in the volume. A machine reads them, and an overlay changes the words
