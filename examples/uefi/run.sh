@@ -97,7 +97,9 @@ printf 'echo shell: the firmware went on\nreset -s\n' >no-image.nsh
 volume no-image.esp 16 startup.nsh=no-image.nsh
 machine no-image 256M no-image.esp &
 no_image=$!
-typing trials right wrong
+# Backspace deletes all that was typed, also what is more than the loader keeps.
+mistake=$(printf '%070d' 0)
+typing trials "$mistake$(printf '%s' "$mistake" | tr 0 '\b')right" wrong
 machine trials 256M trials.esp guest.raw plain.qcow
 wait $no_image
 

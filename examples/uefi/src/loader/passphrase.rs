@@ -20,13 +20,19 @@ pub fn ask(level: usize) -> Result<Key, Failure> {
     }
     // The key is made of the first 16 bytes.
     let mut typed = Zeroizing::new(String::<64>::new());
+    // The characters after those that fit, which backspace deletes first.
+    let mut beyond = 0_usize;
     loop {
         match firmware::key()? {
             text::Key::Printable(char) => match char::from(char) {
                 '\r' | '\n' => break,
+                '\u{8}' if beyond > 0 => beyond -= 1,
                 '\u{8}' => drop(typed.pop()),
-                // Bytes beyond the buffer are not part of the key.
-                char => drop(typed.push(char)),
+                char => {
+                    if beyond > 0 || typed.push(char).is_err() {
+                        beyond += 1;
+                    }
+                }
             },
             text::Key::Special(_) => {}
         }
