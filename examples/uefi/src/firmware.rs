@@ -1,8 +1,10 @@
 //! The services of the firmware that the loader uses. The `unsafe` code of this package is here and in `published`.
 
+use core::fmt::{self, Write};
+use core::mem::ManuallyDrop;
 use core::ptr::NonNull;
 
-use qcow1::{Aligned, BlockRead, BlockSize};
+use qcow1::{Aligned, BlockRead, BlockSize, Probe, probe};
 use uefi::boot::{
     self, AllocateType, HandleBuffer, MemoryType, OpenProtocolAttributes, OpenProtocolParams, PAGE_SIZE,
     ScopedProtocol, SearchType,
@@ -14,7 +16,8 @@ use uefi::proto::console::text::Key;
 use uefi::proto::device_path::DevicePath;
 use uefi::proto::device_path::text::{AllowShortcuts, DevicePathToText, DisplayOnly};
 use uefi::proto::media::block::BlockIO;
-use uefi::{Handle, Identify, Status, system};
+use uefi::{Handle, Identify, Status, system, table};
+use zeroize::Zeroize;
 
 /// Allocates zeroed, page-aligned memory of `len` bytes. It stays allocated until [`free`].
 pub fn pages(len: usize) -> uefi::Result<&'static mut [u8]> {
@@ -27,8 +30,9 @@ pub fn pages(len: usize) -> uefi::Result<&'static mut [u8]> {
     })
 }
 
-/// Frees memory of [`pages`].
+/// Frees memory of [`pages`]. It is wiped first, because it may hold keys or decrypted bytes.
 pub fn free(memory: &'static mut [u8]) {
+    memory.zeroize();
     let count = memory.len().div_ceil(PAGE_SIZE).max(1);
     let start = NonNull::from(memory).cast();
     // SAFETY: the slice is from `pages`, and as it was passed by value, no reference to it is left. If the firmware
@@ -44,8 +48,20 @@ pub fn free_memory() -> uefi::Result<u64> {
     Ok(pages.saturating_mul(PAGE_SIZE as u64))
 }
 
+/// Prints a line. If the firmware has no console, it does nothing.
+pub fn print(line: fmt::Arguments<'_>) {
+    // SAFETY: the table exists as long as this program runs.
+    let console = table::system_table_raw().map(|table| unsafe { table.as_ref() }.stdout);
+    if console.is_some_and(|console| !console.is_null()) {
+        // An error of the console cannot be printed.
+        let _ = system::with_stdout(|console| console.write_fmt(format_args!("{line}\n")));
+    }
+}
+
 /// Opens a protocol of a handle, which others may use at the same time.
-fn protocol<P: ProtocolPointer + ?Sized>(handle: Handle) -> uefi::Result<ScopedProtocol<P>> {
+///
+/// It is never closed, which the UEFI specification allows: closing it would close it for every user in this program.
+fn protocol<P: ProtocolPointer + ?Sized>(handle: Handle) -> uefi::Result<ManuallyDrop<ScopedProtocol<P>>> {
     let params = OpenProtocolParams {
         handle,
         agent: boot::image_handle(),
@@ -53,7 +69,7 @@ fn protocol<P: ProtocolPointer + ?Sized>(handle: Handle) -> uefi::Result<ScopedP
     };
     // SAFETY: the protocols that are opened in this way belong to disks or to the firmware itself. They exist as long
     // as this program runs: it removes none, and no other program runs.
-    unsafe { boot::open_protocol(params, OpenProtocolAttributes::GetProtocol) }
+    unsafe { boot::open_protocol(params, OpenProtocolAttributes::GetProtocol) }.map(ManuallyDrop::new)
 }
 
 /// Returns the handles that have a protocol. If there is none, the error is [`Status::NOT_FOUND`].
@@ -100,8 +116,12 @@ pub fn key() -> uefi::Result<Key> {
 
 /// A block device of the firmware.
 pub struct Disk {
-    io: ScopedProtocol<BlockIO>,
+    io: ManuallyDrop<ScopedProtocol<BlockIO>>,
     block_size: BlockSize,
+    size: u64,
+    /// The medium that was there when the device was opened. The firmware refuses to read another one, on which the
+    /// tables of an open image would lead to wrong bytes.
+    media_id: u32,
 }
 
 /// A block device whose driver requires aligned buffers.
@@ -113,20 +133,58 @@ const BOUNCE: usize = 1 << 16;
 impl Disk {
     /// Opens the block device of a handle. Returns `None` if it has no medium, or a medium with an unsupported block
     /// size.
-    pub fn open(handle: Handle) -> uefi::Result<Option<AlignedDisk>> {
+    pub fn open(handle: Handle) -> uefi::Result<Option<Self>> {
         let io = protocol::<BlockIO>(handle)?;
         let media = io.media();
         let Some(block_size) = BlockSize::new(media.block_size()).filter(|_| media.is_media_present()) else {
             return Ok(None);
         };
-        let align = media.io_align();
-        let bounce = if align > 1 { BOUNCE } else { 0 };
-        let bounce = pages(bounce.max(block_size.bytes() as usize).saturating_add(align as usize))?;
-        let disk = Self { io, block_size };
-        Aligned::new(disk, align, bounce)
-            .map(Some)
-            .map_err(|_| Status::OUT_OF_RESOURCES.into())
+        let blocks = media.last_block().saturating_add(1);
+        Ok(Some(Self {
+            block_size,
+            size: blocks.saturating_mul(block_size.bytes().into()),
+            media_id: media.media_id(),
+            io,
+        }))
     }
+
+    /// Returns the size of the device in bytes.
+    pub fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// Returns `true` if the device begins as an image does, and `false` if it cannot be read.
+    pub fn is_image(&mut self) -> bool {
+        // Pages have the alignment that any driver requires.
+        let Ok(first) = pages(self.block_size.bytes() as usize) else {
+            return false;
+        };
+        let is_image = self.read_blocks(0, first).is_ok() && probe(first) == Probe::Qcow1;
+        free(first);
+        is_image
+    }
+
+    /// Lets the device be read into any buffer. [`close`] frees the memory for that.
+    pub fn aligned(self) -> uefi::Result<AlignedDisk> {
+        let align = self.io.media().io_align();
+        let bounce = if align > 1 { BOUNCE } else { 0 };
+        let bounce = pages(
+            bounce
+                .max(self.block_size.bytes() as usize)
+                .saturating_add(align as usize),
+        )?;
+        Aligned::new(self, align, bounce).map_err(|error| {
+            let (_, bounce, _) = error.into_parts();
+            free(bounce);
+            Status::OUT_OF_RESOURCES.into()
+        })
+    }
+}
+
+/// Frees the memory of a device.
+pub fn close(disk: AlignedDisk) {
+    let (_, bounce) = disk.into_parts();
+    free(bounce);
 }
 
 impl BlockRead for Disk {
@@ -137,13 +195,13 @@ impl BlockRead for Disk {
     }
 
     fn size(&mut self) -> Result<u64, Status> {
-        let blocks = self.io.media().last_block().saturating_add(1);
-        Ok(blocks.saturating_mul(self.block_size.bytes().into()))
+        Ok(self.size)
     }
 
     fn read_blocks(&mut self, lba: u64, buf: &mut [u8]) -> Result<(), Status> {
-        let id = self.io.media().media_id();
-        self.io.read_blocks(id, lba, buf).map_err(|error| error.status())
+        self.io
+            .read_blocks(self.media_id, lba, buf)
+            .map_err(|error| error.status())
     }
 }
 

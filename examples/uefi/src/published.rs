@@ -2,6 +2,7 @@
 
 use core::cell::{Cell, RefCell};
 use core::ffi::c_void;
+use core::ptr::NonNull;
 
 use qcow1::{Error, GuestRead};
 use uefi::proto::device_path::DevicePath;
@@ -10,17 +11,22 @@ use uefi::{Guid, Handle, Identify, Status, boot, guid};
 use uefi_raw::Boolean;
 use uefi_raw::protocol::block::{BlockIoMedia, BlockIoProtocol};
 
-use crate::firmware::pages;
+use crate::firmware::{free, pages, print};
 
-/// A guest's disk that the firmware has as a block device. It is never dropped, because the firmware has its address.
+/// A guest's disk that the firmware has as a block device.
+pub struct Published<G>(NonNull<Interface<G>>);
+
+/// What the firmware has the address of.
 #[repr(C)]
-pub struct Published<G: GuestRead> {
+struct Interface<G> {
     /// The protocol for the firmware. It is the first field, so that its address is that of the struct.
     protocol: BlockIoProtocol,
     media: BlockIoMedia,
+    path: &'static mut [u8],
     guest: RefCell<G>,
-    handle: Cell<Option<Handle>>,
-    fault: Cell<Option<Error<G::Error>>>,
+    /// The program's name, for its output.
+    program: &'static str,
+    has_failed: Cell<bool>,
 }
 
 /// The size of the blocks that the firmware sees.
@@ -28,9 +34,9 @@ const SECTOR: usize = 512;
 
 const MEDIA_ID: u32 = 0;
 
-/// The device path of the guest's disk: a vendor's node, with a GUID that was generated for this program, and the end
+/// The device path of the guest's disk: a vendor's node, with a GUID that was generated for this package, and the end
 /// node.
-static PATH: [u8; 24] = {
+const PATH: [u8; 24] = {
     const NODE: [u8; 4] = [0x01, 0x04, 20, 0];
     const END: [u8; 4] = [0x7f, 0xff, 4, 0];
     const VENDOR: Guid = guid!("b0f4a2c6-51d3-4e0b-9a57-7163f00d0c01");
@@ -46,9 +52,14 @@ static PATH: [u8; 24] = {
 };
 
 /// Adds the guest's disk to the firmware as a read-only block device, with the device path of a vendor's own device.
-pub fn publish<G: GuestRead<Error: Copy> + 'static>(guest: G) -> uefi::Result<&'static Published<G>> {
-    let memory = pages(size_of::<Published<G>>())?;
-    let place = memory.as_mut_ptr().cast::<Published<G>>();
+///
+/// The first read that fails prints its cause in a line that begins with the name of the program, because the firmware
+/// tells its users only that a read failed.
+pub fn publish<G: GuestRead>(program: &'static str, guest: G) -> uefi::Result<(Published<G>, Handle)> {
+    let path = pages(PATH.len())?;
+    path.copy_from_slice(&PATH);
+    let path_start = path.as_ptr();
+    let place = pages(size_of::<Interface<G>>())?.as_mut_ptr().cast::<Interface<G>>();
     let media = BlockIoMedia {
         media_id: MEDIA_ID,
         removable_media: Boolean::FALSE,
@@ -64,10 +75,10 @@ pub fn publish<G: GuestRead<Error: Copy> + 'static>(guest: G) -> uefi::Result<&'
         logical_blocks_per_physical_block: 0,
         optimal_transfer_length_granularity: 0,
     };
-    // SAFETY: the pages are large enough for the value, aligned for it, unshared and never freed. The protocol's
-    // pointer to its medium points into the same value, which is never moved.
-    let this: &'static Published<G> = unsafe {
-        place.write(Published {
+    // SAFETY: the pages are large enough for the value, aligned for it and unshared. `withdraw` frees them, after the
+    // firmware has released them. The protocol's pointer to its medium points into the same value, which is never moved.
+    unsafe {
+        place.write(Interface {
             protocol: BlockIoProtocol {
                 revision: BlockIoProtocol::REVISION,
                 media: &raw const (*place).media,
@@ -77,44 +88,43 @@ pub fn publish<G: GuestRead<Error: Copy> + 'static>(guest: G) -> uefi::Result<&'
                 flush_blocks,
             },
             media,
+            path,
             guest: RefCell::new(guest),
-            handle: Cell::new(None),
-            fault: Cell::new(None),
+            program,
+            has_failed: Cell::new(false),
         });
-        &*place
-    };
-    // SAFETY: each interface has the type of its GUID, and lives for ever. The path is installed first, so that the
-    // handle has both when drivers look at the disk.
+    }
+    // SAFETY: each interface has the type of its GUID, and lives until it is uninstalled. The path is installed first, so
+    // that the handle has both when drivers look at the disk.
     let handle = unsafe {
-        let handle = boot::install_protocol_interface(None, &DevicePath::GUID, (&raw const PATH).cast::<c_void>())?;
+        let handle = boot::install_protocol_interface(None, &DevicePath::GUID, path_start.cast::<c_void>())?;
         boot::install_protocol_interface(Some(handle), &BlockIO::GUID, place.cast::<c_void>())?
     };
-    this.handle.set(Some(handle));
-    Ok(this)
+    let place = NonNull::new(place).ok_or(Status::OUT_OF_RESOURCES)?;
+    Ok((Published(place), handle))
 }
 
-impl<G: GuestRead<Error: Copy>> Published<G> {
-    /// The handle of the block device.
-    pub fn handle(&self) -> Handle {
-        // It is set before this value is visible to others.
-        self.handle.get().unwrap_or(boot::image_handle())
-    }
-
-    /// Removes the disk from the firmware, and returns the error of a failed read, if there was one.
-    pub fn withdraw(&'static self) -> uefi::Result<Option<Error<G::Error>>> {
-        let handle = self.handle();
+impl<G> Published<G> {
+    /// Removes the disk with this handle from the firmware, wipes the memory that it was in, and returns it.
+    pub fn withdraw(self, handle: Handle) -> uefi::Result<G> {
+        let place = self.0.as_ptr();
         // The drivers of the disk are stopped first. If one does not stop, the next call fails.
         let _ = boot::disconnect_controller(handle, None, None);
-        let disk: *const Self = self;
-        // SAFETY: these are the interfaces that `publish` installed. Their memory is never freed, so late accesses are
-        // safe.
+        // SAFETY: these are the interfaces that `publish` installed, and the value that it wrote. After the firmware has
+        // released both, nothing refers to the value, and its pages can be freed.
         unsafe {
-            boot::uninstall_protocol_interface(handle, &BlockIO::GUID, disk.cast::<c_void>())?;
-            boot::uninstall_protocol_interface(handle, &DevicePath::GUID, (&raw const PATH).cast::<c_void>())?;
+            let path = (*place).path.as_ptr();
+            boot::uninstall_protocol_interface(handle, &BlockIO::GUID, place.cast::<c_void>())?;
+            boot::uninstall_protocol_interface(handle, &DevicePath::GUID, path.cast::<c_void>())?;
+            let Interface { guest, path, .. } = place.read();
+            free(path);
+            free(core::slice::from_raw_parts_mut(place.cast(), size_of::<Interface<G>>()));
+            Ok(guest.into_inner())
         }
-        Ok(self.fault.get())
     }
+}
 
+impl<G: GuestRead> Interface<G> {
     fn read(&self, lba: u64, buf: &mut [u8]) -> Status {
         // A read inside another read, from a driver's timer, is refused. The firmware's own drivers do not do that.
         let Ok(mut guest) = self.guest.try_borrow_mut() else {
@@ -124,14 +134,16 @@ impl<G: GuestRead<Error: Copy>> Published<G> {
             Ok(()) => Status::SUCCESS,
             Err(Error::OutOfRange) => Status::INVALID_PARAMETER,
             Err(error) => {
-                self.fault.set(Some(error));
+                if !self.has_failed.replace(true) {
+                    print(format_args!("{}: {error}", self.program));
+                }
                 Status::DEVICE_ERROR
             }
         }
     }
 }
 
-unsafe extern "efiapi" fn read_blocks<G: GuestRead<Error: Copy>>(
+unsafe extern "efiapi" fn read_blocks<G: GuestRead>(
     this: *const BlockIoProtocol,
     media_id: u32,
     lba: u64,
@@ -139,7 +151,7 @@ unsafe extern "efiapi" fn read_blocks<G: GuestRead<Error: Copy>>(
     buffer: *mut c_void,
 ) -> Status {
     // SAFETY: the firmware passes the address that `publish` installed, which is that of the whole value.
-    let this = unsafe { &*this.cast::<Published<G>>() };
+    let this = unsafe { &*this.cast::<Interface<G>>() };
     if media_id != MEDIA_ID {
         return Status::MEDIA_CHANGED;
     }

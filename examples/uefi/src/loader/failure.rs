@@ -31,13 +31,6 @@ pub enum Failure {
     Firmware(Status),
 }
 
-impl Failure {
-    /// A device that holds an image cannot be read.
-    pub const fn io(status: Status) -> Self {
-        Self::Image(qcow1::Error::Io(status))
-    }
-}
-
 impl From<qcow1::Error<Status>> for Failure {
     fn from(error: qcow1::Error<Status>) -> Self {
         Self::Image(error)

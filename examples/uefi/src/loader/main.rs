@@ -13,7 +13,7 @@ mod source;
 
 use core::mem::MaybeUninit;
 
-use qcow1::{BlockRead, Chain, Header, Image, OpenOptions};
+use qcow1::{BlockRead, Chain, Header, Image, OpenError, OpenOptions};
 use uefi::boot::{self, LoadImageSource};
 use uefi::proto::BootPolicy;
 use uefi::proto::device_path::build::{self, DevicePathBuilder};
@@ -55,28 +55,33 @@ fn main() -> Status {
 }
 
 fn run() -> Result<(), Failure> {
-    let disk = open()?;
+    let mut disk = Disk::new();
+    if let Err(failure) = open(&mut disk) {
+        close(disk);
+        return Err(failure);
+    }
     println!("loader: the disk inside has {} bytes", disk.size());
     let encrypted = is_encrypted(&disk);
-    let disk = published::publish(disk)?;
-    let result = start(disk.handle());
+    let (disk, handle) = published::publish("loader", disk)?;
+    let result = start(handle);
     // The started program may return. This program's code is removed when it returns, so the disk must be removed
     // first.
-    let fault = disk.withdraw().unwrap_or_else(|error| {
-        let status = error.status();
-        println!("loader: the firmware does not let go of the disk ({status}), so the machine starts again");
-        runtime::reset(ResetType::COLD, status, None)
-    });
-    // The firmware's drivers report only that a read failed, not that a passphrase is wrong.
-    result.map_err(|failure| match (fault, failure) {
-        (Some(error), _) => Failure::Image(error),
-        (None, Failure::NoVolume) if encrypted => Failure::NoVolumeDecrypted,
-        (None, failure) => failure,
+    match disk.withdraw(handle) {
+        Ok(disk) => close(disk),
+        Err(error) => {
+            let status = error.status();
+            println!("loader: the firmware does not let go of the disk ({status}), so the machine starts again");
+            runtime::reset(ResetType::COLD, status, None)
+        }
+    }
+    result.map_err(|failure| match failure {
+        Failure::NoVolume if encrypted => Failure::NoVolumeDecrypted,
+        failure => failure,
     })
 }
 
-/// Opens the disk that the policy chooses.
-fn open() -> Result<Disk, Failure> {
+/// Opens the images that the policy chooses, and pushes them to `disk`.
+fn open(disk: &mut Disk) -> Result<(), Failure> {
     let mut volume = Volume::open()?;
     let text = volume.read(CONFIG)?;
     let config = match text {
@@ -89,7 +94,6 @@ fn open() -> Result<Disk, Failure> {
     };
     let lent = config.as_ref().and_then(|config| config.memory);
 
-    let mut disk = Disk::new();
     let top = match &config {
         Some(config) => Source::at(config.image, &mut volume)?,
         None => match volume.read(IMAGE)? {
@@ -97,16 +101,16 @@ fn open() -> Result<Disk, Failure> {
             None => Source::first_image()?,
         },
     };
-    push(&mut disk, open_qcow(top, lent)?)?;
+    push(disk, open_qcow(top, lent)?)?;
     for &Backing { format, place } in config.iter().flat_map(|config| &config.backing) {
         let source = Source::at(place, &mut volume)?;
         let image = match format {
             Format::Qcow => open_qcow(source, lent)?,
             Format::Raw => open_raw(source)?,
         };
-        push(&mut disk, image)?;
+        push(disk, image)?;
     }
-    backing_is_complete(&mut disk)?;
+    backing_is_complete(disk)?;
     let mut level = 0;
     while let Some(image) = disk.image_mut(level) {
         if image.header().is_some_and(Header::is_encrypted) {
@@ -114,7 +118,20 @@ fn open() -> Result<Disk, Failure> {
         }
         level += 1;
     }
-    Ok(disk)
+    Ok(())
+}
+
+/// Wipes and frees the memory of the images.
+fn close(mut disk: Disk) {
+    while let Some(image) = disk.pop() {
+        close_image(image);
+    }
+}
+
+fn close_image(image: DiskImage) {
+    let (source, memory) = image.into_parts();
+    firmware::free(memory);
+    source.close();
 }
 
 fn is_encrypted(disk: &Disk) -> bool {
@@ -124,21 +141,39 @@ fn is_encrypted(disk: &Disk) -> bool {
 
 fn open_qcow(mut source: Source, lent: Option<usize>) -> Result<DiskImage, Failure> {
     // More memory would not be used.
-    let most = OpenOptions::new().memory_needed(&mut source, lent.unwrap_or(TABLES))?;
+    let most = match OpenOptions::new().memory_needed(&mut source, lent.unwrap_or(TABLES)) {
+        Ok(most) => most,
+        Err(error) => {
+            source.close();
+            return Err(error.into());
+        }
+    };
     let lent = lent.unwrap_or(most).min(most);
     println!("loader: it is lent {lent} bytes of memory");
-    let memory = firmware::pages(lent)?;
-    Image::open(source, memory).map_err(|error| Failure::Image(error.into_error()))
+    opened(Image::open(source, firmware::pages(lent)?))
 }
 
 fn open_raw(source: Source) -> Result<DiskImage, Failure> {
     let memory = firmware::pages(source.block_size().bytes() as usize)?;
-    Image::open_raw(source, memory).map_err(|error| Failure::Image(error.into_error()))
+    opened(Image::open_raw(source, memory))
+}
+
+/// Frees the memory of an image that was not opened.
+fn opened(image: Result<DiskImage, OpenError<Source, &'static mut [u8], Status>>) -> Result<DiskImage, Failure> {
+    image.map_err(|error| {
+        let (source, memory, error) = error.into_parts();
+        firmware::free(memory);
+        source.close();
+        Failure::Image(error)
+    })
 }
 
 fn push(disk: &mut Disk, image: DiskImage) -> Result<(), Failure> {
-    // The chain has room for as many images as a configuration can have.
-    disk.push(image).map_err(|_| Failure::BackingNotNamed)
+    disk.push(image).map_err(|error| {
+        // The chain has room for as many images as a configuration can have, so this is the only reason.
+        close_image(error.into_image());
+        Failure::BackingNotNamed
+    })
 }
 
 /// Checks that the lowest image has no backing file. Otherwise a read would fail after the boot has begun.

@@ -1,6 +1,6 @@
 //! The devices of images: a file in memory, or a block device.
 
-use qcow1::{BlockRead, BlockSize, Probe, probe};
+use qcow1::{BlockRead, BlockSize};
 use uefi::proto::media::block::BlockIO;
 use uefi::proto::media::file::{Directory, File, FileAttribute, FileMode, RegularFile};
 use uefi::{CStr16, Status, boot, println};
@@ -13,7 +13,7 @@ use crate::failure::Failure;
 pub enum Source {
     /// A file that was read whole. It cannot be read while the firmware requests a block of the guest's disk, because
     /// the firmware's FAT driver holds one lock for all volumes.
-    Memory(&'static [u8]),
+    Memory(&'static mut [u8]),
     Disk(AlignedDisk),
 }
 
@@ -36,7 +36,7 @@ impl Source {
     }
 
     /// Makes a device of a file that was read.
-    pub fn file(path: &str, bytes: &'static [u8]) -> Self {
+    pub fn file(path: &str, bytes: &'static mut [u8]) -> Self {
         println!("loader: the file {path} has {} bytes", bytes.len());
         Self::Memory(bytes)
     }
@@ -44,7 +44,16 @@ impl Source {
     /// Opens the first block device that is an image.
     pub fn first_image() -> Result<Self, Failure> {
         println!("loader: there is no configuration and no file to boot; looking for a disk that is an image");
-        find_disk(|_, disk| is_image(disk))?.ok_or(Failure::NoImage)
+        // This trusts whoever wrote the disks, who could also have replaced this program.
+        find_disk(|_, disk| disk.is_image())?.ok_or(Failure::NoImage)
+    }
+
+    /// Frees the memory of the device.
+    pub fn close(self) {
+        match self {
+            Self::Memory(bytes) => firmware::free(bytes),
+            Self::Disk(disk) => firmware::close(disk),
+        }
     }
 }
 
@@ -53,28 +62,28 @@ impl BlockRead for Source {
 
     fn block_size(&self) -> BlockSize {
         match self {
-            Self::Memory(bytes) => bytes.block_size(),
+            Self::Memory(_) => BlockSize::BYTE,
             Self::Disk(disk) => disk.block_size(),
         }
     }
 
     fn size(&mut self) -> Result<u64, Status> {
         match self {
-            Self::Memory(bytes) => BlockRead::size(bytes).map_err(|never| match never {}),
+            Self::Memory(bytes) => Ok(bytes.len() as u64),
             Self::Disk(disk) => disk.size(),
         }
     }
 
     fn read_blocks(&mut self, lba: u64, buf: &mut [u8]) -> Result<(), Status> {
         match self {
-            Self::Memory(bytes) => bytes.read_blocks(lba, buf).map_err(|never| match never {}),
+            Self::Memory(bytes) => (&**bytes).read_blocks(lba, buf).map_err(|never| match never {}),
             Self::Disk(disk) => disk.read_blocks(lba, buf),
         }
     }
 }
 
 /// Returns the first block device for which `is_it` returns `true`; its argument is the device path.
-fn find_disk(mut is_it: impl FnMut(&CStr16, &mut AlignedDisk) -> bool) -> Result<Option<Source>, Failure> {
+fn find_disk(mut is_it: impl FnMut(&CStr16, &mut Disk) -> bool) -> Result<Option<Source>, Failure> {
     // Firmware connects the disks of its boot order. Connecting the others takes time, so they are searched last.
     for all in [false, true] {
         if all {
@@ -86,9 +95,8 @@ fn find_disk(mut is_it: impl FnMut(&CStr16, &mut AlignedDisk) -> bool) -> Result
                 continue;
             };
             if is_it(&path, &mut disk) {
-                let size = disk.size().map_err(Failure::io)?;
-                println!("loader: the disk {} has {size} bytes", &*path);
-                return Ok(Some(Source::Disk(disk)));
+                println!("loader: the disk {} has {} bytes", &*path, disk.size());
+                return Ok(Some(Source::Disk(disk.aligned()?)));
             }
         }
     }
@@ -109,17 +117,6 @@ fn list_disks() -> Result<(), Failure> {
     Ok(())
 }
 
-/// Returns `true` if a disk begins as an image does, and `false` if it cannot be read. This trusts whoever wrote the
-/// disks, who could also have replaced this program.
-fn is_image(disk: &mut AlignedDisk) -> bool {
-    let Ok(first) = firmware::pages(disk.block_size().bytes() as usize) else {
-        return false;
-    };
-    let is_image = disk.read_blocks(0, first).is_ok() && probe(first) == Probe::Qcow1;
-    firmware::free(first);
-    is_image
-}
-
 /// The loader's own volume.
 pub struct Volume(Directory);
 
@@ -133,7 +130,7 @@ impl Volume {
     }
 
     /// Reads a whole file. Returns `None` if there is no such file.
-    pub fn read(&mut self, path: &'static str) -> Result<Option<&'static [u8]>, Failure> {
+    pub fn read(&mut self, path: &'static str) -> Result<Option<&'static mut [u8]>, Failure> {
         let failed = |status| Failure::File(path, status);
         let mut buf = [0; 256];
         let name = CStr16::from_str_with_buf(path, &mut buf).map_err(|_| failed(Status::INVALID_PARAMETER))?;
@@ -151,9 +148,14 @@ impl Volume {
         let bytes = usize::try_from(size)
             .map_err(|_| Status::OUT_OF_RESOURCES.into())
             .and_then(firmware::pages)
-            .and_then(|bytes| fill(&mut file, bytes))
             .map_err(|error| failed(error.status()))?;
-        Ok(Some(bytes))
+        match fill(&mut file, bytes) {
+            Ok(()) => Ok(Some(bytes)),
+            Err(error) => {
+                firmware::free(bytes);
+                Err(failed(error.status()))
+            }
+        }
     }
 }
 
@@ -164,14 +166,13 @@ fn size(file: &mut RegularFile) -> uefi::Result<u64> {
     Ok(size)
 }
 
-fn fill(file: &mut RegularFile, bytes: &'static mut [u8]) -> uefi::Result<&'static [u8]> {
-    let mut done = 0;
-    while done < bytes.len() {
-        let read = file.read(&mut bytes[done..])?;
+fn fill(file: &mut RegularFile, mut rest: &mut [u8]) -> uefi::Result {
+    while !rest.is_empty() {
+        let read = file.read(rest)?;
         if read == 0 {
             return Err(Status::END_OF_FILE.into());
         }
-        done += read;
+        rest = &mut rest[read..];
     }
-    Ok(bytes)
+    Ok(())
 }
