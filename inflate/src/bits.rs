@@ -15,8 +15,8 @@ pub(super) struct Bits<'a> {
     /// The input that is not in the buffer yet.
     rest: &'a [u8],
     /// The next bits. Each bit above `count` is zero or has the value that the next refill gives it.
-    buffer: usize,
-    /// The number of bits in the buffer, in the lowest 8 bits. The others are undefined.
+    pub(super) buffer: usize,
+    /// The number of bits in the buffer, in the lowest 6 bits. The others are undefined.
     count: u32,
     /// The number of zero bytes supplied after the end of the input.
     supplied: usize,
@@ -42,20 +42,48 @@ impl<'a> Bits<'a> {
     /// Fills the buffer as [`Bits::refill`] does, inlined for hot loops.
     #[inline(always)]
     pub(super) fn refill_inline(&mut self) {
-        // The number of whole bytes that fit. A whole word is added, without a branch; its other bits stay above
-        // `count`.
-        let bytes = word((!self.count & (usize::BITS - 1)) >> 3) & (WORD - 1);
-        let next = if let Some(next) = self.rest.first_chunk() {
-            self.rest = self.rest.get(bytes..).unwrap_or_default();
-            usize::from_le_bytes(*next)
-        } else {
-            let next = last_word(self.rest);
-            self.supplied = self.supplied.wrapping_add(bytes.saturating_sub(self.rest.len()));
-            self.rest = self.rest.get(bytes..).unwrap_or_default();
-            next
-        };
+        if let Some(ahead) = self.ahead() {
+            self.fill(ahead);
+            return;
+        }
+        let bytes = self.free_bytes();
+        let next = last_word(self.rest);
+        self.supplied = self.supplied.wrapping_add(bytes.saturating_sub(self.rest.len()));
+        self.rest = self.rest.get(bytes..).unwrap_or_default();
+        self.add(next);
+    }
+
+    /// Returns what [`Bits::fill`] takes, if the input has as many bytes.
+    #[inline(always)]
+    pub(super) fn ahead(&self) -> Option<usize> {
+        Some(usize::from_le_bytes(*self.rest.first_chunk()?))
+    }
+
+    /// Fills the buffer to [`REFILLED`] bits or more with the bytes that [`Bits::ahead`] returned.
+    #[inline(always)]
+    pub(super) fn fill(&mut self, ahead: usize) {
+        self.rest = self.rest.get(self.free_bytes()..).unwrap_or_default();
+        self.add(ahead);
+    }
+
+    /// Returns the number of whole bytes that fit in the buffer.
+    #[inline(always)]
+    fn free_bytes(&self) -> usize {
+        word((!self.count & (usize::BITS - 1)) >> 3) & (WORD - 1)
+    }
+
+    /// Adds a word to the buffer, without a branch. The bits that do not fit stay above `count`.
+    #[inline(always)]
+    fn add(&mut self, next: usize) {
         self.buffer |= next.wrapping_shl(self.count);
         self.count |= REFILLED;
+    }
+
+    /// Replaces the buffer by `after`, which is the buffer without `number` bits.
+    #[inline(always)]
+    pub(super) fn dropped(&mut self, number: u32, after: usize) {
+        self.buffer = after;
+        self.count = self.count.wrapping_sub(number);
     }
 
     /// Returns the next bits, masked by `mask`, without taking them.
@@ -64,14 +92,14 @@ impl<'a> Bits<'a> {
         self.buffer & mask
     }
 
-    /// Drops `number` bits, which must be in the buffer. Only the lowest 8 bits of `number` are used.
+    /// Drops `number` bits, which must be in the buffer. Only the lowest 6 bits of `number` are used.
     #[inline(always)]
     pub(super) fn drop(&mut self, number: u32) {
         self.buffer = self.buffer.wrapping_shr(number);
         self.count = self.count.wrapping_sub(number);
     }
 
-    /// Takes `number` bits, which must be in the buffer and fewer than a word. Only the lowest 8 bits of `number` are
+    /// Takes `number` bits, which must be in the buffer and fewer than a word. Only the lowest 6 bits of `number` are
     /// used.
     #[inline(always)]
     pub(super) fn take(&mut self, number: u32) -> usize {
@@ -108,8 +136,7 @@ impl<'a> Bits<'a> {
     /// Returns the number of bits in the buffer.
     #[inline(always)]
     pub(super) fn count(&self) -> usize {
-        let [count, ..] = self.count.to_le_bytes();
-        usize::from(count)
+        word(self.count & 63)
     }
 }
 

@@ -49,12 +49,7 @@ pub(super) enum Compact<'t> {
 }
 
 impl Codes for Compact<'_> {
-    const COMPACT: bool = true;
-    const LITERALS: usize = 0;
-    const ROOM: usize = 1;
-    const PRELOADS: bool = false;
-
-    fn litlen(&self, bits: &Bits<'_>) -> Entry {
+    fn litlen(&self, bits: &mut Bits<'_>) -> Entry {
         let (symbol, code_bits) = match self {
             Self::Fixed => fixed_litlen(bits),
             Self::Dynamic(tables) => {
@@ -65,7 +60,7 @@ impl Codes for Compact<'_> {
         LITLEN.entry(symbol, code_bits)
     }
 
-    fn distance(&self, bits: &Bits<'_>) -> Entry {
+    fn distance(&self, bits: &mut Bits<'_>) -> Entry {
         let (symbol, code_bits) = match self {
             Self::Fixed => (small(codeword(bits, 5)), 5),
             Self::Dynamic(tables) => walk(bits, &tables.lengths.distance_counts, &tables.distance),

@@ -9,28 +9,7 @@ pub(super) const TWO_STEPS: usize = 32;
 const _: () = assert!(TWO_STEPS == 2 * STEP);
 
 /// Copies `length` bytes from `distance` bytes before `at` to `at`, truncated to the output. Returns the end of the
-/// copy. Bytes after that end may be overwritten. Inlined for hot loops.
-#[inline(always)]
-pub(super) fn copy_match_inline(
-    output: &mut [u8],
-    at: usize,
-    length: usize,
-    distance: usize,
-) -> Result<usize, InflateError> {
-    let start = at.checked_sub(distance).ok_or(DistanceTooFar)?;
-    // Two steps are enough for most matches. A step must not read bytes that it writes itself.
-    if length <= TWO_STEPS
-        && (distance >= STEP || distance >= length)
-        && output.get(at..at.wrapping_add(TWO_STEPS)).is_some()
-    {
-        step(output, start, at);
-        step(output, start.wrapping_add(STEP), at.wrapping_add(STEP));
-        return Ok(at.wrapping_add(length));
-    }
-    Ok(copy_any(output, at, length, distance))
-}
-
-/// Copies a match as [`copy_match_inline`] does, in less code.
+/// copy. Bytes after that end may be overwritten.
 pub(super) fn copy_match(output: &mut [u8], at: usize, length: usize, distance: usize) -> Result<usize, InflateError> {
     if distance > at {
         return Err(DistanceTooFar);
@@ -40,7 +19,7 @@ pub(super) fn copy_match(output: &mut [u8], at: usize, length: usize, distance: 
 
 /// Copies a match of any length, at any place in the output. `distance` must not reach back before the output.
 #[inline(never)]
-fn copy_any(output: &mut [u8], at: usize, length: usize, distance: usize) -> usize {
+pub(super) fn copy_any(output: &mut [u8], at: usize, length: usize, distance: usize) -> usize {
     let start = at.wrapping_sub(distance);
     let end = at.wrapping_add(length);
     match output.get_mut(start..end.wrapping_add(TWO_STEPS)) {
@@ -83,7 +62,7 @@ fn repeat(span: &mut [u8], distance: usize) {
 
 /// Copies [`STEP`] bytes. Does nothing if either range is not inside `span`.
 #[inline(always)]
-fn step(span: &mut [u8], from: usize, to: usize) {
+pub(super) fn step(span: &mut [u8], from: usize, to: usize) {
     if let Some(&bytes) = span.get(from..).and_then(<[u8]>::first_chunk::<STEP>)
         && let Some(to) = span.get_mut(to..).and_then(<[u8]>::first_chunk_mut::<STEP>)
     {

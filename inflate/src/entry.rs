@@ -4,7 +4,7 @@ use super::bits::word;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 /// Bits that index the first level of the literal/length table.
-pub(super) const LITLEN_BITS: u32 = 10;
+pub(super) const LITLEN_BITS: u32 = 11;
 /// Bits that index the first level of the distance table.
 pub(super) const DISTANCE_BITS: u32 = 8;
 /// Bits of the longest codeword of the code for code lengths, whose table has one level.
@@ -12,10 +12,10 @@ pub(super) const PRECODE_BITS: u32 = 7;
 
 /// The decoded meaning of the bits at the front of the buffer.
 ///
-/// Bits 0..8 are the number of bits to take, extra bits included. Bits 16..31 are the base of a length or distance, or
-/// the start of a second level. Bit 31 marks a literal, whose value is in bits 8..16. In other entries, bits 8..14 are
-/// the number of codeword bits (in a link, of index bits of the second level), and bits 14 and 15 are flags. The flags
-/// do not change a shift by `entry >> 8`, because a shift uses only its lowest 6 bits or fewer.
+/// Bits 0..6 are the number of bits to take, extra bits included. Bit 7 marks a special entry. Bits 16..31 are the base
+/// of a length or distance, or the start of a second level. Bit 31 marks a literal, whose value is in bits 8..16. In
+/// other entries, bits 8..14 are the number of codeword bits (in a link, of index bits of the second level), and bit 15
+/// marks a link. That does not change a shift by `entry >> 8`, because a shift uses only its lowest 6 bits or fewer.
 #[derive(Clone, Copy, FromBytes, IntoBytes, KnownLayout, Immutable)]
 #[repr(transparent)]
 pub(super) struct Entry(u32);
@@ -24,7 +24,7 @@ const LITERAL: u32 = 1 << 31;
 /// A link to a second level. Set only in special entries.
 const LINK: u32 = 1 << 15;
 /// Neither a literal nor a base: a link, the end of the block, or a codeword without a symbol.
-const SPECIAL: u32 = 1 << 14;
+const SPECIAL: u32 = 1 << 7;
 const END: u32 = 1 << 16;
 
 impl Entry {
@@ -47,18 +47,12 @@ impl Entry {
         Self(LITERAL | (literal << 8) | code_bits)
     }
 
-    /// Returns a link to the second level at `start`, which `index_bits` bits index. The link itself takes `bits` bits.
-    pub(super) fn link(bits: u32, start: usize, index_bits: u32) -> Self {
-        let start = u32::try_from(start).unwrap_or(0);
-        Self((start << 16) | SPECIAL | LINK | (index_bits << 8) | bits)
-    }
-
     /// Returns the entry with `code_bits`, the length of its codeword, added. Must not be called on a literal.
     fn coded(self, code_bits: u32) -> Self {
         Self(self.0.wrapping_add(code_bits | (code_bits << 8)))
     }
 
-    /// Returns the number of codeword and extra bits, in the lowest 8 bits. The others are undefined.
+    /// Returns the number of codeword and extra bits, in the lowest 6 bits. The others are undefined.
     #[inline(always)]
     pub(super) fn bits(self) -> u32 {
         self.0
@@ -111,6 +105,158 @@ impl Entry {
     #[inline(always)]
     pub(super) fn value(self) -> usize {
         word(self.0 >> 16)
+    }
+}
+
+/// An entry of the literal/length table, which takes half the memory of an [`Entry`].
+#[derive(Clone, Copy, FromBytes, IntoBytes, KnownLayout, Immutable)]
+#[repr(transparent)]
+pub(super) struct Packed(u16);
+
+impl Packed {
+    /// A place that no codeword has.
+    pub(super) const INVALID: Self = Self(0xf080);
+
+    #[inline(always)]
+    pub(super) fn unpack(self) -> Short {
+        Short(self.0.into())
+    }
+}
+
+/// The decoded meaning of a literal or length codeword.
+///
+/// Bits 0..6 are the number of bits to take, extra bits included (in a link, the number of index bits of the second
+/// level). Bit 6 marks a literal, bit 7 a special entry. Bits 8..16 are the literal, the index of a length in
+/// [`LENGTHS`], or half the offset of a second level from the end of the first. The other bits are zero.
+#[derive(Clone, Copy)]
+pub(super) struct Short(u32);
+
+const SHORT_LITERAL: u32 = 1 << 6;
+/// In a special entry: not a link. A link has at most 293 / 2 in bits 8..16.
+const SHORT_NO_LINK: u32 = 0xf000;
+const SHORT_END: u32 = 1 << 8;
+
+impl Short {
+    /// Returns the number of codeword and extra bits, in the lowest 6 bits. The others are undefined.
+    #[inline(always)]
+    pub(super) fn bits(self) -> u32 {
+        self.0
+    }
+
+    #[inline(always)]
+    pub(super) fn is_literal(self) -> bool {
+        self.0 & SHORT_LITERAL != 0
+    }
+
+    /// Returns whether this entry or that of a distance is special.
+    #[inline(always)]
+    pub(super) fn or_is_special(self, distance: Entry) -> bool {
+        (self.0 | distance.0) & SPECIAL != 0
+    }
+
+    #[inline(always)]
+    pub(super) fn is_link(self) -> bool {
+        self.0 & SPECIAL != 0 && self.0 < SHORT_NO_LINK
+    }
+
+    /// Returns the value of a literal.
+    #[inline(always)]
+    pub(super) fn byte(self) -> u8 {
+        let [_, byte, ..] = self.0.to_le_bytes();
+        byte
+    }
+
+    /// Returns the offset of the second level from the end of the first. Must be called on a link only.
+    pub(super) fn start(self) -> usize {
+        usize::from(self.byte()).wrapping_mul(2)
+    }
+
+    /// Returns the base of a length, and the number of its codeword bits in the lowest 6 bits. Must be called on a length
+    /// only.
+    #[inline(always)]
+    pub(super) fn length(self) -> (Entry, u32) {
+        let length = LENGTHS
+            .get(usize::from(self.byte() & 31))
+            .copied()
+            .unwrap_or(Entry::INVALID);
+        (length, self.0.wrapping_sub(length.0))
+    }
+
+    /// Returns the entry with the same meaning. Must not be called on a link.
+    #[inline(always)]
+    pub(super) fn entry(self) -> Entry {
+        if self.is_literal() {
+            return Entry::literal(self.byte().into(), self.0 & 0x3f);
+        }
+        if self.0 & SPECIAL != 0 {
+            let end = if self.0 & SHORT_END == 0 { 0 } else { END };
+            return Entry(SPECIAL | end | (self.0 & 0x3f));
+        }
+        let (length, code_bits) = self.length();
+        length.coded(code_bits & 0x3f)
+    }
+
+    /// Returns the entry in 16 bits.
+    fn pack(self) -> Packed {
+        let [low, high, ..] = self.0.to_le_bytes();
+        Packed(u16::from_le_bytes([low, high]))
+    }
+}
+
+/// What a table consists of.
+pub(super) trait TableEntry: Copy {
+    /// A place that no codeword has.
+    const UNUSED: Self;
+
+    /// Returns the entry of a symbol. `code_bits` is the number of codeword bits not taken yet.
+    fn symbol(alphabet: &Alphabet, symbol: u16, code_bits: u32) -> Self;
+
+    /// Returns a link to a second level, which `index_bits` bits index. It starts `start` entries after the end of the
+    /// first level.
+    fn link(alphabet: &Alphabet, start: usize, index_bits: u32) -> Self;
+}
+
+impl TableEntry for Entry {
+    const UNUSED: Self = Self::INVALID;
+
+    #[inline(always)]
+    fn symbol(alphabet: &Alphabet, symbol: u16, code_bits: u32) -> Self {
+        alphabet.entry(symbol, code_bits)
+    }
+
+    #[inline(always)]
+    fn link(alphabet: &Alphabet, start: usize, index_bits: u32) -> Self {
+        let start = u32::try_from(start)
+            .unwrap_or(0)
+            .wrapping_add(1_u32.wrapping_shl(alphabet.first_bits));
+        Self(start.wrapping_shl(16) | SPECIAL | LINK | index_bits.wrapping_shl(8) | alphabet.first_bits)
+    }
+}
+
+impl TableEntry for Packed {
+    const UNUSED: Self = Self::INVALID;
+
+    #[inline(always)]
+    fn symbol(alphabet: &Alphabet, symbol: u16, code_bits: u32) -> Self {
+        let value = u32::from(symbol).wrapping_shl(8);
+        let short = match symbol.checked_sub(alphabet.literals) {
+            None => value | SHORT_LITERAL | code_bits,
+            Some(0) => SPECIAL | SHORT_NO_LINK | SHORT_END | code_bits,
+            Some(other) => {
+                let extra = alphabet
+                    .others
+                    .get(usize::from(other))
+                    .map_or(0, |length| length.0 & 0x3f);
+                value.wrapping_add(code_bits).wrapping_add(extra)
+            }
+        };
+        Short(short).pack()
+    }
+
+    #[inline(always)]
+    fn link(_: &Alphabet, start: usize, index_bits: u32) -> Self {
+        let start = u32::try_from(start).unwrap_or(0);
+        Short(start.wrapping_shl(7) | SPECIAL | index_bits).pack()
     }
 }
 

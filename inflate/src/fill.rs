@@ -1,7 +1,7 @@
 //! Filling of decoding tables from the lengths of a code.
 
 use super::bits::{ones, word};
-use super::entry::{Alphabet, Entry};
+use super::entry::{Alphabet, TableEntry};
 use super::work;
 
 /// Fills `table` with the codewords of a code.
@@ -9,19 +9,25 @@ use super::work;
 /// `longest` and `sorted` are what [`sort`](super::order::sort) returned and wrote, `counts` the numbers of symbols of each length.
 // Separate from `sort`, so that the stack frames of both do not add up.
 #[inline(never)]
-pub(super) fn fill(alphabet: &Alphabet, counts: &[u16; 16], longest: u32, sorted: &[u16], table: &mut [Entry]) {
-    let mut symbols = sorted.get(usize::from(counts[0])..).unwrap_or_default().iter();
+pub(super) fn fill<E: TableEntry>(
+    alphabet: &Alphabet,
+    counts: &[u16; 16],
+    longest: u32,
+    sorted: &[u16],
+    table: &mut [E],
+) {
+    let mut symbols = sorted.get(usize::from(counts[0])..).unwrap_or_default();
     let mut codeword = Codeword { value: 0, index: 0 };
 
     // The table for codewords of up to n bits is two copies of that for n - 1, in which each codeword of n bits has one
     // place. A complete code leaves no place unwritten. An incomplete code has one codeword or none: the places that it
     // leaves stay invalid.
     if let Some(start) = table.first_chunk_mut() {
-        *start = [Entry::INVALID; 2];
+        *start = [E::UNUSED; 2];
     }
     // There is nothing to copy until the shortest codeword, unless the code is a single codeword or none.
     let mut started = longest <= 1;
-    // Bound: 10 turns, and over all turns no more codewords than symbols.
+    // Bound: 11 turns, and over all turns no more codewords than symbols.
     for (bits, &count) in (1..=alphabet.first_bits).zip(counts.iter().skip(1)) {
         codeword.lengthen();
         if started {
@@ -31,10 +37,12 @@ pub(super) fn fill(alphabet: &Alphabet, counts: &[u16; 16], longest: u32, sorted
             continue;
         }
         started = true;
-        for &symbol in symbols.by_ref().take(usize::from(count)) {
+        let (own, rest) = symbols.split_at_checked(usize::from(count)).unwrap_or_default();
+        symbols = rest;
+        for &symbol in own {
             work::steps(1);
             if let Some(slot) = table.get_mut(codeword.index) {
-                *slot = alphabet.entry(symbol, bits);
+                *slot = E::symbol(alphabet, symbol, bits);
             }
             codeword.advance(bits);
         }
@@ -52,7 +60,9 @@ pub(super) fn fill(alphabet: &Alphabet, counts: &[u16; 16], longest: u32, sorted
         let own_bits = bits.wrapping_sub(alphabet.first_bits);
         codeword.lengthen();
         let mut left = counts.get(word(bits)).copied().unwrap_or(0);
-        for &symbol in symbols.by_ref().take(usize::from(left)) {
+        let (own, rest) = symbols.split_at_checked(usize::from(left)).unwrap_or_default();
+        symbols = rest;
+        for &symbol in own {
             let index = codeword.index;
             if index & first_mask != level.prefix {
                 let bits = second_level_bits(counts, bits, left, own_bits);
@@ -64,12 +74,16 @@ pub(super) fn fill(alphabet: &Alphabet, counts: &[u16; 16], longest: u32, sorted
                 free = free.wrapping_add(1_usize.wrapping_shl(bits));
                 work::steps(1);
                 if let Some(slot) = table.get_mut(level.prefix) {
-                    *slot = Entry::link(alphabet.first_bits, level.start, level.bits);
+                    *slot = E::link(
+                        alphabet,
+                        level.start.wrapping_sub(first_mask).wrapping_sub(1),
+                        level.bits,
+                    );
                 }
             }
             let end = level.start.wrapping_add(1_usize.wrapping_shl(level.bits));
             let start = level.start.wrapping_add(index.wrapping_shr(alphabet.first_bits));
-            let entry = alphabet.entry(symbol, own_bits);
+            let entry = E::symbol(alphabet, symbol, own_bits);
             // Bound: 128 places, the size of the largest second level.
             for slot in table
                 .get_mut(start..end)
@@ -119,7 +133,7 @@ struct Level {
 
 /// Copies the first `size` entries to the `size` places after them.
 #[inline(always)]
-fn double(table: &mut [Entry], size: usize) {
+fn double<E: Copy>(table: &mut [E], size: usize) {
     if let Some((done, rest)) = table.split_at_mut_checked(size)
         && let Some(copy) = rest.get_mut(..size)
     {

@@ -29,7 +29,7 @@
 //! # Work
 //! The symbols of a stream are bounded by its input and output: each takes a bit or more of the input, and writes a
 //! byte or more of the output or ends a block. In addition, each dynamic block builds a set of tables. A stream builds
-//! at most one set for each 10 bytes of input, in 3,072 steps or fewer; a broken last block may add one. A step writes a
+//! at most one set for each 10 bytes of input, in 4,096 steps or fewer; a broken last block may add one. A step writes a
 //! code length, a symbol or a table entry. Fixed and stored blocks build no tables.
 //!
 //! # Features
@@ -71,6 +71,7 @@ mod symbols;
 mod table;
 #[cfg(test)]
 mod tests;
+mod wide;
 mod work;
 mod workspace;
 
@@ -80,6 +81,7 @@ pub use workspace::Workspace;
 use InflateError::{BadBlockType, EndsEarly, InputEnded, StoredLengthMismatch};
 use bits::Bits;
 use compact::Compact;
+use symbols::Stop;
 use workspace::Memory;
 
 /// Decodes `input`, a raw DEFLATE stream, until `output` is full.
@@ -106,9 +108,9 @@ fn blocks(bits: &mut Bits<'_>, output: &mut [u8], memory: &mut Memory<'_>) -> Re
         }
         bits.refill();
         last = bits.take(1) != 0;
-        at = match bits.take(2) {
-            0 => stored(bits, output, at)?,
-            1 => symbols::decode(bits, output, at, &Compact::Fixed)?.0,
+        let (end, stop) = match bits.take(2) {
+            0 => (stored(bits, output, at)?, Stop::End),
+            1 => symbols::decode(bits, output, at, &Compact::Fixed, usize::MAX),
             2 => {
                 let (lengths, table, sorted) = match memory {
                     Memory::Fast(tables) => tables.lengths(),
@@ -118,16 +120,20 @@ fn blocks(bits: &mut Bits<'_>, output: &mut [u8], memory: &mut Memory<'_>) -> Re
                 match memory {
                     Memory::Fast(tables) => {
                         tables.build(sizes)?;
-                        tables.decode(bits, output, at)?
+                        tables.decode(bits, output, at)
                     }
                     Memory::Small(tables) => {
                         tables.build(sizes)?;
-                        symbols::decode(bits, output, at, &Compact::Dynamic(tables))?.0
+                        symbols::decode(bits, output, at, &Compact::Dynamic(tables), usize::MAX)
                     }
                 }
             }
             _ => return Err(BadBlockType),
         };
+        at = end;
+        if let Stop::Error(error) = stop {
+            return Err(error);
+        }
         if bits.overrun() {
             return Err(InputEnded);
         }
