@@ -148,16 +148,16 @@ fn table() -> String {
         format!("| {what} |{figures}\n")
     };
     [
-        "| memory lent in bytes, by cluster size | 512 B | 4 KiB | 16 KiB | 64 KiB |\n|---|---:|---:|---:|---:|\n",
-        &row("uncompressed bytes", |needs| needs.minimum),
+        "| bytes of memory, by cluster size | 512 B | 4 KiB | 16 KiB | 64 KiB |\n|---|---:|---:|---:|---:|\n",
+        &row("uncompressed clusters", |needs| needs.minimum),
         &row("compressed clusters too", |needs| needs.compressed),
-        &row("the same, two to five times as fast", |needs| needs.compressed_fast),
+        &row("compressed clusters, two to five times as fast", |needs| needs.compressed_fast),
     ]
     .concat()
 }
 
 #[test]
-fn the_readme_says_how_much_to_lend_for_each_cluster_size() {
+fn the_readme_says_how_much_memory_each_cluster_size_needs() {
     let table = table();
     assert!(
         include_str!("../../README.md").contains(&table),

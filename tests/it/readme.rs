@@ -71,8 +71,3 @@ fn speeds_are_those_that_were_published() {
         assert!(published.contains(&row), "not in RESULTS.md: {row}");
     }
 }
-
-#[test]
-fn the_readme_has_160_lines_at_most() {
-    assert!(file("README.md").lines().count() <= 160);
-}

@@ -151,7 +151,7 @@ fn a_stream_is_read_once_for_all_parts_of_its_cluster() {
 /// Returns the README's table of device requests by memory lent, measured anew.
 fn table() -> String {
     let mut table = String::from(
-        "| memory lent | sequential, 1 MiB per read: requests per MiB | random, 4 KiB per read: requests per read |\n\
+        "| memory | sequential, 1 MiB per read: requests per MiB | random, 4 KiB per read: requests per read |\n\
          |---:|---:|---:|\n",
     );
     for (name, memory) in [("512 B", 512), ("64 KiB", 64 << 10), ("4 MiB", 4 << 20)] {
