@@ -1,48 +1,87 @@
 //! Reads QCOW version 1 disk images without allocation, `unsafe` code or panics.
 //!
-//! This crate is for bootloaders, unikernels and host tools that read a guest's disk from an untrusted image. It reads
-//! the format that QEMU, Xen's tapdisk and kvmtool call "qcow" (not qcow2): plain, compressed and encrypted clusters,
-//! holes, chains of backing files, and truncated images.
+//! This crate is for bootloaders, unikernels and host tools that read a guest's disk from an
+//! untrusted image. It reads the format that QEMU, Xen's tapdisk and kvmtool call "qcow" (not
+//! qcow2): plain, compressed and encrypted clusters, holes, chains of backing files, and truncated
+//! images.
 //!
 //! # Reading
 //!
-//! An [`Image`] consists of a device and of memory. [`Image::read_at`] reads any range of the guest's disk.
+//! An [`Image`] consists of a device and of memory. [`Image::read_at`] reads any range of the
+//! guest's disk.
 //!
 //! ```
-//! # let file: &[u8] = include_bytes!("../tests/data/plain.qcow");
 //! use qcow1::Image;
 //!
-//! let mut image = Image::open(file, [0; 4096])?;
+//! // An image that `qemu-img` made, in memory.
+//! static FILE: &[u8] = include_bytes!("../tests/data/plain.qcow");
+//!
+//! let mut image = Image::open(FILE, [0; 4096])?;
 //! let mut sector = [0; 512];
 //! image.read_at(1536, &mut sector)?;
+//! println!("{sector:02x?}");
 //! # Ok::<(), qcow1::Error<core::convert::Infallible>>(())
 //! ```
 //!
-//! - A device is a type that implements [`BlockRead`], a trait with three methods. It is implemented for byte slices
-//!   and arrays and, with the feature `alloc`, for `Box<D>`, with `std`, for [`std::fs::File`]. [`FromIo`] and similar types
-//!   adapt other crates' traits.
-//! - Wrappers serve drivers as they are: [`Aligned`] if they require aligned buffers, [`Bounced`] if their DMA does not reach
-//!   all memory, [`Limited`] if they limit the length of a request. [`Blocks`] sets a block size, [`MapErr`]
-//!   converts the error, and [`Tracer`] shows the requests.
+//! - A device is a type that implements [`BlockRead`], a trait with three methods. Byte slices,
+//!   arrays and files implement it, and adapters make a device of other crates' traits: see
+//!   [below](#which-adapter-for-which-trait).
 //! - [`OpenOptions`] opens truncated images, and disks that may be raw.
-//! - A [`Chain`] reads an image with its backing images. This crate never opens a file that an image names;
-//!   [`Image::backing_name`] returns the name.
+//! - A [`Chain`] reads an image with its backing images. This crate never opens a file that an
+//!   image names; [`Image::backing_name`] returns the name.
 //! - [`Image::set_key`] and [`Image::set_cipher`] decrypt encrypted images.
-//! - A [`Cursor`] reads a guest's disk as a stream: it implements `embedded_io::{Read, Seek}` and, with `std`, the
-//!   standard library's traits. [`ReadOnly`] adds a `Write` that returns an error.
-//! - [`GuestRead`] is implemented for images and chains. [`Partition`] and the adapters to other crates' traits take
-//!   any type that implements it.
-//! - [`Image::extents`] returns how the disk is stored. With the feature `check`, `Image::check` finds flaws of the image.
+//! - A [`Cursor`] reads a guest's disk as a stream.
+//! - [`GuestRead`] is implemented for images and chains. [`Partition`] and the adapters to other
+//!   crates' traits take any type that implements it.
+//! - [`Image::extents`] returns how the disk is stored. With the feature `check`, [`Image::check`]
+//!   finds flaws of the image.
+//! - [`Tracer`] shows the requests that a device gets.
 //! - [`aio`] has the same API for devices whose reads are futures.
+//!
+//! # Dependencies
+//!
+//! On a host:
+//!
+//! ```toml
+//! [dependencies]
+//! qcow1 = { version = "0.1", features = ["aes", "std"] }
+//! ```
+//!
+//! In a kernel with an allocator:
+//!
+//! ```toml
+//! [dependencies]
+//! qcow1 = { version = "0.1", features = ["aes", "alloc"] }
+//! ```
+//!
+//! In firmware, for images without compressed clusters:
+//!
+//! ```toml
+//! [dependencies]
+//! qcow1 = { version = "0.1", default-features = false }
+//!
+//! [profile.dev]
+//! opt-level = 1 # without optimization, a call takes several times the stack
+//! ```
+//!
+//! Until the crate is published, write `path = "../qcow1"` or `git = "..."` for `version = "0.1"`.
 //!
 //! # Memory
 //!
-//! The memory holds a cache of the image's tables, a bounce buffer, and the buffers for inflating a cluster. max(512, block
-//! size) bytes are enough to open every valid image and to read every uncompressed byte of it; more memory saves device
-//! requests. [`OpenOptions::memory_needed`] and [`Header::memory_for`] return the figures for an image. The memory may have any
-//! alignment. The image owns it, or you lend it: see [`Memory`].
+//! The memory holds a cache of the image's tables, a bounce buffer, and the buffers for inflating a
+//! cluster. max(512, block size) bytes are enough to open every valid image and to read every
+//! uncompressed byte of it. More memory saves device requests.
 //!
-//! On a host, give the image a `Vec`. It and its file are then one value, which a function can return:
+//! [`OpenOptions::memory_needed`] returns a good size for an image, and [`Header::memory_for`]
+//! returns all figures. The memory may have any alignment.
+//!
+//! # Owning an image
+//!
+//! An image owns its device and its memory, or borrows them: see [`Memory`]. It has no lifetime of
+//! its own.
+//!
+//! On a host, give it a `Vec`. The image is then one value, which a function can return and a
+//! struct can hold:
 //!
 //! ```
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -50,80 +89,189 @@
 //! use std::fs::File;
 //! use qcow1::{Image, OpenOptions};
 //!
-//! fn open(path: &str) -> std::io::Result<Image<File, Vec<u8>>> {
-//!     let mut file = File::open(path)?;
-//!     let memory = vec![0; OpenOptions::new().memory_needed(&mut file, 4 << 20)?];
-//!     Ok(Image::open(file, memory)?)
+//! struct Disk {
+//!     path: String,
+//!     image: Image<File, Vec<u8>>,
 //! }
 //!
-//! # let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/compressed.qcow");
-//! let mut image = open(path)?;
+//! fn open(path: &str) -> std::io::Result<Disk> {
+//!     let mut file = File::open(path)?;
+//!     // At most 4 MiB for tables.
+//!     let memory = vec![0; OpenOptions::new().memory_needed(&mut file, 4 << 20)?];
+//!     Ok(Disk { path: path.into(), image: Image::open(file, memory)? })
+//! }
+//!
+//! let mut disk = open("tests/data/compressed.qcow")?;
 //! let mut sector = [0; 512];
-//! image.read_at(0, &mut sector)?;
+//! disk.image.read_at(0, &mut sector)?;
+//! println!("{}: {sector:02x?}", disk.path);
 //! # }
 //! # Ok(())
 //! # }
 //! ```
 //!
-//! In a kernel, a disk in a `static` is one line. Opening moves the array over the stack:
+//! In firmware with a small stack, lend a static, for example by the crate `static_cell`. Its
+//! initial value is a constant, so it takes no stack:
 //!
 //! ```
-//! # static IMAGE: &[u8] = include_bytes!("../tests/data/plain.qcow");
-//! use std::sync::Mutex; // or your kernel's
-//! use qcow1::Image;
-//!
-//! static DISK: Mutex<Option<Image<&[u8], [u8; 4096]>>> = Mutex::new(None);
-//!
-//! *DISK.lock().unwrap() = Some(Image::open(IMAGE, [0; 4096])?);
-//! let mut sector = [0; 512];
-//! if let Some(disk) = &mut *DISK.lock().unwrap() {
-//!     disk.read_at(0, &mut sector)?;
-//! }
-//! # Ok::<(), qcow1::Error<core::convert::Infallible>>(())
-//! ```
-//!
-//! In firmware with a small stack, lend a static, for example by the crate `static_cell`. Its initial value is a constant, so
-//! it takes no stack:
-//!
-//! ```
-//! # static DISK: &[u8] = include_bytes!("../tests/data/plain.qcow");
 //! use qcow1::Image;
 //! use static_cell::ConstStaticCell;
 //!
+//! static FLASH: &[u8] = include_bytes!("../tests/data/plain.qcow");
 //! static MEMORY: ConstStaticCell<[u8; 16_384]> = ConstStaticCell::new([0; 16_384]);
 //!
 //! // `take` panics if it is called a second time; `try_take` returns `None`.
-//! let mut image: Image<_, &'static mut [u8; 16_384]> = Image::open(DISK, MEMORY.take())?;
+//! let mut image: Image<_, &'static mut [u8; 16_384]> = Image::open(FLASH, MEMORY.take())?;
 //! let mut sector = [0; 512];
 //! image.read_at(0, &mut sector)?;
 //! # Ok::<(), qcow1::Error<core::convert::Infallible>>(())
 //! ```
 //!
+//! A [`Cursor`] and all adapters own what they wrap, so a function can return a file system over an
+//! image too. To wrap an image without giving it away, pass `&mut image`.
+//!
 //! # Threads
 //!
-//! [`Image`], [`Chain`], [`aio::Image`], [`Cursor`] and all wrappers are `Send` and `Sync` if their device and memory are. An
-//! image performs one read at a time, so reads need `&mut`: share one behind a mutex, or open one for each thread, each on a
-//! device of its own.
+//! [`Image`], [`Chain`], [`aio::Image`], [`Cursor`] and all wrappers of devices are `Send` and
+//! `Sync` if their device and memory are. So are the adapters, except that [`ToBlockDevice`] is
+//! never `Sync`.
+//!
+//! An image performs one read at a time, so reads need `&mut`. Share an image behind a mutex, or
+//! open one for each thread, each on a device of its own.
+//!
+//! With an array as its memory, a disk in a `static` is one line. Opening moves the array over the
+//! stack:
+//!
+//! ```
+//! use std::sync::Mutex; // or your kernel's
+//! use std::thread;
+//! use qcow1::Image;
+//!
+//! static FILE: &[u8] = include_bytes!("../tests/data/plain.qcow");
+//! static DISK: Mutex<Option<Image<&[u8], [u8; 4096]>>> = Mutex::new(None);
+//!
+//! *DISK.lock().unwrap() = Some(Image::open(FILE, [0; 4096])?);
+//! let reader = thread::spawn(|| {
+//!     let mut sector = [0; 512];
+//!     let mut disk = DISK.lock().unwrap();
+//!     disk.as_mut().expect("an open disk").read_at(0, &mut sector)
+//! });
+//! reader.join().unwrap()?;
+//! # Ok::<(), qcow1::Error<core::convert::Infallible>>(())
+//! ```
+//!
+//! Many kernels require `Send + Sync` of a block device, and read it through a shared reference. A
+//! mutex around any disk does both:
+//!
+//! ```
+//! use std::fmt::Debug;
+//! use std::sync::Mutex; // or your kernel's
+//! use qcow1::GuestRead;
+//!
+//! trait BlockDevice: Send + Sync {
+//!     fn read(&self, sector: u64, buf: &mut [u8]) -> Result<(), &'static str>;
+//! }
+//!
+//! struct Qcow<G>(Mutex<G>);
+//!
+//! impl<G: GuestRead<Error: Debug> + Send> BlockDevice for Qcow<G> {
+//!     fn read(&self, sector: u64, buf: &mut [u8]) -> Result<(), &'static str> {
+//!         let mut disk = self.0.lock().unwrap();
+//!         disk.read_sectors(sector, buf).map_err(|_| "the disk could not be read")
+//!     }
+//! }
+//! # let file: &[u8] = include_bytes!("../tests/data/plain.qcow");
+//! # let image = qcow1::Image::open(file, [0; 512])?;
+//! # let disk: Box<dyn BlockDevice + '_> = Box::new(Qcow(Mutex::new(image)));
+//! # assert_eq!(disk.read(1, &mut [0; 512]), Ok(()));
+//! # Ok::<(), qcow1::Error<core::convert::Infallible>>(())
+//! ```
+//!
+//! For tasks of an asynchronous runtime, see [`aio`](aio#threads).
+//!
+//! # DMA and transfer limits
+//!
+//! A request is for whole blocks inside the device, at least one. Its buffer is one of two:
+//!
+//! - a part of the buffer of the caller's read, at any address and of any length, if whole blocks
+//!   of the disk are stored in sequence;
+//! - a part of the image's memory, for tables, partial blocks and compressed clusters.
+//!
+//! If a driver cannot fill every such buffer, wrap it:
+//!
+//! | the driver | wrapper |
+//! |---|---|
+//! | requires buffers at multiples of n bytes | [`Aligned`] |
+//! | cannot reach all memory by DMA | [`Bounced`] |
+//! | limits the length of a request: a BIOS, USB, virtio's `seg_max` | [`Limited`] |
+//! | has no block size of its own, or should be asked for larger blocks | [`Blocks`] |
+//! | has another error type than the other devices of a chain | [`MapErr`] |
+//!
+//! Wrappers stack. Put [`Limited`] outside: it splits a request first, and [`Bounced`] or
+//! [`Aligned`] then aligns each part. For a driver that takes at most 127 sectors, at multiples of
+//! 4,096 bytes, in memory that its DMA reaches:
+//!
+//! ```
+//! use qcow1::{Bounced, Image, Limited};
+//!
+//! static DRIVER: &[u8] = include_bytes!("../tests/data/plain.qcow"); // your driver
+//!
+//! let mut dma_memory = [0; 65_536]; // yours is a static, at an address that the DMA reaches
+//! let device = Limited::new(Bounced::new(DRIVER, 4096, &mut dma_memory)?, 127 * 512);
+//! let mut image = Image::open(device, [0; 4096])?;
+//! image.read_at(0, &mut [0; 100_000])?;
+//! # Ok::<(), qcow1::Error<core::convert::Infallible>>(())
+//! ```
+//!
+//! # Which adapter for which trait
+//!
+//! | trait or type | reads an image from it | shows a guest's disk as it | feature |
+//! |---|---|---|---|
+//! | your own | implement [`BlockRead`] | call [`GuestRead::read_sectors`] | |
+//! | `[u8]`, `[u8; N]` | implements [`BlockRead`] | | |
+//! | `Box<D>` | implements [`BlockRead`] | implements [`GuestRead`] | `alloc` |
+//! | [`std::fs::File`] | implements [`BlockRead`] | | `std` |
+//! | `embedded_io::{Read, Seek}` | [`FromIo`] | [`Cursor`] | |
+//! | `embedded_io::{Read, Seek, Write}` | [`FromIo`] | [`ReadOnly`] over [`Cursor`] | |
+//! | `std::io::{Read, Seek}` | [`FromIo`] over embedded-io-adapters' `FromStd` | [`Cursor`] | `std` |
+//! | `std::io::{Read, Seek, Write}` ([fatfs]) | the same | [`ReadOnly`] over [`Cursor`] | `std` |
+//! | `embedded_io_async::{Read, Seek}` | [`FromIo`] | [`Cursor`] | `embedded-io-async` |
+//! | tokio's `AsyncRead + AsyncSeek` | [`FromIo`] over embedded-io-adapters' `FromTokio` | | `embedded-io-async` |
+//! | `embedded_storage::ReadStorage` | [`FromStorage`] | [`ToStorage`] | `embedded-storage` |
+//! | `embedded_storage::nor_flash::ReadNorFlash` | [`FromNorFlash`] | [`ToStorage`] | `embedded-storage` |
+//! | the same of embedded-storage-async | the same | the same | `embedded-storage-async` |
+//! | [`gpt_disk_io::BlockIo`] | [`FromBlockIo`] | [`ToBlockIo`] | `gpt_disk_io` |
+//! | `BlockDevice` of [embedded-sdmmc] | | [`ToBlockDevice`] | `embedded-sdmmc-types` |
+//! | `block_device_driver::BlockDevice` | the example `block_device_driver` | the same | `async` |
+//!
+//! A [`Partition`] is a part of a disk as a disk of its own, for a file system crate that reads
+//! from byte 0.
+//!
+//! [fatfs]: https://docs.rs/fatfs
+//! [embedded-sdmmc]: https://docs.rs/embedded-sdmmc
 //!
 //! # Further examples
 //!
 //! - An image with its backing images, the last of them raw: [`Chain`].
-//! - An encrypted image: [`Key`].
+//! - An encrypted image: [`Key`]. A board's AES engine: [`SectorCipher`].
 //! - A disk that is either a QCOW1 image or raw: [`OpenError`], [`OpenOptions::or_raw`].
-//! - A file system on the disk: with [`fatfs`](https://docs.rs/fatfs), [`ReadOnly`]; with
-//!   [`embedded-sdmmc`](https://docs.rs/embedded-sdmmc), `ToBlockDevice`; in one of several partitions,
-//!   [`Partition`]; with [`gpt_disk_io`](https://docs.rs/gpt_disk_io), `ToBlockIo`.
+//! - A file system on the disk: with fatfs, [`ReadOnly`]; with embedded-sdmmc, [`ToBlockDevice`];
+//!   in one of several partitions, [`Partition`].
 //!
 //! # Errors
 //!
-//! An [`Error`] states its cause; [`Corrupt`] also contains the place, as guest and host offsets. For users, print it with
-//! `Display`, which is a sentence: a `main` that returns the error prints `Debug`. After any error the image stays usable,
-//! and later calls return what they would have returned without the error.
+//! An [`Error`] states its cause; [`Corrupt`] also contains the place, as guest and host offsets.
+//! For users, print it with `Display`, which is a sentence: a `main` that returns the error prints
+//! `Debug`.
+//!
+//! After any error the image stays usable, and later calls return what they would have returned
+//! without the error.
 //!
 //! # Bounds
 //!
-//! The documentation of each call states the maximum number of device reads that it makes; the maximum holds for every
-//! image. No call recurses, and the stack that a call needs does not depend on the image.
+//! The documentation of each call states the maximum number of device reads that it makes. The
+//! maximum holds for every image. No call recurses, and the stack that a call needs does not depend
+//! on the image.
 //!
 //! # Features
 //!
@@ -133,16 +281,37 @@
 //! |---|---|
 //! | `deflate` | compressed clusters |
 //! | `aes` | [`Key`] and [`Image::set_key`], with RustCrypto's AES |
-//! | `check` | `Image::check`, which finds flaws of an image |
+//! | `check` | [`Image::check`], which finds flaws of an image |
 //! | `alloc` | `Box<D>` as device and disk; `Vec<u8>` and `Box<[u8]>` as [`Memory`] |
 //! | `std` | `alloc`; `File` as device; `std::io::{Read, Seek}` for [`Cursor`]; conversions of errors to `std::io::Error` and boxed errors |
 //! | `async` | [`aio`] |
 //! | `defmt` | `defmt::Format` for errors, extents and findings |
 //! | the name of a crate | adapters to its traits: `embedded-io-async` 0.7, `embedded-storage` 0.3, `embedded-storage-async` 0.4, `gpt_disk_io` 0.17, `embedded-sdmmc-types` 0.1 (embedded-sdmmc 0.10) |
 //!
-//! Bare-metal x86-64 targets are built without SSE, so RustCrypto uses its software AES there, unless the kernel
-//! enables SSE and the build has `-C target-feature=+aes,+sse2,-soft-float`. For a board with an AES engine, implement
-//! [`SectorCipher`].
+//! Bare-metal x86-64 targets are built without SSE. RustCrypto then uses its software AES, unless
+//! the kernel enables SSE and the build has `-C target-feature=+aes,+sse2,-soft-float`. For a board
+//! with an AES engine, implement [`SectorCipher`].
+//!
+//! # Compared with other readers, and when not to use this
+//!
+//! | | qcow1 | QEMU 7.2 | libqcow 20201213 | 7-Zip 26.02 |
+//! |---|---|---|---|---|
+//! | runs on | anything with `core` | a host | a host | a host |
+//! | compressed clusters | yes | yes | yes | no |
+//! | encrypted clusters | yes | yes | yes | no |
+//! | backing files | yes | yes | no | no |
+//! | tables past the end of the file | an error, or zeros on request | zeros | an error | an error |
+//! | writes | no | yes | no | no |
+//!
+//! Use something else
+//!
+//! - to write, make or convert images: `qemu-img`;
+//! - for QCOW versions 2 and 3, which `qemu-img` calls qcow2: [`Image::open`] returns
+//!   [`Unsupported::Version`];
+//! - for a file that changes while it is open: an image caches tables, and assumes that the bytes
+//!   of its device stay the same;
+//! - for many reads of one image at the same time: an image performs one read at a time;
+//! - to keep a disk secret: QCOW1's encryption has no key derivation and no authentication.
 #![no_std]
 #![forbid(unsafe_code)]
 #![warn(unreachable_pub)]
