@@ -204,7 +204,7 @@
 //! | requires buffers at multiples of n bytes | [`Aligned`] |
 //! | cannot reach all memory by DMA | [`Bounced`] |
 //! | limits the length of a request: a BIOS, USB, virtio's `seg_max` | [`Limited`] |
-//! | has no block size of its own, or should be asked for larger blocks | [`Blocks`] |
+//! | should be read in larger blocks than its own | [`Blocks`] |
 //! | has another error type than the other devices of a chain | [`MapErr`] |
 //!
 //! Wrappers stack. Put [`Limited`] outside: it splits a request first, and [`Bounced`] or

@@ -1,71 +1,113 @@
 //! Asynchronous images: the same API on devices whose reads are futures.
 //!
-//! [`Image`] does what [`crate::Image`] does, over a [`BlockRead`] of this module. Both drive the same core, which makes all
-//! decisions and does no I/O. So they return the same bytes and the same errors, and make the same device requests in the same
-//! sequence.
+//! [`Image`] does what [`crate::Image`] does, over a [`BlockRead`] of this module. Both drive the
+//! same core, which makes all decisions and does no I/O. So they return the same bytes and the same
+//! errors, and make the same device requests in the same sequence.
 //!
 //! ```
-//! use qcow1::BlockSize;
+//! use core::convert::Infallible;
 //! use qcow1::aio::{BlockRead, Image};
-//! # struct Driver(&'static [u8]);
-//! # #[derive(Debug)] struct DriverError;
-//! # impl Driver {
-//! #     fn capacity(&self) -> u64 { self.0.len() as u64 / 512 }
-//! #     async fn read(&mut self, lba: u64, buf: &mut [u8]) -> Result<(), DriverError> {
-//! #         buf.copy_from_slice(&self.0[lba as usize * 512..][..buf.len()]);
-//! #         Ok(())
-//! #     }
-//! # }
-//! # let driver = Driver(include_bytes!("../../tests/data/plain.qcow"));
+//! use qcow1::{BlockSize, Error};
 //!
-//! struct Disk(Driver);
+//! /// Your driver. This one reads an image in memory.
+//! struct Disk(&'static [u8]);
 //!
 //! impl BlockRead for Disk {
-//!     type Error = DriverError;
+//!     type Error = Infallible;
 //!
 //!     fn block_size(&self) -> BlockSize {
 //!         BlockSize::B512
 //!     }
 //!
-//!     async fn size(&mut self) -> Result<u64, DriverError> {
-//!         Ok(self.0.capacity() * 512)
+//!     async fn size(&mut self) -> Result<u64, Infallible> {
+//!         Ok(self.0.len() as u64)
 //!     }
 //!
-//!     async fn read_blocks(&mut self, lba: u64, buf: &mut [u8]) -> Result<(), DriverError> {
-//!         self.0.read(lba, buf).await
+//!     async fn read_blocks(&mut self, lba: u64, buf: &mut [u8]) -> Result<(), Infallible> {
+//!         // Yours starts the transfer here, and awaits its interrupt.
+//!         let start = lba as usize * 512;
+//!         buf.copy_from_slice(&self.0[start..start + buf.len()]);
+//!         Ok(())
 //!     }
 //! }
 //!
-//! # pollster::block_on(async {
-//! let mut memory = [0; 4096];
-//! let mut image = Image::open(Disk(driver), &mut memory).await?;
-//! let mut sector = [0; 512];
-//! image.read_at(0, &mut sector).await?;
-//! # Ok::<(), qcow1::Error<DriverError>>(())
-//! # }).unwrap();
+//! async fn first_sector(disk: Disk) -> Result<[u8; 512], Error<Infallible>> {
+//!     let mut image = Image::open(disk, [0; 4096]).await?;
+//!     let mut sector = [0; 512];
+//!     image.read_at(0, &mut sector).await?;
+//!     Ok(sector)
+//! }
+//! # pollster::block_on(first_sector(Disk(include_bytes!("../../tests/data/plain.qcow"))))?;
+//! # Ok::<(), Error<Infallible>>(())
 //! ```
 //!
 //! # Names
 //!
-//! This module has a counterpart for each type and trait whose methods become futures: [`Image`], [`BlockRead`] and
-//! [`GuestRead`]. All other types are those of the crate's root: [`Chain`], [`Extents`], [`Cursor`], the wrappers
-//! of devices and the adapters. Over an asynchronous image or device their methods return futures.
-//! [`Aligned`](crate::Aligned) and [`Bounced`](crate::Bounced) have a `new_async` for asynchronous devices.
+//! This module has a counterpart for each type and trait whose methods become futures: [`Image`],
+//! [`BlockRead`] and [`GuestRead`]. All other types are those of the crate's root: [`Chain`],
+//! [`Extents`], [`Cursor`], the wrappers of devices and the adapters. Over an asynchronous image or
+//! device their methods return futures.
+//!
+//! [`Aligned`](crate::Aligned) and [`Bounced`](crate::Bounced) have a `new_async` for asynchronous
+//! devices. The front page has [a table of the adapters](crate#which-adapter-for-which-trait), and
+//! says [which wrapper a driver needs](crate#dma-and-transfer-limits).
 //!
 //! # Threads
 //!
-//! An image is `Send` and `Sync` if its device and memory are. The future of a call is `Send` if the futures of the device are,
-//! so tokio's multi-threaded runtime can spawn it for a concrete device. Code that is generic over any [`BlockRead`] cannot
-//! promise that, because an `async fn` in a trait names no such bound.
+//! An image is `Send` and `Sync` if its device and memory are. The future of a call is `Send` if
+//! the device is and its futures are, so tokio's multi-threaded runtime can spawn it:
+//!
+//! ```
+//! use core::convert::Infallible;
+//! use qcow1::aio::{BlockRead, Image};
+//! use qcow1::{BlockSize, Error};
+//!
+//! struct Disk(&'static [u8]); // your driver
+//!
+//! impl BlockRead for Disk {
+//!     type Error = Infallible;
+//!
+//!     fn block_size(&self) -> BlockSize {
+//!         BlockSize::BYTE
+//!     }
+//!
+//!     async fn size(&mut self) -> Result<u64, Infallible> {
+//!         Ok(self.0.len() as u64)
+//!     }
+//!
+//!     async fn read_blocks(&mut self, at: u64, buf: &mut [u8]) -> Result<(), Infallible> {
+//!         buf.copy_from_slice(&self.0[at as usize..][..buf.len()]);
+//!         Ok(())
+//!     }
+//! }
+//!
+//! let runtime = tokio::runtime::Builder::new_multi_thread().build().unwrap();
+//! let disk = Disk(include_bytes!("../../tests/data/plain.qcow"));
+//! let task = runtime.spawn(async move {
+//!     let mut image = Image::open(disk, vec![0; 4096]).await?;
+//!     let mut sector = [0; 512];
+//!     image.read_at(0, &mut sector).await?;
+//!     Ok::<_, Error<Infallible>>(sector)
+//! });
+//! let sector = runtime.block_on(task).unwrap()?;
+//! # Ok::<(), Error<Infallible>>(())
+//! ```
+//!
+//! This works for a concrete device. Code that is generic over any [`BlockRead`] cannot promise
+//! that its futures are `Send`, because an `async fn` in a trait names no such bound.
+//!
+//! An image performs one read at a time. Tasks share one behind an asynchronous mutex, or each
+//! opens its own image of the file, on a device of its own.
 //!
 //! # Cancellation
 //!
-//! A future may be dropped at any await point. The only await points are the device's reads, and the image uses the
-//! bytes of a read only after the read has succeeded. So a dropped future cannot change what a later call returns.
+//! A future may be dropped at any await point. The only await points are the device's calls, and
+//! the image uses the bytes of a read only after the read has succeeded. So a dropped future cannot
+//! change what a later call returns.
 //!
 //! | method | after a drop |
 //! |---|---|
-//! | [`Image::open`], [`Image::open_with`], [`Image::open_raw`] | the device is dropped too: lend it as `&mut D` to keep it. The contents of the memory are unspecified; it can be lent again |
+//! | [`Image::open`], [`Image::open_with`], [`Image::open_raw`] | the device is dropped too: lend it as `&mut D` to keep it. Lent memory has unspecified contents, and can be lent again |
 //! | [`Image::read_at`], [`Chain::read_at`] | the image may have cached more tables; the contents of the buffer are unspecified |
 //! | [`Image::extent_at`], [`Chain::extent_at`] | the image may have cached more tables |
 //! | [`Extents::next`] | the next call returns the same run |
@@ -75,13 +117,12 @@
 //! | `Cursor`'s `read_exact` (from `embedded-io-async`) | the position is after the last inner `read` that finished: seek before you retry |
 //! | `Cursor`'s `seek` | never suspends |
 //!
-//! No cleanup call is needed after a drop. The driver determines whether the *device* can be read again after one of
-//! its futures was dropped, and whether a pending transfer can still write to the buffer. A driver with DMA must stop
-//! the transfer or wait for it in the `Drop` of its future, because the caller may use the buffer again after that.
-//! `FromIo` requires a stream that can seek and read after such a drop.
+//! No cleanup call is needed after a drop. The driver determines whether the *device* can be read
+//! again after one of its futures was dropped, and whether a pending transfer can still write to
+//! the buffer. A driver with DMA must stop the transfer or wait for it in the `Drop` of its future,
+//! because the caller may use the buffer again after that.
 //!
-//! An image performs one read at a time. For concurrent reads, open several images of one file, each on a device of its
-//! own.
+//! `FromIo` requires a stream that can seek and read after such a drop.
 
 #[cfg(feature = "check")]
 mod check;
@@ -122,28 +163,25 @@ pub use guest::GuestRead;
 ///
 /// ```
 /// use qcow1::{BlockSize, aio::BlockRead};
-/// # struct Driver;
-/// # #[derive(Debug)] struct DriverError;
-/// # impl Driver {
-/// #     fn capacity(&self) -> u64 { 8 }
-/// #     async fn read(&mut self, _: u64, _: &mut [u8]) -> Result<(), DriverError> { Ok(()) }
-/// # }
 ///
-/// struct Disk(Driver);
+/// struct Disk(&'static [u8]);
 ///
 /// impl BlockRead for Disk {
-///     type Error = DriverError;
+///     type Error = core::convert::Infallible; // or your driver's own
 ///
 ///     fn block_size(&self) -> BlockSize {
 ///         BlockSize::B512
 ///     }
 ///
-///     async fn size(&mut self) -> Result<u64, DriverError> {
-///         Ok(self.0.capacity() * 512)
+///     async fn size(&mut self) -> Result<u64, Self::Error> {
+///         Ok(self.0.len() as u64)
 ///     }
 ///
-///     async fn read_blocks(&mut self, lba: u64, buf: &mut [u8]) -> Result<(), DriverError> {
-///         self.0.read(lba, buf).await
+///     async fn read_blocks(&mut self, lba: u64, buf: &mut [u8]) -> Result<(), Self::Error> {
+///         // Yours starts the transfer here, and awaits its interrupt.
+///         let start = lba as usize * 512;
+///         buf.copy_from_slice(&self.0[start..start + buf.len()]);
+///         Ok(())
 ///     }
 /// }
 /// ```
@@ -196,30 +234,31 @@ impl<D: BlockRead + ?Sized> BlockRead for &mut D {
 /// A QCOW1 image, or a raw disk, on an asynchronous device: the counterpart of [`crate::Image`].
 ///
 /// ```
-/// # use qcow1::{BlockRead as _, BlockSize, aio};
-/// # struct Driver(&'static [u8]);
-/// # impl aio::BlockRead for Driver {
-/// #     type Error = core::convert::Infallible;
-/// #     fn block_size(&self) -> BlockSize { BlockSize::BYTE }
-/// #     async fn size(&mut self) -> Result<u64, Self::Error> { self.0.size() }
-/// #     async fn read_blocks(&mut self, lba: u64, buf: &mut [u8]) -> Result<(), Self::Error> { self.0.read_blocks(lba, buf) }
-/// # }
-/// # let device = Driver(include_bytes!("../../tests/data/plain.qcow"));
-/// use qcow1::aio::Image;
+/// use qcow1::Error;
+/// use qcow1::aio::{BlockRead, Image};
 ///
-/// # pollster::block_on(async {
-/// let mut memory = [0; 4096];
-/// let mut image = Image::open(device, &mut memory).await?;
-/// let mut bytes = [0; 1000];
-/// image.read_at(12_345, &mut bytes).await?;
-/// let mut extents = image.extents();
-/// while let Some(extent) = extents.next().await {
-///     let extent = extent?;
-///     println!("{} bytes from {}: {:?}", extent.len, extent.start, extent.kind);
+/// /// Prints how the disk is stored.
+/// async fn print_map<D: BlockRead>(device: D) -> Result<(), Error<D::Error>> {
+///     let mut image = Image::open(device, [0; 4096]).await?;
+///     let mut extents = image.extents();
+///     while let Some(extent) = extents.next().await {
+///         let extent = extent?;
+///         println!("{} bytes at {}: {:?}", extent.len, extent.start, extent.kind);
+///     }
+///     Ok(())
 /// }
-/// # Ok::<(), qcow1::Error<core::convert::Infallible>>(())
-/// # })?;
-/// # Ok::<(), qcow1::Error<core::convert::Infallible>>(())
+/// # struct Disk(&'static [u8]);
+/// # impl BlockRead for Disk {
+/// #     type Error = core::convert::Infallible;
+/// #     fn block_size(&self) -> qcow1::BlockSize { qcow1::BlockSize::BYTE }
+/// #     async fn size(&mut self) -> Result<u64, Self::Error> { Ok(self.0.len() as u64) }
+/// #     async fn read_blocks(&mut self, at: u64, buf: &mut [u8]) -> Result<(), Self::Error> {
+/// #         buf.copy_from_slice(&self.0[at as usize..][..buf.len()]);
+/// #         Ok(())
+/// #     }
+/// # }
+/// # pollster::block_on(print_map(Disk(include_bytes!("../../tests/data/plain.qcow"))))?;
+/// # Ok::<(), Error<core::convert::Infallible>>(())
 /// ```
 pub struct Image<D, M>(crate::Image<D, M>);
 
@@ -291,7 +330,7 @@ impl<D: BlockRead, M: Memory> Image<D, M> {
         crate::Image::opened(device, memory, opening).map(Self)
     }
 
-    /// Fills `dst` with the guest's bytes from `offset` on; see [`crate::Image::read_at`].
+    /// Fills `dst` with the guest's bytes that start at `offset`; see [`crate::Image::read_at`].
     ///
     /// # Errors
     /// As [`crate::Image::read_at`].
@@ -299,7 +338,7 @@ impl<D: BlockRead, M: Memory> Image<D, M> {
         read_at(core::slice::from_mut(self), offset, dst).await
     }
 
-    /// Returns how the guest's bytes from `offset` on are stored; see [`crate::Image::extent_at`].
+    /// Returns how the guest's bytes that start at `offset` are stored; see [`crate::Image::extent_at`].
     ///
     /// # Errors
     /// As [`crate::Image::extent_at`].
@@ -475,7 +514,7 @@ impl<D: BlockRead, M: Memory> Extents<'_, Image<D, M>> {
 }
 
 impl<D: BlockRead, M: Memory, const DEPTH: usize> Chain<Image<D, M>, DEPTH> {
-    /// Fills `dst` with the guest's bytes from `offset` on; see [`Chain::read_at`](crate::Chain#method.read_at) for the
+    /// Fills `dst` with the guest's bytes that start at `offset`; see [`Chain::read_at`](crate::Chain#method.read_at) for the
     /// number of device reads.
     ///
     /// # Errors
@@ -485,7 +524,7 @@ impl<D: BlockRead, M: Memory, const DEPTH: usize> Chain<Image<D, M>, DEPTH> {
         read_at(self.layers(), offset, dst).await
     }
 
-    /// Returns how the guest's bytes from `offset` on are stored, and the index of the image that stores them (0 is the
+    /// Returns how the guest's bytes that start at `offset` are stored, and the index of the image that stores them (0 is the
     /// top); see [`crate::Image::extent_at`].
     ///
     /// # Errors
