@@ -292,6 +292,10 @@
 //! the kernel enables SSE and the build has `-C target-feature=+aes,+sse2,-soft-float`. For a board
 //! with an AES engine, implement [`SectorCipher`].
 //!
+//! RustCrypto's software AES has an index that is always in range, but no compiler can prove that,
+//! so a panic path that is never taken stays in the program. `--cfg aes_backend_soft="compact"` in
+//! `RUSTFLAGS` selects a smaller and slower AES without it.
+//!
 //! # Compared with other readers, and when not to use this
 //!
 //! | | qcow1 | QEMU 7.2 | libqcow 20201213 | 7-Zip 26.02 |

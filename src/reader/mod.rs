@@ -1,22 +1,50 @@
-//! The core: decides what to read next and what it means. It knows no device and does no I/O.
+//! The core: decides what to read next, and decodes what was read. It knows no device and does no
+//! I/O.
 //!
-//! A driver asks it for the next step and performs that one device request. What each file decides:
+//! # The loop of a driver
+//!
+//! A driver has the images of a chain, top first: for each a device, its memory, and its
+//! [`ImageState`](image_state::ImageState). To perform a [`Read`](read::Read):
+//!
+//! - Call [`step`](read::Read::step) with the state and the memory of the image whose number
+//!   [`level`](read::Read::level) returns. If there is no such image, the call fails with
+//!   [`backing_required`](read::Read::backing_required).
+//! - If it returns a [`Request`](read::Step::Request), fill the whole buffer from the device, and
+//!   begin again. The next step believes the buffer, so if the device failed, call
+//!   [`narrow`](read::Read::narrow) first. If that returns `false`, the call fails with the
+//!   device's error.
+//! - If it returns [`ChangeImage`](read::Step::ChangeImage), begin again: `level` has changed. If
+//!   it returns [`Done`](read::Step::Done), the caller's buffer is filled.
+//! - If it returns a [`Stop`](stop::Stop), the call fails with [`error`](read::Read::error). After
+//!   a failure of any kind, call [`forget`](image_state::ImageState::forget) for every image.
+//!
+//! A driver may drop the read between any two steps, and need not clean up. It decides nothing: see
+//! `perform` in `image/mod.rs` and in `aio/mod.rs`.
+//!
+//! An [`ExtentWalk`](extent_walk::ExtentWalk) has such a loop for one image. Call
+//! [`begin`](image_state::ImageState::begin), and then [`find`](extent_walk::ExtentWalk::find)
+//! until it succeeds. If it stops with `Miss`, fill what
+//! [`missing`](image_state::ImageState::missing) returns and call
+//! [`publish`](image_state::ImageState::publish). If the device failed, call
+//! [`narrow`](image_state::ImageState::narrow) instead, which means the same as for a read.
+//!
+//! # What each file decides
 //!
 //! | file | |
 //! |---|---|
 //! | `open` | whether a device's first bytes are an image that can be read |
-//! | `image_state` | an open image without its device: its header, its memory, its L1 entries |
-//! | `extent_walk` | which guest bytes are stored alike, and where |
+//! | `image_state` | an open image without its device: its header, the parts of its memory, its last L1 entry |
+//! | `extent_walk` | which guest bytes are stored in the same way, and where |
 //! | `read` | how bytes get into the caller's buffer, run by run and image by image |
-//! | `direct` | the same for the commonest read, in one step |
-//! | `backing` | when a query of extents goes on in another image of a chain; the backing file's name |
+//! | `direct` | a fast path: whole blocks of one plain cluster whose table words are cached |
+//! | `backing` | the backing file's name; which image of a chain answers a query of extents |
 //! | `table_cache` | which pieces of the tables stay in memory |
-//! | `lent_memory` | how the lent memory is split |
+//! | `lent_memory` | how the memory is split |
 //! | `compressed` | how compressed clusters are read ahead and inflated |
 //! | `cipher` | how sectors are decrypted |
 //! | `device_shape` | which blocks of the device hold some bytes of the file |
-//! | `stop` | why the core stops |
-//! | `failure` | the public error for it, with its offsets |
+//! | `stop` | why the core returns to its driver |
+//! | `failure` | the public error for a stop, with its offsets |
 
 pub(crate) mod backing;
 pub(crate) mod cipher;
