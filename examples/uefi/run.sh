@@ -83,7 +83,7 @@ trial no-backing "loader: the lowest image names the backing file 'guest.raw'" d
 trial no-disk 'loader: there is no disk PciRoot(0x0)/Pci(0x1e,0x0)' qcow1.conf=absent.conf
 trial no-file 'loader: the file \absent.qcow cannot be read' qcow1.conf=no-file.conf
 trial surplus 'loader: \qcow1.conf has a backing image more than the images name' qcow1.conf=surplus.conf
-trial little-memory 'loader: the memory lent is too small: ' qcow1.conf=little.conf
+trial little-memory 'loader: the memory is too small: ' qcow1.conf=little.conf
 trial mistyped "loader: \\qcow1.conf, line 2: there is no setting 'imgae'" qcow1.conf=mistyped.conf
 echo 'reset -s' >&3
 exec 3>&-

@@ -62,7 +62,7 @@ impl<F: ReadNorFlash> BlockRead for FromNorFlash<F> {
 impl<G: GuestRead> ReadStorage for ToStorage<G> {
     type Error = Error<G::Error>;
 
-    /// Fills `bytes` with the guest's bytes from `offset` on.
+    /// Fills `bytes` with the guest's bytes that start at `offset`.
     ///
     /// # Errors
     /// As [`GuestRead::read_at`].
@@ -78,7 +78,7 @@ impl<G: GuestRead> ReadStorage for ToStorage<G> {
 impl<G: GuestRead> ReadNorFlash for ToStorage<G> {
     const READ_SIZE: usize = 1;
 
-    /// Fills `bytes` with the guest's bytes from `offset` on.
+    /// Fills `bytes` with the guest's bytes that start at `offset`.
     ///
     /// # Errors
     /// As [`GuestRead::read_at`].

@@ -9,14 +9,15 @@ use crate::device::{BlockRead, BlockSize};
 /// buffer of the caller's read. It implements [`BlockRead`] over a [`BlockRead`] and, with the feature `async`,
 /// [`aio::BlockRead`](crate::aio::BlockRead) over a device that implements that.
 ///
-/// Wrappers stack. For a BIOS, whose requests are short and whose buffers lie below 1 MiB:
+/// Wrappers stack: the outer one splits a request, and the inner one copies each part. For a BIOS, whose requests are short and
+/// whose buffers lie below 1 MiB:
 ///
 /// ```
 /// # let bios: &[u8] = include_bytes!("../../tests/data/plain.qcow");
 /// use qcow1::{Bounced, Image, Limited};
 ///
 /// let mut low_memory = [0; 127 * 512];
-/// let device = Bounced::new(Limited::new(bios, 127 * 512), 1, &mut low_memory)?;
+/// let device = Limited::new(Bounced::new(bios, 1, &mut low_memory)?, 127 * 512);
 /// let mut image = Image::open(device, [0; 4096])?;
 /// image.read_at(0, &mut [0; 100_000])?;
 /// # Ok::<(), qcow1::Error<core::convert::Infallible>>(())

@@ -46,7 +46,7 @@ pub enum Error<E> {
     Corrupt(Corrupt),
     /// The range does not lie inside the disk, or a seek goes before its first byte.
     OutOfRange,
-    /// The memory or a buffer that the caller lent is too small for this call.
+    /// The memory of the image, or a buffer, is too small for this call.
     MemoryTooSmall {
         /// The number of bytes that this call needs. Calls that need less still succeed.
         needed: usize,
@@ -79,7 +79,7 @@ impl<E: fmt::Debug> fmt::Display for Error<E> {
             Self::Corrupt(what) => fmt::Display::fmt(what, f),
             Self::OutOfRange => f.write_str("the range does not lie inside the disk"),
             Self::MemoryTooSmall { needed } => {
-                write!(f, "the memory lent is too small: {needed} bytes are needed")
+                write!(f, "the memory is too small: {needed} bytes are needed")
             }
             Self::BackingRequired { guest_offset } => write!(
                 f,

@@ -145,7 +145,7 @@ impl Geometry {
     }
 
     /// Returns the first guest byte after the span that holds `at`.
-    #[cfg(feature = "check")]
+    #[cfg(any(feature = "check", test))]
     pub(crate) const fn span_end(self, at: GuestOffset) -> GuestOffset {
         GuestOffset((at.0 | self.span().wrapping_sub(1)).saturating_add(1))
     }
@@ -160,7 +160,7 @@ impl Geometry {
     }
 
     /// Returns the first guest byte after the cluster that holds `at`.
-    #[cfg(feature = "check")]
+    #[cfg(any(feature = "check", test))]
     pub(crate) fn cluster_end(self, at: GuestOffset) -> GuestOffset {
         GuestOffset((at.0 | self.cluster_size().wrapping_sub(1)).saturating_add(1))
     }

@@ -74,7 +74,7 @@ impl<G: GuestDisk> ToStorage<G> {
 impl<G: GuestRead> ReadStorage for ToStorage<G> {
     type Error = Error<G::Error>;
 
-    /// Fills `bytes` with the guest's bytes from `offset` on.
+    /// Fills `bytes` with the guest's bytes that start at `offset`.
     ///
     /// # Errors
     /// As [`GuestRead::read_at`].
@@ -94,7 +94,7 @@ impl<G: GuestDisk> ErrorType for ToStorage<G> {
 impl<G: GuestRead> ReadNorFlash for ToStorage<G> {
     const READ_SIZE: usize = 1;
 
-    /// Fills `bytes` with the guest's bytes from `offset` on.
+    /// Fills `bytes` with the guest's bytes that start at `offset`.
     ///
     /// # Errors
     /// As [`GuestRead::read_at`].

@@ -76,7 +76,7 @@ pub trait GuestRead: GuestDisk {
     /// [`Image::read_at`](crate::Image::read_at). The contents of `dst` are then unspecified; the disk stays usable.
     fn read_at(&mut self, offset: u64, dst: &mut [u8]) -> Result<(), Error<Self::Error>>;
 
-    /// Fills `dst` with the guest's sectors of 512 bytes that start at sector `first`. The call that a disk driver makes.
+    /// Fills `dst` with the guest's sectors of 512 bytes that start at sector `first`. Disk drivers make this call.
     ///
     /// If the size of the disk is not a multiple of 512 bytes, the rest of its last sector reads as zeros. `dst` may have any
     /// length; if that is no multiple of 512, its last sector is read in part.

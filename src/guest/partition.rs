@@ -34,7 +34,7 @@ pub struct Partition<G> {
 }
 
 impl<G> Partition<G> {
-    /// Wraps the `len` bytes of `guest` from byte `start` on. `guest` may be a `&mut` reference to a disk.
+    /// Wraps the `len` bytes of `guest` that start at byte `start`. `guest` may be a `&mut` reference to a disk.
     ///
     /// The part of the range past the end of the disk is ignored.
     #[must_use]

@@ -131,7 +131,7 @@ impl<I: Layer, const DEPTH: usize> Chain<I, DEPTH> {
 }
 
 impl<D: BlockRead, M: Memory, const DEPTH: usize> Chain<Image<D, M>, DEPTH> {
-    /// Fills `dst` with the guest's bytes from `offset` on; see [`Image::read_at`].
+    /// Fills `dst` with the guest's bytes that start at `offset`; see [`Image::read_at`].
     ///
     /// For each cluster that the range touches, a QCOW1 image makes at most 5 device reads, and a raw disk at most 3. A
     /// QCOW1 image also makes at most 2 for each of its L1 entries. The size of these clusters is the smallest cluster
@@ -144,7 +144,7 @@ impl<D: BlockRead, M: Memory, const DEPTH: usize> Chain<Image<D, M>, DEPTH> {
         read_at(&mut self.images, offset, dst)
     }
 
-    /// Returns how the guest's bytes from `offset` on are stored, and the index of the image that stores them (0 is the
+    /// Returns how the guest's bytes that start at `offset` are stored, and the index of the image that stores them (0 is the
     /// top); see [`Image::extent_at`].
     ///
     /// [`ExtentKind::Backing`](crate::ExtentKind::Backing) is returned only if the lowest image names a backing file.

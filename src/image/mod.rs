@@ -180,7 +180,7 @@ impl<D: BlockRead, M: Memory> Image<D, M> {
         Self::opened(device, memory, opening)
     }
 
-    /// Fills `dst` with the guest's bytes from `offset` on. `offset`, in bytes, and the length of `dst` may have any
+    /// Fills `dst` with the guest's bytes that start at `offset`. `offset`, in bytes, and the length of `dst` may have any
     /// alignment.
     ///
     /// Clusters that are adjacent in the file are read with one device request, directly into `dst`; only partial
@@ -204,7 +204,7 @@ impl<D: BlockRead, M: Memory> Image<D, M> {
         read_at(core::slice::from_mut(self), offset, dst)
     }
 
-    /// Returns how the guest's bytes from `offset` on are stored: one run of 1..=`max_len` bytes. `max_len` may reach past
+    /// Returns how the guest's bytes that start at `offset` are stored: one run of 1..=`max_len` bytes. `max_len` may reach past
     /// the end of the disk.
     ///
     /// A run consists of adjacent clusters that are stored in the same way. A call looks at no more than 4,099 table
@@ -312,10 +312,8 @@ impl OpenOptions {
     /// use qcow1::{Image, OpenOptions};
     ///
     /// let options = OpenOptions::new();
-    /// let memory = vec![0; options.memory_needed(&mut file, 1 << 20)?]; // at most 1 MiB for tables
-    /// # let mut memory = memory;
-    /// # let memory = &mut memory;
-    /// let image = Image::open_with(options, file, memory)?;
+    /// let mut memory = vec![0; options.memory_needed(&mut file, 1 << 20)?]; // at most 1 MiB for tables
+    /// let image = Image::open_with(options, file, &mut memory[..])?;
     /// # Ok::<(), qcow1::Error<core::convert::Infallible>>(())
     /// ```
     ///

@@ -22,7 +22,7 @@ const MIN_SLOTS: usize = 8;
 /// What the image knows of the parts of its memory.
 pub(crate) struct Parts {
     pub(crate) cache: TableCache,
-    /// None where the memory is too small for it.
+    /// None if the memory is too small for it.
     #[cfg(feature = "deflate")]
     pub(crate) compressed: Option<Compressed>,
 }
@@ -41,7 +41,7 @@ pub(crate) fn minimum(block_size: BlockSize) -> usize {
     bytes(unit_shift(block_size))
 }
 
-/// Returns the minimum memory of a raw disk: a block to bounce ragged ends, or none where a block is a byte.
+/// Returns the minimum memory of a raw disk: a block to bounce ragged ends, or none if a block is a byte.
 pub(crate) fn minimum_raw(block_size: BlockSize) -> usize {
     if block_size == BlockSize::BYTE {
         0
@@ -77,10 +77,8 @@ pub(crate) fn compressed(
 /// let MemoryNeeds { minimum, compressed, all_tables, .. } = header.memory_for(BlockSize::BYTE, file.len() as u64);
 /// assert!(minimum <= compressed && compressed <= all_tables);
 /// // Enough for every read, and at most 64 KiB for tables beyond that.
-/// let memory = vec![0; all_tables.min(compressed + 65_536)];
-/// # let mut memory = memory;
-/// # let memory = &mut memory;
-/// let mut image = Image::open(file, memory)?;
+/// let mut memory = vec![0; all_tables.min(compressed + 65_536)];
+/// let mut image = Image::open(file, &mut memory[..])?;
 /// image.read_at(0, &mut [0; 512])?;
 /// # Ok::<(), qcow1::Error<core::convert::Infallible>>(())
 /// ```
