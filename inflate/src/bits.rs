@@ -128,6 +128,16 @@ impl<'a> Bits<'a> {
         Some(bytes)
     }
 
+    /// Returns the number of bytes taken, rounded up.
+    pub(super) fn taken(&self) -> usize {
+        let read = self
+            .input
+            .len()
+            .wrapping_sub(self.rest.len())
+            .wrapping_add(self.supplied);
+        read.wrapping_sub(self.count() >> 3)
+    }
+
     /// Returns whether bits after the end of the input were taken.
     pub(super) fn overrun(&self) -> bool {
         self.supplied.wrapping_mul(8) > self.count()

@@ -3,39 +3,32 @@
 use super::InflateError;
 use super::bits::{Bits, ones};
 use super::entry::{DISTANCE, Entry, LITLEN};
-use super::lengths::{CodeLengths, PRECODE_SIZE, Sizes};
+use super::lengths::{CodeLengths, Sizes};
 use super::order::sort;
 use super::symbols::Codes;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
-/// Working memory of 1,032 bytes, where [`Tables`](super::Tables) do not fit. Its initial content is ignored.
+/// Working memory of 1,032 bytes. Its initial content is ignored.
 #[derive(FromBytes, IntoBytes, KnownLayout, Immutable)]
 #[repr(C)]
 pub(crate) struct SmallTables {
-    /// The table of the code for code lengths while these are read, then the literal/length symbols as 288 `u16`,
-    /// sorted by codeword.
-    litlen: [Entry; 144],
-    lengths: CodeLengths,
-    distance: [u16; 32],
+    pub(super) lengths: CodeLengths,
+    /// The literal/length symbols, sorted by codeword.
+    pub(super) litlen: [u16; 288],
+    /// The distance symbols, sorted by codeword. While the code lengths are read, the symbols of their code.
+    pub(super) distance: [u16; 32],
 }
 
-const _: () = assert!(size_of::<SmallTables>() == 1032 && PRECODE_SIZE <= 144, "as documented");
+const _: () = assert!(size_of::<SmallTables>() == 1032, "as documented");
 
 impl SmallTables {
-    /// Returns the memory for code lengths, and the scratch space to read them in.
-    pub(super) fn lengths(&mut self) -> (&mut CodeLengths, &mut [Entry], &mut [u16]) {
-        (&mut self.lengths, &mut self.litlen, &mut self.distance)
-    }
-
     /// Sorts the symbols of a dynamic block by its code lengths.
     // Not inlined, so that its registers are not kept while the code lengths are read.
     #[inline(never)]
-    pub(super) fn build(&mut self, sizes: Sizes) -> Result<(), InflateError> {
+    pub(super) fn sort(&mut self, sizes: Sizes) -> Result<(), InflateError> {
         let (litlen, distance) = self.lengths.codes(sizes);
-        let symbols: &mut [u16; 288] = zerocopy::transmute_mut!(&mut self.litlen);
-        sort(&LITLEN, &litlen, symbols)?;
-        sort(&DISTANCE, &distance, &mut self.distance)?;
-        Ok(())
+        sort(&litlen, &mut self.litlen)?;
+        sort(&distance, &mut self.distance)
     }
 }
 
@@ -52,10 +45,7 @@ impl Codes for Compact<'_> {
     fn litlen(&self, bits: &mut Bits<'_>) -> Entry {
         let (symbol, code_bits) = match self {
             Self::Fixed => fixed_litlen(bits),
-            Self::Dynamic(tables) => {
-                let symbols: &[u16; 288] = zerocopy::transmute_ref!(&tables.litlen);
-                walk(bits, &tables.lengths.litlen_counts, symbols)
-            }
+            Self::Dynamic(tables) => walk(bits, &tables.lengths.litlen_counts, &tables.litlen),
         };
         LITLEN.entry(symbol, code_bits)
     }
@@ -96,7 +86,7 @@ fn small(code: usize) -> u16 {
 ///
 /// `symbols` are sorted by codeword, after `counts[0]` symbols without one. If the next bits are no codeword, the
 /// symbol is one that no alphabet has.
-fn walk(bits: &Bits<'_>, counts: &[u16; 16], symbols: &[u16]) -> (u16, u32) {
+pub(super) fn walk(bits: &Bits<'_>, counts: &[u16; 16], symbols: &[u16]) -> (u16, u32) {
     let mut ahead = bits.peek(ones(15));
     let mut first = usize::from(counts[0]);
     // The difference from the first codeword of this length. Below `count`, it is the place of the symbol.

@@ -268,9 +268,6 @@ pub(super) struct Alphabet {
     pub(super) literals: u16,
     /// The entries of the other symbols.
     pub(super) others: &'static [Entry],
-    /// Whether a code may have only one codeword, of one bit, or none. As in zlib, the two codes of a block may, and
-    /// the code for code lengths may not. All other incomplete codes are refused.
-    pub(super) may_be_lone: bool,
 }
 
 impl Alphabet {
@@ -291,19 +288,16 @@ pub(super) const PRECODE: Alphabet = Alphabet {
     first_bits: PRECODE_BITS,
     literals: 0,
     others: &RUNS,
-    may_be_lone: false,
 };
 pub(super) const LITLEN: Alphabet = Alphabet {
     first_bits: LITLEN_BITS,
     literals: 256,
     others: &LENGTHS,
-    may_be_lone: true,
 };
 pub(super) const DISTANCE: Alphabet = Alphabet {
     first_bits: DISTANCE_BITS,
     literals: 0,
     others: &DISTANCES,
-    may_be_lone: true,
 };
 
 /// The symbols of the code for code lengths.

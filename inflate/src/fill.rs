@@ -6,16 +6,14 @@ use super::work;
 
 /// Fills `table` with the codewords of a code.
 ///
-/// `longest` and `sorted` are what [`sort`](super::order::sort) returned and wrote, `counts` the numbers of symbols of each length.
+/// `sorted` is what [`sort`](super::order::sort) wrote, `counts` the numbers of symbols of each length.
 // Separate from `sort`, so that the stack frames of both do not add up.
 #[inline(never)]
-pub(super) fn fill<E: TableEntry>(
-    alphabet: &Alphabet,
-    counts: &[u16; 16],
-    longest: u32,
-    sorted: &[u16],
-    table: &mut [E],
-) {
+pub(super) fn fill<E: TableEntry>(alphabet: &Alphabet, counts: &[u16; 16], sorted: &[u16], table: &mut [E]) {
+    let longest = (0..16)
+        .zip(counts)
+        .rfind(|(_, count)| **count != 0)
+        .map_or(0, |(bits, _)| bits);
     let mut symbols = sorted.get(usize::from(counts[0])..).unwrap_or_default();
     let mut codeword = Codeword { value: 0, index: 0 };
 

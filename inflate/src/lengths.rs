@@ -2,18 +2,15 @@
 
 use super::InflateError::{self, BadLengthRepeat, NoEndOfBlock, TooManyCodes};
 use super::bits::{Bits, ones};
+use super::compact::walk;
 use super::entry::{Entry, PRECODE, PRECODE_BITS};
-use super::fill::fill;
 use super::order::{Code, sort};
+use super::table::Tables;
 use super::work;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 /// The number of bytes that a run of equal lengths writes at a time.
 const PIECE: usize = 8;
-
-/// The number of entries in the table of the code for code lengths.
-pub(super) const PRECODE_SIZE: usize = 128;
-const _: () = assert!(PRECODE_SIZE == 1 << PRECODE_BITS);
 
 /// The numbers of code lengths of a block.
 #[derive(Clone, Copy)]
@@ -37,12 +34,13 @@ pub(super) struct CodeLengths {
 impl CodeLengths {
     /// Reads the lengths of a dynamic block's two codes. [`CodeLengths::codes`] returns them afterwards.
     ///
-    /// `table` and `sorted` are scratch space for the code for code lengths: [`PRECODE_SIZE`] entries and 19 symbols.
+    /// `sorted` is scratch space for the symbols of the code for code lengths. The code is looked up in `tables`, if there
+    /// are any.
     pub(super) fn read(
         &mut self,
         bits: &mut Bits<'_>,
-        table: &mut [Entry],
-        sorted: &mut [u16],
+        sorted: &mut [u16; 32],
+        tables: Option<&mut Tables>,
     ) -> Result<Sizes, InflateError> {
         bits.refill();
         let litlens = bits.take(5).wrapping_add(257);
@@ -51,10 +49,14 @@ impl CodeLengths {
         if litlens > 286 || distances > 30 {
             return Err(TooManyCodes);
         }
-        work::set();
-        self.precode(bits, precodes, table, sorted)?;
+        work::block();
+        self.precode(bits, precodes, sorted)?;
+        let precode = match tables {
+            Some(tables) => Precode::Table(tables.precode(&self.distance_counts, sorted)),
+            None => Precode::Sorted(sorted),
+        };
         let all = litlens.wrapping_add(distances);
-        self.expand(bits, all, table)?;
+        self.expand(bits, all, &precode)?;
         if self.lengths.get(256) == Some(&0) {
             return Err(NoEndOfBlock);
         }
@@ -79,24 +81,21 @@ impl CodeLengths {
         let litlen = Code {
             lengths: litlen,
             counts: &self.litlen_counts,
+            may_be_lone: true,
         };
         let distance = Code {
             lengths: distance,
             counts: &self.distance_counts,
+            may_be_lone: true,
         };
         (litlen, distance)
     }
 
-    /// Reads `number` lengths of the code for code lengths and builds its table.
-    fn precode(
-        &mut self,
-        bits: &mut Bits<'_>,
-        number: usize,
-        table: &mut [Entry],
-        sorted: &mut [u16],
-    ) -> Result<(), InflateError> {
+    /// Reads `number` lengths of the code for code lengths and sorts its symbols. `distance_counts` gets the numbers of
+    /// symbols of each length.
+    fn precode(&mut self, bits: &mut Bits<'_>, number: usize, sorted: &mut [u16]) -> Result<(), InflateError> {
         // Both arrays are scratch space until the code lengths themselves are read.
-        let counts = &mut self.litlen_counts;
+        let counts = &mut self.distance_counts;
         let lengths = self.lengths.get_mut(..ORDER.len()).unwrap_or_default();
         lengths.fill(0);
         *counts = [0; 16];
@@ -112,18 +111,20 @@ impl CodeLengths {
             }
         }
         counts[0] = counts[0].wrapping_add(u16::try_from(lengths.len().wrapping_sub(number)).unwrap_or(0));
-        let code = Code { lengths, counts };
-        let longest = sort(&PRECODE, &code, sorted)?;
-        fill(&PRECODE, code.counts, longest, sorted, table);
-        Ok(())
+        let code = Code {
+            lengths,
+            counts,
+            may_be_lone: false,
+        };
+        sort(&code, sorted)
     }
 
     /// Reads `number` code lengths of both codes, and counts each length in `litlen_counts`.
-    fn expand(&mut self, bits: &mut Bits<'_>, number: usize, table: &[Entry]) -> Result<(), InflateError> {
+    fn expand(&mut self, bits: &mut Bits<'_>, number: usize, precode: &Precode<'_>) -> Result<(), InflateError> {
         let Self {
             litlen_counts: counts,
+            distance_counts: precode_counts,
             lengths,
-            ..
         } = self;
         *counts = [0; 16];
         let mut filled = 0_usize;
@@ -135,10 +136,16 @@ impl CodeLengths {
             if bits.count() < 14 {
                 bits.refill();
             }
-            let entry = table
-                .get(bits.peek(ones(PRECODE_BITS)))
-                .copied()
-                .unwrap_or(Entry::INVALID);
+            let entry = match precode {
+                Precode::Table(table) => table
+                    .get(bits.peek(ones(PRECODE_BITS)))
+                    .copied()
+                    .unwrap_or(Entry::INVALID),
+                Precode::Sorted(sorted) => {
+                    let (symbol, code_bits) = walk(bits, precode_counts, *sorted);
+                    PRECODE.entry(symbol, code_bits)
+                }
+            };
             let extra = bits.peek(ones(entry.bits())).wrapping_shr(entry.code_bits());
             bits.drop(entry.bits());
             work::steps(1);
@@ -180,6 +187,13 @@ impl CodeLengths {
         }
         Ok(())
     }
+}
+
+/// The code for code lengths.
+enum Precode<'t> {
+    Table(&'t [Entry]),
+    /// Its symbols, sorted by codeword.
+    Sorted(&'t [u16; 32]),
 }
 
 /// The order in which the lengths of the code for code lengths are stored (RFC 1951, section 3.2.7).

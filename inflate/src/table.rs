@@ -1,16 +1,15 @@
 //! Decoding tables of two levels.
 
-use super::InflateError;
 use super::bits::{Bits, ones};
-use super::entry::{DISTANCE, DISTANCE_BITS, Entry, LITLEN, LITLEN_BITS, Packed, Short};
+use super::compact::SmallTables;
+use super::entry::{DISTANCE, DISTANCE_BITS, Entry, LITLEN, LITLEN_BITS, PRECODE, Packed, Short};
 use super::fill::fill;
-use super::lengths::{CodeLengths, Sizes};
-use super::order::sort;
 use super::symbols::{Codes, Stop, decode};
 use super::wide::{self, WIDE};
+use super::work;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
-/// Working memory of 7,260 bytes. Its initial content is ignored.
+/// Tables of 6,292 bytes. Their initial content is ignored.
 #[derive(FromBytes, IntoBytes, KnownLayout, Immutable)]
 #[repr(C)]
 pub(crate) struct Tables {
@@ -19,26 +18,35 @@ pub(crate) struct Tables {
     distance: [Entry; 402],
     /// 2,342 is the same for 288 symbols.
     litlen: [Packed; 2342],
-    lengths: CodeLengths,
-    sorted: [u16; 288],
 }
 
-const _: () = assert!(size_of::<Tables>() == 7260, "as documented");
+/// [`Tables`] with the memory in which a block begins.
+#[derive(FromBytes, IntoBytes, KnownLayout, Immutable)]
+#[repr(C)]
+pub(crate) struct FastTables {
+    pub(super) tables: Tables,
+    pub(super) small: SmallTables,
+}
+
+const _: () = assert!(size_of::<FastTables>() == 7324, "as documented");
 
 impl Tables {
-    /// Returns the memory for code lengths, and the scratch space to read them in.
-    pub(super) fn lengths(&mut self) -> (&mut CodeLengths, &mut [Entry], &mut [u16]) {
-        (&mut self.lengths, &mut self.distance, &mut self.sorted)
+    /// Returns the table of the code for code lengths, whose symbols are sorted by codeword.
+    pub(super) fn precode(&mut self, counts: &[u16; 16], sorted: &[u16]) -> &[Entry] {
+        fill(&PRECODE, counts, sorted, &mut self.distance);
+        &self.distance
     }
 
-    /// Builds the tables of a dynamic block from its code lengths.
-    pub(super) fn build(&mut self, sizes: Sizes) -> Result<(), InflateError> {
-        let (litlen, distance) = self.lengths.codes(sizes);
-        let longest = sort(&LITLEN, &litlen, &mut self.sorted)?;
-        fill(&LITLEN, litlen.counts, longest, &self.sorted, &mut self.litlen);
-        let longest = sort(&DISTANCE, &distance, &mut self.sorted)?;
-        fill(&DISTANCE, distance.counts, longest, &self.sorted, &mut self.distance);
-        Ok(())
+    /// Fills the tables of a dynamic block, whose symbols are sorted.
+    pub(super) fn fill(&mut self, small: &SmallTables) {
+        work::tables();
+        fill(&LITLEN, &small.lengths.litlen_counts, &small.litlen, &mut self.litlen);
+        fill(
+            &DISTANCE,
+            &small.lengths.distance_counts,
+            &small.distance,
+            &mut self.distance,
+        );
     }
 
     /// Decodes symbols into `output` from `at` on, until the block ends or `output` is full. Returns the end of the

@@ -5,7 +5,7 @@ use core::fmt;
 use zerocopy::FromBytes;
 
 use super::compact::SmallTables;
-use super::table::Tables;
+use super::table::{FastTables, Tables};
 
 /// The working memory of [`inflate`](super::inflate), in bytes that the caller lends.
 ///
@@ -22,16 +22,26 @@ pub struct Workspace<'m>(pub(super) Memory<'m>);
 
 /// The tables that the memory holds.
 pub(super) enum Memory<'m> {
-    Fast(&'m mut Tables),
+    Fast(&'m mut FastTables),
     Small(&'m mut SmallTables),
+}
+
+impl Memory<'_> {
+    /// Returns the memory in which a block begins, and the tables if there are any.
+    pub(super) fn parts(&mut self) -> (&mut SmallTables, Option<&mut Tables>) {
+        match self {
+            Self::Fast(fast) => (&mut fast.small, Some(&mut fast.tables)),
+            Self::Small(small) => (small, None),
+        }
+    }
 }
 
 impl<'m> Workspace<'m> {
     /// The minimum number of bytes to decode any stream: 1,035.
     pub const SMALL: usize = size_with_alignment::<SmallTables>();
 
-    /// The minimum number of bytes to decode any stream two to five times as fast: 7,263.
-    pub const FAST: usize = size_with_alignment::<Tables>();
+    /// The minimum number of bytes to decode any stream two to five times as fast: 7,327.
+    pub const FAST: usize = size_with_alignment::<FastTables>();
 
     /// Returns a workspace in `memory`: a fast one if it has [`Workspace::FAST`] bytes or more, else a small one.
     /// Returns `None` if it has fewer than [`Workspace::SMALL`] bytes.
@@ -42,10 +52,10 @@ impl<'m> Workspace<'m> {
         if memory.len() < Self::SMALL {
             return None;
         }
-        let skip = memory.as_ptr().align_offset(align_of::<Tables>());
+        let skip = memory.as_ptr().align_offset(ALIGNMENT);
         let memory = memory.get_mut(skip..)?;
         if is_fast {
-            let (tables, _) = Tables::mut_from_prefix(memory).ok()?;
+            let (tables, _) = FastTables::mut_from_prefix(memory).ok()?;
             Some(Self(Memory::Fast(tables)))
         } else {
             let (tables, _) = SmallTables::mut_from_prefix(memory).ok()?;
@@ -64,13 +74,12 @@ impl fmt::Debug for Workspace<'_> {
     }
 }
 
-const _: () = assert!(
-    align_of::<SmallTables>() <= align_of::<Tables>(),
-    "one alignment for both"
-);
-const _: () = assert!(Workspace::SMALL == 1035 && Workspace::FAST == 7263, "as documented");
+/// The alignment of both, so that there is one choice of bytes.
+const ALIGNMENT: usize = 4;
+const _: () = assert!(align_of::<SmallTables>() <= ALIGNMENT && align_of::<FastTables>() <= ALIGNMENT);
+const _: () = assert!(Workspace::SMALL == 1035 && Workspace::FAST == 7327, "as documented");
 
 /// Returns the number of bytes that hold a `T`, whatever the alignment of the memory.
 const fn size_with_alignment<T>() -> usize {
-    size_of::<T>().saturating_add(align_of::<T>().saturating_sub(1))
+    size_of::<T>().saturating_add(ALIGNMENT - 1)
 }

@@ -1,14 +1,45 @@
-//! The work of building tables, counted for streams that are made to be slow.
+//! The work of the headers of blocks, counted for streams that are made to be slow.
 
 use std::prelude::v1::*;
 use std::vec;
 
 use super::Memory;
-use super::writer::{BitWriter, empty_block};
-use crate::{InflateError, inflate as ours_into, work};
+use super::writer::{BitWriter, block};
+use crate::work::{self, BYTES_PER_BLOCK, BYTES_PER_TABLES, STEPS_PER_BLOCK, STEPS_PER_TABLES, Work};
+use crate::{InflateError, LONG_BLOCK, SHORT_BLOCK, inflate as ours_into};
+
+/// Asserts that the work of a stream is within its documented bounds.
+pub(super) fn assert_bounded(work: Work, bytes: usize) {
+    let Work { blocks, tables, steps } = work;
+    // A broken last block may be shorter.
+    assert!(
+        blocks <= bytes / BYTES_PER_BLOCK + 1,
+        "{blocks} blocks in {bytes} bytes"
+    );
+    assert!(
+        tables <= bytes / BYTES_PER_TABLES + 1,
+        "{tables} sets of tables for {bytes} bytes"
+    );
+    assert!(
+        steps <= blocks * STEPS_PER_BLOCK + tables * STEPS_PER_TABLES,
+        "{steps} steps for {blocks} blocks and {tables} sets of tables"
+    );
+}
+
+/// Appends a stored block of `len` zeros.
+fn append_stored(stream: &mut BitWriter, len: u32) {
+    stream.number(0, 3);
+    while !stream.used.is_multiple_of(8) {
+        stream.number(0, 1);
+    }
+    stream.number(len, 16).number(!len & 0xffff, 16);
+    for _ in 0..len {
+        stream.number(0, 8);
+    }
+}
 
 #[test]
-fn the_tables_of_a_stream_made_to_be_slow_cost_what_is_documented_for_each_of_its_bytes() {
+fn the_headers_of_a_stream_made_to_be_slow_cost_what_is_documented_for_each_of_its_bytes() {
     // The lengths of one codeword of each length from 1 to `ladder`, and of `codes` codewords of `bits` bits. The last
     // is that of symbol 256.
     let codes = |ladder: u32, codes: usize, bits: u32| {
@@ -39,7 +70,7 @@ fn the_tables_of_a_stream_made_to_be_slow_cost_what_is_documented_for_each_of_it
     let mut memory = Memory::new();
     let mut shortest = usize::MAX;
     for (litlen, distance) in blocks {
-        let empty = empty_block(&litlen, &distance);
+        let empty = block(&litlen, &distance, 0);
         shortest = shortest.min(empty.used);
         // Alone, alternating with an empty fixed block, and alternating with a fixed block of one literal.
         for between in [None, Some(&fixed), Some(&literal)] {
@@ -56,15 +87,35 @@ fn the_tables_of_a_stream_made_to_be_slow_cost_what_is_documented_for_each_of_it
                 work::take();
                 let result = ours_into(&stream.bytes, &mut vec![0; 65_536], &mut workspace);
                 assert_eq!(result, Err(InflateError::InputEnded));
-                let (sets, steps) = work::take();
-                assert!(sets >= blocks, "{sets} sets for {blocks} blocks");
+                let work = work::take();
+                assert!(work.blocks >= blocks, "{} blocks were read of {blocks}", work.blocks);
+                assert!(work.tables <= 1, "{} sets of tables for empty blocks", work.tables);
                 // A block has 257 code lengths or more, and a step writes at most eight of them.
-                assert!(steps >= 33 * blocks, "{steps} steps for {blocks} blocks");
-                assert!(
-                    sets <= stream.bytes.len() / work::BYTES_PER_SET,
-                    "{sets} sets of tables"
-                );
-                assert!(steps <= sets * work::STEPS_PER_SET, "{steps} steps for {sets} sets");
+                assert!(work.steps >= 33 * blocks, "{} steps for {blocks} blocks", work.steps);
+                assert_bounded(work, stream.bytes.len());
+            }
+        }
+        // As many symbols that tables are filled for, or nearly. Then so that each block follows a long one.
+        for (literals, after_long) in [
+            (SHORT_BLOCK - 1, false),
+            (SHORT_BLOCK, false),
+            (SHORT_BLOCK + 1, false),
+            (0, true),
+            (SHORT_BLOCK, true),
+        ] {
+            let block = block(&litlen, &distance, literals);
+            let mut stream = BitWriter::default();
+            while stream.bytes.len() < 4096 {
+                stream.append(&block);
+                if after_long {
+                    append_stored(&mut stream, LONG_BLOCK as u32);
+                }
+            }
+            for mut workspace in memory.workspaces() {
+                work::take();
+                let result = ours_into(&stream.bytes, &mut vec![0; 65_536], &mut workspace);
+                assert_eq!(result, Err(InflateError::InputEnded), "{literals} literals");
+                assert_bounded(work::take(), stream.bytes.len());
             }
         }
     }

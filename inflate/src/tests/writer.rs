@@ -132,8 +132,9 @@ pub(super) fn codewords(lengths: &[u32]) -> Vec<u32> {
     words
 }
 
-/// Returns an empty block with these codes, in nearly as few bits as the format allows.
-pub(super) fn empty_block(litlen: &[u32], distance: &[u32]) -> BitWriter {
+/// Returns a block with these codes and of `literals` literals, the shortest that there are, in nearly as few bits as the
+/// format allows.
+pub(super) fn block(litlen: &[u32], distance: &[u32], literals: usize) -> BitWriter {
     // Symbols of the code for code lengths, with the value and the number of their extra bits.
     let mut written: Vec<(usize, u32, u32)> = Vec::new();
     let all = [litlen, distance].concat();
@@ -191,6 +192,11 @@ pub(super) fn empty_block(litlen: &[u32], distance: &[u32]) -> BitWriter {
     for (symbol, extra, bits) in written {
         block.code(words[symbol], precode[symbol]).number(extra, bits);
     }
-    block.code(codewords(litlen)[256], litlen[256]);
+    let words = codewords(litlen);
+    let literal = (0..256).filter(|&at| litlen[at] != 0).min_by_key(|&at| litlen[at]);
+    // A code without literals can have an empty block only.
+    for symbol in literal.into_iter().cycle().take(literals).chain([256]) {
+        block.code(words[symbol], litlen[symbol]);
+    }
     block
 }
