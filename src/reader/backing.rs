@@ -14,10 +14,10 @@ impl ImageState {
         Some((header.backing_name(), header.backing_name_len().into()))
     }
 
-    /// Returns the part of `buf` for the backing file's name, or `None` where the image names none.
+    /// Returns the part of `buf` for the backing file's name, or `None` if the image names none.
     ///
     /// # Errors
-    /// [`Error::MemoryTooSmall`] where `buf` is shorter than the name.
+    /// [`Error::MemoryTooSmall`] if `buf` is shorter than the name.
     pub(crate) fn backing_name_in<'b, E>(&self, buf: &'b mut [u8]) -> Result<Option<&'b mut [u8]>, Error<E>> {
         let Some((_, len)) = self.backing_name() else {
             return Ok(None);
@@ -40,7 +40,7 @@ impl<'b> Read<'b> {
     }
 }
 
-/// A search for the image of a chain that stores the guest's bytes from an offset on, from the top down.
+/// A search for the image of a chain that stores the guest's bytes at an offset, from the top down.
 pub(crate) struct ExtentQuery {
     offset: u64,
     max_len: u64,
@@ -59,7 +59,7 @@ impl ExtentQuery {
         }
     }
 
-    /// Returns the walk that asks the next image down, or `None` where the answer is known.
+    /// Returns the walk that asks the next image down, or `None` if the answer is known.
     ///
     /// # Errors
     /// [`Error::OutOfRange`] for an offset past the end of the top image or a `max_len` of 0.

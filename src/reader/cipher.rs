@@ -1,4 +1,4 @@
-//! Encrypted clusters: each 512-byte sector on its own, by AES-128-CBC or by what a board has for it.
+//! Encrypted clusters: each 512-byte sector on its own, with AES-128-CBC or a caller's engine.
 
 use core::fmt;
 
@@ -135,7 +135,7 @@ mod aes_cipher {
 
     /// The key of an encrypted image.
     ///
-    /// Dropping it overwrites it with zeros. Not overwritten are
+    /// Dropping it overwrites it with zeros. These are not overwritten:
     /// - the passphrase, which the caller owns,
     /// - copies of the key or of the key schedule that a move leaves on the stack:
     ///   [`Image::set_key`](crate::Image::set_key) moves the schedule, and so does moving an image that has a key,
@@ -162,7 +162,7 @@ mod aes_cipher {
     pub struct Key([u8; 16]);
 
     impl Key {
-        /// Makes the key that QEMU makes of a passphrase: its first 16 bytes, padded with zero bytes.
+        /// Derives QEMU's key from a passphrase: its first 16 bytes, padded with zero bytes.
         ///
         /// QCOW1 has no key derivation, no salt and no key check: a wrong passphrase yields garbage, not an error.
         #[must_use]

@@ -51,9 +51,8 @@ impl Compressed {
     /// The maximum read-ahead in bytes.
     pub(crate) const MAX_READ_AHEAD: usize = 64 << 10;
 
-    /// The number of bytes beyond [`Compressed::needs`] from which on the decoder gets [`Workspace::FAST`]: those by which it
-    /// is larger than [`Workspace::SMALL`], and 8 slots of the table cache with their tags, because to inflate faster and to read
-    /// each table word from the device is no gain.
+    /// The number of bytes beyond [`Compressed::needs`] with which the decoder gets [`Workspace::FAST`]. They leave 8 slots of
+    /// the table cache with their tags, because fast inflating does not pay if every look-up goes to the device.
     pub(crate) const FAST: usize = Workspace::FAST - Workspace::SMALL + 8 * (512 + 12);
 
     /// Returns the number of bytes that reading compressed clusters takes, whatever the alignment of the memory.
@@ -63,8 +62,8 @@ impl Compressed {
             .saturating_add(Workspace::SMALL)
     }
 
-    /// Takes its part of the memory, which has `len` bytes, and returns where that starts: at `minimum` or more. Where there is too
-    /// little memory, it takes nothing. The decoder gets its large tables where there is room for them, and an eighth of what is
+    /// Takes its part of the memory, which has `len` bytes, and returns where that starts: at `minimum` or more. If there is too
+    /// little memory, it takes nothing. The decoder gets its large tables if there is room for them, and an eighth of what is
     /// left is read-ahead.
     pub(crate) fn split(len: u32, geometry: Geometry, block_size: BlockSize, minimum: usize) -> (Option<Self>, u32) {
         let needs = Self::needs(geometry, block_size).saturating_add(minimum);

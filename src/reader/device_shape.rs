@@ -9,7 +9,7 @@ use crate::offset::{HostOffset, saturating_usize};
 #[cfg_attr(qcow1_proofs, derive(PartialEq, Eq, Hash))]
 pub(crate) struct DeviceShape {
     pub(crate) block_size: BlockSize,
-    /// The end of the file, or of the device where that is not known: at most 2^63.
+    /// The end of the file, or of the device if that is not known: at most 2^63.
     pub(crate) end: HostOffset,
     /// Whether bytes past the end read as zeros. Otherwise they are an error.
     pub(crate) salvage: bool,
@@ -32,7 +32,7 @@ impl DeviceShape {
         })
     }
 
-    /// Returns whether all `len` bytes from `start` on, which is below 2^63, are in the file.
+    /// Returns whether the file has all `len` bytes that start at `start`, which is below 2^63.
     pub(crate) const fn has(&self, start: HostOffset, len: u64) -> bool {
         start.0.wrapping_add(len) <= self.end.0
     }

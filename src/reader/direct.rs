@@ -1,4 +1,4 @@
-//! The commonest read in one step: whole blocks of one plain cluster whose table words are cached.
+//! Fast path: whole blocks of one plain cluster whose table words are cached.
 
 use crate::error::Error;
 use crate::format::entry::L2Entry;
@@ -6,10 +6,10 @@ use crate::offset::{GuestOffset, byte_count, saturating_u32, saturating_usize};
 use crate::reader::image_state::{ImageState, Storage};
 
 impl ImageState {
-    /// Returns `offset` as a guest offset with `len` bytes from there on inside the disk.
+    /// Returns `offset` as a guest offset if the `len` bytes that start there lie inside the disk.
     ///
     /// # Errors
-    /// [`Error::OutOfRange`] where they do not all lie inside it.
+    /// [`Error::OutOfRange`] if they do not.
     pub(crate) fn start_of<E>(&self, offset: u64, len: usize) -> Result<GuestOffset, Error<E>> {
         match offset.checked_add(byte_count(len)) {
             Some(end) if end <= self.size().0 => Ok(GuestOffset(offset)),
@@ -29,7 +29,7 @@ impl ImageState {
         if !is_one_cluster || block_size.round_down_len(len) != len || self.plain() != Storage::Data {
             return None;
         }
-        // A miss is met again by the `Read` that follows.
+        // After a miss, the `Read` that follows reads the piece.
         self.look_up_l1(geometry, start, memory).ok()?;
         let l1 = self.last_l1_entry();
         let index = saturating_u32(start.wrapping_sub(l1.start)).wrapping_shr(geometry.cluster_shift());

@@ -1,4 +1,4 @@
-//! Which guest bytes are stored alike, and where: a walk through the L2 tables, a run at a time.
+//! Which guest bytes are stored in the same way, and where: a walk through the L2 tables, a run at a time.
 
 use crate::error::{CorruptKind, Error};
 use crate::format::entry::L2Entry;
@@ -14,7 +14,7 @@ const EXTENT_QUOTA: u32 = 4096;
 
 /// A walk through guest bytes from one offset to another, a run at a time.
 ///
-/// [`ExtentWalk::find`] finds the next run; [`ExtentWalk::take_extent`] and [`ExtentWalk::advance`] go on past it. What has been
+/// [`ExtentWalk::find`] finds the next run; [`ExtentWalk::take_extent`] and [`ExtentWalk::advance`] move past it. What has been
 /// found survives a miss.
 pub(crate) struct ExtentWalk {
     /// Where the run begins.
@@ -118,7 +118,7 @@ impl ExtentWalk {
         self.start >= self.end
     }
 
-    /// Goes on past the first `bytes` bytes of the run, which has as many.
+    /// Consumes `bytes` bytes of the run, which has at least as many.
     pub(crate) fn advance(&mut self, bytes: u64) {
         self.start = self.start.wrapping_add(bytes);
     }
@@ -161,7 +161,7 @@ impl ExtentWalk {
     /// once [`ExtentWalk::is_done`].
     ///
     /// # Errors
-    /// [`Stop::Miss`], after which the next call goes on; [`Stop::Corrupt`] for a flaw at the start of the run.
+    /// [`Stop::Miss`], after which the next call continues; [`Stop::Corrupt`] for a flaw at the start of the run.
     #[inline(always)]
     pub(crate) fn find(&mut self, image: &mut ImageState, memory: &mut [u8]) -> Result<(), Stop> {
         if self.is_found && self.run_end != self.start {
@@ -188,8 +188,8 @@ impl ExtentWalk {
         Ok(())
     }
 
-    /// Extends the run by the next table word, and by those after it that go on alike. Returns whether the run may go on
-    /// after them.
+    /// Extends the run by one table word and by the contiguous ones after it. Returns whether the run may continue after
+    /// them.
     fn extend(&mut self, image: &mut ImageState, memory: &mut [u8]) -> Result<bool, Stop> {
         let Some(geometry) = image.geometry() else {
             self.run = Run::in_file(Storage::Data, 0);

@@ -80,7 +80,7 @@ impl Storage {
 #[derive(Clone, Copy)]
 pub(crate) struct Run {
     pub(crate) storage: Storage,
-    /// The host offset less the guest offset, modulo 2^64; 0 where nothing is stored.
+    /// The host offset less the guest offset, modulo 2^64; 0 if nothing is stored.
     pub(crate) delta: u64,
     /// The length of a compressed stream in bytes, else 0.
     pub(crate) stored_len: u32,
@@ -221,7 +221,7 @@ impl ImageState {
     /// the start of the cluster.
     ///
     /// # Errors
-    /// [`Stop::Corrupt`] where bytes inside the disk are missing, except in salvage.
+    /// [`Stop::Corrupt`] if bytes inside the disk are missing, except in salvage.
     pub(crate) fn readable_of_cut(&self, cluster: GuestOffset, geometry: Geometry, in_file: u32) -> Result<u32, Stop> {
         let unit = self.plain().crypto_unit();
         // A last cluster may lack what lies past the end of the disk.

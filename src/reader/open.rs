@@ -51,7 +51,7 @@ impl DeviceShape {
     ///
     /// # Errors
     /// Those of [`Header::parse`], except that with `or_raw` a device without the magic is a raw disk; and
-    /// [`Error::Corrupt`] where the L1 table or the backing file's name ends past the end of the file, except in salvage.
+    /// [`Error::Corrupt`] if the L1 table or the backing file's name ends past the end of the file, except in salvage.
     pub(crate) fn image<E>(self, memory: &[u8], salvage: bool, or_raw: bool) -> Result<Opening, Error<E>> {
         let prefix = saturating_usize(self.end.0.min(PREFIX));
         let header = match Header::parse_with_xen(memory.get(..prefix).unwrap_or_default()) {

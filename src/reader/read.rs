@@ -45,7 +45,7 @@ pub(super) enum Pending {
 
 /// What a driver does next.
 pub(crate) enum Step<'a> {
-    /// Read the blocks from this one on into the buffer.
+    /// Read the blocks that start at this one into the buffer.
     Request(u64, &'a mut [u8]),
     /// Go on with the image that [`Read::level`] returns by now.
     ChangeImage,
@@ -173,7 +173,7 @@ impl<'b> Read<'b> {
                 let bounce = image.parts.cache.bounce(memory);
                 let end = skip.wrapping_add(len);
                 if is_encrypted {
-                    // Clusters start at sectors in the guest and in the file, so the two are ragged alike.
+                    // Clusters start at sectors in the guest and in the file, so both offsets are equal modulo 512.
                     let sectors = bounce.get_mut(skip & !511..BlockSize::B512.round_up_len(end));
                     image.cipher.decrypt(start, sectors.ok_or(Stop::OutOfRange)?)?;
                 }
@@ -253,7 +253,7 @@ impl<'b> Read<'b> {
                 Err(Stop::OutOfRange)
             };
         };
-        // An image that is shorter than the one above it reads as zeros from its end on. Others have 0 bytes left.
+        // An image that is shorter than the one above it reads as zeros after its end. Others have 0 bytes left.
         self.claim(image.read_end.wrapping_sub(self.walk.start())).fill(0);
         self.level = above;
         self.pending = Pending::ChangeImage { down: false };
