@@ -43,6 +43,7 @@ timed 'cd examples/uefi && cargo run --release' run uefi x86_64-unknown-uefi
 timed 'cd examples/uefi && cargo run --release --target aarch64-unknown-uefi' run uefi aarch64-unknown-uefi
 for target in x86_64-unknown-uefi aarch64-unknown-uefi; do
     timed "examples/uefi/linux.sh $target" uefi/linux.sh $target
+    timed "examples/uefi/driver.sh $target" uefi/driver.sh $target
 done
 
 # Without optimisation, for the stack of a debug build.

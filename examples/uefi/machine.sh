@@ -1,4 +1,4 @@
-# Functions of run.sh and linux.sh, which read this file with `.`.
+# Functions of run.sh, linux.sh and driver.sh, which read this file with `.`.
 . "$(dirname "$0")/../firmware.sh"
 
 # platform LOADER: sets the variables that differ between the machines of the UEFI targets. The path of the loader, which cargo
@@ -41,21 +41,33 @@ find_firmware() {
     variables=$(echo "$code" | sed 's/CODE/VARS/')
 }
 
-# volume FILE MIB [PATH=SOURCE...]: makes the disk from which the loader is started: a FAT volume with the loader, and each SOURCE
-# as PATH in its root.
+# files DISK PATH=SOURCE...: copies each SOURCE to PATH in the FAT volume of a disk, and makes the folders of PATH.
+files() {
+    disk=$1
+    shift
+    for file in "$@"; do
+        folder=
+        rest=${file%%=*}
+        while [ "${rest#*/}" != "$rest" ]; do
+            folder=$folder/${rest%%/*}
+            rest=${rest#*/}
+            mdir -i "$disk@@1M" "::$folder" >/dev/null 2>&1 || mmd -i "$disk@@1M" "::$folder"
+        done
+        mcopy -o -i "$disk@@1M" "${file#*=}" "::${file%%=*}"
+    done
+}
+
+# volume FILE MIB [PATH=SOURCE...]: makes the disk from which the loader is started: a FAT volume with the loader and the files.
 volume() {
     disk=$1
     fat_disk "$disk" "$2"
     shift 2
-    mmd -i "$disk@@1M" ::EFI ::EFI/BOOT
-    mcopy -i "$disk@@1M" "$loader" "::EFI/BOOT/$boot_name"
-    for file in "$@"; do
-        mcopy -i "$disk@@1M" "${file#*=}" "::${file%%=*}"
-    done
+    files "$disk" "EFI/BOOT/$boot_name=$loader" "$@"
 }
 
 # machine NAME MEMORY VOLUME [DISK...]: boots a machine from the volume. Each DISK is a further disk, the first at the PCI address
-# 0x5, the next at 0x6, which the firmware's boot order does not contain. The console is NAME.log.
+# 0x5, the next at 0x6. The firmware's boot order has only the volume or, if `first` is its id (disk5 or disk6), one of the
+# disks. The firmware's variables are a copy of the file $variables. The console is NAME.log.
 machine() {
     name=$1
     memory=$2
@@ -67,20 +79,23 @@ machine() {
     for disk in "$@"; do
         disks="$disks -drive if=none,id=disk$slot,format=raw,readonly=on,file=$disk
             -device virtio-blk-pci,drive=disk$slot,addr=0x$slot"
+        [ "${first:-esp}" != disk$slot ] || disks=$disks,bootindex=0
         slot=$((slot + 1))
     done
+    volume="virtio-blk-pci,drive=esp"
+    [ "${first:-esp}" != esp ] || volume=$volume,bootindex=0
     # shellcheck disable=SC2086
     boot "$name.log" 0 $qemu -m "$memory" -display none -serial stdio -monitor none -net none -no-reboot \
         -drive if=pflash,format=raw,readonly=on,file="$code" \
         -drive if=pflash,format=raw,file="$name-variables.fd" \
-        -drive if=none,id=esp,format=raw,file="$esp" -device virtio-blk-pci,drive=esp,bootindex=0 $disks
+        -drive if=none,id=esp,format=raw,file="$esp" -device $volume $disks
     KEYBOARD=
     # Without the control sequences of a terminal.
     sed -i 's/\x1b\[[=0-9;?]*[A-Za-z]//g; s/\r//g' "$name.log"
 }
 
-# said NAME CONSOLE LINE...: fails unless the console has each line; prints the interesting lines.
-said() {
+# has NAME CONSOLE LINE...: fails unless the console has each line.
+has() {
     name=$1
     log=$2
     shift 2
@@ -90,8 +105,13 @@ said() {
             fail "uefi, $name: the console, which is above, does not say '$line'."
         }
     done
-    echo "uefi: $name"
-    grep -aE '^(loader|inner|linux|shell): ' "$log"
+}
+
+# said NAME CONSOLE LINE...: fails unless the console has each line; prints the interesting lines, each once.
+said() {
+    has "$@"
+    echo "uefi: $1"
+    grep -aE '^(loader|qcow1|trial|inner|linux|shell): ' "$2" | awk '!said[$0]++'
 }
 
 # typing NAME PASSPHRASE...: makes a keyboard for the next machine, NAME, that types each passphrase when the loader asks for it.

@@ -1,22 +1,23 @@
-//! The services of the firmware that the loader uses. The `unsafe` code of this package is here and in `published`.
+//! The services of the firmware that the loader and the driver use.
 
 use core::fmt::{self, Write};
-use core::mem::ManuallyDrop;
+use core::mem::{ManuallyDrop, MaybeUninit};
 use core::ptr::NonNull;
 
 use qcow1::{Aligned, BlockRead, BlockSize, Probe, probe};
 use uefi::boot::{
-    self, AllocateType, HandleBuffer, MemoryType, OpenProtocolAttributes, OpenProtocolParams, PAGE_SIZE,
-    ScopedProtocol, SearchType,
+    self, AllocateType, HandleBuffer, LoadImageSource, MemoryType, OpenProtocolAttributes, OpenProtocolParams,
+    PAGE_SIZE, ScopedProtocol, SearchType,
 };
 use uefi::data_types::PoolString;
 use uefi::mem::memory_map::MemoryMap;
-use uefi::proto::ProtocolPointer;
 use uefi::proto::console::text::Key;
 use uefi::proto::device_path::DevicePath;
+use uefi::proto::device_path::build::{self, DevicePathBuilder};
 use uefi::proto::device_path::text::{AllowShortcuts, DevicePathToText, DisplayOnly};
 use uefi::proto::media::block::BlockIO;
-use uefi::{Handle, Identify, Status, system, table};
+use uefi::proto::{BootPolicy, ProtocolPointer};
+use uefi::{CStr16, Handle, Identify, Status, system, table};
 use zeroize::Zeroize;
 
 /// Allocates zeroed, page-aligned memory of `len` bytes. It stays allocated until [`free`].
@@ -48,27 +49,31 @@ pub fn free_memory() -> uefi::Result<u64> {
     Ok(pages.saturating_mul(PAGE_SIZE as u64))
 }
 
-/// Prints a line. If the firmware has no console, it does nothing.
-pub fn print(line: fmt::Arguments<'_>) {
+/// Prints a line: the name of the program, the device that it is about, and the text. Without a console, it does nothing.
+pub fn report(program: &str, device: Option<Handle>, text: fmt::Arguments<'_>) {
     // SAFETY: the table exists as long as this program runs.
     let console = table::system_table_raw().map(|table| unsafe { table.as_ref() }.stdout);
-    if console.is_some_and(|console| !console.is_null()) {
-        // An error of the console cannot be printed.
-        let _ = system::with_stdout(|console| console.write_fmt(format_args!("{line}\n")));
+    if console.is_none_or(|console| console.is_null()) {
+        return;
     }
+    // Errors of the console are ignored, because they cannot be printed.
+    let _ = system::with_stdout(|console| match device.map(device_path_text) {
+        Some(Ok(path)) => writeln!(console, "{program}: {}: {text}", &*path),
+        _ => writeln!(console, "{program}: {text}"),
+    });
 }
 
 /// Opens a protocol of a handle, which others may use at the same time.
 ///
 /// It is never closed, which the UEFI specification allows: closing it would close it for every user in this program.
-fn protocol<P: ProtocolPointer + ?Sized>(handle: Handle) -> uefi::Result<ManuallyDrop<ScopedProtocol<P>>> {
+pub fn protocol<P: ProtocolPointer + ?Sized>(handle: Handle) -> uefi::Result<ManuallyDrop<ScopedProtocol<P>>> {
     let params = OpenProtocolParams {
         handle,
         agent: boot::image_handle(),
         controller: None,
     };
-    // SAFETY: the protocols that are opened in this way belong to disks or to the firmware itself. They exist as long
-    // as this program runs: it removes none, and no other program runs.
+    // SAFETY: the protocols that are opened in this way belong to disks, to this program or to the firmware itself. They
+    // exist as long as they are used: the loader removes no device, and the driver is stopped before one is removed.
     unsafe { boot::open_protocol(params, OpenProtocolAttributes::GetProtocol) }.map(ManuallyDrop::new)
 }
 
@@ -81,8 +86,15 @@ pub fn handles<P: Identify>() -> uefi::Result<HandleBuffer> {
 pub fn device_path(handle: Handle) -> uefi::Result<&'static DevicePath> {
     let path = protocol::<DevicePath>(handle)?;
     let bytes = path.as_ffi_ptr();
-    // SAFETY: a device path lives as long as its device, and this program removes no device.
+    // SAFETY: a device path lives as long as its device, and no device is removed while this program uses it.
     Ok(unsafe { DevicePath::from_ffi_ptr(bytes) })
+}
+
+/// Returns the nodes of the device path of a handle, without its end node.
+pub fn path_nodes(handle: Handle) -> uefi::Result<&'static [u8]> {
+    let path = device_path(handle)?.as_bytes();
+    // The end node has 4 bytes.
+    Ok(&path[..path.len().saturating_sub(4)])
 }
 
 /// Returns the device path of a handle as text.
@@ -90,6 +102,24 @@ pub fn device_path_text(handle: Handle) -> uefi::Result<PoolString> {
     let path = device_path(handle)?;
     let converter = protocol::<DevicePathToText>(boot::get_handle_for_protocol::<DevicePathToText>()?)?;
     converter.convert_device_path_to_text(path, DisplayOnly(false), AllowShortcuts(false))
+}
+
+/// Loads the program at a path on a volume.
+pub fn load(volume: Handle, path_name: &CStr16) -> uefi::Result<Handle> {
+    let mut buf = [MaybeUninit::uninit(); 512];
+    let mut path = DevicePathBuilder::with_buf(&mut buf);
+    for node in device_path(volume)?.node_iter() {
+        path = path.push(&node).map_err(|_| Status::BUFFER_TOO_SMALL)?;
+    }
+    let path = path
+        .push(&build::media::FilePath { path_name })
+        .and_then(DevicePathBuilder::finalize)
+        .map_err(|_| Status::BUFFER_TOO_SMALL)?;
+    let source = LoadImageSource::FromDevicePath {
+        device_path: path,
+        boot_policy: BootPolicy::ExactMatch,
+    };
+    boot::load_image(boot::image_handle(), source)
 }
 
 /// Connects every device to its drivers: firmware connects only the devices of its boot order.

@@ -2,6 +2,7 @@
 
 use core::cell::{Cell, RefCell};
 use core::ffi::c_void;
+use core::mem::offset_of;
 use core::ptr::NonNull;
 
 use qcow1::{Error, GuestRead};
@@ -11,7 +12,7 @@ use uefi::{Guid, Handle, Identify, Status, boot, guid};
 use uefi_raw::Boolean;
 use uefi_raw::protocol::block::{BlockIoMedia, BlockIoProtocol};
 
-use crate::firmware::{free, pages, print};
+use crate::firmware::{free, pages, path_nodes, protocol, report};
 
 /// A guest's disk that the firmware has as a block device.
 pub struct Published<G>(NonNull<Interface<G>>);
@@ -24,8 +25,8 @@ struct Interface<G> {
     media: BlockIoMedia,
     path: &'static mut [u8],
     guest: RefCell<G>,
-    /// The program's name, for its output.
     program: &'static str,
+    parent: Option<Handle>,
     has_failed: Cell<bool>,
 }
 
@@ -34,30 +35,49 @@ const SECTOR: usize = 512;
 
 const MEDIA_ID: u32 = 0;
 
-/// The device path of the guest's disk: a vendor's node, with a GUID that was generated for this package, and the end
-/// node.
-const PATH: [u8; 24] = {
-    const NODE: [u8; 4] = [0x01, 0x04, 20, 0];
-    const END: [u8; 4] = [0x7f, 0xff, 4, 0];
+/// The node of a vendor's device, with a GUID that was generated for this package. It is a hardware node, because rEFInd
+/// takes a media node of a vendor for the BIOS of a Mac.
+const NODE: [u8; 20] = {
     const VENDOR: Guid = guid!("b0f4a2c6-51d3-4e0b-9a57-7163f00d0c01");
-    let mut path = [0; 24];
-    path.split_at_mut(4).0.copy_from_slice(&NODE);
-    path.split_at_mut(4)
-        .1
-        .split_at_mut(16)
-        .0
-        .copy_from_slice(&VENDOR.to_bytes());
-    path.split_at_mut(20).1.copy_from_slice(&END);
-    path
+    let mut node = [0; 20];
+    let (header, vendor) = node.split_at_mut(4);
+    header.copy_from_slice(&[0x01, 0x04, 20, 0]);
+    vendor.copy_from_slice(&VENDOR.to_bytes());
+    node
 };
 
-/// Adds the guest's disk to the firmware as a read-only block device, with the device path of a vendor's own device.
+/// The end node of a device path.
+const END: [u8; 4] = [0x7f, 0xff, 4, 0];
+
+/// Returns `true` if the nodes of a device path lead to a guest's disk, or into one.
+pub fn is_inside(nodes: &[u8]) -> bool {
+    nodes.windows(NODE.len()).any(|bytes| bytes == NODE)
+}
+
+/// Returns the nodes of the device that a guest's disk is on, or `None` if the nodes are not those of a guest's disk.
+pub fn parent_nodes(nodes: &[u8]) -> Option<&[u8]> {
+    nodes.strip_suffix(&NODE)
+}
+
+/// Adds the guest's disk to the firmware as a read-only block device. Its device path is that of its parent, if it has
+/// one, and a vendor's node.
 ///
-/// The first read that fails prints its cause in a line that begins with the name of the program, because the firmware
-/// tells its users only that a read failed.
-pub fn publish<G: GuestRead>(program: &'static str, guest: G) -> uefi::Result<(Published<G>, Handle)> {
-    let path = pages(PATH.len())?;
-    path.copy_from_slice(&PATH);
+/// The first read that fails prints its cause, because the firmware tells its users only that a read failed.
+pub fn publish<G: GuestRead>(
+    program: &'static str,
+    parent: Option<Handle>,
+    guest: G,
+) -> uefi::Result<(Published<G>, Handle)> {
+    let nodes = match parent {
+        Some(parent) => path_nodes(parent)?,
+        None => &[],
+    };
+    let path = pages(nodes.len() + NODE.len() + END.len())?;
+    let (start, rest) = path.split_at_mut(nodes.len());
+    let (node, end) = rest.split_at_mut(NODE.len());
+    start.copy_from_slice(nodes);
+    node.copy_from_slice(&NODE);
+    end.copy_from_slice(&END);
     let path_start = path.as_ptr();
     let place = pages(size_of::<Interface<G>>())?.as_mut_ptr().cast::<Interface<G>>();
     let media = BlockIoMedia {
@@ -91,6 +111,7 @@ pub fn publish<G: GuestRead>(program: &'static str, guest: G) -> uefi::Result<(P
             path,
             guest: RefCell::new(guest),
             program,
+            parent,
             has_failed: Cell::new(false),
         });
     }
@@ -105,9 +126,31 @@ pub fn publish<G: GuestRead>(program: &'static str, guest: G) -> uefi::Result<(P
 }
 
 impl<G> Published<G> {
+    /// Returns the disk with this handle.
+    ///
+    /// # Safety
+    /// [`publish`] has returned the handle, for this type.
+    pub unsafe fn of(handle: Handle) -> uefi::Result<Self> {
+        let protocol = protocol::<BlockIO>(handle)?;
+        // Its pointer to the medium is valid for the whole value, and a reference to the protocol only for the protocol.
+        let protocol = (&raw const **protocol).cast::<BlockIoProtocol>();
+        // SAFETY: `BlockIO` is a transparent wrapper. `publish` has made the protocol and the pointer.
+        let place = unsafe { (*protocol).media.byte_sub(offset_of!(Interface<G>, media)) };
+        let place = NonNull::new(place.cast_mut().cast()).ok_or(Status::NOT_FOUND)?;
+        Ok(Self(place))
+    }
+
     /// Removes the disk with this handle from the firmware, wipes the memory that it was in, and returns it.
+    ///
+    /// # Errors
+    /// [`Status::ACCESS_DENIED`] if the firmware still uses the disk, or if the disk is being read: when a driver notices,
+    /// in a read, that the medium was changed, it asks the drivers above it to stop before that read returns.
     pub fn withdraw(self, handle: Handle) -> uefi::Result<G> {
         let place = self.0.as_ptr();
+        // SAFETY: `publish` has written the value, and it is removed only once, below.
+        if unsafe { &(*place).guest }.try_borrow_mut().is_err() {
+            return Err(Status::ACCESS_DENIED.into());
+        }
         // The drivers of the disk are stopped first. If one does not stop, the next call fails.
         let _ = boot::disconnect_controller(handle, None, None);
         // SAFETY: these are the interfaces that `publish` installed, and the value that it wrote. After the firmware has
@@ -135,7 +178,7 @@ impl<G: GuestRead> Interface<G> {
             Err(Error::OutOfRange) => Status::INVALID_PARAMETER,
             Err(error) => {
                 if !self.has_failed.replace(true) {
-                    print(format_args!("{}: {error}", self.program));
+                    report(self.program, self.parent, format_args!("{error}"));
                 }
                 Status::DEVICE_ERROR
             }

@@ -11,17 +11,13 @@ mod failure;
 mod passphrase;
 mod source;
 
-use core::mem::MaybeUninit;
-
-use qcow1::{BlockRead, Chain, Header, Image, OpenError, OpenOptions};
-use uefi::boot::{self, LoadImageSource};
-use uefi::proto::BootPolicy;
-use uefi::proto::device_path::build::{self, DevicePathBuilder};
+use qcow1::{BlockRead, Chain, Header, Image};
+use uefi::boot;
 use uefi::proto::media::fs::SimpleFileSystem;
 use uefi::runtime::{self, ResetType};
 use uefi::{CStr16, Handle, Status, cstr16, entry, println};
 use uefi_boot::config::{Backing, Config, Format, MAX_BACKING};
-use uefi_boot::{firmware, published};
+use uefi_boot::{firmware, image, published};
 
 use crate::failure::Failure;
 use crate::source::{Source, Volume};
@@ -33,10 +29,6 @@ const IMAGE: &str = "\\disk.qcow";
 const PROGRAM: &CStr16 = cstr16!("\\EFI\\BOOT\\BOOTX64.EFI");
 #[cfg(target_arch = "aarch64")]
 const PROGRAM: &CStr16 = cstr16!("\\EFI\\BOOT\\BOOTAA64.EFI");
-
-/// The number of bytes to lend to an image for its tables, in addition to the memory for compressed clusters, if the
-/// configuration does not set it.
-const TABLES: usize = 1 << 20;
 
 /// An image, or a raw disk below it.
 type DiskImage = Image<Source, &'static mut [u8]>;
@@ -62,7 +54,7 @@ fn run() -> Result<(), Failure> {
     }
     println!("loader: the disk inside has {} bytes", disk.size());
     let encrypted = is_encrypted(&disk);
-    let (disk, handle) = published::publish("loader", disk)?;
+    let (disk, handle) = published::publish("loader", None, disk)?;
     let result = start(handle);
     // The started program may return. This program's code is removed when it returns, so the disk must be removed
     // first.
@@ -129,9 +121,7 @@ fn close(mut disk: Disk) {
 }
 
 fn close_image(image: DiskImage) {
-    let (source, memory) = image.into_parts();
-    firmware::free(memory);
-    source.close();
+    image::close(image).close();
 }
 
 fn is_encrypted(disk: &Disk) -> bool {
@@ -139,32 +129,26 @@ fn is_encrypted(disk: &Disk) -> bool {
     headers.any(Header::is_encrypted)
 }
 
-fn open_qcow(mut source: Source, lent: Option<usize>) -> Result<DiskImage, Failure> {
-    // More memory would not be used.
-    let most = match OpenOptions::new().memory_needed(&mut source, lent.unwrap_or(TABLES)) {
-        Ok(most) => most,
-        Err(error) => {
-            source.close();
-            return Err(error.into());
+fn open_qcow(source: Source, lent: Option<usize>) -> Result<DiskImage, Failure> {
+    match image::open(source, lent) {
+        Ok((image, lent)) => {
+            println!("loader: it is lent {lent} bytes of memory");
+            Ok(image)
         }
-    };
-    let lent = lent.unwrap_or(most).min(most);
-    println!("loader: it is lent {lent} bytes of memory");
-    opened(Image::open(source, firmware::pages(lent)?))
+        Err((source, error)) => {
+            source.close();
+            Err(error.into())
+        }
+    }
 }
 
 fn open_raw(source: Source) -> Result<DiskImage, Failure> {
     let memory = firmware::pages(source.block_size().bytes() as usize)?;
-    opened(Image::open_raw(source, memory))
-}
-
-/// Frees the memory of an image that was not opened.
-fn opened(image: Result<DiskImage, OpenError<Source, &'static mut [u8], Status>>) -> Result<DiskImage, Failure> {
-    image.map_err(|error| {
+    Image::open_raw(source, memory).map_err(|error| {
         let (source, memory, error) = error.into_parts();
         firmware::free(memory);
         source.close();
-        Failure::Image(error)
+        error.into()
     })
 }
 
@@ -200,33 +184,15 @@ fn start(disk: Handle) -> Result<(), Failure> {
     // Errors are ignored: they mean only that some driver does not support some part of the disk.
     let _ = boot::connect_controller(disk, &[], None, true);
     let volume = volume_on(disk)?.ok_or(Failure::NoVolume)?;
-    let volume = firmware::device_path(volume)?;
-
-    let mut buf = [MaybeUninit::uninit(); 512];
-    let mut path = DevicePathBuilder::with_buf(&mut buf);
-    for node in volume.node_iter() {
-        path = path.push(&node).map_err(|_| Failure::NoVolume)?;
-    }
-    let file = build::media::FilePath { path_name: PROGRAM };
-    let path = path
-        .push(&file)
-        .and_then(DevicePathBuilder::finalize)
-        .map_err(|_| Failure::NoVolume)?;
-    let source = LoadImageSource::FromDevicePath {
-        device_path: path,
-        boot_policy: BootPolicy::ExactMatch,
-    };
-    let program = boot::load_image(boot::image_handle(), source).map_err(|error| Failure::Program(error.status()))?;
+    let program = firmware::load(volume, PROGRAM).map_err(|error| Failure::Program(error.status()))?;
     println!("loader: starting {PROGRAM} from inside the image");
     boot::start_image(program).map_err(|error| Failure::Program(error.status()))
 }
 
 /// Returns the first file system whose device path begins with the disk's.
 fn volume_on(disk: Handle) -> Result<Option<Handle>, Failure> {
-    let disk = firmware::device_path(disk)?.as_bytes();
-    // Without the end node of the path, which has 4 bytes.
-    let prefix = &disk[..disk.len() - 4];
-    let inside = |volume: &Handle| firmware::device_path(*volume).is_ok_and(|path| path.as_bytes().starts_with(prefix));
+    let disk = firmware::path_nodes(disk)?;
+    let inside = |volume: &Handle| firmware::path_nodes(*volume).is_ok_and(|path| path.starts_with(disk));
     match firmware::handles::<SimpleFileSystem>() {
         Ok(volumes) => Ok(volumes.iter().copied().find(inside)),
         Err(error) if error.status() == Status::NOT_FOUND => Ok(None),
