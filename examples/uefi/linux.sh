@@ -31,7 +31,7 @@ CONF
     linux overlay systemd-boot payload.top overlay.esp compressed.qcow overlay.qcow &
     overlay=$!
     volume encrypted.esp 16
-    typing encrypted 'correct horse'
+    typing encrypted 'type its passphrase' 'correct horse'
     linux encrypted systemd-boot root/payload encrypted.esp encrypted.qcow
     wait $overlay
 }

@@ -114,25 +114,26 @@ said() {
     grep -aE '^(loader|qcow1|trial|inner|linux|shell): ' "$2" | awk '!said[$0]++'
 }
 
-# typing NAME PASSPHRASE...: makes a keyboard for the next machine, NAME, that types each passphrase when the loader asks for it.
+# typing NAME PROMPT LINE...: makes a keyboard for the next machine, NAME, that types each line when the prompt is printed again.
 typing() {
     log=$1.log
     KEYBOARD=$1.keys
-    shift
+    prompt=$2
+    shift 2
     rm -f "$KEYBOARD"
     mkfifo "$KEYBOARD"
     : >"$log"
     (
         asked=0
-        for passphrase in "$@"; do
+        for line in "$@"; do
             asked=$((asked + 1))
             turns=0
             # Bound: 3 minutes.
-            until [ "$(grep -ac 'type its passphrase' "$log")" -ge $asked ] || [ $turns -ge 900 ]; do
+            until [ "$(grep -ac -e "$prompt" "$log")" -ge $asked ] || [ $turns -ge 900 ]; do
                 sleep 0.2
                 turns=$((turns + 1))
             done
-            printf '%s\r' "$passphrase"
+            printf '%s\r' "$line"
         done
     ) >"$KEYBOARD" &
 }

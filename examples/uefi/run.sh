@@ -1,5 +1,5 @@
 #!/bin/sh
-# Boots the loader that cargo has built, with OVMF or AAVMF, from each source of its policy: from a file beside it, from a disk
+# Boots the loader that cargo has built, with OVMF or AAVMF and, on AArch64, with U-Boot's UEFI, from each source of its policy: from a file beside it, from a disk
 # that is an image, and from a configuration. Then it checks the loader's errors.
 . "$(dirname "$0")/machine.sh"
 loader=$1
@@ -99,7 +99,7 @@ machine no-image 256M no-image.esp &
 no_image=$!
 # Backspace deletes all that was typed, also what is more than the loader keeps.
 mistake=$(printf '%070d' 0)
-typing trials "$mistake$(printf '%s' "$mistake" | tr 0 '\b')right" wrong
+typing trials 'type its passphrase' "$mistake$(printf '%s' "$mistake" | tr 0 '\b')right" wrong
 machine trials 256M trials.esp guest.raw plain.qcow
 wait $no_image
 
@@ -111,4 +111,17 @@ while IFS="$(printf '\t')" read -r name line; do
     [ -f "part-$name" ] || fail "uefi: the trial $name was not made; the console is $work/trials.log."
     said "$name" "part-$name" "$line"
 done <trials
+
+# A second firmware, U-Boot's UEFI: the loader finds an image on a disk. Afterwards U-Boot has a prompt.
+if [ "$target" = aarch64-unknown-uefi ]; then
+    u_boot=${U_BOOT:-/usr/lib/u-boot/qemu_arm64/u-boot.bin}
+    [ -f "$u_boot" ] || fail "U-Boot is missing, so nothing was shown: install u-boot-qemu (Debian) or name u-boot.bin in U_BOOT."
+    volume u-boot.esp 16
+    typing u-boot '^=> ' reset
+    # shellcheck disable=SC2086
+    boot u-boot.log 0 $qemu -m 256M -bios "$u_boot" -display none -serial stdio -monitor none -net none -no-reboot \
+        -drive if=none,id=esp,format=raw,file=u-boot.esp -device virtio-blk-pci,drive=esp \
+        -drive if=none,id=disk,format=raw,readonly=on,file=compressed.qcow -device virtio-blk-pci,drive=disk
+    said u-boot u-boot.log 'U-Boot 20' "$booted"
+fi
 echo "The loader booted from inside five QCOW1 disks, and said of twelve why it does not boot from them."
