@@ -1,12 +1,8 @@
 #!/bin/sh
 # Runs all proofs that qcow1 works in firmware: the link proof with its sizes and stack, and the boots. It fails at the first
 # error, and a missing tool is one.
-#
-# With --record, it writes the seconds of each to the table in README.md. Run that on an otherwise idle machine that has built
-# everything before.
 . "$(dirname "$0")/firmware.sh"
 cd "$(dirname "$0")"
-record=${1:-}
 
 # The packages share one build of `core` for each target.
 CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$(cd .. && pwd)/target}/firmware
@@ -23,11 +19,6 @@ timed() {
     "$@"
     took=$(($(date +%s) - before))
     echo "boot-all: $took s: $name"
-    if [ "$record" = --record ]; then
-        awk -v key="$key" -v took="$took" 'index($0, key) { sub(/\|[^|]*\|$/, "| " took " s |") } { print }' README.md \
-            >"$CARGO_TARGET_DIR/README.md"
-        cp "$CARGO_TARGET_DIR/README.md" README.md
-    fi
 }
 
 # run PACKAGE TARGET: builds the program in release mode; run.sh of its folder boots it.

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Boots the loader that cargo has built, with OVMF or AAVMF and, on AArch64, with U-Boot's UEFI, from each source of its policy: from a file beside it, from a disk
-# that is an image, and from a configuration. Then it checks the loader's errors.
+# Boots the loader that cargo has built, with OVMF or AAVMF, from each source of its policy: from a file beside it, from a disk
+# that is an image, and from a configuration. Then it checks the loader's errors. On AArch64, U-Boot's UEFI starts it too.
 . "$(dirname "$0")/machine.sh"
 loader=$1
 here=$(dirname "$0")
