@@ -67,7 +67,7 @@ volume() {
 
 # machine NAME MEMORY VOLUME [DISK...]: boots a machine from the volume. Each DISK is a further disk, the first at the PCI address
 # 0x5, the next at 0x6. The firmware's boot order has only the volume or, if `first` is its id (disk5 or disk6), one of the
-# disks. The firmware's variables are a copy of the file $variables. The console is NAME.log.
+# disks. The firmware's variables are a copy of the file $variables, and $more has more of QEMU's options. The console is NAME.log.
 machine() {
     name=$1
     memory=$2
@@ -88,7 +88,7 @@ machine() {
     boot "$name.log" 0 $qemu -m "$memory" -display none -serial stdio -monitor none -net none -no-reboot \
         -drive if=pflash,format=raw,readonly=on,file="$code" \
         -drive if=pflash,format=raw,file="$name-variables.fd" \
-        -drive if=none,id=esp,format=raw,file="$esp" -device $volume $disks
+        -drive if=none,id=esp,format=raw,file="$esp" -device $volume $disks ${more:-}
     KEYBOARD=
     # Without the control sequences of a terminal.
     sed -i 's/\x1b\[[=0-9;?]*[A-Za-z]//g; s/\r//g' "$name.log"
