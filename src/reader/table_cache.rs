@@ -1,7 +1,7 @@
 //! The table cache: the fixed-capacity buffer that L1 and L2 words are read through.
 //!
-//! A *piece* is an aligned part of the file of 2^n bytes, and fills a *slot* of the cache. A slot is empty from the moment that
-//! it is chosen for a piece until the piece has been read, so a failed read leaves nothing that could be believed.
+//! A *piece* is an aligned part of the file of 2^n bytes, and fills a *slot* of the cache. A slot is reserved from the moment
+//! that it is chosen for a piece until the piece has been read, so a failed read leaves nothing that could be believed.
 
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
@@ -16,13 +16,16 @@ const WAYS: usize = 8;
 /// The start of no piece: near no table word, since those are below 2^63 plus the size of a table, in salvage too.
 const NONE: u64 = 3 << 62;
 
+/// The bit of a tag's start that says that the slot is reserved: the piece has not been read. Pieces start at even offsets.
+const RESERVED: u64 = 1;
+
 /// The tag of a slot: which piece of the file it holds.
 // Packed, because an alignment of 8 would cost padding where registers have 32 bits.
 #[derive(Clone, Copy)]
 #[cfg_attr(qcow1_proofs, derive(PartialEq, Eq, Hash))]
 #[repr(C, packed(4))]
 struct Tag {
-    /// Where the piece starts in the file; `NONE` for an empty slot.
+    /// Where the piece starts in the file, with [`RESERVED`] until it has been read; `NONE` for an empty slot.
     start: u64,
     /// Where the slot starts in the memory.
     slot: u32,
@@ -224,7 +227,8 @@ impl TableCache {
             let mut carried = Tag::empty(0);
             for tag in set.iter_mut() {
                 carried = tag.replace(carried);
-                if carried.start == start {
+                // A piece that is missed again keeps the slot that it has.
+                if carried.start & !RESERVED == start {
                     break;
                 }
             }
@@ -234,7 +238,7 @@ impl TableCache {
             if let Some(first) = set.first_mut() {
                 first.replace(carried);
                 if !is_found && !is_kept {
-                    first.start = NONE;
+                    first.start = start | RESERVED;
                 }
             }
             if is_found || !is_kept {

@@ -75,6 +75,21 @@ fn a_random_read_costs_only_its_data_once_all_tables_are_cached() {
     assert!(requests <= 10_200, "{requests} requests for 10,000 reads");
 }
 
+#[test]
+fn a_random_read_misses_at_most_one_time_in_four_if_three_quarters_of_the_tables_fit() {
+    // Each L2 table has 4 KiB, and describes 2 MiB.
+    let tables = 2;
+    let mut memory = vec![0; 8 << 10];
+    let mut device = QemuLayout::new(GIB, Order::Ascending, BlockSize::B512);
+    let mut image = Image::open(&mut device, &mut memory).unwrap();
+    let mut random = Random(1);
+    for _ in 0..10_000 {
+        image.read_at(random.below(tables * 4096) * 512, &mut [0; 512]).unwrap();
+    }
+    let requests = requests(&mut image);
+    assert!(requests <= 12_500, "{requests} requests for 10,000 reads");
+}
+
 const CLUSTER: u64 = 4096;
 const STREAMS: u64 = 64;
 
