@@ -381,7 +381,12 @@ impl<D: BlockRead, M: Memory> Image<D, M> {
             let memory = self.0.memory.bytes();
             match walk.find(&mut self.0.state, memory) {
                 Ok(()) => return Ok(walk.take_extent()),
-                Err(Stop::Miss) => self.fill().await?,
+                Err(Stop::Miss) => {
+                    if let Err(error) = self.fill().await {
+                        self.forget();
+                        return walk.take_before(error);
+                    }
+                }
                 Err(stop) => return Err(walk.error(stop, &self.0.state)),
             }
         }

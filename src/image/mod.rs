@@ -214,7 +214,7 @@ impl<D: BlockRead, M: Memory> Image<D, M> {
     /// # Errors
     /// - [`Error::OutOfRange`]: `offset` is not inside the disk, or `max_len` is 0.
     /// - [`Error::Corrupt`]: a table word is invalid. The error contains its place.
-    /// - [`Error::Io`]: the device failed.
+    /// - [`Error::Io`]: the device failed to read what describes the byte at `offset`. A run ends before what cannot be read.
     pub fn extent_at(&mut self, offset: u64, max_len: u64) -> Result<Extent, Error<D::Error>> {
         let mut walk = ExtentWalk::extent_at(&self.state, offset, max_len)?;
         self.advance(&mut walk).inspect_err(|_| self.forget())
@@ -267,7 +267,12 @@ impl<D: BlockRead, M: Memory> Image<D, M> {
             let memory = self.memory.bytes();
             match walk.find(&mut self.state, memory) {
                 Ok(()) => return Ok(walk.take_extent()),
-                Err(Stop::Miss) => self.fill()?,
+                Err(Stop::Miss) => {
+                    if let Err(error) = self.fill() {
+                        self.forget();
+                        return walk.take_before(error);
+                    }
+                }
                 Err(stop) => return Err(walk.error(stop, &self.state)),
             }
         }

@@ -157,6 +157,15 @@ impl ExtentWalk {
         extent
     }
 
+    /// Returns the part of the run that has been found before the device failed, or `error` if there is none: then the run
+    /// begins at what cannot be read.
+    pub(crate) fn take_before<E>(&mut self, error: E) -> Result<Extent, E> {
+        if self.len() == 0 {
+            return Err(error);
+        }
+        Ok(self.take_extent())
+    }
+
     /// Finds the next run, extended as far as possible; does nothing while part of the last one is left. Must not be called
     /// once [`ExtentWalk::is_done`].
     ///

@@ -91,12 +91,56 @@ fn images() -> Vec<(&'static str, Vec<u8>, Vec<u8>)> {
     images
 }
 
-/// Returns whether a part of the guest's sector at `offset` lies in a block.
-fn depends(file: &[u8], offset: u64, block: usize) -> bool {
+/// Returns whether one of the parts lies in a block, in part at least.
+fn is_in(parts: &[Range<usize>], block: usize) -> bool {
     let block = block * BLOCK..(block + 1) * BLOCK;
-    parts(file, offset)
+    parts
         .iter()
         .any(|part| part.start < block.end && block.start < part.end)
+}
+
+/// Returns whether a part of the guest's sector at `offset` lies in a block.
+fn depends(file: &[u8], offset: u64, block: usize) -> bool {
+    is_in(&parts(file, offset), block)
+}
+
+/// Returns whether a table word for the guest's sector at `offset` lies in a block.
+fn words_depend(file: &[u8], offset: u64, block: usize) -> bool {
+    let parts = parts(file, offset);
+    is_in(&parts[..parts.len().min(2)], block)
+}
+
+#[test]
+fn a_bad_block_loses_the_extents_of_clusters_whose_words_lie_in_it_and_no_others() {
+    for (name, file, disk) in images() {
+        for bad in 1..file.len().div_ceil(BLOCK) {
+            for memory in [512, 9000, 150_000] {
+                let device = Scratched { file: &file, bad };
+                let mut image = Image::open(device, vec![0; memory]).unwrap();
+                let mut asynchronous =
+                    finish(aio::Image::open(Slow(Scratched { file: &file, bad }), vec![0; memory])).unwrap();
+                let mut offset = 0;
+                while offset < disk.len() as u64 {
+                    let found = image.extent_at(offset, u64::MAX);
+                    assert_eq!(
+                        finish(asynchronous.extent_at(offset, u64::MAX)),
+                        found,
+                        "{name}: {bad} at {offset}"
+                    );
+                    let is_lost = words_depend(&file, offset, bad);
+                    assert_eq!(found.is_err(), is_lost, "{name}: {bad} at {offset}");
+                    let end = found.map_or(offset + BLOCK as u64, |extent| extent.start + extent.len);
+                    // No extent reaches over a word that cannot be read.
+                    let mut sectors = (offset..end).step_by(BLOCK);
+                    assert!(
+                        sectors.all(|at| words_depend(&file, at, bad) == is_lost),
+                        "{name}: {bad} at {offset}"
+                    );
+                    offset = end;
+                }
+            }
+        }
+    }
 }
 
 #[test]
@@ -152,11 +196,7 @@ fn a_bad_block_beside_a_table_of_qemus_overlays_loses_one_sector() {
             let read = finish(asynchronous.read_at(offset, &mut [0; BLOCK]));
             assert_eq!(read.is_err(), depends(&file, offset, bad), "{memory} {offset}");
             // Extents depend on words alone.
-            let words = &parts(&file, offset)[..2];
-            let block = bad * BLOCK..(bad + 1) * BLOCK;
-            let in_words = words
-                .iter()
-                .any(|part| part.start < block.end && block.start < part.end);
+            let in_words = words_depend(&file, offset, bad);
             assert_eq!(image.extent_at(offset, 1).is_err(), in_words, "{memory} {offset}");
         }
         assert_eq!(lost, 1, "{memory}");

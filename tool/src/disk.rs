@@ -222,12 +222,7 @@ impl Disk {
                 // A backing file that is shorter than the disk.
                 return Ok(Found::zeros(level, at, len, past_end));
             };
-            let extent = image.extent_at(at, len.min(inside)).or_else(|error| match error {
-                // The failed read may have been for a later word than the first.
-                Error::Io(_) => image.extent_at(at, past_end::cluster_len(image, at).min(len).min(inside)),
-                error => Err(error),
-            });
-            let mut extent = match extent {
+            let mut extent = match image.extent_at(at, len.min(inside)) {
                 Ok(extent) => extent,
                 Err(error) => {
                     let len = past_end::flawed_len(image, at, &error).min(len).min(inside);

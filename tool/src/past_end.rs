@@ -186,14 +186,6 @@ pub(crate) fn flawed_len(image: &mut FileImage, at: u64, error: &Error<io::Error
     end - at
 }
 
-/// Returns the number of guest bytes from `at` to the end of its cluster.
-pub(crate) fn cluster_len(image: &FileImage, at: u64) -> u64 {
-    let cluster = image
-        .header()
-        .map_or(u64::MAX, |header| header.cluster_bits().cluster_size().into());
-    cluster - at % cluster
-}
-
 /// Returns the number of guest bytes that one L1 entry covers.
 fn span(header: &Header) -> u64 {
     u64::from(header.cluster_bits().cluster_size()) * u64::from(header.l2_bits().entries())
