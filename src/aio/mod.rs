@@ -124,6 +124,8 @@
 //!
 //! `FromIo` requires a stream that can seek and read after such a drop.
 
+#[cfg(feature = "alloc")]
+mod boxed;
 #[cfg(feature = "check")]
 mod check;
 #[cfg(feature = "embedded-io-async")]

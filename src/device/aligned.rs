@@ -12,11 +12,12 @@ use crate::memory::Memory;
 /// The driver fills an aligned buffer directly. If a buffer is misaligned, the driver fills a bounce buffer, and the bytes are
 /// copied from there. If a later block of the buffer starts at an aligned address, the driver fills the buffer directly
 /// starting at that block. So the driver must reach the caller's memory: if its DMA does not, use
-/// [`Bounced`](crate::Bounced). It does not limit the length of a request: [`Limited`](crate::Limited) does.
+/// [`Bounced`](crate::Bounced). It does not limit the length of a request. Wrap it in a [`Limited`](crate::Limited) for that,
+/// which must be outside if its limit is not a multiple of the alignment.
 ///
 /// It implements [`BlockRead`] over a [`BlockRead`] and, with the feature `async`, [`aio::BlockRead`](crate::aio::BlockRead)
-/// over a device that implements that. A misaligned read of n bytes makes at most n / `buffer` requests, rounded up, and one
-/// more; an aligned read makes one.
+/// over a device that implements that. An aligned read makes one request. A misaligned read makes as many as [`Bounced`] and at
+/// most one more.
 ///
 /// ```
 /// # let driver: &[u8] = include_bytes!("../../tests/data/plain.qcow");

@@ -13,7 +13,7 @@ use crate::offset::byte_count;
 /// bounces only buffers that are misaligned. It implements [`BlockRead`] over a [`BlockRead`] and, with the feature `async`,
 /// [`aio::BlockRead`](crate::aio::BlockRead) over a device that implements that.
 ///
-/// A read of n bytes makes n / `buffer` requests, rounded up.
+/// Each request reads as many whole blocks as fit in `buffer` from its first aligned address on, or the rest of the read.
 ///
 /// ```
 /// # let driver: &[u8] = include_bytes!("../../tests/data/plain.qcow");

@@ -7,7 +7,8 @@ use crate::device::{BlockRead, BlockSize};
 /// A device whose error is converted by a function.
 ///
 /// It implements [`BlockRead`] over a [`BlockRead`] and, with the feature `async`, [`aio::BlockRead`](crate::aio::BlockRead)
-/// over a device that implements that. Use it for devices with different errors in one [`Chain`](crate::Chain), whose images have one type:
+/// over a device that implements that. Use it for devices with different errors in one [`Chain`](crate::Chain), whose images
+/// have one type:
 ///
 /// ```
 /// # let (overlay, base): (&[u8], &[u8]) = (include_bytes!("../../tests/data/overlay.qcow"), &[7; 4096]);

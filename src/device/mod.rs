@@ -144,8 +144,7 @@ impl fmt::Display for BlockSize {
 
 /// A block device that holds an image: the trait that you implement over a disk driver.
 ///
-/// It is implemented for byte slices and arrays, for `&mut D` and, with the feature `alloc`, for `Box<D>`, with `std`, for
-/// `File`.
+/// It is implemented for byte slices, arrays and `&mut D`. The feature `alloc` adds `Box<D>`, and `std` adds `File`.
 /// Wrappers such as [`FromIo`](crate::FromIo) adapt other traits. It is dyn-compatible.
 ///
 /// The bytes must not change while an [`Image`](crate::Image) is open, because it caches table blocks.

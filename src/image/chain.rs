@@ -150,7 +150,7 @@ impl<D: BlockRead, M: Memory, const DEPTH: usize> Chain<Image<D, M>, DEPTH> {
     /// [`ExtentKind::Backing`](crate::ExtentKind::Backing) is returned only if the lowest image names a backing file.
     ///
     /// A call asks each image at most once, from the top until one stores the bytes. So it looks at no more than 4,099 table
-    /// words of each image, with at most 2 device reads for each word.
+    /// words of each image, with at most 2 device reads for each word, and at most 2 more for each that fails.
     ///
     /// ```
     /// # let file: &[u8] = include_bytes!("../../tests/data/sparse.qcow");

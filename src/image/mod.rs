@@ -237,10 +237,9 @@ impl<D: BlockRead, M: Memory> Image<D, M> {
 
     /// Reads the backing file's name into `buf` and returns it, or returns `None` if the image names no backing file.
     ///
-    /// The name is untrusted bytes, not necessarily text, and may contain NULs; for QEMU it ends at the first one. It is a path
-    /// on the machine that wrote the image, absolute or
-    /// relative to the image's folder. This crate never opens it. No name is longer than 1,023 bytes. A call makes at
-    /// most 3 device reads.
+    /// The name is untrusted bytes, not necessarily text. It may contain NULs; QEMU's names end at the first one. It is a path
+    /// on the machine that wrote the image, absolute or relative to the image's folder. This crate never opens it. No name is
+    /// longer than 1,023 bytes. A call makes at most 3 device reads.
     ///
     /// # Errors
     /// - [`Error::MemoryTooSmall`]: `buf` is shorter than the name.
@@ -309,8 +308,8 @@ impl OpenOptions {
     /// Returns the number of bytes of memory for the image on `device`: enough to read everything at full speed, and `cache`
     /// bytes more for tables, unless the image cannot have as many.
     ///
-    /// It reads the header, and opening checks it again. If the blocks of `device` are larger than 512 bytes, it reads nothing,
-    /// and returns what the largest clusters would need.
+    /// It reads the header, and opening checks it again. If the blocks of `device` are larger than 512 bytes, it reads nothing:
+    /// it returns what the largest clusters would need, even if `device` holds no image.
     ///
     /// ```
     /// # let mut file: &[u8] = include_bytes!("../../tests/data/compressed.qcow");

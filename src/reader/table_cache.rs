@@ -73,7 +73,7 @@ pub(crate) struct TableCache {
     pub(crate) device: DeviceShape,
     /// Where the tags start in the memory.
     tags_at: u32,
-    /// The number of tags, in sets. The tag used last is the first of its set. Where there is one slot, its tag is `single` and
+    /// The number of tags, in sets. The tag used last is the first of its set. If there is one slot, its tag is `single` and
     /// this is 0, so that the minimum of memory holds nothing but a block.
     tag_count: u32,
     single: StoredTag,
@@ -108,7 +108,7 @@ impl SplitWord {
 
 impl TableCache {
     /// Creates a cache of slots of 2^`slot_shift` bytes each, from `slots_at` on: `tag_count` of them, with their tags behind
-    /// them, or one where that is 0.
+    /// them, or one if that is 0.
     pub(crate) fn new(device: DeviceShape, memory: &mut [u8], slots_at: u32, tag_count: u32, slot_shift: u8) -> Self {
         let slot_size = 1_u32.wrapping_shl(slot_shift.into());
         let tags_at = slots_at.wrapping_add(tag_count.wrapping_mul(slot_size));
@@ -168,7 +168,7 @@ impl TableCache {
         Ok(())
     }
 
-    /// Returns the bytes of the file from `at` to the end of the piece looked up last in this kind of table; none where `at` is
+    /// Returns the bytes of the file from `at` to the end of the piece looked up last in this kind of table; none if `at` is
     /// outside that piece.
     pub(crate) fn recent<'m>(&self, table: Table, at: HostOffset, memory: &'m [u8]) -> &'m [u8] {
         let tag = match table {
@@ -332,7 +332,7 @@ impl TableCache {
         self.split_word.at = NONE;
     }
 
-    /// Returns the bounce buffer, which is the start of the memory. Where the only slot is there too, it forgets the slot.
+    /// Returns the bounce buffer, which is the start of the memory. If the only slot is there too, it forgets the slot.
     // Not inlined: two calls would double it.
     #[inline(never)]
     pub(crate) fn bounce<'m>(&mut self, memory: &'m mut [u8]) -> &'m mut [u8] {

@@ -256,6 +256,22 @@ fn the_lowest_image_comes_off_a_chain_and_can_be_put_back() {
 }
 
 #[test]
+fn boxed_devices_and_disks_are_devices_and_disks() {
+    async fn first_sectors(mut disk: impl aio::GuestRead<Error: std::fmt::Debug>) -> [u8; 1024] {
+        let mut sectors = [0; 1024];
+        disk.read_at(0, &mut sectors[..512]).await.unwrap();
+        disk.read_sectors(1, &mut sectors[512..]).await.unwrap();
+        sectors
+    }
+    let mut builder = ImageBuilder::new(4096);
+    builder.data(0, &pattern(1, 4096));
+    let file = builder.build();
+    let device = Box::new(Slow(TestDevice::new(&file, 512)));
+    let image = finish(aio::Image::open(device, vec![0; 4096])).unwrap();
+    assert_eq!(finish(first_sectors(Box::new(image)))[..], pattern(1, 4096)[..1024]);
+}
+
+#[test]
 fn a_borrowed_device_is_a_device_and_blocks_past_its_end_are_zeros() {
     use aio::BlockRead as _;
 

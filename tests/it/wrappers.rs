@@ -334,6 +334,32 @@ fn limited_splits_a_read_into_requests_of_the_maximum_and_one_for_the_rest() {
 }
 
 #[test]
+fn bounces_are_of_as_many_whole_blocks_as_the_aligned_part_of_the_buffer_holds() {
+    #[repr(align(64))]
+    struct Lines([u8; 4096]);
+    const READ: usize = 51_200;
+    let mut lines = Lines([0; 4096]);
+    let mut dst = vec![0; READ];
+    for (start, len, blocks) in [
+        (1, 63 + 512, 1),
+        (1, 1023, 1),
+        (1, 63 + 1024, 2),
+        (0, 1023, 1),
+        (0, 2048, 4),
+    ] {
+        let mut lengths = Vec::new();
+        let device = Tracer::new(Blocks::new(&[0; READ][..], BlockSize::B512), |request| {
+            lengths.push(request.len)
+        });
+        let mut bounced = Bounced::new(device, 64, &mut lines.0[start..start + len]).unwrap();
+        bounced.read_blocks(0, &mut dst).unwrap();
+        drop(bounced);
+        assert_eq!(lengths.len(), 100_usize.div_ceil(blocks), "{start} {len}");
+        assert!(lengths.iter().all(|&bytes| bytes == blocks * 512), "{start} {len}");
+    }
+}
+
+#[test]
 fn a_buffer_that_moves_needs_room_for_any_alignment() {
     let file = &[7_u8; 4096][..];
     assert!(Bounced::new(Blocks::new(file, BlockSize::B512), 64, [0; 63 + 511]).is_err());
