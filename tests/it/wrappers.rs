@@ -351,9 +351,8 @@ fn bounces_are_of_as_many_whole_blocks_as_the_aligned_part_of_the_buffer_holds()
         let device = Tracer::new(Blocks::new(&[0; READ][..], BlockSize::B512), |request| {
             lengths.push(request.len)
         });
-        let mut bounced = Bounced::new(device, 64, &mut lines.0[start..start + len]).unwrap();
-        bounced.read_blocks(0, &mut dst).unwrap();
-        drop(bounced);
+        let bounced = Bounced::new(device, 64, &mut lines.0[start..start + len]);
+        bounced.unwrap().read_blocks(0, &mut dst).unwrap();
         assert_eq!(lengths.len(), 100_usize.div_ceil(blocks), "{start} {len}");
         assert!(lengths.iter().all(|&bytes| bytes == blocks * 512), "{start} {len}");
     }
