@@ -1,9 +1,11 @@
 //! The bit reader: a buffer of one machine word, refilled a word at a time.
 
+#[cfg(feature = "fast")]
+const WORD: usize = size_of::<usize>();
+
 /// The minimum number of bits in the buffer after a refill.
 pub(super) const REFILLED: u32 = usize::BITS - 8;
 
-const WORD: usize = size_of::<usize>();
 // Between two refills at most a literal/length codeword and its extra bits are taken: 15 + 5 bits.
 const _: () = assert!(REFILLED >= 20, "a bit buffer has 32 bits or more");
 
@@ -11,79 +13,58 @@ const _: () = assert!(REFILLED >= 20, "a bit buffer has 32 bits or more");
 /// whether any of them was taken. Test it before you use a result.
 #[derive(Clone, Copy)]
 pub(super) struct Bits<'a> {
-    input: &'a [u8],
-    /// The input that is not in the buffer yet.
-    rest: &'a [u8],
+    pub(super) input: &'a [u8],
+    /// The index of the first byte that is not in the buffer. It runs on after the end of the input.
+    pub(super) next: usize,
     /// The next bits. Each bit above `count` is zero or has the value that the next refill gives it.
     pub(super) buffer: usize,
     /// The number of bits in the buffer, in the lowest 6 bits. The others are undefined.
-    count: u32,
-    /// The number of zero bytes supplied after the end of the input.
-    supplied: usize,
+    pub(super) count: u32,
 }
 
 impl<'a> Bits<'a> {
     pub(super) fn new(input: &'a [u8]) -> Self {
         Self {
             input,
-            rest: input,
+            next: 0,
             buffer: 0,
             count: 0,
-            supplied: 0,
         }
     }
 
     /// Fills the buffer to [`REFILLED`] bits or more.
     #[inline(never)]
     pub(super) fn refill(&mut self) {
+        #[cfg(feature = "fast")]
         self.refill_inline();
+        // Bound: a turn for each byte of a word. It is a third of the code for words.
+        #[cfg(not(feature = "fast"))]
+        while self.count < REFILLED {
+            let byte = self.input.get(self.next).copied().unwrap_or(0);
+            self.buffer |= usize::from(byte).wrapping_shl(self.count);
+            self.count = self.count.wrapping_add(8);
+            self.next = self.next.wrapping_add(1);
+        }
     }
 
-    /// Fills the buffer as [`Bits::refill`] does, inlined for hot loops.
+    /// Fills the buffer as [`Bits::refill`] does.
+    #[cfg(not(feature = "fast"))]
+    pub(super) fn refill_inline(&mut self) {
+        self.refill();
+    }
+
+    /// Fills the buffer as [`Bits::refill`] does, a word at a time, inlined for hot loops.
+    #[cfg(feature = "fast")]
     #[inline(always)]
     pub(super) fn refill_inline(&mut self) {
-        if let Some(ahead) = self.ahead() {
-            self.fill(ahead);
-            return;
-        }
-        let bytes = self.free_bytes();
-        let next = last_word(self.rest);
-        self.supplied = self.supplied.wrapping_add(bytes.saturating_sub(self.rest.len()));
-        self.rest = self.rest.get(bytes..).unwrap_or_default();
-        self.add(next);
-    }
-
-    /// Returns what [`Bits::fill`] takes, if the input has as many bytes.
-    #[inline(always)]
-    pub(super) fn ahead(&self) -> Option<usize> {
-        Some(usize::from_le_bytes(*self.rest.first_chunk()?))
-    }
-
-    /// Fills the buffer to [`REFILLED`] bits or more with the bytes that [`Bits::ahead`] returned.
-    #[inline(always)]
-    pub(super) fn fill(&mut self, ahead: usize) {
-        self.rest = self.rest.get(self.free_bytes()..).unwrap_or_default();
-        self.add(ahead);
-    }
-
-    /// Returns the number of whole bytes that fit in the buffer.
-    #[inline(always)]
-    fn free_bytes(&self) -> usize {
-        word((!self.count & (usize::BITS - 1)) >> 3) & (WORD - 1)
-    }
-
-    /// Adds a word to the buffer, without a branch. The bits that do not fit stay above `count`.
-    #[inline(always)]
-    fn add(&mut self, next: usize) {
-        self.buffer |= next.wrapping_shl(self.count);
+        let rest = self.input.get(self.next..).unwrap_or_default();
+        let word = match rest.first_chunk() {
+            Some(word) => usize::from_le_bytes(*word),
+            None => last_word(rest),
+        };
+        self.next = self.next.wrapping_add(free_bytes(self.count));
+        self.buffer |= word.wrapping_shl(self.count);
         self.count |= REFILLED;
-    }
-
-    /// Replaces the buffer by `after`, which is the buffer without `number` bits.
-    #[inline(always)]
-    pub(super) fn dropped(&mut self, number: u32, after: usize) {
-        self.buffer = after;
-        self.count = self.count.wrapping_sub(number);
     }
 
     /// Returns the next bits, masked by `mask`, without taking them.
@@ -111,36 +92,22 @@ impl<'a> Bits<'a> {
 
     /// Skips to the next whole byte and takes `number` bytes. Returns `None` if the input has fewer.
     pub(super) fn take_bytes(&mut self, number: usize) -> Option<&'a [u8]> {
-        let unread = self
-            .rest
-            .len()
-            .checked_add(self.count() >> 3)?
-            .checked_sub(self.supplied)?;
-        let start = self.input.len().checked_sub(unread)?;
-        let (bytes, rest) = self.input.get(start..)?.split_at_checked(number)?;
-        *self = Self {
-            input: self.input,
-            rest,
-            buffer: 0,
-            count: 0,
-            supplied: 0,
-        };
+        let start = self.taken();
+        let bytes = self.input.get(start..)?.get(..number)?;
+        self.next = start.wrapping_add(number);
+        self.buffer = 0;
+        self.count = 0;
         Some(bytes)
     }
 
     /// Returns the number of bytes taken, rounded up.
     pub(super) fn taken(&self) -> usize {
-        let read = self
-            .input
-            .len()
-            .wrapping_sub(self.rest.len())
-            .wrapping_add(self.supplied);
-        read.wrapping_sub(self.count() >> 3)
+        self.next.wrapping_sub(self.count() >> 3)
     }
 
     /// Returns whether bits after the end of the input were taken.
     pub(super) fn overrun(&self) -> bool {
-        self.supplied.wrapping_mul(8) > self.count()
+        self.taken() > self.input.len()
     }
 
     /// Returns the number of bits in the buffer.
@@ -162,7 +129,15 @@ pub(super) fn word(value: u32) -> usize {
     usize::try_from(value).unwrap_or(usize::MAX)
 }
 
+/// Returns the number of whole bytes that fit in a buffer of `count` bits.
+#[cfg(feature = "fast")]
+#[inline(always)]
+pub(super) fn free_bytes(count: u32) -> usize {
+    word((!count & (usize::BITS - 1)) >> 3) & (WORD - 1)
+}
+
 /// Returns the last bytes of the input, fewer than a word, as a word.
+#[cfg(feature = "fast")]
 #[cold]
 fn last_word(rest: &[u8]) -> usize {
     // Bound: fewer bytes than a word has.

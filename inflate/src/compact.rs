@@ -1,11 +1,8 @@
 //! Decoding with little memory or none: codewords are compared, not looked up.
 
-use super::InflateError;
-use super::bits::{Bits, ones};
-use super::entry::{DISTANCE, Entry, LITLEN};
-use super::lengths::{CodeLengths, Sizes};
-use super::order::sort;
-use super::symbols::Codes;
+use super::bits::{Bits, REFILLED, ones};
+use super::lengths::CodeLengths;
+use super::symbols::{Codes, Token};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 /// Working memory of 1,032 bytes. Its initial content is ignored.
@@ -21,17 +18,6 @@ pub(crate) struct SmallTables {
 
 const _: () = assert!(size_of::<SmallTables>() == 1032, "as documented");
 
-impl SmallTables {
-    /// Sorts the symbols of a dynamic block by its code lengths.
-    // Not inlined, so that its registers are not kept while the code lengths are read.
-    #[inline(never)]
-    pub(super) fn sort(&mut self, sizes: Sizes) -> Result<(), InflateError> {
-        let (litlen, distance) = self.lengths.codes(sizes);
-        sort(&litlen, &mut self.litlen)?;
-        sort(&distance, &mut self.distance)
-    }
-}
-
 /// The codes of a block, without tables.
 pub(super) enum Compact<'t> {
     /// The codes of a block of type 1 (RFC 1951, section 3.2.6). A stream may switch to them every few bits, so they
@@ -42,21 +28,51 @@ pub(super) enum Compact<'t> {
 }
 
 impl Codes for Compact<'_> {
-    fn litlen(&self, bits: &mut Bits<'_>) -> Entry {
+    fn litlen(&self, bits: &mut Bits<'_>) -> Token {
+        bits.refill();
         let (symbol, code_bits) = match self {
             Self::Fixed => fixed_litlen(bits),
             Self::Dynamic(tables) => walk(bits, &tables.lengths.litlen_counts, &tables.litlen),
         };
-        LITLEN.entry(symbol, code_bits)
+        bits.drop(code_bits);
+        match (u8::try_from(symbol), symbol) {
+            (Ok(literal), _) => Token::Literal(literal),
+            (_, 256) => Token::End,
+            (_, 285) => Token::Length(258),
+            (_, 257..285) => Token::Length(with_extra(bits, symbol.wrapping_sub(257), 2).wrapping_add(3)),
+            _ => Token::Bad,
+        }
     }
 
-    fn distance(&self, bits: &mut Bits<'_>) -> Entry {
+    fn distance(&self, bits: &mut Bits<'_>) -> Option<usize> {
+        bits.refill();
         let (symbol, code_bits) = match self {
             Self::Fixed => (small(codeword(bits, 5)), 5),
             Self::Dynamic(tables) => walk(bits, &tables.lengths.distance_counts, &tables.distance),
         };
-        DISTANCE.entry(symbol, code_bits)
+        if symbol >= 30 {
+            return None;
+        }
+        bits.drop(code_bits);
+        if REFILLED < 15 + 13 {
+            bits.refill();
+        }
+        Some(with_extra(bits, symbol, 1).wrapping_add(1))
     }
+}
+
+/// Takes the extra bits of a length or a distance, whose bases and numbers of extra bits (RFC 1951, section 3.2.5) are a
+/// floating-point format: a symbol has `mantissa` bits of mantissa and an exponent. Returns the value, from 0.
+#[inline(never)]
+fn with_extra(bits: &mut Bits<'_>, symbol: u16, mantissa: u32) -> usize {
+    let symbol = usize::from(symbol);
+    let hidden = 1_usize.wrapping_shl(mantissa);
+    let Some(exponent) = symbol.wrapping_shr(mantissa).checked_sub(1) else {
+        return symbol;
+    };
+    let exponent = u32::try_from(exponent).unwrap_or(0);
+    let base = hidden | (symbol & hidden.wrapping_sub(1));
+    base.wrapping_shl(exponent).wrapping_add(bits.take(exponent))
 }
 
 /// Returns the literal/length symbol of the next fixed codeword, and the codeword's length.

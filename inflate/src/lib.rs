@@ -23,8 +23,8 @@
 //!
 //! # Memory
 //! A [`Workspace`] is memory that the caller lends: [`Workspace::SMALL`] bytes, or [`Workspace::FAST`] bytes, which save
-//! half to four fifths of the instructions. Both give the same bytes and the same errors: they share everything but the
-//! look-up of a codeword.
+//! half to four fifths of the instructions if the build has the feature `fast`. Both give the same bytes and the same
+//! errors.
 //!
 //! # Work
 //! The symbols of a stream are bounded by its input and output: each takes a bit or more of the input, and writes a
@@ -37,7 +37,8 @@
 //! steps. Fixed and stored blocks have no header and no tables.
 //!
 //! # Features
-//! No feature is on by default. `defmt` adds `defmt::Format` for [`InflateError`].
+//! - `fast`, which is on by default: decoding with tables.
+//! - `defmt`: `defmt::Format` for [`InflateError`].
 #![no_std]
 #![forbid(unsafe_code)]
 #![warn(unreachable_pub)]
@@ -66,16 +67,15 @@ struct Readme;
 mod bits;
 mod compact;
 mod copy;
-mod entry;
 mod error;
-mod fill;
+#[cfg(feature = "fast")]
+mod fast;
 mod lengths;
 mod order;
 mod symbols;
-mod table;
+mod tables;
 #[cfg(test)]
 mod tests;
-mod wide;
 mod work;
 mod workspace;
 
@@ -86,7 +86,9 @@ use InflateError::{BadBlockType, EndsEarly, InputEnded, StoredLengthMismatch};
 use bits::Bits;
 use compact::Compact;
 use symbols::Stop;
-use workspace::Memory;
+
+/// Whether the headers of blocks are read in more code and less time. On a small machine the symbols take most of it.
+const LARGE: bool = cfg!(all(feature = "fast", target_pointer_width = "64"));
 
 /// A block of this many bytes of input is long: the next one gets tables at once.
 const LONG_BLOCK: usize = 256;
@@ -102,13 +104,13 @@ const SHORT_BLOCK: usize = 256;
 /// Returns why `output` could not be filled. Each variant of [`InflateError`] says its cause.
 pub fn inflate(input: &[u8], output: &mut [u8], workspace: &mut Workspace<'_>) -> Result<(), InflateError> {
     let mut bits = Bits::new(input);
-    let result = blocks(&mut bits, output, &mut workspace.0);
+    let result = blocks(&mut bits, output, workspace);
     // After the end of the input the bit reader supplies zeros: a result that used them is not valid.
     if bits.overrun() { Err(InputEnded) } else { result }
 }
 
 /// Decodes blocks until `output` is full.
-fn blocks(bits: &mut Bits<'_>, output: &mut [u8], memory: &mut Memory<'_>) -> Result<(), InflateError> {
+fn blocks(bits: &mut Bits<'_>, output: &mut [u8], workspace: &mut Workspace<'_>) -> Result<(), InflateError> {
     let mut at = 0;
     let mut last = false;
     let mut may_be_long = true;
@@ -123,7 +125,7 @@ fn blocks(bits: &mut Bits<'_>, output: &mut [u8], memory: &mut Memory<'_>) -> Re
         let (end, stop) = match bits.take(2) {
             0 => (stored(bits, output, at)?, Stop::End),
             1 => symbols::decode(bits, output, at, &Compact::Fixed, usize::MAX),
-            2 => dynamic(bits, output, at, memory, may_be_long)?,
+            2 => dynamic(bits, output, at, workspace, may_be_long)?,
             _ => return Err(BadBlockType),
         };
         at = end;
@@ -146,13 +148,12 @@ fn dynamic(
     bits: &mut Bits<'_>,
     output: &mut [u8],
     at: usize,
-    memory: &mut Memory<'_>,
+    workspace: &mut Workspace<'_>,
     may_be_long: bool,
 ) -> Result<(usize, Stop), InflateError> {
-    let (small, mut tables) = memory.parts();
+    let Workspace { small, tables } = workspace;
     let tables_now = tables.as_deref_mut().filter(|_| may_be_long);
-    let sizes = small.lengths.read(bits, &mut small.distance, tables_now)?;
-    small.sort(sizes)?;
+    small.read(bits, tables_now)?;
     let limit = match tables {
         Some(_) if may_be_long => 0,
         Some(_) => SHORT_BLOCK,

@@ -1,99 +1,109 @@
 //! The canonical order of a code's symbols, and the check of its lengths.
 
-use super::InflateError;
 use super::work;
+use super::{InflateError, LARGE};
 
-/// The lengths of a code's codewords, by symbol, and the number of symbols with each length.
-pub(super) struct Code<'l> {
-    pub(super) lengths: &'l [u8],
-    pub(super) counts: &'l [u16; 16],
-    /// Whether the code may have only one codeword, of one bit, or none. As in zlib, the two codes of a block may, and
-    /// the code for code lengths may not. All other incomplete codes are refused.
-    pub(super) may_be_lone: bool,
-}
-
-/// Checks that a code is neither over-subscribed nor incomplete.
-fn check(counts: &[u16; 16], may_be_lone: bool) -> Result<(), InflateError> {
-    let mut longest = 0;
-    let mut free = 1_u32;
-    // Bound: 15 turns.
-    for (bits, &count) in (1..16).zip(counts.iter().skip(1)) {
-        free = free
-            .wrapping_mul(2)
-            .checked_sub(u32::from(count))
-            .ok_or(InflateError::OversubscribedCode)?;
-        if count != 0 {
-            longest = bits;
-        }
-    }
-    if free != 0 && !(may_be_lone && longest <= 1) {
-        return Err(InflateError::IncompleteCode);
-    }
-    Ok(())
+/// Whether a code may be incomplete, as in zlib.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Incomplete {
+    Refused,
+    /// The code may have only one codeword, of one bit, or none.
+    Lone,
 }
 
 /// Sorts the symbols of a code by codeword: by length, then by value.
 ///
-/// The first `code.counts[0]` places of `sorted` are those of the symbols without a codeword; they may stay unwritten.
+/// `lengths` are the lengths of the codewords by symbol. `counts` gets the numbers of symbols with each length; in
+/// large code, they must have been counted before. The first `counts[0]` places of `sorted` are those of the symbols without a codeword; they may stay unwritten.
 ///
 /// # Errors
-/// `OversubscribedCode`, or `IncompleteCode` if the code is not a lone codeword that it may be.
+/// `OversubscribedCode`, or `IncompleteCode` if `incomplete` does not permit the code.
 #[inline(never)]
-pub(super) fn sort(code: &Code<'_>, sorted: &mut [u16]) -> Result<(), InflateError> {
-    let &Code {
-        lengths,
-        counts,
-        may_be_lone,
-    } = code;
-    check(counts, may_be_lone)?;
-    let mut next = [0_u16; 16];
-    let mut sum = 0_u16;
-    // Bound: 16 turns.
-    for (next, &count) in next.iter_mut().zip(counts) {
-        *next = sum;
-        sum = sum.wrapping_add(count);
+pub(super) fn sort(
+    lengths: &[u8],
+    counts: &mut [u16; 16],
+    sorted: &mut [u16],
+    incomplete: Incomplete,
+) -> Result<(), InflateError> {
+    if !LARGE {
+        count(lengths, counts);
     }
-    let (eights, tail) = lengths.as_chunks::<8>();
-    // Bound: 36 turns of 8 symbols. Often none of the 8 has a codeword, or all have the same length.
-    for (first, eight) in (0..288).step_by(8).zip(eights) {
-        let [length, ..] = *eight;
-        if *eight != [length; 8] {
-            place(first, eight, &mut next, sorted);
-        } else if length != 0 {
-            place_run(first, length, &mut next, sorted);
+    let mut next = [0; 16];
+    let mut used = 0_u16;
+    let mut longest = 0;
+    let mut free = 1_u32;
+    // Bound: 16 turns.
+    for (bits, (next, &count)) in (0..16).zip(next.iter_mut().zip(&*counts)) {
+        *next = used;
+        used = used.wrapping_add(count);
+        if bits != 0 {
+            free = free
+                .wrapping_mul(2)
+                .checked_sub(count.into())
+                .ok_or(InflateError::OversubscribedCode)?;
+            if count != 0 {
+                longest = bits;
+            }
         }
     }
-    place(u16::try_from(lengths.len() & !7).unwrap_or(0), tail, &mut next, sorted);
+    if free != 0 && (incomplete == Incomplete::Refused || longest > 1) {
+        return Err(InflateError::IncompleteCode);
+    }
+    each(lengths, |first, length, number| {
+        work::steps(1);
+        if let Some(next) = next.get_mut(usize::from(length & 15)) {
+            let slots = sorted.get_mut(usize::from(*next)..).unwrap_or_default();
+            // Bound: `number` turns, one or eight.
+            for (symbol, slot) in (first..first.wrapping_add(number)).zip(slots) {
+                *slot = symbol;
+            }
+            *next = next.wrapping_add(number);
+        }
+    });
     Ok(())
 }
 
-/// Writes 8 symbols of the same length to their places. `next` is the next place for each length.
-fn place_run(first: u16, length: u8, next: &mut [u16; 16], sorted: &mut [u16]) {
-    work::steps(1);
-    let Some(next) = next.get_mut(usize::from(length & 15)) else {
-        return;
-    };
-    if let Some(slots) = sorted
-        .get_mut(usize::from(*next)..)
-        .and_then(<[u16]>::first_chunk_mut::<8>)
-    {
-        *slots = [0, 1, 2, 3, 4, 5, 6, 7].map(|offset| first.wrapping_add(offset));
-    }
-    *next = next.wrapping_add(8);
+/// Counts the symbols with each length.
+#[inline(always)]
+pub(super) fn count(lengths: &[u8], counts: &mut [u16; 16]) {
+    *counts = [0; 16];
+    each(lengths, |_, length, number| add(counts, length, number));
 }
 
-/// Writes the symbols `first` and following to their places. `next` is the next place for each length.
+/// Adds `number` symbols with a length.
 #[inline(always)]
-fn place(first: u16, lengths: &[u8], next: &mut [u16; 16], sorted: &mut [u16]) {
-    // Bound: 8 turns, the maximum length of `lengths`.
-    for (offset, &length) in (0..8).zip(lengths) {
-        work::steps(1);
-        let Some(next) = next.get_mut(usize::from(length & 15)) else {
-            continue;
-        };
-        if let Some(slot) = sorted.get_mut(usize::from(*next)) {
-            *slot = first.wrapping_add(offset);
+pub(super) fn add(counts: &mut [u16; 16], length: u8, number: u16) {
+    if let Some(count) = counts.get_mut(usize::from(length & 15)) {
+        *count = count.wrapping_add(number);
+    }
+}
+
+/// Calls `run` with the first symbol of each run of symbols with equal lengths, the length, and the number of symbols:
+/// one, or in large code also eight.
+#[inline(always)]
+fn each(lengths: &[u8], mut run: impl FnMut(u16, u8, u16)) {
+    let symbols = 0..320;
+    if LARGE {
+        let (eights, tail) = lengths.as_chunks::<8>();
+        // Bound: 39 turns of 8 symbols. Often none of the 8 has a codeword, or all have the same length.
+        for (first, eight) in symbols.clone().step_by(8).zip(eights) {
+            let [length, ..] = *eight;
+            if *eight == [length; 8] {
+                run(first, length, 8);
+            } else {
+                for (symbol, &length) in (first..first.wrapping_add(8)).zip(eight) {
+                    run(symbol, length, 1);
+                }
+            }
         }
-        *next = next.wrapping_add(1);
+        let first = u16::try_from(lengths.len() & !7).unwrap_or(0);
+        for (symbol, &length) in (first..first.wrapping_add(8)).zip(tail) {
+            run(symbol, length, 1);
+        }
+    } else {
+        // Bound: 316 turns, the maximum number of lengths.
+        for (symbol, &length) in symbols.zip(lengths) {
+            run(symbol, length, 1);
+        }
     }
 }

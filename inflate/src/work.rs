@@ -60,6 +60,7 @@ pub(super) fn block() {
 }
 
 /// Counts a set of tables.
+#[cfg(feature = "fast")]
 #[inline(always)]
 pub(super) fn tables() {
     #[cfg(test)]

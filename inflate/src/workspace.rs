@@ -5,7 +5,7 @@ use core::fmt;
 use zerocopy::FromBytes;
 
 use super::compact::SmallTables;
-use super::table::{FastTables, Tables};
+use super::tables::Tables;
 
 /// The working memory of [`inflate`](super::inflate), in bytes that the caller lends.
 ///
@@ -18,68 +18,55 @@ use super::table::{FastTables, Tables};
 /// assert!(Workspace::new(&mut memory).is_some());
 /// assert!(Workspace::new(&mut memory[1..]).is_none());
 /// ```
-pub struct Workspace<'m>(pub(super) Memory<'m>);
-
-/// The tables that the memory holds.
-pub(super) enum Memory<'m> {
-    Fast(&'m mut FastTables),
-    Small(&'m mut SmallTables),
+pub struct Workspace<'m> {
+    pub(super) small: &'m mut SmallTables,
+    pub(super) tables: Option<&'m mut Tables>,
 }
 
-impl Memory<'_> {
-    /// Returns the memory in which a block begins, and the tables if there are any.
-    pub(super) fn parts(&mut self) -> (&mut SmallTables, Option<&mut Tables>) {
-        match self {
-            Self::Fast(fast) => (&mut fast.small, Some(&mut fast.tables)),
-            Self::Small(small) => (small, None),
-        }
-    }
-}
+/// The alignment of both kinds of memory.
+const ALIGNMENT: usize = 4;
+const _: () = assert!(align_of::<SmallTables>() <= ALIGNMENT && align_of::<Tables>() <= ALIGNMENT);
+const _: () = assert!(size_of::<SmallTables>().is_multiple_of(ALIGNMENT), "the tables follow");
 
 impl<'m> Workspace<'m> {
     /// The minimum number of bytes to decode any stream: 1,035.
-    pub const SMALL: usize = size_with_alignment::<SmallTables>();
+    pub const SMALL: usize = size_of::<SmallTables>() + ALIGNMENT - 1;
 
-    /// The minimum number of bytes to decode any stream two to five times as fast: 7,327.
-    pub const FAST: usize = size_with_alignment::<FastTables>();
+    /// The minimum number of bytes to decode any stream two to five times as fast: 6,523. Equal to
+    /// [`Workspace::SMALL`] in a build without the feature `fast`.
+    pub const FAST: usize = Self::SMALL + size_of::<Tables>();
 
     /// Returns a workspace in `memory`: a fast one if it has [`Workspace::FAST`] bytes or more, else a small one.
     /// Returns `None` if it has fewer than [`Workspace::SMALL`] bytes.
     #[must_use]
     pub fn new(memory: &'m mut [u8]) -> Option<Self> {
         // Fewer bytes than these would do at some alignments. The choice must not depend on the alignment.
-        let is_fast = memory.len() >= Self::FAST;
         if memory.len() < Self::SMALL {
             return None;
         }
+        #[cfg(feature = "fast")]
+        let is_fast = memory.len() >= Self::FAST;
         let skip = memory.as_ptr().align_offset(ALIGNMENT);
-        let memory = memory.get_mut(skip..)?;
-        if is_fast {
-            let (tables, _) = FastTables::mut_from_prefix(memory).ok()?;
-            Some(Self(Memory::Fast(tables)))
-        } else {
-            let (tables, _) = SmallTables::mut_from_prefix(memory).ok()?;
-            Some(Self(Memory::Small(tables)))
-        }
+        let (small, _rest) = SmallTables::mut_from_prefix(memory.get_mut(skip..)?).ok()?;
+        #[cfg(feature = "fast")]
+        let tables = match Tables::mut_from_prefix(_rest) {
+            Ok((tables, _)) if is_fast => Some(tables),
+            _ => None,
+        };
+        #[cfg(not(feature = "fast"))]
+        let tables = None;
+        Some(Self { small, tables })
     }
 }
+
+const _: () = assert!(Workspace::SMALL == 1035, "as documented");
+#[cfg(feature = "fast")]
+const _: () = assert!(Workspace::FAST == 6523, "as documented");
 
 impl fmt::Debug for Workspace<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let kind = match self.0 {
-            Memory::Fast(_) => "fast",
-            Memory::Small(_) => "small",
-        };
-        f.debug_tuple("Workspace").field(&kind).finish()
+        f.debug_struct("Workspace")
+            .field("is_fast", &self.tables.is_some())
+            .finish()
     }
-}
-
-/// The alignment of both, so that there is one choice of bytes.
-const ALIGNMENT: usize = 4;
-const _: () = assert!(align_of::<SmallTables>() <= ALIGNMENT && align_of::<FastTables>() <= ALIGNMENT);
-const _: () = assert!(Workspace::SMALL == 1035 && Workspace::FAST == 7327, "as documented");
-
-/// Returns the number of bytes that hold a `T`, whatever the alignment of the memory.
-const fn size_with_alignment<T>() -> usize {
-    size_of::<T>().saturating_add(ALIGNMENT - 1)
 }

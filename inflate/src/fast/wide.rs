@@ -4,12 +4,13 @@
 //! literal. So both are begun as early as possible: bits are dropped before the test, and a distance is looked up before
 //! anything else is done with a length.
 
-use super::InflateError::DistanceTooFar;
-use super::bits::{Bits, REFILLED};
-use super::copy::{STEP, TWO_STEPS, copy_any, step};
-use super::entry::{DISTANCE_BITS, Entry, LITLEN_BITS, Short};
-use super::symbols::{self, Stop};
-use super::table::Tables;
+use super::entry::{DISTANCES, LENGTHS};
+use super::{DISTANCE_BITS, LITLEN_BITS, Tables};
+use crate::InflateError::DistanceTooFar;
+use crate::bits::{Bits, REFILLED, free_bytes};
+use crate::copy::copy;
+use crate::copy::steps::{STEP, TWO_STEPS, step};
+use crate::symbols::{self, Stop};
 
 /// The maximum number of bits that a turn takes: a literal, and a length and a distance with 5 and 13 extra bits, all of
 /// the first level.
@@ -22,15 +23,68 @@ pub(super) const WIDE: bool = REFILLED >= TURN && usize::BITS >= TURN + LITLEN_B
 /// Returns the end of the bytes written.
 #[inline(never)]
 pub(super) fn decode(bits: &mut Bits<'_>, output: &mut [u8], at: usize, tables: &Tables) -> (usize, Stop) {
-    // A local copy stays in registers.
-    let mut own = *bits;
-    let result = run(&mut own, output, at, tables);
-    *bits = own;
+    let mut window = Window::new(bits);
+    let result = run(&mut window, bits, output, at, tables);
+    window.store(bits);
     result
 }
 
+/// The state of [`Bits`] in the form that takes the fewest instructions, as long as the input has words.
+struct Window<'a> {
+    /// The input that is not in the buffer yet.
+    rest: &'a [u8],
+    buffer: usize,
+    count: u32,
+}
+
+impl<'a> Window<'a> {
+    fn new(bits: &Bits<'a>) -> Self {
+        Self {
+            rest: bits.input.get(bits.next..).unwrap_or_default(),
+            buffer: bits.buffer,
+            count: bits.count,
+        }
+    }
+
+    fn store(&self, bits: &mut Bits<'_>) {
+        // Refilling leaves a byte or more. With none left, `bits` may have passed the end, and its index is right.
+        if !self.rest.is_empty() {
+            bits.next = bits.input.len().wrapping_sub(self.rest.len());
+        }
+        bits.buffer = self.buffer;
+        bits.count = self.count;
+    }
+
+    /// Returns what [`Window::fill`] takes, if the input has a word.
+    #[inline(always)]
+    fn ahead(&self) -> Option<usize> {
+        Some(usize::from_le_bytes(*self.rest.first_chunk()?))
+    }
+
+    /// Refills the buffer with the word that [`Window::ahead`] returned.
+    #[inline(always)]
+    fn fill(&mut self, ahead: usize) {
+        self.rest = self.rest.get(free_bytes(self.count)..).unwrap_or_default();
+        self.buffer |= ahead.wrapping_shl(self.count);
+        self.count |= REFILLED;
+    }
+
+    /// Replaces the buffer by `after`, which is the buffer without the `number` bits of an entry.
+    #[inline(always)]
+    fn dropped(&mut self, number: u32, after: usize) {
+        self.buffer = after;
+        self.count = self.count.wrapping_sub(number);
+    }
+}
+
 #[inline(always)]
-fn run(bits: &mut Bits<'_>, output: &mut [u8], mut at: usize, tables: &Tables) -> (usize, Stop) {
+fn run<'a>(
+    bits: &mut Window<'a>,
+    all: &mut Bits<'a>,
+    output: &mut [u8],
+    mut at: usize,
+    tables: &Tables,
+) -> (usize, Stop) {
     let Some(ahead) = bits.ahead() else {
         return (at, Stop::Full);
     };
@@ -65,10 +119,9 @@ fn run(bits: &mut Bits<'_>, output: &mut [u8], mut at: usize, tables: &Tables) -
             if at >= output.len() {
                 break;
             }
-            // The address of `bits` must not leave this function: they would not stay in registers.
-            let mut own = *bits;
-            let (end, stop) = symbols::decode(&mut own, output, at, tables, 1);
-            *bits = own;
+            bits.store(all);
+            let (end, stop) = symbols::decode(all, output, at, tables, 1);
+            *bits = Window::new(all);
             at = end;
             if stop != Stop::Full {
                 return (at, stop);
@@ -82,10 +135,10 @@ fn run(bits: &mut Bits<'_>, output: &mut [u8], mut at: usize, tables: &Tables) -
             break;
         }
         let Some(ahead) = bits.ahead() else { break };
-        let length = length(entry, bits.buffer, after);
+        let length = entry.value(&LENGTHS, bits.buffer, after);
         bits.dropped(entry.bits(), after);
         let rest = after.wrapping_shr(place.bits());
-        let distance = distance(place, after, rest);
+        let distance = place.value(&DISTANCES, after, rest);
         bits.dropped(place.bits(), rest);
         entry = tables.litlen_entry(rest);
         bits.fill(ahead);
@@ -98,23 +151,8 @@ fn run(bits: &mut Bits<'_>, output: &mut [u8], mut at: usize, tables: &Tables) -
             step(output, start.wrapping_add(STEP), at.wrapping_add(STEP));
             at = at.wrapping_add(length);
         } else {
-            at = copy_any(output, at, length, distance);
+            at = copy(output, at, length, distance);
         }
     }
     (at, Stop::Full)
-}
-
-/// Returns the length of an entry. `before` and `after` are the buffer before and after its bits are dropped.
-#[inline(always)]
-fn length(entry: Short, before: usize, after: usize) -> usize {
-    let taken = before ^ after.wrapping_shl(entry.bits());
-    let (length, code_bits) = entry.length();
-    length.value().wrapping_add(taken.wrapping_shr(code_bits))
-}
-
-/// Returns the distance of an entry. `before` and `after` are the buffer before and after its bits are dropped.
-#[inline(always)]
-fn distance(entry: Entry, before: usize, after: usize) -> usize {
-    let taken = before ^ after.wrapping_shl(entry.bits());
-    entry.value().wrapping_add(taken.wrapping_shr(entry.code_bits()))
 }

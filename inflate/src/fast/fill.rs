@@ -1,15 +1,15 @@
 //! Filling of decoding tables from the lengths of a code.
 
-use super::bits::{ones, word};
-use super::entry::{Alphabet, TableEntry};
-use super::work;
+use super::entry::{Alphabet, Entry, Packed};
+use crate::bits::{ones, word};
+use crate::work;
 
 /// Fills `table` with the codewords of a code.
 ///
-/// `sorted` is what [`sort`](super::order::sort) wrote, `counts` the numbers of symbols of each length.
+/// `first_bits` bits index the first level. `sorted` is what [`sort`](crate::order::sort) wrote, `counts` the numbers of symbols of each length.
 // Separate from `sort`, so that the stack frames of both do not add up.
 #[inline(never)]
-pub(super) fn fill<E: TableEntry>(alphabet: &Alphabet, counts: &[u16; 16], sorted: &[u16], table: &mut [E]) {
+pub(super) fn fill(alphabet: &Alphabet, first_bits: u32, counts: &[u16; 16], sorted: &[u16], table: &mut [Packed]) {
     let longest = (0..16)
         .zip(counts)
         .rfind(|(_, count)| **count != 0)
@@ -21,12 +21,12 @@ pub(super) fn fill<E: TableEntry>(alphabet: &Alphabet, counts: &[u16; 16], sorte
     // place. A complete code leaves no place unwritten. An incomplete code has one codeword or none: the places that it
     // leaves stay invalid.
     if let Some(start) = table.first_chunk_mut() {
-        *start = [E::UNUSED; 2];
+        *start = [Packed::UNUSED; 2];
     }
     // There is nothing to copy until the shortest codeword, unless the code is a single codeword or none.
     let mut started = longest <= 1;
     // Bound: 11 turns, and over all turns no more codewords than symbols.
-    for (bits, &count) in (1..=alphabet.first_bits).zip(counts.iter().skip(1)) {
+    for (bits, &count) in (1..=first_bits).zip(counts.iter().skip(1)) {
         codeword.lengthen();
         if started {
             double(table, 1_usize.wrapping_shl(bits) >> 1);
@@ -40,13 +40,13 @@ pub(super) fn fill<E: TableEntry>(alphabet: &Alphabet, counts: &[u16; 16], sorte
         for &symbol in own {
             work::steps(1);
             if let Some(slot) = table.get_mut(codeword.index) {
-                *slot = E::symbol(alphabet, symbol, bits);
+                *slot = Entry::symbol(alphabet, symbol, bits).pack();
             }
             codeword.advance(bits);
         }
     }
 
-    let first_mask = ones(alphabet.first_bits);
+    let first_mask = ones(first_bits);
     let mut free = first_mask.wrapping_add(1);
     let mut level = Level {
         prefix: usize::MAX,
@@ -54,8 +54,8 @@ pub(super) fn fill<E: TableEntry>(alphabet: &Alphabet, counts: &[u16; 16], sorte
         bits: 0,
     };
     // Bound: 8 turns, and over all turns no more codewords than symbols.
-    for bits in alphabet.first_bits.wrapping_add(1)..=longest {
-        let own_bits = bits.wrapping_sub(alphabet.first_bits);
+    for bits in first_bits.wrapping_add(1)..=longest {
+        let own_bits = bits.wrapping_sub(first_bits);
         codeword.lengthen();
         let mut left = counts.get(word(bits)).copied().unwrap_or(0);
         let (own, rest) = symbols.split_at_checked(usize::from(left)).unwrap_or_default();
@@ -72,16 +72,13 @@ pub(super) fn fill<E: TableEntry>(alphabet: &Alphabet, counts: &[u16; 16], sorte
                 free = free.wrapping_add(1_usize.wrapping_shl(bits));
                 work::steps(1);
                 if let Some(slot) = table.get_mut(level.prefix) {
-                    *slot = E::link(
-                        alphabet,
-                        level.start.wrapping_sub(first_mask).wrapping_sub(1),
-                        level.bits,
-                    );
+                    let start = level.start.wrapping_sub(first_mask).wrapping_sub(1);
+                    *slot = Entry::link(start, level.bits).pack();
                 }
             }
             let end = level.start.wrapping_add(1_usize.wrapping_shl(level.bits));
-            let start = level.start.wrapping_add(index.wrapping_shr(alphabet.first_bits));
-            let entry = E::symbol(alphabet, symbol, own_bits);
+            let start = level.start.wrapping_add(index.wrapping_shr(first_bits));
+            let entry = Entry::symbol(alphabet, symbol, own_bits).pack();
             // Bound: 128 places, the size of the largest second level.
             for slot in table
                 .get_mut(start..end)
@@ -131,7 +128,7 @@ struct Level {
 
 /// Copies the first `size` entries to the `size` places after them.
 #[inline(always)]
-fn double<E: Copy>(table: &mut [E], size: usize) {
+fn double(table: &mut [Packed], size: usize) {
     if let Some((done, rest)) = table.split_at_mut_checked(size)
         && let Some(copy) = rest.get_mut(..size)
     {

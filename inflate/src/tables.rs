@@ -1,0 +1,34 @@
+//! The tables of the fast decoder, or that there are none.
+
+#[cfg(feature = "fast")]
+pub(crate) use super::fast::Tables;
+#[cfg(not(feature = "fast"))]
+pub(crate) use none::Tables;
+
+/// Without the feature `fast`, the type of the tables has no value, and the code for them is left out.
+#[cfg(not(feature = "fast"))]
+mod none {
+    use crate::bits::Bits;
+    use crate::compact::SmallTables;
+    use crate::symbols::Stop;
+
+    pub(crate) enum Tables {}
+
+    impl Tables {
+        pub(crate) fn fill_precode(&mut self, _: &[u16; 16], _: &[u16]) {
+            match *self {}
+        }
+
+        pub(crate) fn precode(&self, _: &Bits<'_>) -> (u16, u32) {
+            match *self {}
+        }
+
+        pub(crate) fn fill(&mut self, _: &SmallTables) {
+            match *self {}
+        }
+
+        pub(crate) fn decode(&self, _: &mut Bits<'_>, _: &mut [u8], _: usize) -> (usize, Stop) {
+            match *self {}
+        }
+    }
+}
