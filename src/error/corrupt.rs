@@ -2,7 +2,7 @@
 
 use core::fmt;
 
-#[cfg(feature = "deflate")]
+#[cfg(feature = "deflate-small")]
 use qcow1_inflate::InflateError;
 
 use crate::offset::{GuestOffset, HostOffset};
@@ -42,7 +42,7 @@ pub struct Corrupt {
 pub(crate) enum Flaw {
     Rule(CorruptKind),
     /// [`CorruptKind::Stream`], and why.
-    #[cfg(feature = "deflate")]
+    #[cfg(feature = "deflate-small")]
     Stream(InflateError),
 }
 
@@ -189,7 +189,7 @@ impl Corrupt {
     pub const fn kind(&self) -> CorruptKind {
         match self.flaw {
             Flaw::Rule(kind) => kind,
-            #[cfg(feature = "deflate")]
+            #[cfg(feature = "deflate-small")]
             Flaw::Stream(_) => CorruptKind::Stream,
         }
     }
@@ -291,7 +291,7 @@ impl fmt::Display for Corrupt {
                     f,
                     "the compressed cluster for guest offset {guest:#x}, at host offset {host:#x}, cannot be inflated"
                 )?;
-                #[cfg(feature = "deflate")]
+                #[cfg(feature = "deflate-small")]
                 if let Flaw::Stream(reason) = self.flaw {
                     write!(f, ": {reason}")?;
                 }

@@ -149,7 +149,7 @@ pub enum Unsupported {
     Version(u32),
     /// An encryption method other than 0 (none) and 1 (AES).
     CryptMethod(u32),
-    /// A compressed cluster, in a build without the feature `deflate`.
+    /// A compressed cluster, in a build without the features `deflate` and `deflate-small`.
     Compression,
     /// A device of more than 2^63 bytes. The value is its size in bytes.
     DeviceSize(u64),

@@ -198,7 +198,7 @@ impl<D: BlockRead, M: Memory> Image<D, M> {
     /// - [`Error::KeyRequired`]: the range includes an encrypted cluster, and the image has no key.
     /// - [`Error::CipherFailed`]: the cipher of [`Image::set_cipher`] failed.
     /// - [`Error::MemoryTooSmall`]: the range includes a compressed cluster, which needs more memory to inflate.
-    /// - [`Error::Unsupported`]: the range includes a compressed cluster, and the build lacks the feature `deflate`.
+    /// - [`Error::Unsupported`]: the range includes a compressed cluster, and the build lacks `deflate` and `deflate-small`.
     /// - [`Error::Io`]: the device failed.
     pub fn read_at(&mut self, offset: u64, dst: &mut [u8]) -> Result<(), Error<D::Error>> {
         read_at(core::slice::from_mut(self), offset, dst)

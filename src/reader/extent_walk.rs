@@ -94,7 +94,7 @@ impl ExtentWalk {
         self.run.storage
     }
 
-    #[cfg(feature = "deflate")]
+    #[cfg(feature = "deflate-small")]
     pub(crate) fn stored_len(&self) -> u32 {
         self.run.stored_len
     }

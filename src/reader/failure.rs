@@ -15,17 +15,17 @@ impl ExtentWalk {
         let GuestOffset(guest_offset) = self.start();
         match stop {
             Stop::Corrupt(kind) => Error::Corrupt(self.corrupt(Flaw::Rule(kind), image)),
-            #[cfg(feature = "deflate")]
+            #[cfg(feature = "deflate-small")]
             Stop::Stream(reason) => Error::Corrupt(self.corrupt(Flaw::Stream(reason), image)),
             // Unreachable for a miss: drivers read what is missing.
             Stop::Miss | Stop::OutOfRange => Error::OutOfRange,
             Stop::KeyRequired => Error::KeyRequired { guest_offset },
             Stop::CipherFailed => Error::CipherFailed { guest_offset },
-            #[cfg(feature = "deflate")]
+            #[cfg(feature = "deflate-small")]
             Stop::MemoryTooSmall => Error::MemoryTooSmall {
                 needed: image.needed_for_compressed(),
             },
-            #[cfg(not(feature = "deflate"))]
+            #[cfg(not(feature = "deflate-small"))]
             Stop::Compression => Error::Unsupported(crate::error::Unsupported::Compression),
         }
     }
@@ -39,7 +39,7 @@ impl ExtentWalk {
             // Flaws are only reported for the first cluster of a run.
             (_, Some(geometry)) => {
                 let host = match flaw {
-                    #[cfg(feature = "deflate")]
+                    #[cfg(feature = "deflate-small")]
                     Flaw::Stream(_) => self.host(),
                     Flaw::Rule(_) => L2Entry::host(self.word(), geometry.cluster_bits),
                 };

@@ -8,7 +8,7 @@ use crate::format::header::Header;
 use crate::offset::{GuestOffset, HostOffset, saturating_u32};
 use crate::reader::cipher::Cipher;
 use crate::reader::device_shape::DeviceShape;
-#[cfg(feature = "deflate")]
+#[cfg(feature = "deflate-small")]
 use crate::reader::lent_memory;
 use crate::reader::lent_memory::Parts;
 use crate::reader::open::Opening;
@@ -244,7 +244,7 @@ impl ImageState {
     pub(crate) fn forget(&mut self, memory: &mut [u8]) {
         self.parts.cache.forget(memory);
         self.last_l1_entry = L1Range::NONE;
-        #[cfg(feature = "deflate")]
+        #[cfg(feature = "deflate-small")]
         if let Some(compressed) = &mut self.parts.compressed {
             compressed.forget();
         }
@@ -271,13 +271,13 @@ impl ImageState {
     }
 
     /// Returns the number of bytes from the start of its cluster to `at`.
-    #[cfg(feature = "deflate")]
+    #[cfg(feature = "deflate-small")]
     pub(crate) fn within_cluster(&self, at: GuestOffset) -> u64 {
         self.geometry().map_or(0, |geometry| geometry.within_cluster(at))
     }
 
     /// Returns the number of bytes of memory that reading compressed clusters needs.
-    #[cfg(feature = "deflate")]
+    #[cfg(feature = "deflate-small")]
     pub(crate) fn needed_for_compressed(&self) -> usize {
         let block_size = self.device().block_size;
         self.geometry()

@@ -4,7 +4,7 @@ use crate::device::BlockSize;
 use crate::format::geometry::Geometry;
 use crate::format::header::Header;
 use crate::offset::{byte_count, index, saturating_u32, saturating_usize};
-#[cfg(feature = "deflate")]
+#[cfg(feature = "deflate-small")]
 use crate::reader::compressed::Compressed;
 use crate::reader::device_shape::DeviceShape;
 use crate::reader::table_cache::{StoredTag, TableCache};
@@ -23,7 +23,7 @@ const MIN_SLOTS: usize = 8;
 pub(crate) struct Parts {
     pub(crate) cache: TableCache,
     /// None if the memory is too small for it.
-    #[cfg(feature = "deflate")]
+    #[cfg(feature = "deflate-small")]
     pub(crate) compressed: Option<Compressed>,
 }
 
@@ -53,14 +53,14 @@ pub(crate) fn minimum_raw(block_size: BlockSize) -> usize {
 /// Returns the minimum memory that also reads compressed clusters.
 pub(crate) fn compressed(
     #[cfg_attr(
-        not(feature = "deflate"),
-        expect(unused_variables, reason = "unused without `deflate`")
+        not(feature = "deflate-small"),
+        expect(unused_variables, reason = "unused without `deflate-small`")
     )]
     geometry: Geometry,
     block_size: BlockSize,
 ) -> usize {
     let minimum = minimum(block_size);
-    #[cfg(feature = "deflate")]
+    #[cfg(feature = "deflate-small")]
     let minimum = minimum.saturating_add(Compressed::needs(geometry, block_size));
     minimum
 }
@@ -91,10 +91,10 @@ pub(crate) fn compressed(
 pub struct MemoryNeeds {
     /// Enough to open the image, and to read all its uncompressed bytes.
     pub minimum: usize,
-    /// Enough to read compressed clusters too. Equal to `minimum` in a build without the feature `deflate`.
+    /// Enough to read compressed clusters too. Equal to `minimum` in a build without `deflate` and `deflate-small`.
     pub compressed: usize,
-    /// Enough to read compressed clusters two to five times as fast as with `compressed` bytes. Equal to `minimum` in
-    /// a build without the feature `deflate`.
+    /// Enough to read compressed clusters two to five times as fast as with `compressed` bytes. In a build with
+    /// `deflate-small` alone, only device reads are saved. Equal to `minimum` in a build without both features.
     pub compressed_fast: usize,
     /// Enough to cache all tables too that can exist in a file of this size: more gains little. Saturates at the size of the
     /// address space.
@@ -107,9 +107,9 @@ impl MemoryNeeds {
         // Slots have tags; some sets of slots are full before others; and a part goes into reading ahead of streams.
         let tables = tables.saturating_add(tables.wrapping_shr(1));
         let compressed = compressed(geometry, block_size);
-        #[cfg(feature = "deflate")]
+        #[cfg(feature = "deflate-small")]
         let (compressed_fast, read_ahead) = (compressed.saturating_add(Compressed::FAST), Compressed::MAX_READ_AHEAD);
-        #[cfg(not(feature = "deflate"))]
+        #[cfg(not(feature = "deflate-small"))]
         let (compressed_fast, read_ahead) = (compressed, 0);
         Self {
             minimum: minimum(block_size),
@@ -173,12 +173,12 @@ impl Parts {
         let unit_shift = unit_shift(device.block_size);
         // More than 4 GiB are not used, so that an offset takes 4 bytes.
         let len = u32::try_from(memory.len()).unwrap_or(u32::MAX);
-        #[cfg(feature = "deflate")]
+        #[cfg(feature = "deflate-small")]
         let (compressed, end) = match geometry {
             Some(geometry) => Compressed::split(len, geometry, device.block_size, bytes(unit_shift)),
             None => (None, len),
         };
-        #[cfg(not(feature = "deflate"))]
+        #[cfg(not(feature = "deflate-small"))]
         let end = len;
         let unit = 1_u32.wrapping_shl(unit_shift);
         let rest = index(end.saturating_sub(unit));
@@ -199,7 +199,7 @@ impl Parts {
         };
         Self {
             cache: TableCache::new(device, memory, slots_at, tag_count, low_byte(slot_shift)),
-            #[cfg(feature = "deflate")]
+            #[cfg(feature = "deflate-small")]
             compressed,
         }
     }

@@ -48,7 +48,7 @@
 
 pub(crate) mod backing;
 pub(crate) mod cipher;
-#[cfg(feature = "deflate")]
+#[cfg(feature = "deflate-small")]
 mod compressed;
 pub(crate) mod device_shape;
 mod direct;

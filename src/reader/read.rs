@@ -4,7 +4,7 @@
 
 use crate::device::BlockSize;
 use crate::offset::{GuestOffset, HostOffset, byte_count, saturating_usize};
-#[cfg(feature = "deflate")]
+#[cfg(feature = "deflate-small")]
 use crate::reader::compressed::{Compressed, Stream};
 use crate::reader::extent_walk::ExtentWalk;
 use crate::reader::image_state::{ImageState, Storage};
@@ -35,7 +35,7 @@ pub(super) enum Pending {
         len: usize,
     },
     /// Reads what a compressed cluster is inflated from.
-    #[cfg(feature = "deflate")]
+    #[cfg(feature = "deflate-small")]
     Stream,
     /// Goes on in another image: the one below for the guest bytes of the walk, or the one above.
     ChangeImage {
@@ -101,7 +101,7 @@ impl<'b> Read<'b> {
             match self.walk.storage() {
                 Storage::Zero => self.claim(self.walk.len()).fill(0),
                 Storage::Backing => return Ok(self.go_down()),
-                #[cfg(feature = "deflate")]
+                #[cfg(feature = "deflate-small")]
                 Storage::Compressed => {
                     if !self.inflate(image, memory)? {
                         let compressed = image.parts.compressed.as_ref().ok_or(Stop::MemoryTooSmall)?;
@@ -109,7 +109,7 @@ impl<'b> Read<'b> {
                         return Ok(Step::Request(lba, buffer));
                     }
                 }
-                #[cfg(not(feature = "deflate"))]
+                #[cfg(not(feature = "deflate-small"))]
                 Storage::Compressed => return Err(Stop::Compression),
                 Storage::Data | Storage::Encrypted => return self.request(image, memory),
             }
@@ -122,7 +122,7 @@ impl<'b> Read<'b> {
     pub(crate) fn narrow(&mut self, image: &mut ImageState, memory: &mut [u8]) -> bool {
         match core::mem::replace(&mut self.pending, Pending::None) {
             Pending::Table => image.narrow(memory),
-            #[cfg(feature = "deflate")]
+            #[cfg(feature = "deflate-small")]
             Pending::Stream => image.parts.compressed.as_mut().is_some_and(Compressed::narrow),
             _ => false,
         }
@@ -181,7 +181,7 @@ impl<'b> Read<'b> {
                 let from = bounce.get(skip..end).filter(|from| from.len() == to.len());
                 to.copy_from_slice(from.ok_or(Stop::OutOfRange)?);
             }
-            #[cfg(feature = "deflate")]
+            #[cfg(feature = "deflate-small")]
             Pending::Stream => {
                 if let Some(compressed) = &mut image.parts.compressed {
                     compressed.publish();
@@ -201,7 +201,7 @@ impl<'b> Read<'b> {
 
     /// Inflates the run, a cluster or a part of one. Returns `false` if the stream has to be read first.
     // Not inlined, so that reads of plain clusters have no part in its registers and stack.
-    #[cfg(feature = "deflate")]
+    #[cfg(feature = "deflate-small")]
     #[inline(never)]
     fn inflate(&mut self, image: &mut ImageState, memory: &mut [u8]) -> Result<bool, Stop> {
         let start = self.walk.start();

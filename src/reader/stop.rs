@@ -1,6 +1,6 @@
 //! Why the core returned to its driver: two bytes, so that a call on the way costs no more.
 
-#[cfg(feature = "deflate")]
+#[cfg(feature = "deflate-small")]
 use qcow1_inflate::InflateError;
 
 use crate::error::CorruptKind;
@@ -11,14 +11,14 @@ pub(crate) enum Stop {
     /// A piece of a table is not cached. `ImageState::missing` returns what to read before the next attempt.
     Miss,
     Corrupt(CorruptKind),
-    #[cfg(feature = "deflate")]
+    #[cfg(feature = "deflate-small")]
     Stream(InflateError),
     OutOfRange,
     KeyRequired,
     CipherFailed,
     /// For a compressed cluster.
-    #[cfg(feature = "deflate")]
+    #[cfg(feature = "deflate-small")]
     MemoryTooSmall,
-    #[cfg(not(feature = "deflate"))]
+    #[cfg(not(feature = "deflate-small"))]
     Compression,
 }
