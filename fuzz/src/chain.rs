@@ -55,7 +55,7 @@ fn run(u: &mut Unstructured<'_>) -> arbitrary::Result<bool> {
         let before = opened.costs();
         let extent = opened.chain.extent_at(offset, max_len);
         opened.cost_of_extent(before, offset, max_len);
-        compare::chain_extent(&opened.layers, offset, max_len, &extent);
+        compare::chain_extent(&opened.layers, offset, max_len, &extent, false);
     }
     Ok(true)
 }

@@ -71,11 +71,11 @@ fn lack_at(layers: &[Layer<'_>], lacks: &[Option<usize>], at: u64) -> Option<usi
     None
 }
 
-/// Compares an extent of an image.
-pub fn extent<E: Debug>(layer: &Layer<'_>, offset: u64, max_len: u64, found: &Result<Extent, Error<E>>) {
+/// Compares an extent of an image. It may end early if a request `failed`.
+pub fn extent<E: Debug>(layer: &Layer<'_>, offset: u64, max_len: u64, found: &Result<Extent, Error<E>>, failed: bool) {
     let whole = run(layer, offset, max_len);
     match (found, &whole) {
-        (Ok(extent), Ok(run)) => agree(extent, offset, run),
+        (Ok(extent), Ok(run)) => agree(extent, offset, run, failed),
         (Err(error), Err(refusal)) => assert_eq!(class(error), Some(*refusal), "{error}"),
         _ => panic!("{found:?} at {offset:#x}, the oracle {whole:?}"),
     }
@@ -87,12 +87,13 @@ pub fn chain_extent<E: Debug>(
     offset: u64,
     max_len: u64,
     found: &Result<(usize, Extent), Error<E>>,
+    failed: bool,
 ) {
     let right = descend(layers, offset, max_len);
     match (found, &right) {
         (Ok((level, extent)), Ok((right_level, run))) => {
             assert_eq!(level, right_level, "{extent:?}");
-            agree(extent, offset, run);
+            agree(extent, offset, run, failed);
         }
         (Err(error), Err(refusal)) => assert_eq!(class(error), Some(*refusal), "{error}"),
         _ => panic!("{found:?} at {offset:#x}, the oracle {right:?}"),
@@ -108,7 +109,7 @@ struct Run {
     is_whole: bool,
 }
 
-fn agree(extent: &Extent, offset: u64, run: &Run) {
+fn agree(extent: &Extent, offset: u64, run: &Run, failed: bool) {
     let stored = match extent.kind {
         ExtentKind::Zero => Stored::Zero,
         ExtentKind::Backing => Stored::Backing,
@@ -119,10 +120,11 @@ fn agree(extent: &Extent, offset: u64, run: &Run) {
         } => Stored::Compressed(host_offset, stored_len.into()),
         _ => panic!("a new kind of extent"),
     };
-    let is_as_long = if run.is_whole {
-        extent.end() == run.end
-    } else {
-        extent.end() >= run.end
+    let is_as_long = match (run.is_whole, failed) {
+        (true, false) => extent.end() == run.end,
+        (true, true) => extent.len != 0 && extent.end() <= run.end,
+        (false, false) => extent.end() >= run.end,
+        (false, true) => extent.len != 0,
     };
     assert!(
         extent.start == offset && stored == run.stored && is_as_long,

@@ -286,10 +286,11 @@ impl Session<'_> {
                 let before = self.opened.costs();
                 let found = poll(self.opened.slow.extent_at(offset, len), polls);
                 self.opened.cost_of_extent(before, offset, len);
+                let failed = self.failed()[1];
                 if let Some(found) = found
-                    && !Self::io(&found, self.failed()[1])
+                    && !Self::io(&found, failed)
                 {
-                    compare::chain_extent(&self.opened.layers, offset, len, &found);
+                    compare::chain_extent(&self.opened.layers, offset, len, &found, failed);
                 }
             }
             1 => self.extents(level, Some(polls)),
@@ -343,7 +344,7 @@ impl Session<'_> {
         let slow_found = finish(self.opened.slow.extent_at(offset, len));
         for (found, failed) in [found, slow_found].iter().zip(self.failed()) {
             if !Self::io(found, failed) {
-                compare::chain_extent(&self.opened.layers, offset, len, found);
+                compare::chain_extent(&self.opened.layers, offset, len, found, failed);
             }
         }
         self.opened.cost_of_extent(before, offset, len);
@@ -356,7 +357,7 @@ impl Session<'_> {
         let slow_found = finish(self.opened.slow.image_mut(level).unwrap().extent_at(offset, len));
         for (found, failed) in [found, slow_found].iter().zip(self.failed()) {
             if !Self::io(found, failed) {
-                compare::extent(&self.opened.layers[level], offset, len, found);
+                compare::extent(&self.opened.layers[level], offset, len, found, failed);
             }
         }
         self.cost_of_one(before, level, bounds::extent(&self.opened.shapes[level], offset, len));
@@ -392,7 +393,7 @@ impl Session<'_> {
                 most += calls * most_of_next;
                 assert!(log.requests() - before <= calls * most_of_next);
                 if !Self::io(&item, log.has_failed()) {
-                    compare::extent(layer, end, u64::MAX, &item);
+                    compare::extent(layer, end, u64::MAX, &item, log.has_failed());
                 }
                 let Ok(extent) = item else {
                     let next = if side == 0 { sync.next() } else { finish(slow.next()) };

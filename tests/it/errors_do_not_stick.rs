@@ -1,7 +1,7 @@
 //! If any request fails, the call returns the error, and the next call returns the right bytes.
 
 use crate::common::{Broken, ImageBuilder, Random, TestDevice, pattern};
-use qcow1::{Chain, Error, Image};
+use qcow1::{Chain, Error, Extent, Image};
 
 const SIZE: usize = 96 << 10;
 const KEY: [u8; 16] = *b"a key of the tes";
@@ -124,6 +124,17 @@ fn any_sequence_of_reads_with_failures_among_them_reads_as_a_fresh_image_would()
     });
 }
 
+/// Returns extents with those joined that continue one another.
+fn joined(extents: Vec<Extent>) -> Vec<Extent> {
+    let mut joined: Vec<Extent> = Vec::new();
+    for extent in extents {
+        if !joined.last_mut().is_some_and(|last| last.join(&extent)) {
+            joined.push(extent);
+        }
+    }
+    joined
+}
+
 #[test]
 fn extents_and_names_come_right_after_a_failure() {
     let (files, _) = chain();
@@ -138,7 +149,11 @@ fn extents_and_names_come_right_after_a_failure() {
         if logs[0].cancel_failure() {
             break;
         }
-        assert_eq!(result.unwrap_err(), Error::Io(Broken));
+        // A failed read of a later word ends a run early, and the next call reads the word again.
+        match result {
+            Ok(extents) => assert_eq!(joined(extents), joined(right.clone())),
+            Err(error) => assert_eq!(error, Error::Io(Broken)),
+        }
         let again: Vec<_> = top.extents().collect::<Result<_, _>>().unwrap();
         assert_eq!(again, right);
     }

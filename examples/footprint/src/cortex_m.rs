@@ -73,7 +73,7 @@ fn run() -> Result<(), Failure> {
     // The minimum memory that opens an image.
     let [top, middle, base] = singleton!(: [[u8; 512]; 3] = [[0; 512]; 3]).ok_or(Failure::OutOfRange)?;
     let mut disks = (API.chain)();
-    let mut push = |disk| (API.push)(&mut disks, disk).map_err(|_| Failure::BackingRequired);
+    let mut push = |disk| (API.push)(&mut disks, disk).map_err(|_| Failure::OutOfRange);
     push(open("top", device(TOP, flash::<{ TOP.0 }>), top)?)?;
     push(open("middle", device(MIDDLE, flash::<{ MIDDLE.0 }>), middle)?)?;
     push(open("base", device(PLAIN, flash::<{ PLAIN.0 }>), base)?)?;
