@@ -346,7 +346,7 @@ impl<D: BlockRead, M: Memory> Image<D, M> {
     /// As [`crate::Image::extent_at`].
     pub async fn extent_at(&mut self, offset: u64, max_len: u64) -> Result<Extent, Error<D::Error>> {
         let mut walk = ExtentWalk::extent_at(&self.0.state, offset, max_len)?;
-        self.advance(&mut walk).await.inspect_err(|_| self.forget())
+        self.advance(&mut walk).await
     }
 
     /// Returns the runs of the whole disk in sequence; see [`crate::Image::extents`].
@@ -375,7 +375,7 @@ impl<D: BlockRead, M: Memory> Image<D, M> {
         Cursor::new(self)
     }
 
-    /// Returns the walk's next run, and performs the device reads for it.
+    /// Returns the walk's next run, and performs the device reads for it. After an error, the image forgets all tables.
     async fn advance(&mut self, walk: &mut ExtentWalk) -> Result<Extent, Error<D::Error>> {
         self.0.state.begin(self.0.memory.bytes());
         // Bound: at most two misses for each table word that the walk looks at, and two more for each failed read.
@@ -389,7 +389,11 @@ impl<D: BlockRead, M: Memory> Image<D, M> {
                         return walk.take_before(error);
                     }
                 }
-                Err(stop) => return Err(walk.error(stop, &self.0.state)),
+                Err(stop) => {
+                    let error = walk.error(stop, &self.0.state);
+                    self.forget();
+                    return Err(error);
+                }
             }
         }
     }
@@ -513,7 +517,6 @@ impl<D: BlockRead, M: Memory> Extents<'_, Image<D, M>> {
         let walk = self.walk.as_mut().filter(|walk| !walk.is_done())?;
         let item = self.image.advance(walk).await;
         if item.is_err() {
-            self.image.forget();
             self.walk = None;
         }
         Some(item)

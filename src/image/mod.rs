@@ -217,7 +217,7 @@ impl<D: BlockRead, M: Memory> Image<D, M> {
     /// - [`Error::Io`]: the device failed to read what describes the byte at `offset`. A run ends before what cannot be read.
     pub fn extent_at(&mut self, offset: u64, max_len: u64) -> Result<Extent, Error<D::Error>> {
         let mut walk = ExtentWalk::extent_at(&self.state, offset, max_len)?;
-        self.advance(&mut walk).inspect_err(|_| self.forget())
+        self.advance(&mut walk)
     }
 
     /// Returns the runs of the whole disk in sequence, each as [`Image::extent_at`] returns it.
@@ -258,7 +258,7 @@ impl<D: BlockRead, M: Memory> Image<D, M> {
         Cursor::new(self)
     }
 
-    /// Returns the walk's next run, and performs the device reads for it.
+    /// Returns the walk's next run, and performs the device reads for it. After an error, the image forgets all tables.
     pub(crate) fn advance(&mut self, walk: &mut ExtentWalk) -> Result<Extent, Error<D::Error>> {
         self.state.begin(self.memory.bytes());
         // Bound: at most two misses for each table word that the walk looks at, and two more for each failed read.
@@ -272,7 +272,11 @@ impl<D: BlockRead, M: Memory> Image<D, M> {
                         return walk.take_before(error);
                     }
                 }
-                Err(stop) => return Err(walk.error(stop, &self.state)),
+                Err(stop) => {
+                    let error = walk.error(stop, &self.state);
+                    self.forget();
+                    return Err(error);
+                }
             }
         }
     }
@@ -339,7 +343,6 @@ impl<D: BlockRead, M: Memory> Iterator for Extents<'_, Image<D, M>> {
         let walk = self.walk.as_mut().filter(|walk| !walk.is_done())?;
         let item = self.image.advance(walk);
         if item.is_err() {
-            self.image.forget();
             self.walk = None;
         }
         Some(item)
