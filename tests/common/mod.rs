@@ -33,6 +33,24 @@ pub fn image_of_broken_sectors() -> (Vec<u8>, Vec<u8>) {
     (builder.build(), bytes)
 }
 
+/// Returns an image and its disk, with every kind of cluster, misaligned tables, and an odd size.
+pub fn image_of_every_kind() -> (Vec<u8>, Vec<u8>) {
+    let size = 150_001;
+    let mut builder = ImageBuilder::new(size).bits(10, 6).l1_at(49).tables_off_by(3);
+    let mut guest = vec![0; size as usize];
+    for (at, len) in [(0, 5000), (20 << 10, 30_000), (100 << 10, 47_601)] {
+        let bytes = pattern(at as u8 ^ 7, len);
+        builder.data(at as u64, &bytes);
+        guest[at..at + len].copy_from_slice(&bytes);
+    }
+    for cluster in [60, 61, 62, 70] {
+        let bytes = pattern(cluster as u8, 1024);
+        builder.compressed(cluster * 1024, &bytes);
+        guest[cluster as usize * 1024..][..1024].copy_from_slice(&bytes);
+    }
+    (builder.build(), guest)
+}
+
 /// A pseudorandom number generator: xorshift64*.
 pub struct Random(pub u64);
 

@@ -1,25 +1,7 @@
 //! The bytes read do not depend on the device's block size, nor on the size or alignment of the memory lent.
 
-use crate::common::{ImageBuilder, TestDevice, pattern};
+use crate::common::{ImageBuilder, TestDevice, image_of_every_kind, pattern};
 use qcow1::{BlockSize, Error, Header, Image, Memory};
-
-/// Returns an image and its disk, with every kind of cluster, misaligned tables, and an odd size.
-fn image() -> (Vec<u8>, Vec<u8>) {
-    let size = 150_001;
-    let mut builder = ImageBuilder::new(size).bits(10, 6).l1_at(49).tables_off_by(3);
-    let mut guest = vec![0; size as usize];
-    for (at, len) in [(0, 5000), (20 << 10, 30_000), (100 << 10, 47_601)] {
-        let bytes = pattern(at as u8 ^ 7, len);
-        builder.data(at as u64, &bytes);
-        guest[at..at + len].copy_from_slice(&bytes);
-    }
-    for cluster in [60, 61, 62, 70] {
-        let bytes = pattern(cluster as u8, 1024);
-        builder.compressed(cluster * 1024, &bytes);
-        guest[cluster as usize * 1024..][..1024].copy_from_slice(&bytes);
-    }
-    (builder.build(), guest)
-}
 
 fn read_whole(
     image: &mut Image<TestDevice<'_>, impl Memory>,
@@ -34,7 +16,7 @@ fn read_whole(
 
 #[test]
 fn every_block_size_with_any_memory_reads_the_same_bytes() {
-    let (file, guest) = image();
+    let (file, guest) = image_of_every_kind();
     for shift in 0..=16 {
         let block = 1 << shift;
         let header = Header::parse(&file).unwrap();
@@ -57,7 +39,7 @@ fn every_block_size_with_any_memory_reads_the_same_bytes() {
 
 #[test]
 fn a_block_of_memory_reads_every_cluster_that_is_not_compressed() {
-    let (file, guest) = image();
+    let (file, guest) = image_of_every_kind();
     for shift in 0..=16 {
         let block: u32 = 1 << shift;
         let least = 512.max(block as usize);
@@ -79,7 +61,7 @@ fn a_block_of_memory_reads_every_cluster_that_is_not_compressed() {
 
 #[test]
 fn too_little_memory_to_open_is_refused_with_the_bytes_required() {
-    let (file, _) = image();
+    let (file, _) = image_of_every_kind();
     for (block, least) in [(1, 512), (512, 512), (4096, 4096), (65_536, 65_536)] {
         let mut memory = vec![0; least - 1];
         let refused = Image::open(TestDevice::new(&file, block), &mut memory).unwrap_err();
@@ -89,7 +71,7 @@ fn too_little_memory_to_open_is_refused_with_the_bytes_required() {
 
 #[test]
 fn too_little_memory_for_compressed_clusters_is_an_error_and_the_others_read() {
-    let (file, guest) = image();
+    let (file, guest) = image_of_every_kind();
     let needs = Header::parse(&file).unwrap().memory_for(BlockSize::B512, u64::MAX);
     for skip in [0, 1] {
         let mut memory = vec![0; skip + needs.compressed];

@@ -1,26 +1,7 @@
 //! Images that own their memory, and move with it.
 
-use crate::common::{ImageBuilder, pattern};
+use crate::common::image_of_every_kind;
 use qcow1::{Chain, Cursor, Image, Memory};
-
-const SIZE: usize = 150_001;
-
-/// Returns an image and its disk, with every kind of cluster, misaligned tables, and an odd size.
-fn image() -> (Vec<u8>, Vec<u8>) {
-    let mut builder = ImageBuilder::new(SIZE as u64).bits(10, 6).l1_at(49).tables_off_by(3);
-    let mut guest = vec![0; SIZE];
-    for (at, len) in [(0, 5000), (20 << 10, 30_000), (100 << 10, 47_601)] {
-        let bytes = pattern(at as u8 ^ 7, len);
-        builder.data(at as u64, &bytes);
-        guest[at..at + len].copy_from_slice(&bytes);
-    }
-    for cluster in [60, 61, 62, 70] {
-        let bytes = pattern(cluster as u8, 1024);
-        builder.compressed(cluster * 1024, &bytes);
-        guest[cluster as usize * 1024..][..1024].copy_from_slice(&bytes);
-    }
-    (builder.build(), guest)
-}
 
 /// Moves the image after each read.
 fn read_and_move<M: Memory>(file: &[u8], guest: &[u8], memory: M) -> M {
@@ -38,7 +19,7 @@ fn read_and_move<M: Memory>(file: &[u8], guest: &[u8], memory: M) -> M {
 
 #[test]
 fn an_image_owns_any_memory() {
-    let (file, guest) = image();
+    let (file, guest) = image_of_every_kind();
     read_and_move(&file, &guest, [0_u8; 5000]);
     read_and_move(&file, &guest, [0_u8; 16_001]);
     read_and_move(&file, &guest, vec![0_u8; 70_000]);
@@ -52,7 +33,7 @@ fn an_image_owns_any_memory() {
 #[test]
 fn a_cursor_owns_a_chain_of_images_that_own_their_memory() {
     use embedded_io::Read;
-    let (file, guest) = image();
+    let (file, guest) = image_of_every_kind();
     let mut chain = Chain::<_, 2>::new();
     chain.push(Image::open(&file[..], vec![0; 9000]).unwrap()).unwrap();
     let mut cursor = Cursor::new(chain);
