@@ -161,20 +161,15 @@ impl Dump<'_> {
                 }
             };
             let len = found.extent.len;
-            let piece = self.buffer.first(len as usize);
-            match (self.disk.read(at, piece), found.extent.kind) {
-                (Ok(()), _) => self.sink.data(piece)?,
-                // A compressed cluster can be read as a whole or not at all.
-                (Err(error), ExtentKind::Compressed { .. }) => {
-                    let (level, start) = (found.level, at);
-                    self.skip(&Flaw {
-                        level,
-                        start,
-                        len,
-                        error,
-                    })?;
+            // A compressed cluster can be read as a whole or not at all.
+            if let ExtentKind::Compressed { .. } = found.extent.kind {
+                self.copy_or_skip(at, len, found.level)?;
+            } else {
+                let piece = self.buffer.first(len as usize);
+                match self.disk.read(at, piece) {
+                    Ok(()) => self.sink.data(piece)?,
+                    Err(_) => self.in_sectors(at, len, found.level)?,
                 }
-                (Err(_), _) => self.in_sectors(at, len, found.level)?,
             }
             at += len;
         }
@@ -187,21 +182,26 @@ impl Dump<'_> {
         let mut start = at;
         while start < end {
             let len = (SECTOR - start % SECTOR).min(end - start);
-            let sector = self.buffer.first(len as usize);
-            match self.disk.read(start, sector) {
-                Ok(()) => self.sink.data(sector)?,
-                Err(error) => {
-                    self.skip(&Flaw {
-                        level,
-                        start,
-                        len,
-                        error,
-                    })?;
-                }
-            }
+            self.copy_or_skip(start, len, level)?;
             start += len;
         }
         Ok(())
+    }
+
+    /// Copies a part of the disk, or skips it if it cannot be read as a whole.
+    fn copy_or_skip(&mut self, start: u64, len: u64, level: usize) -> Result<(), Failure> {
+        let piece = self.buffer.first(len as usize);
+        match self.disk.read(start, piece) {
+            Ok(()) => self.sink.data(piece),
+            Err(error) => self
+                .skip(&Flaw {
+                    level,
+                    start,
+                    len,
+                    error,
+                })
+                .map(drop),
+        }
     }
 
     /// Writes zeros for a flaw, and returns their number. Fails if that is not what the user wants, or if the user can
