@@ -68,7 +68,7 @@ class Rules:
     small_tables: int = (
         1035  # 2571 bytes for clusters of 512 bytes, less a sector and two clusters.
     )
-    fast: int = 11072  # 13643 - 2571.
+    fast: int = 9680  # 12251 - 2571.
     read_ahead: int = 65536
 
 
