@@ -107,7 +107,7 @@ fn the_manifest_is_what_its_schema_says_and_the_schema_refuses_others() {
     let manifest = std::fs::read_to_string(folder().join("manifest.json")).unwrap();
     assert!(is_valid(&manifest));
     for (from, to) in [
-        ("\"version\": \"1", "\"version\": \"v1"),
+        ("\"version\": \"", "\"version\": \"v"),
         ("\"format\":\"raw\"", "\"format\":\"qcow2\""),
         ("\"error\":\"corrupt\"", "\"error\":\"bad\""),
         ("\"error\":\"corrupt\"", "\"error\":\"out-of-range\""),
