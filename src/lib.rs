@@ -347,7 +347,7 @@ mod offset;
 // `Memory`: the bytes that an image works in.
 mod memory;
 
-// Errors, and where an image contradicts its format.
+// Errors, and how an image contradicts its format.
 mod error;
 
 // Parses bytes of the file into checked types: the header, the geometry, table words, extents.

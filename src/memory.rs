@@ -11,9 +11,9 @@ use alloc::vec::Vec;
 /// these and to `[u8]`. This trait is sealed: the image relies on its memory to keep its length and its contents.
 ///
 /// ```
-/// # let (file, other): (&[u8], &[u8]) = (include_bytes!("../tests/data/plain.qcow"), &[0; 512]);
 /// use qcow1::Image;
 ///
+/// let file: &[u8] = include_bytes!("../tests/data/plain.qcow");
 /// let owned = Image::open(file, [0; 4096])?;
 /// let mut memory = [0; 4096];
 /// let lent = Image::open(file, &mut memory)?;
@@ -28,8 +28,8 @@ use alloc::vec::Vec;
 /// fn size<D: BlockRead, M: Memory>(device: D, memory: M) -> Result<u64, Error<D::Error>> {
 ///     Ok(Image::open(device, memory)?.size())
 /// }
-/// # let file: &[u8] = include_bytes!("../tests/data/plain.qcow");
-/// # assert_eq!(size(file, [0; 512]), Ok(131_072));
+/// let file: &[u8] = include_bytes!("../tests/data/plain.qcow");
+/// assert_eq!(size(file, [0; 512]), Ok(131_072));
 /// ```
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be the memory of an image",

@@ -1,4 +1,4 @@
-//! Asynchronous devices and disks on the heap of a program that has one.
+//! `Box` as an asynchronous device or disk.
 
 use alloc::boxed::Box;
 

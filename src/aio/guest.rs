@@ -10,6 +10,15 @@ use crate::memory::Memory;
 /// A guest's disk whose reads are futures: the counterpart of [`crate::GuestRead`].
 ///
 /// ```
+/// use qcow1::Error;
+/// use qcow1::aio::GuestRead;
+///
+/// /// Takes an image, a chain or a partition.
+/// async fn first_sector<G: GuestRead>(disk: &mut G) -> Result<[u8; 512], Error<G::Error>> {
+///     let mut sector = [0; 512];
+///     disk.read_at(0, &mut sector).await?;
+///     Ok(sector)
+/// }
 /// # use qcow1::{BlockRead as _, BlockSize, aio};
 /// # struct Driver(&'static [u8]);
 /// # impl aio::BlockRead for Driver {
@@ -18,22 +27,11 @@ use crate::memory::Memory;
 /// #     async fn size(&mut self) -> Result<u64, Self::Error> { self.0.size() }
 /// #     async fn read_blocks(&mut self, lba: u64, buf: &mut [u8]) -> Result<(), Self::Error> { self.0.read_blocks(lba, buf) }
 /// # }
-/// # let device = Driver(include_bytes!("../../tests/data/plain.qcow"));
-/// use qcow1::Error;
-/// use qcow1::aio::{GuestRead, Image};
-///
-/// /// Takes an image, a chain or a partition.
-/// async fn first_sector<G: GuestRead>(disk: &mut G) -> Result<[u8; 512], Error<G::Error>> {
-///     let mut sector = [0; 512];
-///     disk.read_at(0, &mut sector).await?;
-///     Ok(sector)
-/// }
-///
 /// # pollster::block_on(async {
-/// let mut memory = [0; 4096];
-/// let mut image = Image::open(device, &mut memory).await?;
-/// first_sector(&mut image).await?;
-/// # Ok::<(), Error<core::convert::Infallible>>(())
+/// #     let device = Driver(include_bytes!("../../tests/data/plain.qcow"));
+/// #     let mut image = aio::Image::open(device, [0; 4096]).await?;
+/// #     first_sector(&mut image).await?;
+/// #     Ok::<(), Error<core::convert::Infallible>>(())
 /// # })?;
 /// # Ok::<(), Error<core::convert::Infallible>>(())
 /// ```

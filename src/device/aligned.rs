@@ -16,13 +16,13 @@ use crate::memory::Memory;
 /// which must be outside if its limit is not a multiple of the alignment.
 ///
 /// It implements [`BlockRead`] over a [`BlockRead`] and, with the feature `async`, [`aio::BlockRead`](crate::aio::BlockRead)
-/// over a device that implements that. An aligned read makes one request. A misaligned read makes as many as [`Bounced`] and at
-/// most one more.
+/// over a device that implements that. An aligned read makes one request. A misaligned read makes at most one
+/// more than [`Bounced`] makes.
 ///
 /// ```
-/// # let driver: &[u8] = include_bytes!("../../tests/data/plain.qcow");
 /// use qcow1::{Aligned, Image};
 ///
+/// let driver: &[u8] = include_bytes!("../../tests/data/plain.qcow");
 /// // The driver requires addresses that are multiples of 64.
 /// let device = Aligned::new(driver, 64, [0; 63 + 512])?;
 /// let mut image = Image::open(device, [0; 4096])?;

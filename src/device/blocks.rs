@@ -10,9 +10,9 @@ use crate::offset::{byte_count, saturating_usize};
 /// of the device below read as zeros, and are not requested from it.
 ///
 /// ```
-/// # let file: &[u8] = include_bytes!("../../tests/data/plain.qcow");
 /// use qcow1::{BlockSize, Blocks, Image};
 ///
+/// let file: &[u8] = include_bytes!("../../tests/data/plain.qcow");
 /// let mut memory = [0; 4096];
 /// let mut image = Image::open(Blocks::new(file, BlockSize::B4096), &mut memory)?;
 /// image.read_at(0, &mut [0; 512])?;

@@ -13,12 +13,12 @@ use crate::offset::byte_count;
 /// bounces only buffers that are misaligned. It implements [`BlockRead`] over a [`BlockRead`] and, with the feature `async`,
 /// [`aio::BlockRead`](crate::aio::BlockRead) over a device that implements that.
 ///
-/// Each request reads as many whole blocks as fit in `buffer` from its first aligned address on, or the rest of the read.
+/// Each request reads the whole blocks that fit in `buffer` after its first aligned address, or the rest of the read.
 ///
 /// ```
-/// # let driver: &[u8] = include_bytes!("../../tests/data/plain.qcow");
 /// use qcow1::{Bounced, Image};
 ///
+/// let driver: &[u8] = include_bytes!("../../tests/data/plain.qcow");
 /// // The DMA engine reaches only this memory, and requires addresses that are multiples of 16.
 /// let mut low_memory = [0; 32_768];
 /// let device = Bounced::new(driver, 16, &mut low_memory)?;

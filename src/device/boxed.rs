@@ -1,4 +1,4 @@
-//! Devices on the heap of a program that has one.
+//! `Box<D>` as a device.
 
 use alloc::boxed::Box;
 

@@ -10,36 +10,25 @@ use crate::device::{BlockRead, BlockSize};
 ///
 /// It implements [`BlockRead`] over [`embedded_io::Read`] and [`embedded_io::Seek`] and, with the feature
 /// `embedded-io-async`, [`aio::BlockRead`](crate::aio::BlockRead) over the traits of that crate. Each read
-/// takes at least two calls of the stream: a seek and a read. A read that was interrupted
-/// ([`embedded_io::ErrorKind::Interrupted`]) is repeated, as the standard library does. If the driver can read at an offset,
+/// takes at least two calls of the stream: a seek and a read. An interrupted read
+/// ([`embedded_io::ErrorKind::Interrupted`]) is repeated, as in the standard library. If the driver can read at an offset,
 /// implement [`BlockRead`] for it instead.
 ///
 /// ```
-/// # let file: &[u8] = include_bytes!("../../tests/data/plain.qcow");
-/// # use std::io::Cursor;
-/// # struct Stream(Cursor<&'static [u8]>);
-/// # impl embedded_io::ErrorType for Stream { type Error = embedded_io::ErrorKind; }
-/// # impl embedded_io::Read for Stream {
-/// #     fn read(&mut self, buf: &mut [u8]) -> Result<usize, Self::Error> { Ok(std::io::Read::read(&mut self.0, buf).unwrap()) }
-/// # }
-/// # impl embedded_io::Seek for Stream {
-/// #     fn seek(&mut self, pos: embedded_io::SeekFrom) -> Result<u64, Self::Error> {
-/// #         use embedded_io::SeekFrom::{Current, End, Start};
-/// #         let pos = match pos {
-/// #             Start(at) => std::io::SeekFrom::Start(at),
-/// #             End(at) => std::io::SeekFrom::End(at),
-/// #             Current(at) => std::io::SeekFrom::Current(at),
-/// #         };
-/// #         Ok(std::io::Seek::seek(&mut self.0, pos).unwrap())
-/// #     }
-/// # }
-/// # let stream = Stream(Cursor::new(file));
-/// use qcow1::{FromIo, Image};
+/// use embedded_io::{Read, Seek};
+/// use qcow1::{Error, FromIo, FromIoError, Image};
 ///
-/// let mut memory = [0; 4096];
-/// let mut image = Image::open(FromIo(stream), &mut memory)?;
-/// image.read_at(0, &mut [0; 512])?;
-/// # Ok::<(), qcow1::Error<qcow1::FromIoError<embedded_io::ErrorKind>>>(())
+/// /// Reads the first sector of the disk in a stream, such as a file on an SD card.
+/// fn first_sector<S: Read + Seek>(stream: S) -> Result<[u8; 512], Error<FromIoError<S::Error>>> {
+///     let mut image = Image::open(FromIo(stream), [0; 4096])?;
+///     let mut sector = [0; 512];
+///     image.read_at(0, &mut sector)?;
+///     Ok(sector)
+/// }
+/// # // A disk in a disk is a stream too.
+/// # let file: &[u8] = include_bytes!("../../tests/data/plain.qcow");
+/// # first_sector(qcow1::Cursor::new(qcow1::Image::open_raw(file, [])?)).expect("an image");
+/// # Ok::<(), qcow1::Error<core::convert::Infallible>>(())
 /// ```
 #[derive(Clone, Copy, Debug)]
 pub struct FromIo<T>(
@@ -50,19 +39,29 @@ pub struct FromIo<T>(
 /// The error of a [`FromIo`] device.
 ///
 /// ```
+/// use embedded_io::{ErrorKind, ErrorType, Read, Seek, SeekFrom};
 /// use qcow1::{FromIo, FromIoError, Image};
-/// # struct Stream;
-/// # impl embedded_io::ErrorType for Stream { type Error = embedded_io::ErrorKind; }
-/// # impl embedded_io::Read for Stream {
-/// #     fn read(&mut self, _: &mut [u8]) -> Result<usize, Self::Error> { Ok(0) }
-/// # }
-/// # impl embedded_io::Seek for Stream {
-/// #     fn seek(&mut self, _: embedded_io::SeekFrom) -> Result<u64, Self::Error> { Ok(512) }
-/// # }
 ///
-/// // A stream that reports a size of 512 bytes, and holds none.
-/// let mut memory = [0; 512];
-/// let error = Image::open(FromIo(Stream), &mut memory).unwrap_err().into_error();
+/// /// A stream that reports a size of 512 bytes, and holds none.
+/// struct Stream;
+///
+/// impl ErrorType for Stream {
+///     type Error = ErrorKind;
+/// }
+///
+/// impl Read for Stream {
+///     fn read(&mut self, _: &mut [u8]) -> Result<usize, ErrorKind> {
+///         Ok(0)
+///     }
+/// }
+///
+/// impl Seek for Stream {
+///     fn seek(&mut self, _: SeekFrom) -> Result<u64, ErrorKind> {
+///         Ok(512)
+///     }
+/// }
+///
+/// let error = Image::open(FromIo(Stream), [0; 512]).unwrap_err().into_error();
 /// assert_eq!(error, qcow1::Error::Io(FromIoError::UnexpectedEof));
 /// ```
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]

@@ -15,24 +15,21 @@ const END: u64 = 1 << 32;
 /// [`aio::BlockRead`](crate::aio::BlockRead) over the `ReadStorage` of that crate.
 ///
 /// ```
-/// # use core::convert::Infallible;
-/// # struct Flash<'a>(&'a [u8]);
-/// # impl embedded_storage::ReadStorage for Flash<'_> {
-/// #     type Error = Infallible;
-/// #     fn read(&mut self, offset: u32, bytes: &mut [u8]) -> Result<(), Infallible> {
-/// #         let start = offset as usize;
-/// #         bytes.copy_from_slice(&self.0[start..start + bytes.len()]);
-/// #         Ok(())
-/// #     }
-/// #     fn capacity(&self) -> usize { self.0.len() }
-/// # }
-/// # let flash = Flash(include_bytes!("../../tests/data/plain.qcow"));
-/// use qcow1::{FromStorage, Image};
+/// use core::fmt::Debug;
+/// use embedded_storage::ReadStorage;
+/// use qcow1::{Error, FromStorage, Image, StorageError};
 ///
-/// let mut memory = [0; 4096];
-/// let mut image = Image::open(FromStorage(flash), &mut memory)?;
-/// image.read_at(0, &mut [0; 512])?;
-/// # Ok::<(), qcow1::Error<qcow1::StorageError<Infallible>>>(())
+/// /// Reads the first sector of the disk in a storage, such as a chip of flash.
+/// fn first_sector<S: ReadStorage<Error: Debug>>(storage: S) -> Result<[u8; 512], Error<StorageError<S::Error>>> {
+///     let mut image = Image::open(FromStorage(storage), [0; 4096])?;
+///     let mut sector = [0; 512];
+///     image.read_at(0, &mut sector)?;
+///     Ok(sector)
+/// }
+/// # // A disk is a storage too.
+/// # let file: &[u8] = include_bytes!("../../tests/data/plain.qcow");
+/// # first_sector(qcow1::ToStorage::new(qcow1::Image::open_raw(file, [])?).unwrap()).expect("an image");
+/// # Ok::<(), Error<core::convert::Infallible>>(())
 /// ```
 #[derive(Clone, Copy, Debug)]
 pub struct FromStorage<S>(
@@ -43,19 +40,30 @@ pub struct FromStorage<S>(
 /// The error of a [`FromStorage`] or [`FromNorFlash`](crate::FromNorFlash) device.
 ///
 /// ```
-/// # use core::convert::Infallible;
-/// # struct Flash;
-/// # impl embedded_storage::nor_flash::ErrorType for Flash { type Error = Infallible; }
-/// # impl embedded_storage::nor_flash::ReadNorFlash for Flash {
-/// #     const READ_SIZE: usize = 3;
-/// #     fn read(&mut self, _: u32, _: &mut [u8]) -> Result<(), Infallible> { Ok(()) }
-/// #     fn capacity(&self) -> usize { 3072 }
-/// # }
-/// # let flash_of_3_byte_units = Flash;
+/// use core::convert::Infallible;
+/// use embedded_storage::nor_flash::{ErrorType, ReadNorFlash};
 /// use qcow1::{Error, FromNorFlash, Image, StorageError};
 ///
-/// let mut memory = [0; 512];
-/// let error = Image::open(FromNorFlash(flash_of_3_byte_units), &mut memory).unwrap_err().into_error();
+/// /// A flash that reads units of 3 bytes.
+/// struct Flash;
+///
+/// impl ErrorType for Flash {
+///     type Error = Infallible;
+/// }
+///
+/// impl ReadNorFlash for Flash {
+///     const READ_SIZE: usize = 3;
+///
+///     fn read(&mut self, _: u32, _: &mut [u8]) -> Result<(), Infallible> {
+///         Ok(())
+///     }
+///
+///     fn capacity(&self) -> usize {
+///         3072
+///     }
+/// }
+///
+/// let error = Image::open(FromNorFlash(Flash), [0; 512]).unwrap_err().into_error();
 /// assert_eq!(error, Error::Io(StorageError::ReadSize(3)));
 /// ```
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]

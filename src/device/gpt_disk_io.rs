@@ -8,10 +8,10 @@ use crate::device::{BlockRead, BlockSize};
 /// A device over gpt_disk_io's [`BlockIo`]. It only reads.
 ///
 /// ```
-/// # let mut file = include_bytes!("../../tests/data/plain.qcow").to_vec();
 /// use gpt_disk_io::{BlockIoAdapter, gpt_disk_types::BlockSize};
 /// use qcow1::{FromBlockIo, Image};
 ///
+/// let mut file = include_bytes!("../../tests/data/plain.qcow").to_vec();
 /// let io = BlockIoAdapter::new(&file[..], BlockSize::BS_512);
 /// let device = FromBlockIo::new(io).expect("512 is a power of two");
 /// let mut memory = [0; 4096];

@@ -13,9 +13,9 @@ use crate::device::{BlockRead, BlockSize};
 /// whose buffers lie below 1 MiB:
 ///
 /// ```
-/// # let bios: &[u8] = include_bytes!("../../tests/data/plain.qcow");
 /// use qcow1::{Bounced, Image, Limited};
 ///
+/// let bios: &[u8] = include_bytes!("../../tests/data/plain.qcow");
 /// let mut low_memory = [0; 127 * 512];
 /// let device = Limited::new(Bounced::new(bios, 1, &mut low_memory)?, 127 * 512);
 /// let mut image = Image::open(device, [0; 4096])?;
@@ -29,7 +29,7 @@ pub struct Limited<D> {
 }
 
 impl<D> Limited<D> {
-    /// Wraps `device`, so that no request is longer than `max_bytes`, rounded down to whole blocks, but at least one block.
+    /// Wraps `device`, and limits its requests to `max_bytes`, rounded down to whole blocks, but at least one block.
     #[must_use]
     pub const fn new(device: D, max_bytes: usize) -> Self {
         Self { device, max_bytes }

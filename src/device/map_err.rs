@@ -11,30 +11,48 @@ use crate::device::{BlockRead, BlockSize};
 /// have one type:
 ///
 /// ```
-/// # let (overlay, base): (&[u8], &[u8]) = (include_bytes!("../../tests/data/overlay.qcow"), &[7; 4096]);
-/// use qcow1::{BlockRead, Chain, Image, MapErr};
-/// # #[derive(Debug)] enum VirtioError {}
-/// # struct Virtio(&'static [u8]);
-/// # impl BlockRead for Virtio {
-/// #     type Error = VirtioError;
-/// #     fn block_size(&self) -> qcow1::BlockSize { qcow1::BlockSize::BYTE }
-/// #     fn size(&mut self) -> Result<u64, VirtioError> { Ok(self.0.len() as u64) }
-/// #     fn read_blocks(&mut self, lba: u64, buf: &mut [u8]) -> Result<(), VirtioError> { let _ = self.0.read_blocks(lba, buf); Ok(()) }
-/// # }
-/// # let virtio = Virtio(include_bytes!("../../tests/data/overlay.qcow"));
+/// use qcow1::{BlockRead, BlockSize, Chain, Image, MapErr};
 ///
+/// struct Virtio(Vec<u8>); // your driver
+///
+/// #[derive(Debug)]
+/// struct VirtioError;
+///
+/// impl BlockRead for Virtio {
+///     type Error = VirtioError;
+///
+///     fn block_size(&self) -> BlockSize {
+///         BlockSize::B512
+///     }
+///
+///     fn size(&mut self) -> Result<u64, VirtioError> {
+///         Ok(self.0.len() as u64)
+///     }
+///
+///     fn read_blocks(&mut self, lba: u64, buf: &mut [u8]) -> Result<(), VirtioError> {
+///         let start = lba as usize * 512;
+///         buf.copy_from_slice(self.0.get(start..start + buf.len()).ok_or(VirtioError)?);
+///         Ok(())
+///     }
+/// }
+///
+/// /// The error of both devices.
 /// #[derive(Debug)]
 /// enum DiskError {
 ///     Virtio(VirtioError),
 /// }
 ///
-/// // A virtio disk, and a base in memory, whose reads cannot fail.
+/// type Device<'a> = &'a mut dyn BlockRead<Error = DiskError>;
+///
+/// let virtio = Virtio(include_bytes!("../../tests/data/overlay.qcow").to_vec());
 /// let mut virtio = MapErr::new(virtio, DiskError::Virtio);
-/// let mut base = MapErr::new(base, |never| -> DiskError { match never {} });
-/// type Disk<'a> = &'a mut dyn BlockRead<Error = DiskError>;
-/// let mut chain = Chain::<Image<Disk, [u8; 4096]>, 2>::new();
-/// chain.push(Image::open(&mut virtio as Disk, [0; 4096])?).expect("room for two images");
-/// chain.push(Image::open_raw(&mut base as Disk, [0; 4096])?).expect("the overlay has a backing file");
+/// // The base is in memory, so its reads cannot fail.
+/// let mut base = MapErr::new([7_u8; 4096], |never| -> DiskError { match never {} });
+/// let mut chain = Chain::<Image<Device, [u8; 4096]>, 2>::new();
+/// chain.push(Image::open(&mut virtio as Device, [0; 4096])?).expect("room for two images");
+/// chain.push(Image::open_raw(&mut base as Device, [0; 4096])?).expect("the overlay has a backing file");
+/// let mut sector = [0; 512];
+/// chain.read_at(0, &mut sector)?;
 /// # Ok::<(), qcow1::Error<DiskError>>(())
 /// ```
 #[derive(Clone, Copy)]

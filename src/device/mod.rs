@@ -150,28 +150,38 @@ impl fmt::Display for BlockSize {
 /// The bytes must not change while an [`Image`](crate::Image) is open, because it caches table blocks.
 ///
 /// ```
-/// use qcow1::{BlockRead, BlockSize};
-/// # struct Driver;
-/// # #[derive(Debug)] struct DriverError;
-/// # impl Driver { fn capacity(&self) -> u64 { 8 } fn read(&mut self, _: u64, _: &mut [u8]) -> Result<(), DriverError> { Ok(()) } }
+/// use qcow1::{BlockRead, BlockSize, Error, Image};
 ///
-/// struct Disk(Driver);
+/// struct Disk<'a>(&'a [[u8; 512]]); // your driver
 ///
-/// impl BlockRead for Disk {
-///     type Error = DriverError;
+/// #[derive(Debug)]
+/// struct ReadFailed; // its error
+///
+/// impl BlockRead for Disk<'_> {
+///     type Error = ReadFailed;
 ///
 ///     fn block_size(&self) -> BlockSize {
 ///         BlockSize::B512
 ///     }
 ///
-///     fn size(&mut self) -> Result<u64, DriverError> {
-///         Ok(self.0.capacity() * 512)
+///     fn size(&mut self) -> Result<u64, ReadFailed> {
+///         Ok(self.0.len() as u64 * 512)
 ///     }
 ///
-///     fn read_blocks(&mut self, lba: u64, buf: &mut [u8]) -> Result<(), DriverError> {
-///         self.0.read(lba, buf)
+///     fn read_blocks(&mut self, lba: u64, buf: &mut [u8]) -> Result<(), ReadFailed> {
+///         let blocks = self.0.get(lba as usize..).ok_or(ReadFailed)?;
+///         for (to, from) in buf.chunks_exact_mut(512).zip(blocks) {
+///             to.copy_from_slice(from);
+///         }
+///         Ok(())
 ///     }
 /// }
+///
+/// let (sectors, _) = include_bytes!("../../tests/data/plain.qcow").as_chunks();
+/// let mut image = Image::open(Disk(sectors), [0; 4096])?;
+/// let mut sector = [0; 512];
+/// image.read_at(0, &mut sector)?;
+/// # Ok::<(), Error<ReadFailed>>(())
 /// ```
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a device that is read synchronously",

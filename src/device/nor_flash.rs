@@ -13,25 +13,20 @@ use crate::device::{BlockRead, BlockSize};
 /// down to a multiple of `READ_SIZE`, because the flash cannot read the rest.
 ///
 /// ```
-/// # use core::convert::Infallible;
-/// # struct Flash<'a>(&'a [u8]);
-/// # impl embedded_storage::nor_flash::ErrorType for Flash<'_> { type Error = Infallible; }
-/// # impl embedded_storage::nor_flash::ReadNorFlash for Flash<'_> {
-/// #     const READ_SIZE: usize = 4;
-/// #     fn read(&mut self, offset: u32, bytes: &mut [u8]) -> Result<(), Infallible> {
-/// #         let start = offset as usize;
-/// #         bytes.copy_from_slice(&self.0[start..start + bytes.len()]);
-/// #         Ok(())
-/// #     }
-/// #     fn capacity(&self) -> usize { self.0.len() }
-/// # }
-/// # let flash = Flash(include_bytes!("../../tests/data/plain.qcow"));
-/// use qcow1::{FromNorFlash, Image};
+/// use embedded_storage::nor_flash::ReadNorFlash;
+/// use qcow1::{Error, FromNorFlash, Image, StorageError};
 ///
-/// let mut memory = [0; 4096];
-/// let mut image = Image::open(FromNorFlash(flash), &mut memory)?;
-/// image.read_at(0, &mut [0; 512])?;
-/// # Ok::<(), qcow1::Error<qcow1::StorageError<Infallible>>>(())
+/// /// Reads the first sector of the disk in a chip of flash.
+/// fn first_sector<F: ReadNorFlash>(flash: F) -> Result<[u8; 512], Error<StorageError<F::Error>>> {
+///     let mut image = Image::open(FromNorFlash(flash), [0; 4096])?;
+///     let mut sector = [0; 512];
+///     image.read_at(0, &mut sector)?;
+///     Ok(sector)
+/// }
+/// # // A disk is a flash too.
+/// # let file: &[u8] = include_bytes!("../../tests/data/plain.qcow");
+/// # first_sector(qcow1::ToStorage::new(qcow1::Image::open_raw(file, [])?).unwrap()).expect("an image");
+/// # Ok::<(), Error<core::convert::Infallible>>(())
 /// ```
 #[derive(Clone, Copy, Debug)]
 pub struct FromNorFlash<F>(

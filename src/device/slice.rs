@@ -30,7 +30,7 @@ impl BlockRead for &[u8] {
     }
 }
 
-/// The same device as a slice of its bytes. `include_bytes!` returns this type.
+/// The same device as a slice of these bytes. `include_bytes!` returns this type.
 impl<const N: usize> BlockRead for &[u8; N] {
     type Error = Infallible;
 
@@ -47,7 +47,7 @@ impl<const N: usize> BlockRead for &[u8; N] {
     }
 }
 
-/// The same device as a slice of its bytes.
+/// The same device as a slice of these bytes.
 impl<const N: usize> BlockRead for [u8; N] {
     type Error = Infallible;
 

@@ -8,9 +8,9 @@ use crate::offset::byte_count;
 /// A read of a device; see [`Tracer`].
 ///
 /// ```
-/// # let file: &[u8] = include_bytes!("../../tests/data/plain.qcow");
 /// use qcow1::{BlockSize, Blocks, Image, ReadRequest, Tracer};
 ///
+/// let file: &[u8] = include_bytes!("../../tests/data/plain.qcow");
 /// let mut longest = 0;
 /// let disk = Blocks::new(file, BlockSize::B512);
 /// let device = Tracer::new(disk, |request: ReadRequest| longest = longest.max(request.len));
@@ -35,9 +35,9 @@ pub struct ReadRequest {
 /// The number and the size of a device's reads; see [`Tracer::counts`]. Each count saturates.
 ///
 /// ```
-/// # let file: &[u8] = include_bytes!("../../tests/data/plain.qcow");
 /// use qcow1::{Counts, Image, Tracer};
 ///
+/// let file: &[u8] = include_bytes!("../../tests/data/plain.qcow");
 /// let mut memory = [0; 4096];
 /// let mut image = Image::open(Tracer::counting(file), &mut memory)?;
 /// image.device_mut().reset(); // does not count opening the image
@@ -65,9 +65,9 @@ pub struct Counts {
 ///
 /// ```
 /// # fn main() -> Result<(), qcow1::Error<core::convert::Infallible>> {
-/// # let file: &[u8] = include_bytes!("../../tests/data/plain.qcow");
 /// use qcow1::{Image, Tracer};
 ///
+/// let file: &[u8] = include_bytes!("../../tests/data/plain.qcow");
 /// let device = Tracer::new(file, |request| println!("{request:?}"));
 /// let mut memory = [0; 4096];
 /// let mut image = Image::open(device, &mut memory)?;

@@ -1,4 +1,4 @@
-//! Where and how an image contradicts its format.
+//! `Corrupt`: how an image contradicts its format, and at which offsets.
 
 use core::fmt;
 
@@ -7,14 +7,14 @@ use qcow1_inflate::InflateError;
 
 use crate::offset::{GuestOffset, HostOffset};
 
-/// A flaw of an image: where and how it contradicts its format.
+/// A flaw of an image: how it contradicts its format, and at which offsets.
 ///
 /// `Display` describes the flaw to a person; the methods return its kind and its place to a program.
 ///
 /// ```
-/// # let file: &[u8] = include_bytes!("../../tests/data/plain.qcow");
 /// use qcow1::{CorruptKind, Error, Image};
 ///
+/// let file: &[u8] = include_bytes!("../../tests/data/plain.qcow");
 /// let truncated = &file[..file.len() - 4096];
 /// let mut memory = [0; 4096];
 /// let mut image = Image::open(truncated, &mut memory)?;
@@ -49,9 +49,9 @@ pub(crate) enum Flaw {
 /// The rule of the format that an image breaks; see [`Corrupt::kind`].
 ///
 /// ```
-/// # let file: &[u8] = include_bytes!("../../tests/data/plain.qcow");
 /// use qcow1::{CorruptKind, Error, Image};
 ///
+/// let file: &[u8] = include_bytes!("../../tests/data/plain.qcow");
 /// match Image::open(&file[..40], [0; 512]).unwrap_err().into_error() {
 ///     Error::Corrupt(corrupt) if corrupt.kind() == CorruptKind::HeaderTruncated => println!("a failed download: {corrupt}"),
 ///     error => panic!("{error}"),
@@ -104,9 +104,9 @@ pub enum CorruptKind {
 /// The part of an image that is corrupt; see [`Corrupt::part`].
 ///
 /// ```
-/// # let file: &[u8] = include_bytes!("../../tests/data/plain.qcow");
 /// use qcow1::{CorruptPart, Error, Image};
 ///
+/// let file: &[u8] = include_bytes!("../../tests/data/plain.qcow");
 /// match Image::open(&file[..40], [0; 512]).unwrap_err().into_error() {
 ///     Error::Corrupt(corrupt) if corrupt.part() == CorruptPart::Header => println!("no valid header: {corrupt}"),
 ///     error => panic!("{error}"),

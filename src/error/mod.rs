@@ -16,9 +16,9 @@ pub use push::PushError;
 /// Why a call failed. `E` is the device's error type.
 ///
 /// ```
-/// # let disk: &[u8] = include_bytes!("../../tests/data/chain-top.qcow");
 /// use qcow1::{Error, Image};
 ///
+/// let disk: &[u8] = include_bytes!("../../tests/data/chain-top.qcow");
 /// let mut memory = [0; 4096];
 /// let mut image = Image::open(disk, &mut memory)?;
 /// match image.read_at(100_000, &mut [0; 512]) {

@@ -8,9 +8,9 @@ use core::fmt;
 /// not implement [`core::error::Error`] itself, so that this works for an image that borrows its memory too.
 ///
 /// ```
-/// # let plain: &[u8] = include_bytes!("../../tests/data/plain.qcow");
 /// use qcow1::{Chain, Image, PushError};
 ///
+/// let plain: &[u8] = include_bytes!("../../tests/data/plain.qcow");
 /// let mut chain = Chain::<_, 2>::new();
 /// chain.push(Image::open(plain, [0; 512])?).expect("the chain is empty");
 /// match chain.push(Image::open(plain, [0; 512])?) {

@@ -1,4 +1,4 @@
-//! The crate's errors as the standard library's, for `?`.
+//! Conversions of the crate's errors to those of the standard library, for `?`.
 
 use core::any::Any;
 use std::boxed::Box;

@@ -1,4 +1,4 @@
-//! Disks on the heap of a program that has one.
+//! `Box<G>` as a guest's disk.
 
 use alloc::boxed::Box;
 

@@ -14,10 +14,10 @@ use crate::offset::{byte_count, saturating_usize};
 /// returns an error.
 ///
 /// ```
-/// # let file: &[u8] = include_bytes!("../../tests/data/plain.qcow");
 /// use embedded_io::{Read, Seek, SeekFrom};
 /// use qcow1::{Cursor, Image};
 ///
+/// let file: &[u8] = include_bytes!("../../tests/data/plain.qcow");
 /// let mut cursor = Cursor::new(Image::open(file, [0; 4096])?);
 /// cursor.seek(SeekFrom::Start(1000))?;
 /// let mut bytes = [0; 24];
@@ -39,7 +39,7 @@ impl<G: GuestDisk> Cursor<G> {
         Self { guest, position: 0 }
     }
 
-    /// Returns the guest offset of the next byte. It may be past the end of the disk, where reads return 0 bytes.
+    /// Returns the guest offset of the next byte. If it is past the end of the disk, reads return 0 bytes.
     #[must_use]
     pub const fn position(&self) -> u64 {
         self.position

@@ -18,10 +18,10 @@ use crate::guest::error::DiskError;
 /// a GPT.
 ///
 /// ```
-/// # let disk: &[u8] = include_bytes!("../../tests/data/disk.qcow");
 /// use embedded_sdmmc::{Mode, TimeSource, Timestamp, VolumeIdx, VolumeManager};
 /// use qcow1::{Image, ToBlockDevice};
 ///
+/// let disk: &[u8] = include_bytes!("../../tests/data/disk.qcow");
 /// /// A clock that is never used, because nothing is written.
 /// struct NoClock;
 ///

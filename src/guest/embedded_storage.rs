@@ -15,10 +15,10 @@ const END: u64 = 1 << 32;
 /// traits. Over an asynchronous disk, with the feature `embedded-storage-async`, it implements the traits of that crate.
 ///
 /// ```
-/// # let file: &[u8] = include_bytes!("../../tests/data/plain.qcow");
 /// use embedded_storage::ReadStorage;
 /// use qcow1::{Image, ToStorage};
 ///
+/// let file: &[u8] = include_bytes!("../../tests/data/plain.qcow");
 /// let mut memory = [0; 4096];
 /// let image = Image::open(file, &mut memory)?;
 /// let mut storage = ToStorage::new(image).expect("the disk has 128 KiB");
@@ -34,9 +34,9 @@ pub struct ToStorage<G> {
 /// The error of [`ToStorage::new`] for a disk that is too large. It returns the disk.
 ///
 /// ```
-/// # let file: &[u8] = include_bytes!("../../tests/data/plain.qcow");
 /// use qcow1::{GuestDisk, Image, ToStorage, TooLarge};
 ///
+/// let file: &[u8] = include_bytes!("../../tests/data/plain.qcow");
 /// let mut memory = [0; 4096];
 /// let image = Image::open(file, &mut memory)?;
 /// match ToStorage::new(image) {

@@ -8,10 +8,10 @@ use crate::error::Error;
 ///
 #[cfg_attr(feature = "gpt_disk_io", doc = "```")]
 #[cfg_attr(not(feature = "gpt_disk_io"), doc = "```ignore")]
-/// # let file: &[u8] = include_bytes!("../../tests/data/plain.qcow");
 /// use gpt_disk_io::{BlockIo, gpt_disk_types::{BlockSize, Lba}};
 /// use qcow1::{DiskError, Error, Image, ToBlockIo};
 ///
+/// let file: &[u8] = include_bytes!("../../tests/data/plain.qcow");
 /// let mut memory = [0; 4096];
 /// let mut disk = ToBlockIo::new(Image::open(file, &mut memory)?, BlockSize::BS_512);
 /// assert_eq!(disk.read_blocks(Lba(256), &mut [0; 512]), Err(DiskError::Device(Error::OutOfRange)));

@@ -13,10 +13,10 @@ use crate::guest::error::DiskError;
 /// Writes return [`DiskError::ReadOnly`]. A partial last block is not accessible.
 ///
 /// ```
-/// # let file: &[u8] = include_bytes!("../../tests/data/plain.qcow");
 /// use gpt_disk_io::{BlockIo, gpt_disk_types::{BlockSize, Lba}};
 /// use qcow1::{Image, ToBlockIo};
 ///
+/// let file: &[u8] = include_bytes!("../../tests/data/plain.qcow");
 /// let mut memory = [0; 4096];
 /// let image = Image::open(file, &mut memory)?;
 /// let mut io = ToBlockIo::new(image, BlockSize::BS_512);

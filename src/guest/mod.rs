@@ -31,7 +31,7 @@ use crate::offset::{byte_count, saturating_usize};
 ///     disk.size().div_ceil(512)
 /// }
 ///
-/// # let file: &[u8] = include_bytes!("../../tests/data/plain.qcow");
+/// let file: &[u8] = include_bytes!("../../tests/data/plain.qcow");
 /// let image = Image::open(file, [0; 512])?;
 /// assert_eq!(sectors(&image), 256);
 /// # Ok::<(), qcow1::Error<core::convert::Infallible>>(())
@@ -49,7 +49,6 @@ pub trait GuestDisk {
 /// It is dyn-compatible, and implemented for `&mut G` and, with the feature `alloc`, for `Box<G>`.
 ///
 /// ```
-/// # let file: &[u8] = include_bytes!("../../tests/data/plain.qcow");
 /// use qcow1::{Error, GuestRead, Image};
 ///
 /// fn first_sector<E: std::fmt::Debug>(disk: &mut dyn GuestRead<Error = E>) -> Result<[u8; 512], Error<E>> {
@@ -58,6 +57,7 @@ pub trait GuestDisk {
 ///     Ok(sector)
 /// }
 ///
+/// let file: &[u8] = include_bytes!("../../tests/data/plain.qcow");
 /// let mut image = Image::open(file, [0; 4096])?;
 /// first_sector(&mut image)?;
 /// # Ok::<(), Error<core::convert::Infallible>>(())
@@ -79,7 +79,7 @@ pub trait GuestRead: GuestDisk {
     /// Fills `dst` with the guest's sectors of 512 bytes that start at sector `first`. Disk drivers make this call.
     ///
     /// If the size of the disk is not a multiple of 512 bytes, the rest of its last sector reads as zeros. `dst` may have any
-    /// length; if that is no multiple of 512, its last sector is read in part.
+    /// length; if that is not a multiple of 512, a part of the last sector is read.
     ///
     /// ```
     /// use qcow1::{GuestRead, Image};

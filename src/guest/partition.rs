@@ -11,9 +11,9 @@ use crate::offset::byte_count;
 /// [`aio::GuestRead`](crate::aio::GuestRead) over a disk that implements that.
 ///
 /// ```
-/// # let disk: &[u8] = include_bytes!("../../tests/data/disk.qcow");
 /// use qcow1::{GuestRead, Image, Partition};
 ///
+/// let disk: &[u8] = include_bytes!("../../tests/data/disk.qcow");
 /// let mut memory = [0; 4096];
 /// let mut image = Image::open(disk, &mut memory)?;
 /// // The first entry of the MBR: bytes 8..12 are its first sector, bytes 12..16 the number of its sectors.

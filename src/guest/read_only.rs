@@ -14,9 +14,9 @@ use embedded_io::{ErrorType, Read, Seek, SeekFrom, Write};
 #[cfg_attr(feature = "std", doc = "```")]
 #[cfg_attr(not(feature = "std"), doc = "```ignore")]
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// # let disk: &[u8] = include_bytes!("../../tests/data/disk.qcow");
 /// use qcow1::{Cursor, Image, Partition, ReadOnly};
 ///
+/// let disk: &[u8] = include_bytes!("../../tests/data/disk.qcow");
 /// let mut memory = [0; 16_384];
 /// let image = Image::open(disk, &mut memory)?;
 /// // The FAT volume is the disk's first partition. A disk that is a volume needs no `Partition`.
@@ -39,10 +39,10 @@ pub struct ReadOnly<C>(
 /// The error of a [`ReadOnly`] stream.
 ///
 /// ```
-/// # let file: &[u8] = include_bytes!("../../tests/data/plain.qcow");
 /// use embedded_io::{Read, Write};
 /// use qcow1::{Image, ReadOnly, ReadOnlyError};
 ///
+/// let file: &[u8] = include_bytes!("../../tests/data/plain.qcow");
 /// let mut memory = [0; 4096];
 /// let mut image = Image::open(file, &mut memory)?;
 /// let mut stream = ReadOnly(image.cursor());
