@@ -3,7 +3,7 @@
 use crate::programs::{Program, capi};
 
 #[test]
-fn it_judges_its_arguments() {
+fn bad_arguments_are_refused_with_a_sentence() {
     let cat = Program::sanitized("../examples/c/cat.c", &["-std=c99"]);
     for (arguments, status, error) in [
         (&[][..], 2, "usage"),

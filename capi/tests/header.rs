@@ -6,7 +6,7 @@ use std::process::Command;
 use crate::programs::{capi, run, symbols};
 
 #[test]
-fn it_is_what_the_source_says() {
+fn the_header_matches_the_source() {
     let made = made();
     let path = capi().join("qcow1.h");
     if std::env::var_os("WRITE_HEADER").is_some() {

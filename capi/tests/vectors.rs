@@ -84,7 +84,7 @@ fn the_example_writes_what_rust_reads() {
 }
 
 #[test]
-fn every_way_of_reading_gives_what_rust_gives() {
+fn every_c_read_returns_what_rust_reads() {
     let reader = Program::sanitized("tests/reader.c", &[]);
     for (block_size, max_transfer, salvage, extra, step) in [
         (1, 0, false, 0, 65536),

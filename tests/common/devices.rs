@@ -148,9 +148,9 @@ impl BlockRead for TestDevice<'_> {
 
 /// A disk of any size, each byte of which is 7.
 #[derive(Debug)]
-pub struct Sevens(pub u64);
+pub struct FilledDisk(pub u64);
 
-impl GuestDisk for Sevens {
+impl GuestDisk for FilledDisk {
     type Error = Broken;
 
     fn size(&self) -> u64 {
@@ -158,7 +158,7 @@ impl GuestDisk for Sevens {
     }
 }
 
-impl GuestRead for Sevens {
+impl GuestRead for FilledDisk {
     fn read_at(&mut self, offset: u64, dst: &mut [u8]) -> Result<(), Error<Broken>> {
         if offset.checked_add(dst.len() as u64).is_none_or(|end| end > self.0) {
             return Err(Error::OutOfRange);

@@ -144,7 +144,7 @@ pub fn ext4_volume(folder: &Path, block_size: u32, len: u64) -> Vec<u8> {
 }
 
 /// Makes a folder with different files and folders.
-pub fn folder_of_all_sorts() -> tempfile::TempDir {
+pub fn mixed_folder() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name);
     let write = |name: &str, bytes: &[u8]| std::fs::write(path(name), bytes).unwrap();

@@ -15,7 +15,7 @@ pub mod qemu_layout;
 
 pub use builder::ImageBuilder;
 pub use class::class;
-pub use devices::{Broken, Log, Sevens, Strict, TestDevice};
+pub use devices::{Broken, FilledDisk, Log, Strict, TestDevice};
 pub use oracle::{Layer, Oracle, Refusal, Rules};
 
 /// Returns bytes that differ in every cluster and every sector, and deflate well.
@@ -26,7 +26,7 @@ pub fn pattern(seed: u8, len: usize) -> Vec<u8> {
 }
 
 /// Returns an image of 20,100 bytes, whose size is not a multiple of 512, and its disk.
-pub fn image_of_broken_sectors() -> (Vec<u8>, Vec<u8>) {
+pub fn image_with_a_partial_last_sector() -> (Vec<u8>, Vec<u8>) {
     let bytes = pattern(4, 20_100);
     let mut builder = ImageBuilder::new(20_100);
     builder.data(0, &bytes);

@@ -45,7 +45,7 @@ fn open<'m>(files: &'m [Vec<u8>; 2], memories: &'m mut Memories) -> (Opened<'m>,
 }
 
 #[test]
-fn it_reads_the_same_bytes_with_the_same_requests() {
+fn async_reads_return_the_same_bytes_with_the_same_requests() {
     let (files, guest) = files();
     for memory in [512, 15_000, 100_000] {
         let mut memories = [vec![0; memory], vec![0; memory]];

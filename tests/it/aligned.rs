@@ -97,7 +97,7 @@ fn only_what_comes_before_an_aligned_block_is_bounced() {
 }
 
 #[test]
-fn too_little_memory_is_an_error_that_gives_the_device_back() {
+fn too_little_memory_is_an_error_that_returns_the_device() {
     let bytes = pattern(3, 4096);
     let (device, _) = strict(&bytes, 512, 4096);
     let mut little = vec![0; 511];

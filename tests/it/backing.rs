@@ -43,7 +43,7 @@ fn holes_read_from_the_base_at_the_same_offset() {
 }
 
 #[test]
-fn past_the_exact_end_of_a_shorter_base_come_zeros() {
+fn chain_read_past_the_end_of_a_shorter_base_returns_zeros() {
     let top = overlay(8192);
     for end in [1, 511, 513, 1023, 1025, 1536, 5000] {
         let bytes = pattern(3, end);
@@ -146,7 +146,7 @@ fn in_a_chain_of_three_each_byte_comes_from_the_highest_image_that_stores_it() {
 }
 
 #[test]
-fn an_image_below_one_that_names_none_is_refused_and_comes_back() {
+fn push_below_an_image_without_a_backing_name_returns_the_image() {
     let plain = ImageBuilder::new(8192).build();
     let (mut m1, mut m2) = ([0; 512], [0; 512]);
     let mut chain: Chain<Image<&[u8], &mut [u8]>, 2> = Chain::new();
@@ -158,7 +158,7 @@ fn an_image_below_one_that_names_none_is_refused_and_comes_back() {
 }
 
 #[test]
-fn a_chain_holds_as_many_images_as_it_says() {
+fn push_onto_a_full_chain_returns_the_image() {
     let (top, middle) = (overlay(8192), overlay(4096));
     let (mut m1, mut m2) = ([0; 512], [0; 512]);
     let mut chain: Chain<Image<&[u8], &mut [u8]>, 1> = Chain::new();

@@ -95,7 +95,7 @@ fn open<'m>(hostile: &'m Hostile, memory: &'m mut [u8], block: u32) -> (Image<Te
 const LENT: [(u32, usize); 4] = [(1, 512), (512, 512), (512, 30_000), (4096, 400_000)];
 
 #[test]
-fn reads_cost_what_the_clusters_and_l1_entries_that_they_touch_allow() {
+fn a_read_costs_at_most_5_reads_for_each_cluster_and_2_for_each_l1_entry() {
     for hostile in hostile() {
         for (block, memory) in LENT {
             let mut memory = vec![0; memory];
@@ -122,7 +122,7 @@ fn reads_cost_what_the_clusters_and_l1_entries_that_they_touch_allow() {
 }
 
 #[test]
-fn extents_cost_two_reads_for_each_word_and_4099_words_at_most() {
+fn extents_cost_at_most_two_reads_for_each_of_4099_words() {
     for hostile in hostile() {
         for (block, memory) in LENT {
             let mut memory = vec![0; memory];
@@ -150,7 +150,7 @@ fn extents_cost_two_reads_for_each_word_and_4099_words_at_most() {
 }
 
 #[test]
-fn a_call_looks_at_4099_words_at_most_however_alike_they_are() {
+fn extent_at_looks_at_no_more_than_4099_words() {
     // A block holds a whole table, so one request caches all of its words.
     let mut builder = ImageBuilder::new(4 << 22).bits(9, 13);
     (0..4).for_each(|table| _ = builder.table_at(table << 22, (table + 1) << 16));
@@ -197,7 +197,7 @@ fn a_raw_disk_alone_costs_three_reads_at_most() {
 }
 
 #[test]
-fn a_check_costs_four_reads_for_each_word_in_the_file_at_most_however_often_words_lead_to_it() {
+fn a_check_costs_at_most_four_reads_for_each_word_in_the_file() {
     for hostile in hostile() {
         for (block, memory) in LENT {
             for with_map in [false, true] {
@@ -274,7 +274,7 @@ fn an_l1_whose_words_are_wrong_costs_no_more_than_one_of_holes() {
 }
 
 #[test]
-fn an_l1_that_does_not_fit_the_file_is_refused_at_once() {
+fn an_l1_that_does_not_fit_the_file_is_refused_by_one_read() {
     for size in [TIB, 1 << 62, u64::MAX - TIB] {
         let mut file = ImageBuilder::new(1 << 20).bits(9, 6).build();
         file[24..32].copy_from_slice(&size.to_be_bytes());
@@ -382,7 +382,7 @@ fn assert_chain_is_bounded(files: &[Layer]) {
 }
 
 #[test]
-fn in_a_chain_each_image_costs_what_the_smallest_clusters_down_to_it_allow() {
+fn a_chain_read_costs_each_image_at_most_5_reads_for_each_smallest_cluster_above() {
     const SIZE: u64 = 2 << 20;
     // Each image has its holes at other clusters, so a read changes its level as often as possible.
     let equal = [0, 1, 2].map(|first_hole| (layer(SIZE, 9, 6, first_hole), Some((9, 6))));

@@ -70,7 +70,7 @@ fn a_good_image_is_clean_and_all_of_it_is_reached() {
 }
 
 #[test]
-fn odd_tables_and_clusters_off_their_size_are_legal() {
+fn unaligned_tables_and_clusters_are_clean() {
     let mut builder = ImageBuilder::new(2 * MIB).bits(12, 6).l1_at(61);
     builder.table_at(0, 0x1003).data_at(0, 0x1600, &pattern(1, 4096));
     builder
@@ -92,7 +92,7 @@ fn packed_streams_share_sectors() {
 }
 
 #[test]
-fn what_lies_over_the_header_or_the_l1_is_found_without_a_bitmap() {
+fn parts_that_overlap_the_header_or_the_l1_are_found_without_a_bitmap() {
     let mut cluster = plain();
     cluster.l2_word(8192, 1 << 63 | 100 << 51 | 40);
     assert_eq!(
@@ -429,7 +429,7 @@ fn two_l1_words_that_lead_to_one_table_are_found_at_any_offset() {
 }
 
 #[test]
-fn what_lies_past_the_end_of_the_file_overlaps_nothing() {
+fn parts_past_the_end_of_the_file_overlap_nothing() {
     // Two streams start near the end of the file, and reach past it to the same offset.
     for len in 0x2000..0x2000 + 2049 {
         let mut builder = ImageBuilder::new(1 << 16).bits(12, 6);

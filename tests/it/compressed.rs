@@ -112,7 +112,7 @@ fn a_stream_of_size_0_is_corrupt() {
 }
 
 #[test]
-fn a_stream_that_the_end_of_the_file_cuts_is_corrupt_and_in_salvage_its_rest_is_zeros() {
+fn a_truncated_stream_is_corrupt_and_salvage_reads_its_rest_as_zeros() {
     let bytes = pattern(2, SIZE);
     let stream = compress_to_vec(&bytes, 6);
     let len = stream.len() as u64;

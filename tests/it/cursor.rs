@@ -5,7 +5,7 @@ use embedded_io::{Error as _, Read, Seek, SeekFrom};
 use qcow1::{Error, Image};
 
 #[test]
-fn it_reads_from_start_to_end_and_then_nothing() {
+fn a_cursor_reads_to_the_end_and_then_returns_0_bytes() {
     let bytes = pattern(1, 10_000);
     let mut builder = ImageBuilder::new(10_000);
     builder.data(0, &bytes);
@@ -33,7 +33,7 @@ fn it_reads_from_start_to_end_and_then_nothing() {
 }
 
 #[test]
-fn a_seek_before_the_start_is_refused_and_moves_nothing() {
+fn a_seek_before_the_start_is_refused_and_keeps_the_position() {
     let file = ImageBuilder::new(100).build();
     let mut memory = [0; 512];
     let mut image = Image::open(&file[..], &mut memory).unwrap();

@@ -48,7 +48,7 @@ fn bit_63_of_an_l1_word_is_corrupt() {
 }
 
 #[test]
-fn an_l2_table_that_reaches_past_the_end_is_corrupt_even_where_the_word_lies_inside() {
+fn an_l2_table_past_the_end_is_corrupt_even_if_its_needed_word_is_in_the_file() {
     let mut image = ImageBuilder::new(SPAN);
     image.data(0, &pattern(1, 4096));
     let file = image.build();
@@ -107,7 +107,7 @@ fn a_good_cluster_before_a_bad_one_is_read_and_the_bad_one_is_named() {
 }
 
 #[test]
-fn in_salvage_everything_past_the_end_reads_as_zeros() {
+fn salvage_reads_zeros_past_the_end_of_the_file() {
     let size = 3 * SPAN as usize - 7;
     let bytes = pattern(9, size);
     let mut image = ImageBuilder::new(size as u64);
@@ -159,7 +159,7 @@ fn salvage_does_not_accept_a_misaligned_cluster() {
 }
 
 #[test]
-fn salvage_of_an_encrypted_image_gives_zeros_for_sectors_that_are_cut() {
+fn salvage_reads_truncated_encrypted_sectors_as_zeros() {
     let key = *b"0123456789abcdef";
     let mut image = ImageBuilder::new(8192).encrypted(key);
     let bytes = pattern(3, 8192);
@@ -182,7 +182,7 @@ fn salvage_of_an_encrypted_image_gives_zeros_for_sectors_that_are_cut() {
 }
 
 #[test]
-fn in_salvage_a_stream_that_starts_at_the_end_of_the_file_is_zeros_that_the_device_is_not_asked_for() {
+fn salvage_reads_a_stream_at_the_end_of_the_file_as_zeros_without_a_device_read() {
     let mut builder = ImageBuilder::new(8192);
     builder.compressed(0, &pattern(1, 4096)).l2_word(4096, 0);
     let end = builder.build().len() as u64;

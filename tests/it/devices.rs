@@ -55,7 +55,7 @@ impl embedded_io::Seek for Stream<'_> {
 }
 
 #[test]
-fn a_slice_a_stream_and_a_file_read_alike() {
+fn a_slice_a_stream_and_a_file_read_the_same_bytes() {
     let (file, bytes) = image();
     assert!(read(&file[..]) == bytes);
     assert!(

@@ -5,7 +5,7 @@ use std::error::Error as _;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::rc::{Rc, Weak};
 
-use crate::common::{Broken, Sevens, TestDevice, image_of_broken_sectors};
+use crate::common::{Broken, FilledDisk, TestDevice, image_with_a_partial_last_sector};
 use embedded_sdmmc::blockdevice::{Block, BlockCount, BlockDevice, BlockIdx};
 use embedded_storage::ReadStorage;
 use gpt_disk_io::gpt_disk_types::{BlockSize as GptBlockSize, Lba};
@@ -34,7 +34,7 @@ impl ReadStorage for Flash<'_> {
 
 #[test]
 fn a_storage_is_a_device_and_a_disk_is_a_storage() {
-    let (file, bytes) = image_of_broken_sectors();
+    let (file, bytes) = image_with_a_partial_last_sector();
     let mut memory = [0; 4096];
     let mut image = Image::open(FromStorage(Flash(&file, file.len())), &mut memory).unwrap();
     let mut storage = ToStorage::new(&mut image).unwrap();
@@ -48,7 +48,7 @@ fn a_storage_is_a_device_and_a_disk_is_a_storage() {
 
 #[test]
 fn a_storage_that_lies_about_its_size_fails_with_its_own_error() {
-    let (file, _) = image_of_broken_sectors();
+    let (file, _) = image_with_a_partial_last_sector();
     let mut memory = [0; 4096];
     let mut image = Image::open(FromStorage(Flash(&file[..6000], file.len())), &mut memory).unwrap();
     let error = image.read_at(15_000, &mut [0; 512]).unwrap_err();
@@ -61,12 +61,12 @@ fn four_gib_are_a_storage_and_a_byte_more_is_an_error() {
     use qcow1::BlockRead;
 
     const END: u64 = 1 << 32;
-    let mut storage = ToStorage::new(Sevens(END)).unwrap();
+    let mut storage = ToStorage::new(FilledDisk(END)).unwrap();
     assert_eq!(storage.capacity() as u64, END);
     let mut last = [0; 1];
     storage.read(u32::MAX, &mut last).unwrap();
     assert_eq!(storage.read(u32::MAX, &mut [0; 2]), Err(Error::OutOfRange));
-    let error = ToStorage::new(Sevens(END + 1)).err().unwrap();
+    let error = ToStorage::new(FilledDisk(END + 1)).err().unwrap();
     assert_eq!(
         error.to_string(),
         "the disk is larger than 4 GiB, which 32-bit offsets cannot address"
@@ -82,7 +82,7 @@ fn four_gib_are_a_storage_and_a_byte_more_is_an_error() {
 
 #[test]
 fn a_block_io_is_a_device_and_a_disk_is_a_block_io() {
-    let (mut file, bytes) = image_of_broken_sectors();
+    let (mut file, bytes) = image_with_a_partial_last_sector();
     // The adapter accepts only whole blocks.
     file.resize(file.len().next_multiple_of(4096), 0);
     for size in [512, 4096] {
@@ -113,7 +113,7 @@ fn a_block_io_with_an_unsupported_block_size_is_refused() {
 
 #[test]
 fn a_disk_is_a_block_device_that_is_never_written() {
-    let (file, bytes) = image_of_broken_sectors();
+    let (file, bytes) = image_with_a_partial_last_sector();
     let mut memory = [0; 4096];
     let mut image = Image::open(&file[..], &mut memory).unwrap();
     let device = ToBlockDevice::new(&mut image);
@@ -134,10 +134,10 @@ fn a_disk_is_a_block_device_that_is_never_written() {
 fn a_disk_of_two_tib_has_too_many_blocks_to_be_counted() {
     let most = u64::from(u32::MAX) * 512 + 511;
     assert_eq!(
-        ToBlockDevice::new(Sevens(most)).num_blocks().unwrap(),
+        ToBlockDevice::new(FilledDisk(most)).num_blocks().unwrap(),
         BlockCount(u32::MAX)
     );
-    let device = ToBlockDevice::new(Sevens(most + 1));
+    let device = ToBlockDevice::new(FilledDisk(most + 1));
     assert_eq!(device.num_blocks(), Err(DiskError::TooLarge));
     // The blocks that a `BlockIdx` can address still read.
     let mut block = [Block::new()];
@@ -168,7 +168,7 @@ impl GuestRead for Mirror {
 }
 
 #[test]
-fn a_disk_that_reads_itself_is_busy_and_goes_on() {
+fn a_reentrant_read_is_busy_and_the_outer_read_succeeds() {
     let mirror = Mirror::default();
     let cell = mirror.0.clone();
     let device = Rc::new(ToBlockDevice::new(mirror));
@@ -181,7 +181,7 @@ fn a_disk_that_reads_itself_is_busy_and_goes_on() {
 
 #[test]
 fn errors_have_a_sentence_a_source_and_a_kind() {
-    let (file, _) = image_of_broken_sectors();
+    let (file, _) = image_with_a_partial_last_sector();
     let mut memory = [0; 512];
     let mut image = Image::open(TestDevice::new(&file, 512), &mut memory).unwrap();
     image.device_mut().log.fail_after(0);
@@ -215,7 +215,7 @@ fn errors_have_a_sentence_a_source_and_a_kind() {
 
 #[test]
 fn a_cursor_is_a_stream_of_the_standard_library() {
-    let (file, bytes) = image_of_broken_sectors();
+    let (file, bytes) = image_with_a_partial_last_sector();
     let mut memory = [0; 4096];
     let mut image = Image::open(&file[..], &mut memory).unwrap();
     let mut cursor = image.cursor();
@@ -251,14 +251,14 @@ fn an_error_becomes_one_of_the_standard_library_with_its_kind() {
 
 #[test]
 fn debug_output_names_the_adapter() {
-    let too_large = ToStorage::new(Sevens(1 << 40)).unwrap_err();
+    let too_large = ToStorage::new(FilledDisk(1 << 40)).unwrap_err();
     assert!(format!("{too_large:?}").contains("TooLarge"));
-    assert!(format!("{:?}", ToBlockDevice::new(Sevens(512))).contains("ToBlockDevice"));
+    assert!(format!("{:?}", ToBlockDevice::new(FilledDisk(512))).contains("ToBlockDevice"));
 }
 
 #[test]
 fn a_disk_has_blocks_of_the_size_that_is_asked_for() {
-    let mut disk = ToBlockIo::new(Sevens(8192), GptBlockSize::BS_4096);
+    let mut disk = ToBlockIo::new(FilledDisk(8192), GptBlockSize::BS_4096);
     assert_eq!(disk.block_size(), GptBlockSize::BS_4096);
     assert_eq!(disk.num_blocks().unwrap(), 2);
 }

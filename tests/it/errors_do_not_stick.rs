@@ -84,7 +84,7 @@ fn a_read_after_a_failed_one_gives_the_right_bytes() {
 }
 
 #[test]
-fn opening_after_a_failed_opening_works_with_the_device_that_came_back() {
+fn a_device_returned_by_a_failed_opening_can_be_opened_again() {
     let (files, guest) = chain();
     let mut memory = vec![0; 20_000];
     let device = TestDevice::new(&files[1], 512);
@@ -98,7 +98,7 @@ fn opening_after_a_failed_opening_works_with_the_device_that_came_back() {
 }
 
 #[test]
-fn any_sequence_of_reads_with_failures_among_them_reads_as_a_fresh_image_would() {
+fn reads_between_failures_return_what_a_fresh_image_returns() {
     let (files, guest) = chain();
     arbtest::arbtest(|u| {
         let block = 1 << u.int_in_range(0..=12)?;
@@ -136,7 +136,7 @@ fn joined(extents: Vec<Extent>) -> Vec<Extent> {
 }
 
 #[test]
-fn extents_and_names_come_right_after_a_failure() {
+fn extents_and_names_are_right_after_a_failure() {
     let (files, _) = chain();
     let mut memories = [vec![0; 512], vec![0; 512]];
     let (mut chain, logs) = open(&files, &mut memories, 512);

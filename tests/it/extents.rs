@@ -51,7 +51,7 @@ fn plain_runs(file: &[u8]) -> Vec<Extent> {
 }
 
 #[test]
-fn the_runs_of_random_disks_are_those_that_a_plain_reader_finds() {
+fn extents_of_random_disks_are_those_that_the_oracle_finds() {
     let mut random = Random(77);
     for round in 0..200 {
         let mut builder = ImageBuilder::new(2 + random.below(3 << 20)).bits(9 + random.below(5) as u8, 6);
@@ -77,7 +77,7 @@ fn the_runs_of_random_disks_are_those_that_a_plain_reader_finds() {
 }
 
 #[test]
-fn an_extent_starts_where_it_is_asked_for_and_is_as_long_as_it_may_be() {
+fn an_extent_starts_at_the_given_offset_and_has_at_most_the_given_length() {
     let mut builder = ImageBuilder::new(1 << 20);
     builder.data(8192, &pattern(1, 16_384));
     let file = builder.build();

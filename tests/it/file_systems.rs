@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use crate::common::disks::{NoClock, ext4_volume, fat_volume, folder_of_all_sorts, image_of, with_gpt};
+use crate::common::disks::{NoClock, ext4_volume, fat_volume, image_of, mixed_folder, with_gpt};
 use crate::common::pattern;
 use embedded_sdmmc::{Mode, VolumeIdx, VolumeManager};
 use ext4_view::{Ext4, Ext4Read, FileType};
@@ -91,7 +91,7 @@ fn ext4_holds_the_originals(
 #[test]
 #[ignore = "needs mkfs.ext4"]
 fn ext4_files_links_and_directories_are_those_that_mkfs_was_given() {
-    let folder = folder_of_all_sorts();
+    let folder = mixed_folder();
     for block_size in [1024, 4096] {
         let volume = ext4_volume(folder.path(), block_size, 24 << 20);
         let file: &[u8] = forever(image_of(&volume));
@@ -105,7 +105,7 @@ fn ext4_files_links_and_directories_are_those_that_mkfs_was_given() {
 #[test]
 #[ignore = "needs mkfs.ext4"]
 fn ext4_reads_through_a_chain() {
-    let folder = folder_of_all_sorts();
+    let folder = mixed_folder();
     let volume = ext4_volume(folder.path(), 4096, 24 << 20);
     // Every third cluster of 4 KiB is in the overlay. The base has garbage there.
     let mut base = volume.clone();

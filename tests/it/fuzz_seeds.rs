@@ -36,37 +36,37 @@ fn replay(name: &str) {
 }
 
 #[test]
-fn the_seeds_of_chain_pass() {
+fn chain_passes_over_its_seeds() {
     replay("chain");
 }
 
 #[test]
-fn the_seeds_of_check_pass() {
+fn check_passes_over_its_seeds() {
     replay("check");
 }
 
 #[test]
-fn the_seeds_of_differential_pass() {
+fn differential_passes_over_its_seeds() {
     replay("differential");
 }
 
 #[test]
-fn the_seeds_of_header_pass() {
+fn header_passes_over_its_seeds() {
     replay("header");
 }
 
 #[test]
-fn the_seeds_of_image_pass() {
+fn image_passes_over_its_seeds() {
     replay("image");
 }
 
 #[test]
-fn the_seeds_of_inflate_pass() {
+fn inflate_passes_over_its_seeds() {
     replay("inflate");
 }
 
 #[test]
-fn the_seeds_of_session_pass() {
+fn session_passes_over_its_seeds() {
     replay("session");
 }
 

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use crate::common::disks::{ext4_volume, fat_volume, folder_of_all_sorts, image_of, with_gpt, with_gpt_4kn, with_mbr};
+use crate::common::disks::{ext4_volume, fat_volume, image_of, mixed_folder, with_gpt, with_gpt_4kn, with_mbr};
 use crate::common::example::{example, example_path};
 use crate::common::pattern;
 
@@ -159,7 +159,7 @@ fn a_partition_past_the_end_of_the_disk_is_no_volume() {
 #[test]
 #[ignore = "needs mkfs.ext4"]
 fn an_ext4_volume_is_found_alone_and_in_either_partition_table() {
-    let folder = folder_of_all_sorts();
+    let folder = mixed_folder();
     let volume = ext4_volume(folder.path(), 1024, 16 << 20);
     let junk = pattern(9, 100 * 512);
     let right = ls_of(&volume, "");

@@ -23,7 +23,7 @@ mod bad_blocks;
 mod bounded_work;
 mod check;
 #[cfg(all(feature = "async", feature = "deflate"))]
-mod check_against_a_plain_one;
+mod check_agrees_with_a_simple_one;
 mod compressed;
 mod cursor;
 #[cfg(feature = "aes")]

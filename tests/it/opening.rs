@@ -20,7 +20,7 @@ fn corrupt() -> Vec<u8> {
 }
 
 #[test]
-fn a_failed_opening_gives_the_device_and_the_memory_back() {
+fn a_failed_opening_returns_the_device_and_the_memory() {
     let not_qcow = [0; 600];
     let device = TestDevice::new(&not_qcow, 512);
     let log = device.log.clone();
@@ -58,7 +58,7 @@ fn or_raw<D: BlockRead>(device: D, memory: &mut [u8]) -> Result<Image<D, &mut [u
 }
 
 #[test]
-fn a_disk_without_the_magic_number_is_raw_only_where_that_is_asked_for() {
+fn or_raw_opens_a_disk_without_the_magic_number_as_raw() {
     let qcow = ImageBuilder::new(5000).build();
     let raw = pattern(5, 5000);
     let (version_2, version_3, corrupt) = (version(2), version(3), corrupt());
@@ -197,7 +197,7 @@ mod aio {
     use qcow1::aio;
 
     #[test]
-    fn a_failed_opening_gives_the_device_and_the_memory_back() {
+    fn a_failed_opening_returns_the_device_and_the_memory() {
         let file = ImageBuilder::new(8192).build();
         let device = TestDevice::new(&file, 512);
         device.log.fail_after(0);
@@ -211,7 +211,7 @@ mod aio {
     }
 
     #[test]
-    fn a_disk_without_the_magic_number_is_raw_only_where_that_is_asked_for() {
+    fn or_raw_opens_a_disk_without_the_magic_number_as_raw() {
         let raw = pattern(5, 5000);
         let qcow = ImageBuilder::new(8192).build();
         let mut memory = [0; 512];

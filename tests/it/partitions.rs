@@ -1,11 +1,11 @@
 //! `Partition`: a part of a disk as a disk.
 
-use crate::common::image_of_broken_sectors;
+use crate::common::image_with_a_partial_last_sector;
 use qcow1::{Error, GuestDisk, GuestRead, Image, Partition};
 
 #[test]
 fn a_partition_is_its_range_of_the_disk_and_nothing_else() {
-    let (file, bytes) = image_of_broken_sectors();
+    let (file, bytes) = image_with_a_partial_last_sector();
     let mut memory = [0; 4096];
     let mut image = Image::open(&file[..], &mut memory).unwrap();
     for (start, len, size) in [
@@ -38,7 +38,7 @@ fn a_trait_object_of_a_disk_is_a_disk_and_has_cursors() {
     use embedded_io::Read;
     use qcow1::Cursor;
 
-    let (file, bytes) = image_of_broken_sectors();
+    let (file, bytes) = image_with_a_partial_last_sector();
     let mut memory = [0; 4096];
     let mut image = Image::open(&file[..], &mut memory).unwrap();
     let unknown: &mut dyn GuestRead<Error = core::convert::Infallible> = &mut image;
@@ -56,7 +56,7 @@ fn a_trait_object_of_a_disk_is_a_disk_and_has_cursors() {
 #[cfg(feature = "std")]
 #[test]
 fn a_boxed_disk_is_a_disk() {
-    let (file, bytes) = image_of_broken_sectors();
+    let (file, bytes) = image_with_a_partial_last_sector();
     let mut memory = [0; 4096];
     let image = Image::open(&file[..], &mut memory).unwrap();
     let mut boxed: Box<dyn GuestRead<Error = core::convert::Infallible> + '_> = Box::new(image);
@@ -72,7 +72,7 @@ fn a_partition_of_an_asynchronous_disk_is_its_range() {
     use crate::common::futures::{Slow, finish};
     use qcow1::aio;
 
-    let (file, bytes) = image_of_broken_sectors();
+    let (file, bytes) = image_with_a_partial_last_sector();
     let mut memory = [0; 4096];
     let mut image = finish(aio::Image::open(Slow(TestDevice::new(&file, 512)), &mut memory)).unwrap();
     let mut partition = Partition::new(&mut image, 20_000, 512);

@@ -1,12 +1,12 @@
 //! `ReadOnly`: disks for crates that demand a stream to write to.
 
-use crate::common::{Broken, TestDevice, image_of_broken_sectors};
+use crate::common::{Broken, TestDevice, image_with_a_partial_last_sector};
 use embedded_io::{Error as _, ErrorKind, Read, Seek, SeekFrom, Write};
 use qcow1::{Error, Image, ReadOnly, ReadOnlyError};
 
 #[test]
 fn reads_and_seeks_pass_and_writes_are_refused() {
-    let (file, bytes) = image_of_broken_sectors();
+    let (file, bytes) = image_with_a_partial_last_sector();
     let mut memory = [0; 4096];
     let mut image = Image::open(&file[..], &mut memory).unwrap();
     let mut stream = ReadOnly(image.cursor());
@@ -26,7 +26,7 @@ fn reads_and_seeks_pass_and_writes_are_refused() {
 
 #[test]
 fn a_failed_read_is_the_streams_error_with_its_kind_and_cause() {
-    let (file, _) = image_of_broken_sectors();
+    let (file, _) = image_with_a_partial_last_sector();
     let mut memory = [0; 512];
     let device = TestDevice::new(&file, 1);
     // The data, after a word of each table.
@@ -44,7 +44,7 @@ fn a_failed_read_is_the_streams_error_with_its_kind_and_cause() {
 fn the_traits_of_the_standard_library_behave_the_same() {
     use std::io::{self, Read as _, Seek as _, Write as _};
 
-    let (file, bytes) = image_of_broken_sectors();
+    let (file, bytes) = image_with_a_partial_last_sector();
     let mut memory = [0; 4096];
     let mut image = Image::open(&file[..], &mut memory).unwrap();
     let mut stream: Box<dyn ReadWriteSeek> = Box::new(ReadOnly(image.cursor()));
@@ -97,7 +97,7 @@ fn the_asynchronous_traits_behave_the_same() {
         assert_eq!(stream.write(&[]).await.ok(), Some(0));
         (end, stream.write(&[1]).await)
     }
-    let (file, bytes) = image_of_broken_sectors();
+    let (file, bytes) = image_with_a_partial_last_sector();
     let mut memory = [0; 4096];
     let mut image = finish(aio::Image::open(Slow(TestDevice::new(&file, 512)), &mut memory)).unwrap();
     let mut read = [0; 1000];

@@ -21,7 +21,7 @@ fn grouped(number: &str) -> String {
 }
 
 #[test]
-fn sizes_are_the_budgets_that_the_footprint_is_held_to() {
+fn sizes_in_the_readme_are_the_budgets_of_the_footprint() {
     let budgets = file("examples/footprint/budgets.txt");
     let budgets: BTreeMap<_, _> = budgets
         .lines()
@@ -60,7 +60,7 @@ fn sizes_are_the_budgets_that_the_footprint_is_held_to() {
 }
 
 #[test]
-fn speeds_are_those_that_were_published() {
+fn speeds_in_the_readme_are_rows_of_the_published_results() {
     let rows = |text: &str| -> Vec<String> {
         let (_, table) = text.split_once("| work | qcow1 |").expect("a table of speeds");
         let rows = table.lines().skip(2).take_while(|line| line.starts_with('|'));

@@ -1,7 +1,7 @@
 //! `read_sectors`, and the memory that `memory_needed` returns.
 
 use crate::common::futures::{Slow, finish};
-use crate::common::{ImageBuilder, Sevens, TestDevice, pattern};
+use crate::common::{FilledDisk, ImageBuilder, TestDevice, pattern};
 use qcow1::{BlockSize, Blocks, Error, GuestRead, Header, Image, OpenOptions, aio};
 
 #[test]
@@ -32,12 +32,12 @@ fn sectors_whose_offset_does_not_fit_in_64_bits_are_out_of_range() {
         for first in [u64::MAX, 1 << 55, (1 << 55) + 1, (1 << 55) - 1] {
             let inside = first < size.div_ceil(512);
             let mut bytes = [0xcc; 512];
-            let read = Sevens(size).read_sectors(first, &mut bytes);
+            let read = FilledDisk(size).read_sectors(first, &mut bytes);
             assert_eq!(read.is_ok(), inside, "{size} {first}");
         }
     }
     let mut last = [0xcc; 512];
-    Sevens(u64::MAX).read_sectors((1 << 55) - 1, &mut last).unwrap();
+    FilledDisk(u64::MAX).read_sectors((1 << 55) - 1, &mut last).unwrap();
     assert_eq!(last[..511], [7; 511]);
     assert_eq!(last[511], 0);
 }

@@ -65,7 +65,7 @@ fn flash_is_read_in_its_own_units() {
 }
 
 #[test]
-fn units_that_are_no_power_of_two_are_refused() {
+fn a_read_size_that_is_not_a_power_of_two_is_refused() {
     fn refused<const READ: usize>(file: &[u8]) {
         let mut memory = [0; 4096];
         let error = Image::open(FromNorFlash(Chip::<READ>(file)), &mut memory).unwrap_err();

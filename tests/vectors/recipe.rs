@@ -59,7 +59,7 @@ fn files(cases: &[Case]) -> BTreeMap<String, Vec<u8>> {
 }
 
 #[test]
-fn the_committed_files_are_what_the_recipe_makes() {
+fn committed_images_match_the_recipe() {
     let cases = cases::all();
     let (files, manifest) = (files(&cases), manifest(&cases));
     let images = folder().join("images");
@@ -103,7 +103,7 @@ fn is_valid(manifest: &str) -> bool {
 
 #[test]
 #[ignore = "needs python3-jsonschema"]
-fn the_manifest_is_what_its_schema_says_and_the_schema_refuses_others() {
+fn the_manifest_matches_its_schema_and_changed_manifests_do_not() {
     let manifest = std::fs::read_to_string(folder().join("manifest.json")).unwrap();
     assert!(is_valid(&manifest));
     for (from, to) in [
@@ -138,7 +138,7 @@ fn the_suite_is_as_large_and_as_small_as_it_says() {
 }
 
 #[test]
-fn what_the_recipe_expects_is_what_the_plain_reader_of_the_tests_finds() {
+fn expected_results_are_what_the_oracle_reads() {
     for case in cases::all() {
         for (salvage, expect) in [(false, &case.strict), (true, &case.salvage)] {
             check(&case, salvage, expect);

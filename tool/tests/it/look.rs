@@ -148,7 +148,7 @@ fn an_image_inside_another_file_is_found_at_its_offset() {
 }
 
 #[test]
-fn info_knows_an_image_of_xen() {
+fn info_shows_the_xen_extension() {
     let place = Place::new();
     let mut file = Qcow::new(SPAN).field(40, &4096_u64.to_be_bytes()).build();
     file.resize(4096 + 8, 0);

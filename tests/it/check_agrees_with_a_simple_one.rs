@@ -128,7 +128,7 @@ fn hostile(random: &mut Random) -> Vec<u8> {
 const ROUNDS: u64 = 4000;
 
 #[test]
-fn both_checks_find_what_a_plain_one_finds_within_the_documented_reads() {
+fn sync_and_async_checks_find_what_a_simple_check_finds_within_the_documented_reads() {
     let mut random = Random(20_241_124);
     let mut checked = 0;
     for round in 0..ROUNDS {
