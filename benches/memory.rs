@@ -1,4 +1,4 @@
-//! Measures reads from slices, where the device costs nothing, compared with `memcpy` and with the cipher alone.
+//! Measures reads from slices, whose device costs nothing, and compares them with `memcpy` and with the cipher alone.
 
 use std::hint::black_box;
 use std::sync::LazyLock;
@@ -12,8 +12,12 @@ use qcow1::{Image, Key};
 #[allow(dead_code, reason = "the benches use a part of it")]
 #[path = "../tests/common/builder.rs"]
 mod builder;
+#[allow(dead_code, reason = "the benches use a part of it")]
+#[path = "../tests/common/random.rs"]
+mod random;
 
 use builder::ImageBuilder;
+use random::Random;
 
 const KIB: usize = 1 << 10;
 const MIB: usize = 1 << 20;
@@ -84,15 +88,8 @@ fn in_order(disk: usize, len: usize) -> impl FnMut() -> usize {
 /// Returns random offsets of pieces of `len` bytes of a disk.
 fn at_random(disk: usize, len: usize) -> impl FnMut() -> usize {
     let pieces = (disk / len) as u64;
-    let mut state = 1_u64;
-    move || {
-        // xorshift64*
-        state ^= state >> 12;
-        state ^= state << 25;
-        state ^= state >> 27;
-        let number = state.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 32;
-        ((number * pieces) >> 32) as usize * len
-    }
+    let mut random = Random(1);
+    move || random.below(pieces) as usize * len
 }
 
 /// Looks up a cluster, with all tables in the cache.

@@ -14,10 +14,14 @@ use qcow1::{Chain, Image};
 use counted::{counted_chain_read, counted_extent, counted_open, counted_read};
 use device::Device;
 use images::{Order, full, overlay};
+use random::Random;
 
 #[allow(dead_code, reason = "the images here have only tables")]
 #[path = "../../tests/common/builder.rs"]
 mod builder;
+#[allow(dead_code, reason = "the benches use a part of it")]
+#[path = "../../tests/common/random.rs"]
+mod random;
 
 const KIB: u64 = 1 << 10;
 const MIB: u64 = 1 << 20;
@@ -177,13 +181,6 @@ fn in_order(disk: u64, len: u64) -> impl Iterator<Item = u64> {
 
 /// Returns random offsets of pieces of `len` bytes of a disk.
 fn at_random(disk: u64, len: u64) -> impl Iterator<Item = u64> {
-    let mut state = 1_u64;
-    std::iter::repeat_with(move || {
-        // xorshift64*
-        state ^= state >> 12;
-        state ^= state << 25;
-        state ^= state >> 27;
-        let number = state.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 32;
-        ((number * (disk / len)) >> 32) * len
-    })
+    let mut random = Random(1);
+    std::iter::repeat_with(move || random.below(disk / len) * len)
 }

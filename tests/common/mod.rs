@@ -12,11 +12,13 @@ pub mod example;
 pub mod futures;
 pub mod oracle;
 pub mod qemu_layout;
+pub mod random;
 
 pub use builder::ImageBuilder;
 pub use class::class;
 pub use devices::{Broken, FilledDisk, Log, Strict, TestDevice};
 pub use oracle::{Layer, Oracle, Refusal, Rules};
+pub use random::Random;
 
 /// Returns bytes that differ in every cluster and every sector, and deflate well.
 pub fn pattern(seed: u8, len: usize) -> Vec<u8> {
@@ -49,24 +51,4 @@ pub fn image_of_every_kind() -> (Vec<u8>, Vec<u8>) {
         guest[cluster as usize * 1024..][..1024].copy_from_slice(&bytes);
     }
     (builder.build(), guest)
-}
-
-/// A pseudorandom number generator: xorshift64*.
-pub struct Random(pub u64);
-
-impl Random {
-    pub fn next(&mut self) -> u64 {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        self.0.wrapping_mul(0x2545_f491_4f6c_dd1d)
-    }
-
-    pub fn below(&mut self, end: u64) -> u64 {
-        ((u128::from(self.next()) * u128::from(end)) >> 64) as u64
-    }
-
-    pub fn bytes(&mut self, len: usize) -> Vec<u8> {
-        (0..len).map(|_| (self.next() >> 56) as u8).collect()
-    }
 }
