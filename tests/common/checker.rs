@@ -1,36 +1,13 @@
 //! A simple check that shares no code with the crate: it compares each part of the file with all earlier parts.
 
-use qcow1::{CheckSummary, Corrupt, Finding};
+use qcow1::{CheckSummary, Corrupt, CorruptKind, CorruptPart, Finding};
 
 use super::oracle;
 
-/// The flaws, as the crate's sentences distinguish them.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Wrong {
-    L1OverHeader,
-    L1Flag,
-    TablePastEnd,
-    TooManyTables,
-    Misaligned,
-    ClusterPastEnd,
-    StreamEmpty,
-    StreamPastEnd,
-    NoStream,
-    OverMetadata(Kind),
-    Twice(Kind),
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Kind {
-    Table,
-    Cluster,
-    Stream,
-}
-
-/// A flaw of `len` guest bytes from `guest` on, and of `count` words.
+/// A flaw of `count` words, whose guest bytes are the `len` bytes that start at `guest`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Found {
-    pub wrong: Wrong,
+    pub kind: CorruptKind,
     pub guest: u64,
     pub host: u64,
     pub len: u64,
@@ -104,12 +81,12 @@ pub fn check(file: &[u8], rules: Rules) -> Report {
         owned: Vec::new(),
         report: Report::default(),
     };
-    checker.go_through(name, name_len, little_endian, encrypted);
+    checker.walk(name, name_len, little_endian, encrypted);
     checker.report
 }
 
 impl Checker<'_> {
-    fn go_through(&mut self, name: u64, name_len: u64, little_endian: bool, encrypted: bool) {
+    fn walk(&mut self, name: u64, name_len: u64, little_endian: bool, encrypted: bool) {
         let end = self.file.len() as u64;
         let span = self.cluster * self.entries;
         self.own(0, self.header_len, false, false);
@@ -118,7 +95,7 @@ impl Checker<'_> {
             self.own(name, name_len, false, false);
         }
         if self.l1 < self.header_len {
-            self.found(Wrong::L1OverHeader, 0, self.l1, 0);
+            self.record(CorruptKind::L1OverlapsHeader, 0, self.l1, 0);
         }
         let mut tables = 0;
         let mut guest = 0;
@@ -139,12 +116,12 @@ impl Checker<'_> {
             if table == 0 || table >> 63 == 0 && table >= end && self.rules.salvage {
                 self.report.holes += span_len;
             } else if table >> 63 != 0 {
-                self.found(Wrong::L1Flag, guest, table & !(1 << 63), span_len);
+                self.record(CorruptKind::L1Bit63Set, guest, table & !(1 << 63), span_len);
             } else if table + self.entries * 8 > end && !self.rules.salvage {
-                self.found(Wrong::TablePastEnd, guest, table, span_len);
-            } else if self.claim(Kind::Table, guest, table, self.entries * 8, span_len) {
+                self.record(CorruptKind::L2PastEnd, guest, table, span_len);
+            } else if self.claim(CorruptPart::L2Table, guest, table, self.entries * 8, span_len) {
                 if tables * self.entries * 8 > end {
-                    self.found(Wrong::TooManyTables, guest, table, span_len);
+                    self.record(CorruptKind::TooManyTables, guest, table, span_len);
                 } else {
                     tables += 1;
                     self.report.words += self.entries;
@@ -172,36 +149,36 @@ impl Checker<'_> {
             let shift = 63 - self.cluster.trailing_zeros();
             let (host, stored) = (word & ((1 << shift) - 1), (word & !(1 << 63)) >> shift);
             if stored == 0 {
-                self.found(Wrong::StreamEmpty, guest, host, len);
+                self.record(CorruptKind::StreamEmpty, guest, host, len);
             } else if host + stored > end && !self.rules.salvage {
-                self.found(Wrong::StreamPastEnd, guest, host, len);
+                self.record(CorruptKind::StreamPastEnd, guest, host, len);
             } else {
                 self.report.compressed += len;
-                if self.claim(Kind::Stream, guest, host, stored, len) && self.rules.inflate {
+                if self.claim(CorruptPart::CompressedCluster, guest, host, stored, len) && self.rules.inflate {
                     let stream: Vec<u8> = (host..host + stored).map(|at| self.byte(at)).collect();
                     let filled = oracle::inflate(&stream, &mut vec![0; self.cluster as usize]);
                     // A stream that the end of the file cuts has no flaw in salvage.
                     if host + stored <= end && filled < self.cluster as usize {
-                        self.found(Wrong::NoStream, guest, host, len);
+                        self.record(CorruptKind::Stream, guest, host, len);
                     }
                 }
             }
         } else if !word.is_multiple_of(512) {
-            self.found(Wrong::Misaligned, guest, word, len);
+            self.record(CorruptKind::ClusterMisaligned, guest, word, len);
         } else {
             let unit = if encrypted { 512 } else { 1 };
             if word + len.next_multiple_of(unit) <= end {
                 self.report.data += len;
-                self.claim(Kind::Cluster, guest, word, len, len);
+                self.claim(CorruptPart::Cluster, guest, word, len, len);
                 self.own(word + len, self.cluster - len, false, true);
             } else if !self.rules.salvage {
-                self.found(Wrong::ClusterPastEnd, guest, word, len);
+                self.record(CorruptKind::ClusterPastEnd, guest, word, len);
             } else {
                 let stored = end.saturating_sub(word) / unit * unit;
                 self.report.data += stored;
                 self.report.holes += len - stored;
                 if stored != 0 {
-                    self.claim(Kind::Cluster, guest, word, stored, len);
+                    self.claim(CorruptPart::Cluster, guest, word, stored, len);
                     self.own(word + stored, self.cluster - stored, false, true);
                 }
             }
@@ -222,17 +199,17 @@ impl Checker<'_> {
     }
 
     /// Returns `true` if a part has no other owner.
-    fn claim(&mut self, kind: Kind, guest: u64, host: u64, len: u64, guest_len: u64) -> bool {
+    fn claim(&mut self, part: CorruptPart, guest: u64, host: u64, len: u64, guest_len: u64) -> bool {
         let end = (host + len).min(self.file.len() as u64);
         let over = |start: u64, len: u64| host.max(start) < end.min(start.saturating_add(len));
         let over_metadata = over(0, self.header_len) || over(self.l1, self.l1_len);
-        let twice = self.own(host, len, kind == Kind::Table, false);
+        let is_owned = self.own(host, len, part == CorruptPart::L2Table, false);
         if over_metadata {
-            self.found(Wrong::OverMetadata(kind), guest, host, guest_len);
-        } else if twice {
-            self.found(Wrong::Twice(kind), guest, host, guest_len);
+            self.record(CorruptKind::OverlapsMetadata(part), guest, host, guest_len);
+        } else if is_owned {
+            self.record(CorruptKind::Overlap(part), guest, host, guest_len);
         }
-        !over_metadata && !twice
+        !over_metadata && !is_owned
     }
 
     /// Gives bytes an owner. Returns `true` if they have one already, compared by sectors.
@@ -251,7 +228,7 @@ impl Checker<'_> {
         let fills = |part: &Owned, sector: u64| {
             !part.shared && part.start <= sector && part.end >= (sector + 512).min(file_end)
         };
-        let twice = self.owned.iter().any(|other| {
+        let is_owned = self.owned.iter().any(|other| {
             let sectors =
                 start.max(other.start / 512 * 512) / 512..end.min(other.end.next_multiple_of(512)).div_ceil(512);
             let shared_sector = sectors.map(|number| number * 512).any(|sector| {
@@ -261,7 +238,7 @@ impl Checker<'_> {
             shared_sector || table && other.table && start / 512 == other.start / 512
         });
         self.owned.push(new);
-        twice
+        is_owned
     }
 
     fn unreachable(&self) -> u64 {
@@ -284,16 +261,16 @@ impl Checker<'_> {
         all + if gap >= self.cluster { gap } else { 0 }
     }
 
-    fn found(&mut self, wrong: Wrong, guest: u64, host: u64, len: u64) {
+    fn record(&mut self, kind: CorruptKind, guest: u64, host: u64, len: u64) {
         if let Some(last) = self.report.found.last_mut()
-            && last.wrong == wrong
+            && last.kind == kind
             && last.guest + last.len == guest
         {
             last.len += len;
             last.count += 1;
         } else {
             self.report.found.push(Found {
-                wrong,
+                kind,
                 guest,
                 host,
                 len,
@@ -307,7 +284,7 @@ impl Checker<'_> {
 pub fn told(finding: &Finding) -> Found {
     let corrupt: Corrupt = finding.corrupt;
     Found {
-        wrong: wrong(&finding.to_string()),
+        kind: corrupt.kind(),
         guest: corrupt.guest_offset().unwrap_or(0),
         host: corrupt.host_offset().unwrap(),
         len: finding.guest_len,
@@ -321,7 +298,7 @@ pub fn streams_joined(found: &[Found]) -> Vec<Found> {
     for one in found {
         match joined.last_mut() {
             Some(last)
-                if last.wrong == Wrong::NoStream && one.wrong == last.wrong && last.guest + last.len == one.guest =>
+                if last.kind == CorruptKind::Stream && one.kind == last.kind && last.guest + last.len == one.guest =>
             {
                 last.len += one.len;
                 last.count += one.count;
@@ -339,30 +316,4 @@ pub fn agrees(summary: CheckSummary, found: &[Found], report: &Report) -> bool {
         && summary.compressed_bytes == report.compressed
         && summary.hole_bytes == report.holes
         && summary.unreachable_bytes == report.unreachable
-}
-
-/// Returns the flaw that the crate's sentence describes.
-pub fn wrong(sentence: &str) -> Wrong {
-    let kind = if sentence.contains("the L2 table for") {
-        Kind::Table
-    } else if sentence.contains("the compressed cluster for") {
-        Kind::Stream
-    } else {
-        Kind::Cluster
-    };
-    let past_end = sentence.contains("past the end");
-    match kind {
-        _ if sentence.contains("overlaps the header or") => Wrong::OverMetadata(kind),
-        _ if sentence.contains("overlaps another") => Wrong::Twice(kind),
-        _ if sentence.contains("the L1 table") && sentence.contains("overlaps the header") => Wrong::L1OverHeader,
-        _ if sentence.contains("bit 63") => Wrong::L1Flag,
-        _ if sentence.contains("exceeds the number") => Wrong::TooManyTables,
-        _ if sentence.contains("multiple of 512") => Wrong::Misaligned,
-        _ if sentence.contains("size 0") => Wrong::StreamEmpty,
-        _ if sentence.contains("cannot be inflated") => Wrong::NoStream,
-        Kind::Table if past_end => Wrong::TablePastEnd,
-        Kind::Cluster if past_end => Wrong::ClusterPastEnd,
-        Kind::Stream if past_end => Wrong::StreamPastEnd,
-        _ => panic!("an unknown flaw: {sentence}"),
-    }
 }

@@ -1,14 +1,11 @@
-//! `check`: what it finds, what it accepts, and that an image without findings can be read.
+//! `check` finds each flaw, accepts valid images, and an image without findings can be read.
 
 use crate::common::{Broken, ImageBuilder, Random, TestDevice, pattern};
-use qcow1::{CheckOptions, CheckSummary, CorruptPart, Error, Image, OpenOptions};
+use qcow1::{CheckOptions, CheckSummary, CorruptKind, CorruptPart, Error, Finding, Image, OpenOptions};
 
 const MIB: u64 = 1 << 20;
 
 type Found = (CorruptPart, Option<u64>, Option<u64>);
-
-/// The number of flaws in sequence, and their guest bytes.
-type Extent = (u64, u64);
 
 /// Checks a file: with a bitmap and inflating if `thorough`, otherwise only the table words.
 fn check(file: &[u8], thorough: bool) -> (Vec<Found>, CheckSummary) {
@@ -30,19 +27,20 @@ fn check(file: &[u8], thorough: bool) -> (Vec<Found>, CheckSummary) {
     (found, summary)
 }
 
-/// Checks a file with a bitmap. Returns the findings as sentences with their extents, and the summary.
-fn sentences(file: &[u8], salvage: bool) -> (Vec<(String, Extent)>, CheckSummary) {
+/// Checks a file with a bitmap. Returns the findings and the summary.
+fn findings(file: &[u8], salvage: bool) -> (Vec<Finding>, CheckSummary) {
     let mut memory = vec![0; 200_000];
     let mut image = Image::open_with(OpenOptions::new().salvage(salvage), file, &mut memory).unwrap();
     let mut bitmap = vec![0; image.check_bitmap_len()];
     let mut found = Vec::new();
     let options = CheckOptions::new().bitmap(&mut bitmap);
-    let summary = image
-        .check_with(options, |finding| {
-            found.push((finding.to_string(), (finding.count, finding.guest_len)));
-        })
-        .unwrap();
+    let summary = image.check_with(options, |finding| found.push(finding)).unwrap();
     (found, summary)
+}
+
+/// Returns the number of flaws of a finding, and of their guest bytes.
+fn extent(finding: &Finding) -> (u64, u64) {
+    (finding.count, finding.guest_len)
 }
 
 /// Returns the findings of a thorough check.
@@ -329,21 +327,18 @@ fn a_table_that_many_l1_words_lead_to_is_checked_once() {
         let wrong = 8192 - u64::from(first == 0);
         let guest = u64::from(first == 0) << 16;
         let file = builder.build();
-        let (found, _) = sentences(&file, false);
-        let starts_with = |sentence: &str, start: &str| assert!(sentence.starts_with(start), "{sentence}");
-        let [(words, words_extent), (tables, tables_extent)] = &found[..] else {
+        let (found, _) = findings(&file, false);
+        let [words, tables] = &found[..] else {
             panic!("{found:?}");
         };
-        starts_with(
-            words,
-            &format!("corrupt image: the cluster for guest offset {guest:#x} is at host offset 0x201"),
-        );
-        assert_eq!(*words_extent, (wrong, wrong << 16));
-        starts_with(
-            tables,
-            "corrupt image: the L2 table for guest offset 0x20000000, at host offset 0x20000, overlaps",
-        );
-        assert_eq!(*tables_extent, (1023, 1023 << 29));
+        assert_eq!(words.corrupt.kind(), CorruptKind::ClusterMisaligned);
+        assert_eq!(words.corrupt.guest_offset(), Some(guest));
+        assert_eq!(words.corrupt.host_offset(), Some(513));
+        assert_eq!(extent(words), (wrong, wrong << 16));
+        assert_eq!(tables.corrupt.kind(), CorruptKind::Overlap(CorruptPart::L2Table));
+        assert_eq!(tables.corrupt.guest_offset(), Some(0x2000_0000));
+        assert_eq!(tables.corrupt.host_offset(), Some(0x2_0000));
+        assert_eq!(extent(tables), (1023, 1023 << 29));
 
         // Without a usage map, no more tables are checked than the file has room for.
         let mut memory = [0; 512];
@@ -353,7 +348,7 @@ fn a_table_that_many_l1_words_lead_to_is_checked_once() {
         let mut found = Vec::new();
         image.check(|finding| found.push(finding)).unwrap();
         let last = found.last().unwrap();
-        assert!(last.to_string().contains("exceeds the number"), "{last}");
+        assert_eq!(last.corrupt.kind(), CorruptKind::TooManyTables);
         assert_eq!((last.count, last.corrupt.guest_offset()), (1020, Some(4 << 29)));
         // The header, 1,024 L1 words, and four tables of 128 blocks.
         assert!(log.requests() <= 1 + 1024 + 4 * 128, "{}", log.requests());
@@ -367,19 +362,20 @@ fn flaws_of_one_kind_in_sequence_are_one_finding() {
     let mut file = cut.build();
     let whole = file.len();
     file.truncate(whole - 32 * 4096);
-    let (found, _) = sentences(&file, false);
+    let (found, _) = findings(&file, false);
+    let [finding] = &found[..] else {
+        panic!("{found:?}");
+    };
+    assert_eq!(finding.corrupt.kind(), CorruptKind::ClusterPastEnd);
+    assert_eq!(extent(finding), (32, 32 * 4096));
     assert_eq!(
-        found,
-        [(
-            "corrupt image: the cluster for guest offset 0x8000, at host offset 0x9200, reaches past the end of the file \
-             (first of 32 in sequence, up to guest offset 0x28000)"
-                .to_owned(),
-            (32, 32 * 4096)
-        )]
+        finding.to_string(),
+        "corrupt image: the cluster for guest offset 0x8000, at host offset 0x9200, reaches past the end of the file \
+         (first of 32 in sequence, up to guest offset 0x28000)"
     );
     // A single one has no count.
-    let (found, _) = sentences(&cut.build()[..whole - 4096], false);
-    assert!(found[0].0.ends_with("reaches past the end of the file"), "{found:?}");
+    let (found, _) = findings(&cut.build()[..whole - 4096], false);
+    assert_eq!(found[0].to_string(), found[0].corrupt.to_string());
 
     // The disk's last cluster is partial. Corrupt tables after corrupt clusters are a finding of their own.
     let mut last = ImageBuilder::new(MIB / 4 * 3 + 5).bits(12, 6);
@@ -387,11 +383,8 @@ fn flaws_of_one_kind_in_sequence_are_one_finding() {
     last.l2_word(MIB / 4 * 3 - 4096, 1 << 40)
         .l1_word(0, 1 << 50)
         .l1_word(1, 1 << 51);
-    let extents: Vec<_> = sentences(&last.build(), false)
-        .0
-        .into_iter()
-        .map(|(_, extent)| extent)
-        .collect();
+    let (found, _) = findings(&last.build(), false);
+    let extents: Vec<_> = found.iter().map(extent).collect();
     assert_eq!(extents, [(2, MIB / 2), (2, 4096 + 5)]);
 }
 
@@ -405,8 +398,8 @@ fn flaws_of_other_kinds_or_apart_are_findings_of_their_own() {
         .l2_word(4096, 1 << 40)
         .l2_word(4096 * 3, 1 << 40)
         .l2_word(4096 * 4, 1 << 63);
-    let (found, summary) = sentences(&builder.build(), false);
-    assert!(found.iter().all(|(_, extent)| *extent == (1, 4096)), "{found:?}");
+    let (found, summary) = findings(&builder.build(), false);
+    assert!(found.iter().all(|finding| extent(finding) == (1, 4096)), "{found:?}");
     assert_eq!((found.len(), summary.findings), (4, 4));
 }
 
@@ -439,23 +432,23 @@ fn parts_past_the_end_of_the_file_overlap_nothing() {
             .stream_at(4096, 0x1ffe, &[0], 4001);
         let mut file = builder.build();
         file.resize(len, 0);
-        let (found, _) = sentences(&file, true);
+        let (found, _) = findings(&file, true);
         // They overlap as soon as the file has a byte of a sector that both fill.
         assert_eq!(found.len(), usize::from(len > 0x2000), "{len:#x}: {found:?}");
     }
-    // A stream where the truncated part of the L1 would be.
+    // A stream at the offset of the truncated part of the L1.
     let mut builder = ImageBuilder::new(1 << 20).bits(9, 6).l1_at(0x2000);
     builder.table_at(0, 0x200).stream_at(0, 0x2080, &[0], 16);
     let mut file = builder.build();
     file.truncate(0x2040);
-    assert_eq!(sentences(&file, true).0, []);
+    assert_eq!(findings(&file, true).0, []);
     // Clusters and a table wholly past the end of the file.
     let mut builder = ImageBuilder::new(1 << 19).bits(12, 6);
     builder
         .l2_word(0, 0x1_0000)
         .l2_word(4096, 0x1_0000)
         .l1_word(1, 0x1_0000);
-    let (found, summary) = sentences(&builder.build(), true);
+    let (found, summary) = findings(&builder.build(), true);
     assert_eq!((found, summary.hole_bytes), (vec![], 1 << 19));
 }
 
@@ -509,7 +502,7 @@ fn a_failed_request_ends_a_check_and_the_findings_before_it_are_reported() {
 
 #[test]
 fn parts_that_touch_the_header_and_the_l1_without_a_gap_are_clean() {
-    // The table starts at the first sector after the header, the cluster ends where the L1 starts.
+    // The table starts at the first sector after the header, and the cluster ends at the start of the L1.
     let mut builder = ImageBuilder::new(4096).l1_at(0x3000);
     builder.table_at(0, 0x1000).data_at(0, 0x2000, &pattern(1, 4096));
     assert_eq!(found(&builder), []);

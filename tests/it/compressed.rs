@@ -2,7 +2,7 @@
 
 use crate::common::{ImageBuilder, TestDevice, pattern};
 use miniz_oxide::deflate::compress_to_vec;
-use qcow1::{CorruptPart, Error, ExtentKind, Image};
+use qcow1::{CorruptKind, Error, ExtentKind, Image};
 
 const SIZE: usize = 4096;
 
@@ -33,14 +33,13 @@ fn read(file: &[u8]) -> Result<Vec<u8>, Error<core::convert::Infallible>> {
     whole
 }
 
-/// Asserts that the first cluster is refused in a sentence that contains `said`.
-fn refused(file: &[u8], said: &str) {
+/// Asserts that the first cluster is corrupt in this way.
+fn corrupt(file: &[u8], kind: CorruptKind) {
     match read(file) {
         Err(Error::Corrupt(corrupt)) => {
-            assert_eq!(corrupt.part(), CorruptPart::CompressedCluster);
+            assert_eq!(corrupt.kind(), kind);
             assert_eq!(corrupt.guest_offset(), Some(0));
             assert_eq!(corrupt.host_offset(), Some(0x2003));
-            assert!(corrupt.to_string().contains(said), "{corrupt}");
         }
         other => panic!("{:?}", other.map(drop)),
     }
@@ -76,7 +75,7 @@ fn the_last_byte_of_a_stream_may_be_missing_once_the_cluster_is_full() {
     // The last byte of a stored block is needed.
     let mut stream = compress_to_vec(&bytes, 0);
     assert_eq!(stream.pop(), bytes.last().copied());
-    refused(&image(&stream, stream.len() as u64), "ends");
+    corrupt(&image(&stream, stream.len() as u64), CorruptKind::Stream);
     // The code that ends a compressed block is not: the cluster is full before it.
     let stream = compress_to_vec(&bytes, 6);
     assert_eq!(read(&image(&stream, stream.len() as u64 - 1)).unwrap(), bytes);
@@ -101,14 +100,14 @@ fn a_stream_that_gives_more_than_a_cluster_is_cut_after_the_cluster() {
 fn a_stream_that_gives_less_than_a_cluster_is_refused() {
     for len in [0, 1, SIZE - 1] {
         let stream = compress_to_vec(&pattern(2, len), 6);
-        refused(&image(&stream, stream.len() as u64), "cannot be inflated");
+        corrupt(&image(&stream, stream.len() as u64), CorruptKind::Stream);
     }
 }
 
 #[test]
 fn a_stream_of_size_0_is_corrupt() {
     let stream = compress_to_vec(&pattern(2, SIZE), 6);
-    refused(&image(&stream, 0), "size 0");
+    corrupt(&image(&stream, 0), CorruptKind::StreamEmpty);
 }
 
 #[test]
@@ -118,7 +117,7 @@ fn a_truncated_stream_is_corrupt_and_salvage_reads_its_rest_as_zeros() {
     let len = stream.len() as u64;
     let mut file = image(&stream, len + 40);
     file.truncate(0x2003 + stream.len());
-    refused(&file, "past the end");
+    corrupt(&file, CorruptKind::StreamPastEnd);
     let salvage = |file: &[u8]| {
         let mut memory = vec![0; 32_768];
         let options = qcow1::OpenOptions::new().salvage(true);
@@ -127,7 +126,7 @@ fn a_truncated_stream_is_corrupt_and_salvage_reads_its_rest_as_zeros() {
         image.read_at(0, &mut bytes).map(|()| bytes)
     };
     assert_eq!(salvage(&file).unwrap(), bytes);
-    // What is left of a stream yields its bytes, and the rest of the cluster is zeros.
+    // The rest of a stream yields its bytes, and the rest of the cluster is zeros.
     for kept in 0..stream.len() {
         let found = salvage(&file[..0x2003 + kept]).unwrap();
         let mut right = vec![0; SIZE];

@@ -1,7 +1,7 @@
 //! Corrupt table words and truncated files are errors with offsets; salvage reads zeros past the end of the file.
 
 use crate::common::{ImageBuilder, TestDevice, pattern};
-use qcow1::{CorruptPart, Error, Image, OpenOptions};
+use qcow1::{CorruptKind, Error, Image, OpenOptions};
 
 const SPAN: u64 = 2 << 20;
 
@@ -24,10 +24,10 @@ fn salvage(file: &[u8]) -> Vec<u8> {
 }
 
 /// Asserts that reading the byte at `offset` is an error of this kind, with these guest and host offsets.
-fn corrupt(file: &[u8], offset: u64, kind: CorruptPart, guest: u64, host: u64) {
+fn corrupt(file: &[u8], offset: u64, kind: CorruptKind, guest: u64, host: u64) {
     match read(file, offset) {
         Err(Error::Corrupt(corrupt)) => {
-            assert_eq!(corrupt.part(), kind, "{corrupt}");
+            assert_eq!(corrupt.kind(), kind, "{corrupt}");
             assert_eq!(corrupt.guest_offset(), Some(guest), "{corrupt}");
             assert_eq!(corrupt.host_offset(), Some(host), "{corrupt}");
             let said = corrupt.to_string();
@@ -43,7 +43,7 @@ fn bit_63_of_an_l1_word_is_corrupt() {
     let mut image = ImageBuilder::new(2 * SPAN);
     image.data(0, &pattern(1, 4096));
     image.l1_word(1, 1 << 63 | 0x2000);
-    corrupt(&image.build(), SPAN + 5000, CorruptPart::L1Table, SPAN, 0x2000);
+    corrupt(&image.build(), SPAN + 5000, CorruptKind::L1Bit63Set, SPAN, 0x2000);
     assert_eq!(read(&image.build(), 0).unwrap(), pattern(1, 1)[0]);
 }
 
@@ -54,9 +54,9 @@ fn an_l2_table_past_the_end_is_corrupt_even_if_its_needed_word_is_in_the_file() 
     let file = image.build();
     let host = file.len() as u64 - 4095;
     image.l1_word(0, host);
-    corrupt(&image.build(), 0, CorruptPart::L2Table, 0, host);
+    corrupt(&image.build(), 0, CorruptKind::L2PastEnd, 0, host);
     image.l1_word(0, u64::MAX >> 1);
-    corrupt(&image.build(), 0, CorruptPart::L2Table, 0, u64::MAX >> 1);
+    corrupt(&image.build(), 0, CorruptKind::L2PastEnd, 0, u64::MAX >> 1);
 }
 
 #[test]
@@ -66,7 +66,7 @@ fn a_cluster_must_start_at_a_sector_but_not_at_a_multiple_of_its_size() {
     assert_eq!(read(&image.build(), 8192).unwrap(), pattern(2, 1)[0]);
     for host in [32_769, 32_768 + 256, 1] {
         image.l2_word(8192, host);
-        corrupt(&image.build(), 9000, CorruptPart::Cluster, 8192, host);
+        corrupt(&image.build(), 9000, CorruptKind::ClusterMisaligned, 8192, host);
     }
 }
 
@@ -84,9 +84,9 @@ fn a_cluster_is_corrupt_if_its_part_inside_the_disk_reaches_past_the_end_of_the_
     let mut whole = vec![0; size as usize];
     Image::open(cut, &mut memory).unwrap().read_at(0, &mut whole).unwrap();
     assert_eq!(whole, bytes);
-    corrupt(&file[..last + 99], 8192, CorruptPart::Cluster, 8192, last as u64);
+    corrupt(&file[..last + 99], 8192, CorruptKind::ClusterPastEnd, 8192, last as u64);
     // The whole part inside the disk must be in the file, not only the bytes that are read.
-    corrupt(&file[..last + 1], 8192, CorruptPart::Cluster, 8192, last as u64);
+    corrupt(&file[..last + 1], 8192, CorruptKind::ClusterPastEnd, 8192, last as u64);
 }
 
 #[test]
