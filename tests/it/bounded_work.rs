@@ -96,6 +96,7 @@ const LENT: [(u32, usize); 4] = [(1, 512), (512, 512), (512, 30_000), (4096, 400
 
 #[test]
 fn a_read_costs_at_most_5_reads_for_each_cluster_and_2_for_each_l1_entry() {
+    let (mut reads, mut succeeded) = (0, 0);
     for hostile in hostile() {
         for (block, memory) in LENT {
             let mut memory = vec![0; memory];
@@ -108,8 +109,10 @@ fn a_read_costs_at_most_5_reads_for_each_cluster_and_2_for_each_l1_entry() {
                     let len = len.min(size - offset);
                     let most = bounds::read(&[shape], offset, len);
                     let before = log.requests();
-                    let _ = image.read_at(offset, &mut vec![0; len as usize]);
+                    let read = image.read_at(offset, &mut vec![0; len as usize]);
                     let cost = log.requests() - before;
+                    reads += 1;
+                    succeeded += u32::from(read.is_ok());
                     assert!(
                         cost <= most,
                         "{}: {cost} reads for {len} bytes at {offset:#x}",
@@ -119,6 +122,8 @@ fn a_read_costs_at_most_5_reads_for_each_cluster_and_2_for_each_l1_entry() {
             }
         }
     }
+    // A read that fails at once shows no bound.
+    assert!(succeeded * 3 >= reads, "{succeeded} of {reads} reads succeeded");
 }
 
 #[test]
@@ -374,7 +379,7 @@ fn assert_chain_is_bounded(files: &[Layer]) {
                 let most = bounds::read(&shapes[..=level], offset, len);
                 assert!(
                     cost <= most,
-                    "level {level}: {cost} reads for {len} bytes at {offset}, where {most} are allowed"
+                    "level {level}: {cost} reads for {len} bytes at {offset}; {most} are allowed"
                 );
             }
         }

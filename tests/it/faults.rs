@@ -4,7 +4,8 @@ use std::cell::Cell;
 use std::path::Path;
 use std::rc::Rc;
 
-use crate::common::{Broken, ImageBuilder, Random, pattern};
+use crate::common::checker::{self, agrees, told};
+use crate::common::{Broken, ImageBuilder, Layer, Oracle, Random, Rules, class, oracle, pattern};
 use qcow1::{BlockRead, BlockSize, Blocks, CheckOptions, Error, Image, Key, Memory, OpenOptions};
 
 #[derive(Clone, Copy, PartialEq, Debug)]
@@ -111,6 +112,30 @@ fn read(image: &mut Image<Failing<'_>, impl Memory>, offset: u64, len: usize) ->
     image.read_at(offset, &mut bytes).map(|()| bytes)
 }
 
+/// Returns the oracle over a file, with the key of [`open`].
+fn oracle_of(file: &[u8], salvage: bool) -> [Layer<'_>; 1] {
+    let mut oracle = Oracle::open(file, Rules { salvage }).unwrap();
+    oracle.key = Some(*b"any\0\0\0\0\0\0\0\0\0\0\0\0\0");
+    [Layer::Qcow(oracle)]
+}
+
+/// Reads without a failure. Asserts that the bytes, or the error, are the oracle's.
+fn read_right(
+    image: &mut Image<Failing<'_>, impl Memory>,
+    layers: &[Layer<'_>],
+    offset: u64,
+    len: usize,
+) -> Result<Vec<u8>, Error<Broken>> {
+    let read = read(image, offset, len);
+    match (&read, oracle::read(layers, offset, len)) {
+        (Ok(bytes), Ok(right)) => assert!(*bytes == right, "{len} bytes at {offset:#x}"),
+        (Err(Error::MemoryTooSmall { .. }), Ok(_)) => {}
+        (Err(error), Err(refusal)) => assert_eq!(class(error), Some(refusal), "{error}"),
+        (read, right) => panic!("{len} bytes at {offset:#x}: {read:?}, the oracle {:?}", right.err()),
+    }
+    read
+}
+
 #[test]
 fn after_any_failure_of_any_request_the_next_read_is_right() {
     for (name, file) in images() {
@@ -119,6 +144,7 @@ fn after_any_failure_of_any_request_the_next_read_is_right() {
                 let mut memories = [vec![0; memory], vec![0; memory]];
                 let [first, second] = &mut memories;
                 let (mut whole, _) = open(&file, first, block, salvage, Failure::Whole);
+                let layers = oracle_of(&file, salvage);
                 let size = whole.size();
                 // Runs of all kinds, but few enough for the test to be short.
                 let mut starts: Vec<u64> = whole
@@ -130,7 +156,7 @@ fn after_any_failure_of_any_request_the_next_read_is_right() {
                 for failure in [Failure::Whole, Failure::Short, Failure::Garbage] {
                     for &offset in &starts {
                         let len = (size - offset).min(9000) as usize;
-                        let right = read(&mut whole, offset, len);
+                        let right = read_right(&mut whole, &layers, offset, len);
                         for k in 0.. {
                             let (mut image, before) = open(&file, second, block, salvage, failure);
                             before.set(Some(k));
@@ -170,6 +196,14 @@ fn after_any_failure_of_any_request_the_next_check_is_right() {
                 summary.map(|summary| (summary, found))
             };
             let right = check(&mut open(&file, &mut memory, block, false, Failure::Whole).0).unwrap();
+            let rules = checker::Rules {
+                salvage: false,
+                overlaps: true,
+                inflate: false,
+            };
+            let found: Vec<_> = right.1.iter().map(told).collect();
+            let report = checker::check(&file, rules);
+            assert!(agrees(right.0, &found, &report), "{name}: {right:?} {report:?}");
             for failure in [Failure::Whole, Failure::Short, Failure::Garbage] {
                 for k in 0.. {
                     let (mut image, before) = open(&file, &mut memory, block, false, failure);
@@ -209,6 +243,7 @@ fn reads_between_random_failures_are_right() {
         let [first, second] = &mut memories;
         let mut random = Random(u.arbitrary::<u64>()? | 1);
         let (mut whole, _) = open(file, first, block, false, failure);
+        let layers = oracle_of(file, false);
         let (mut image, before) = open(file, second, block, false, failure);
         for _ in 0..30 {
             let offset = random.below(whole.size());
@@ -217,7 +252,7 @@ fn reads_between_random_failures_are_right() {
             let result = read(&mut image, offset, len);
             match (&result, before.take()) {
                 (Err(Error::Io(Broken) | Error::MemoryTooSmall { .. }), _) => {}
-                _ => assert!(result == read(&mut whole, offset, len), "{name}"),
+                _ => assert!(result == read_right(&mut whole, &layers, offset, len), "{name}"),
             }
         }
         Ok(())

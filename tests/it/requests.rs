@@ -81,15 +81,6 @@ fn the_extents_of_an_empty_terabyte_cost_its_l1_alone() {
 }
 
 #[test]
-fn one_extent_looks_at_no_more_than_4096_table_words() {
-    with_image(&ImageBuilder::new(1 << 40).build(), 65_536, |image, _| {
-        let extent = image.extent_at(0, u64::MAX).unwrap();
-        assert!(extent.len <= 4096 * (2 << 20), "{} bytes", extent.len);
-        assert!(extent.len > 2000 * (2 << 20), "{} bytes", extent.len);
-    });
-}
-
-#[test]
 fn a_cluster_read_again_in_parts_is_inflated_once() {
     let mut builder = ImageBuilder::new(1 << 20);
     builder.compressed(0, &pattern(6, 4096));
