@@ -71,7 +71,7 @@ fn items(file: &str, text: &str) -> Vec<Item> {
 }
 
 /// Returns the type and trait names that `pub use` items export.
-fn exported(text: &str) -> BTreeSet<String> {
+pub fn exported(text: &str) -> BTreeSet<String> {
     let uses = text.split("pub use ").skip(1).filter_map(|rest| rest.split(';').next());
     uses.flat_map(|path| path.split(|c: char| !(c.is_alphanumeric() || c == '_')))
         .filter(|name| name.starts_with(char::is_uppercase))
