@@ -1,5 +1,6 @@
 //! The host tool, run as a user runs it.
 
+mod as_root;
 mod chains;
 mod dump;
 mod keep_going;
