@@ -6,8 +6,12 @@ use std::path::{Path, PathBuf};
 #[path = "../../tests/common/builder.rs"]
 #[allow(dead_code, reason = "a part of it is used")]
 mod builder;
+#[path = "../../tests/common/random.rs"]
+#[allow(dead_code, reason = "a part of it is used")]
+mod random;
 
 use builder::ImageBuilder;
+pub use random::Random;
 
 /// The guest's disk in bytes.
 pub const SIZE: u64 = 64 << 30;
@@ -76,7 +80,7 @@ impl Level {
         mix(u64::from(self.cluster_bits) << 56 | 1 << 55 | cluster)
     }
 
-    /// Fills `dst` with the bytes of a cluster from `within` on: they differ from group to group and deflate well.
+    /// Fills `dst` with the bytes of a cluster that start at `within`. They differ from group to group and deflate well.
     fn fill(&self, cluster: u64, within: u64, dst: &mut [u8]) {
         let key = (self.key(cluster) | 1).to_le_bytes();
         for (byte, at) in dst.iter_mut().zip(within..) {
@@ -117,7 +121,7 @@ pub fn write(folder: &Path) -> io::Result<[PathBuf; LEVELS]> {
     Ok(CHAIN.map(|level| folder.join(level.name)))
 }
 
-/// Fills `dst` with what the guest wrote from `offset` on.
+/// Fills `dst` with the guest's bytes that start at `offset`.
 pub fn expected(offset: u64, dst: &mut [u8]) {
     let mut at = offset;
     let mut rest = dst;
@@ -167,20 +171,7 @@ pub fn place(random: &mut Random) -> u64 {
     anywhere
 }
 
-/// A generator of numbers that look random: xorshift64*.
-pub struct Random(u64);
-
-impl Random {
-    /// `seed` is any number.
-    pub fn new(seed: u64) -> Self {
-        Self(mix(seed.wrapping_add(1)) | 1)
-    }
-
-    pub fn below(&mut self, end: u64) -> u64 {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        let next = self.0.wrapping_mul(0x2545_f491_4f6c_dd1d);
-        ((u128::from(next) * u128::from(end)) >> 64) as u64
-    }
+/// Returns a generator for a seed, which may be any number.
+pub fn random(seed: u64) -> Random {
+    Random(mix(seed.wrapping_add(1)) | 1)
 }

@@ -1,4 +1,4 @@
-//! Reads, checks and faults over a chain of sparse compressed images of 64 GiB, for as long as is asked.
+//! Reads, checks and faults over a chain of sparse compressed images of 64 GiB, for a given time.
 //!
 //! All bytes that are read are compared with what the guest wrote. A line for each interval says how much memory and how
 //! many handles the process has, and what a read costs in time and in device reads: none of them may grow.
@@ -27,12 +27,12 @@ struct Arguments {
     /// How many lines the table has.
     #[arg(long, default_value_t = 12, value_parser = clap::value_parser!(u32).range(4..))]
     lines: u32,
-    /// Where the random numbers begin.
+    /// The seed of the random numbers.
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// Writes the table and the comparison into README.md, after this sentence, which says what else the machine did.
-    #[arg(long, value_name = "SENTENCE")]
-    publish: Option<String>,
+    /// Writes the table and the comparison into RESULTS.md.
+    #[arg(long)]
+    publish: bool,
 }
 
 /// Each image is lent this much, in bytes.
@@ -50,7 +50,7 @@ const CHECK: u64 = 40_000;
 type Images<'m, 'a> = Chain<Image<Device<'a>, &'m mut [u8]>, LEVELS>;
 type Failure = Error<io::Error>;
 
-/// The kind of the errors that were asked for: one that no file returns.
+/// The kind of the injected errors, which no file returns.
 const INJECTED: io::ErrorKind = io::ErrorKind::AddrInUse;
 
 /// A file, some of whose reads fail.
@@ -80,7 +80,7 @@ impl BlockRead for Device<'_> {
     }
 }
 
-/// What the devices count, and whether they fail.
+/// The counts of the devices, and whether they fail.
 struct Faults {
     reads: Cell<u64>,
     is_on: Cell<bool>,
@@ -136,13 +136,13 @@ fn open<'m, 'a>(paths: &[PathBuf], memory: &'m mut [u8], faults: &'a Faults, key
     chain
 }
 
-/// Passes over an error that was asked for; panics with any other.
+/// Ignores an injected error. Panics with any other.
 fn fault(error: &Failure, what: &str) {
     let is_asked_for = matches!(error, Error::Io(error) if error.kind() == INJECTED);
     assert!(is_asked_for, "{what}: {error}: {:?}", error.source());
 }
 
-/// The work and what it needs. All of its buffers are made once.
+/// The work and its buffers, which are allocated once.
 struct Soak<'a> {
     faults: &'a Faults,
     random: Random,
@@ -287,7 +287,7 @@ fn main() -> ExitCode {
     let faults = Faults {
         reads: Cell::new(0),
         is_on: Cell::new(false),
-        random: RefCell::new(Random::new(!arguments.seed)),
+        random: RefCell::new(disk::random(!arguments.seed)),
     };
     let key = Key::from_passphrase(&KEY);
     let mut memory = vec![0xff; MEMORY * LEVELS];
@@ -298,7 +298,7 @@ fn main() -> ExitCode {
         .max();
     let mut soak = Soak {
         faults: &faults,
-        random: Random::new(arguments.seed),
+        random: disk::random(arguments.seed),
         read: vec![0xff; LONGEST as usize],
         expected: vec![0xff; LONGEST as usize],
         bitmap: vec![0xff; bitmap.unwrap_or(0)],
@@ -352,8 +352,8 @@ fn main() -> ExitCode {
     }
     let (comparison, is_steady) = compare(&lines);
     print!("\n{comparison}");
-    if let Some(sentence) = arguments.publish {
-        publish(&format!("{sentence}\n\n{table}\n```text\n{comparison}```\n"));
+    if arguments.publish {
+        publish(&format!("\n{table}\n```text\n{comparison}```\n"));
     }
     if is_steady {
         ExitCode::SUCCESS
@@ -371,7 +371,7 @@ fn compare(lines: &[Line]) -> (String, bool) {
     let of = |lines: &[Line], value: fn(&Line) -> u64| lines.iter().map(value).sum::<u64>() / lines.len().max(1) as u64;
     let (first, last) = (&lines[..quarter], &lines[lines.len() - quarter..]);
     let mut is_steady = true;
-    // The most that a value may be at the end, in hundredths of what it was at the start.
+    // The maximum of a value at the end, in hundredths of its value at the start.
     let measures: [(&str, Measure, u64); 4] = [
         ("memory, KiB", |line| line.resident, 102),
         ("handles", |line| line.handles as u64, 100),
@@ -393,12 +393,11 @@ fn compare(lines: &[Line]) -> (String, bool) {
     (comparison, is_steady)
 }
 
-/// Puts the results of a run into the README, between its two comments.
+/// Replaces the results in RESULTS.md, which follow a comment.
 fn publish(results: &str) {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/README.md");
-    let (begin, end) = ("<!-- results -->\n", "<!-- end of results -->\n");
-    let text = std::fs::read_to_string(path).expect("the README beside this file");
-    let (before, rest) = text.split_once(begin).expect("a comment where the results begin");
-    let (_, after) = rest.split_once(end).expect("a comment where the results end");
-    std::fs::write(path, [before, begin, results, end, after].concat()).expect("the README beside this file");
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/RESULTS.md");
+    let text = std::fs::read_to_string(path).expect("RESULTS.md beside this file");
+    let begin = "<!-- results -->\n";
+    let (before, _) = text.split_once(begin).expect("a comment before the results");
+    std::fs::write(path, [before, begin, results].concat()).expect("RESULTS.md can be written");
 }
