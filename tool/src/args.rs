@@ -11,7 +11,7 @@ use crate::text;
 
 const ABOUT: &str = "Look into QCOW version 1 disk images, and write the guest's disk out of them";
 
-/// Compared with the manifest by a test.
+/// A test compares it with the manifest.
 const LONG_VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), "\nfeatures: aes, check, deflate, std");
 
 const AFTER: &str = "\
@@ -30,7 +30,7 @@ Exit status:
 #[derive(Parser)]
 #[command(name = "qcow1", version, long_version = LONG_VERSION, about = ABOUT, after_help = AFTER)]
 pub(crate) struct Args {
-    /// Print only errors and what was asked for: no progress, no notes, and nothing for `check`
+    /// Print only errors and the requested output: no progress, no notes, and nothing for `check`
     #[arg(short, long, global = true)]
     pub(crate) quiet: bool,
     #[command(subcommand)]
@@ -57,7 +57,7 @@ pub(crate) enum Command {
     /// Show where the guest's bytes are stored
     ///
     /// Prints one line for each run of guest bytes:
-    ///   data        stored in the image file, from the offset shown
+    ///   data        stored in the image file, starting at the offset shown
     ///   compressed  stored in the image file; the offset is that of the run's first cluster
     ///   zero        not stored
     ///   backing     stored in the backing file that the image names
@@ -91,7 +91,7 @@ pub(crate) enum Command {
     ///   - Bytes that are not stored, and blocks of zeros, become holes in the file.
     ///
     /// If OUT is a device or a pipe, or - for standard output, the disk is written to it in
-    /// sequence, from the first byte on. A dump that fails has written the bytes before the
+    /// sequence, starting at its first byte. A dump that fails has written the bytes before the
     /// flaw, and the error gives their number. A file as standard output gets holes, too, and
     /// so does a block device that can have them.
     ///
@@ -108,7 +108,7 @@ pub(crate) enum Command {
         out: PathBuf,
         /// Write zeros for what cannot be read, report it, and exit with 4. Implies --salvage
         ///
-        /// This reads on after corrupt tables and clusters, failed reads of a file, and holes
+        /// This continues after corrupt tables and clusters, failed reads of a file, and holes
         /// whose backing file is missing. Each range is reported once on standard error, with
         /// the reason.
         #[arg(long, verbatim_doc_comment)]

@@ -37,7 +37,7 @@ impl Direct {
         let file = file.map_err(failed)?;
         let largest = BLOCKS[BLOCKS.len() - 1];
         let memory = vec![0; MOST + largest];
-        // `align_offset` may give up, by contract.
+        // `align_offset` may return `usize::MAX`.
         let start = memory.as_ptr().align_offset(largest).min(largest);
         let mut this = Self {
             block: largest,
@@ -46,7 +46,7 @@ impl Direct {
         };
         for block in BLOCKS {
             this.block = block;
-            // Only whether the system refuses the request counts, which it does with this error.
+            // This error means that the system refuses the request. Any other result is fine here.
             match this.read_block(&file, 0, block) {
                 Err(error) if error.kind() == io::ErrorKind::InvalidInput => {}
                 _ => return Ok((file, this)),
@@ -55,13 +55,13 @@ impl Direct {
         Err(failed(io::ErrorKind::InvalidInput.into()))
     }
 
-    /// Fills `buf` with the file's bytes from `offset` on.
+    /// Fills `buf` with the file's bytes that start at `offset`.
     pub(crate) fn read(&mut self, file: &File, offset: u64, buf: &mut [u8]) -> io::Result<()> {
         let (mut at, mut rest) = (offset, buf);
         while !rest.is_empty() {
             let before = (at % self.block as u64) as usize;
             let len = (before + rest.len()).next_multiple_of(self.block).min(MOST);
-            // At the end of the file there are fewer bytes than in the whole blocks that were asked for.
+            // A read at the end of the file returns less than whole blocks.
             let read = self.read_block(file, at - before as u64, len)?;
             let bytes = self.memory[self.start..][..read].get(before..).unwrap_or_default();
             if bytes.is_empty() {

@@ -44,7 +44,7 @@ pub(crate) struct Disk {
     others: Vec<Source>,
     /// The number of images with a key.
     keys: usize,
-    /// What tells which bytes `--salvage` filled, for each image of the chain. Without that option there is nothing.
+    /// The tables of each image of the chain, which show the bytes that `--salvage` filled. Empty without that option.
     tables: Vec<Option<Tables>>,
 }
 
@@ -91,7 +91,7 @@ enum Format {
 
 impl Disk {
     /// Opens an image without its backing files.
-    pub(crate) fn alone(image: &Path, open: &Open) -> Result<Self, Failure> {
+    pub(crate) fn open_single(image: &Path, open: &Open) -> Result<Self, Failure> {
         Self::begin(image, open, &Secrets::NONE)
     }
 
@@ -107,11 +107,11 @@ impl Disk {
         Ok(disk)
     }
 
-    /// Opens an image and its backing files, which the user's options name or follow, with their keys.
+    /// Opens an image with the keys and the backing files that the user's options give.
     pub(crate) fn open(image: &Path, guest: &Guest) -> Result<Self, Failure> {
         let secrets = Secrets::new(&guest.keys);
         let disk = Self::layers(image, &guest.open, &guest.lower, &secrets)?;
-        // Otherwise the user would believe that the password is used.
+        // An unused password is an error, so that the user does not believe that it was used.
         match secrets.unused(disk.keys) {
             None => Ok(disk),
             Some(password) => {
@@ -185,29 +185,29 @@ impl Disk {
             .map_err(|error| Failure::image(&path, &Error::Io(error)))
     }
 
-    /// Fills `dst` with the guest bytes from `offset` on.
+    /// Fills `dst` with the guest bytes that start at `offset`.
     ///
     /// # Errors
-    /// The crate's error; `blame` finds its place.
+    /// The crate's error; `locate_failure` finds its place.
     pub(crate) fn read(&mut self, offset: u64, dst: &mut [u8]) -> Result<(), Error<io::Error>> {
         self.chain.read_at(offset, dst)
     }
 
-    /// Fills `dst` with the guest bytes from `offset` on.
+    /// Fills `dst` with the guest bytes that start at `offset`.
     pub(crate) fn read_at(&mut self, offset: u64, dst: &mut [u8]) -> Result<(), Failure> {
         match self.read(offset, dst) {
             Ok(()) => Ok(()),
-            Err(error) => Err(self.blame(offset, dst.len() as u64, error)),
+            Err(error) => Err(self.locate_failure(offset, dst.len() as u64, error)),
         }
     }
 
-    /// Returns how the guest bytes from `at` on, at most `most`, are stored. `at` must be inside the disk. Holes of raw
+    /// Returns how the guest bytes that start at `at`, at most `most`, are stored. `at` must be inside the disk. Holes of raw
     /// files and of plain clusters are zeros, too.
     pub(crate) fn find(&mut self, at: u64, most: u64) -> Result<Found, Flaw> {
         self.locate(at, most, true)
     }
 
-    /// Returns what `find` does, as the tables have it: holes of files are data.
+    /// Returns what `find` returns, but treats holes of files as data.
     pub(crate) fn find_in_tables(&mut self, at: u64, most: u64) -> Result<Found, Flaw> {
         self.locate(at, most, false)
     }
@@ -283,7 +283,7 @@ impl Disk {
         let Ok(identity) = Identity::of(metadata, path) else {
             return Ok(());
         };
-        for source in self.needed() {
+        for source in self.all_sources() {
             let how = match identity.shares(&source.identity) {
                 None => continue,
                 Some(Shared::Same) => "is the same file as",
@@ -297,8 +297,8 @@ impl Disk {
     }
 
     /// Returns all files of the chain: those that were opened, and those that are only named by an image.
-    fn needed(&mut self) -> Vec<Source> {
-        let mut needed = [&self.files[..], &self.others].concat();
+    fn all_sources(&mut self) -> Vec<Source> {
+        let mut sources = [&self.files[..], &self.others].concat();
         for (level, source) in self.files.iter().enumerate() {
             let image = layer(&mut self.chain, level);
             let mut named = named_by(image, &source.path).ok().flatten();
@@ -309,7 +309,7 @@ impl Disk {
                 }) else {
                     break;
                 };
-                if needed.iter().any(|source| source.identity == identity) {
+                if sources.iter().any(|source| source.identity == identity) {
                     break;
                 }
                 let memory = [0; MINIMUM];
@@ -317,13 +317,13 @@ impl Disk {
                 if let Ok(mut image) = Image::open_with(OpenOptions::new().salvage(true), file, memory) {
                     named = named_by(&mut image, &path).ok().flatten();
                 }
-                needed.push(Source { path, identity });
+                sources.push(Source { path, identity });
             }
         }
-        needed
+        sources
     }
 
-    /// Returns the backing file that the lowest image names.
+    /// Returns the path of the backing file that the lowest image names.
     fn named_last(&mut self) -> Result<Option<PathBuf>, Failure> {
         let Some(lowest) = self.files.len().checked_sub(1) else {
             return Ok(None);
@@ -397,7 +397,7 @@ impl Disk {
     }
 
     /// Returns a failed read as an error that names the image and the offset.
-    fn blame(&mut self, offset: u64, len: u64, error: Error<io::Error>) -> Failure {
+    fn locate_failure(&mut self, offset: u64, len: u64, error: Error<io::Error>) -> Failure {
         let end = offset.saturating_add(len);
         let mut at = offset;
         let mut buffer = vec![0; PIECE as usize];
@@ -413,8 +413,7 @@ impl Disk {
         Failure::of(&self.files[0].path, message)
     }
 
-    /// Fills the start of `dst` with the guest bytes from `at` on, as far as they are stored together, and returns
-    /// their number.
+    /// Fills the start of `dst` with the run of guest bytes that starts at `at`, and returns the length of the run.
     pub(crate) fn read_piece(&mut self, at: u64, dst: &mut [u8]) -> Result<u64, Flaw> {
         let Found { level, extent, .. } = self.find(at, dst.len() as u64)?;
         // At most `dst.len()`.
@@ -458,15 +457,15 @@ fn named_by(image: &mut Image<Medium, impl Memory>, path: &Path) -> Result<Optio
         return Err(Failure::of(path, message));
     };
     if name.as_os_str().is_empty() {
-        // QEMU takes it for no name.
+        // QEMU treats it as no name.
         return Ok(None);
     }
     // Joining an absolute name returns that name.
     Ok(Some(path.parent().unwrap_or(Path::new("")).join(name)))
 }
 
-/// Returns the backing file's name up to its first NUL, which ends it for QEMU: a name that was shortened in place has
-/// NULs after it.
+/// Returns the backing file's name up to its first NUL, as QEMU does: a program that shortens a name in place leaves NULs
+/// after it.
 pub(crate) fn backing_name<'b>(
     image: &mut Image<Medium, impl Memory>,
     buffer: &'b mut [u8; NAME],
@@ -478,7 +477,7 @@ pub(crate) fn backing_name<'b>(
     Ok(name.and_then(|name| name.split(|byte| *byte == 0).next()))
 }
 
-/// Returns more words for an error about a backing file, if its name is one that QEMU opens with a protocol.
+/// Returns a hint for an error about a backing file whose name QEMU would open with a protocol.
 fn protocol_hint(path: &Path) -> String {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let is_protocol = |name: &str| !name.is_empty() && name.chars().all(|char| char.is_ascii_lowercase());

@@ -28,18 +28,18 @@ pub(crate) enum Failure {
     /// The reader closed the pipe: `qcow1 dump IMAGE - | head` is not an error.
     ClosedPipe,
     /// An error, as a line of text, and the exit status.
-    Told(String, u8),
+    Message(String, u8),
 }
 
 impl Failure {
     /// Returns a failure that concerns no file.
-    pub(crate) fn told(message: impl Display) -> Self {
-        Self::Told(message.to_string(), status::ERROR)
+    pub(crate) fn message(message: impl Display) -> Self {
+        Self::Message(message.to_string(), status::ERROR)
     }
 
     /// Returns a failure that concerns a file.
     pub(crate) fn of(file: &Path, message: impl Display) -> Self {
-        Self::told(format_args!("{}: {message}", file.display()))
+        Self::message(format_args!("{}: {message}", file.display()))
     }
 
     /// Returns the crate's error about an image.
@@ -49,7 +49,7 @@ impl Failure {
             Error::Empty | Error::NotQcow | Error::Unsupported(Unsupported::Version(_))
         );
         match Self::of(file, explain(error)) {
-            Self::Told(message, _) if is_other => Self::Told(message, status::OTHER_FORMAT),
+            Self::Message(message, _) if is_other => Self::Message(message, status::OTHER_FORMAT),
             failure => failure,
         }
     }
@@ -67,7 +67,7 @@ impl Failure {
     pub(crate) fn and(self, more: impl Display) -> Self {
         match self {
             Self::ClosedPipe => Self::ClosedPipe,
-            Self::Told(message, status) => Self::Told(format!("{message}{more}"), status),
+            Self::Message(message, status) => Self::Message(format!("{message}{more}"), status),
         }
     }
 
@@ -75,7 +75,7 @@ impl Failure {
     pub(crate) fn report(&self) -> u8 {
         match self {
             Self::ClosedPipe => status::SUCCESS,
-            Self::Told(message, status) => {
+            Self::Message(message, status) => {
                 say(message);
                 *status
             }

@@ -46,14 +46,14 @@ pub(crate) fn at(file: &File, offset: u64, len: u64) -> (u64, bool) {
     }
 }
 
-/// Turns bytes of a file or a block device into zeros that take no space, or at least no time to write. Returns `false` if
+/// Makes a hole in a file or a block device, or at least zeros that take no time to write. Returns `false` if
 /// the system cannot do so; the bytes are then unchanged or zeros.
 pub(crate) fn make(file: &File, offset: u64, len: u64) -> bool {
     #[cfg(target_os = "linux")]
     {
         use rustix::fs::{FallocateFlags, fallocate};
 
-        // On a block device, these are what BLKZEROOUT does, with and without permission to discard the blocks.
+        // On a block device, these do what BLKZEROOUT does, with and without permission to discard the blocks.
         [FallocateFlags::PUNCH_HOLE, FallocateFlags::ZERO_RANGE]
             .into_iter()
             .any(|flags| fallocate(file, flags | FallocateFlags::KEEP_SIZE, offset, len).is_ok())

@@ -1,10 +1,10 @@
-//! Finds out whether writing to one file changes what is read from another.
+//! Determines whether writing to one file changes the bytes of another.
 
 use std::fs::Metadata;
 use std::io;
 use std::path::Path;
 
-/// Where Linux describes block devices, by their numbers.
+/// The folder in which Linux describes block devices, by their numbers.
 const BLOCK_DEVICES: &str = "/sys/dev/block";
 
 /// The maximum number of steps down from a file. Three lead to its file system's partition, to the partition's disk,
@@ -136,7 +136,7 @@ mod tests {
 
     use super::*;
 
-    /// Describes block devices as Linux does.
+    /// A folder that describes block devices as Linux does.
     struct Devices(tempfile::TempDir);
 
     impl Devices {
@@ -222,7 +222,7 @@ mod tests {
             inode: 99,
         };
         assert!(devices.share(&on_it, &disk));
-        // And of the file that the device is made of.
+        // It also shares the bytes of the file below it.
         assert!(devices.share(&on_it, &devices.file("image")));
     }
 }

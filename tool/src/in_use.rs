@@ -1,12 +1,12 @@
-//! Finds out whether another process may write to an image.
+//! Determines whether another process may write to an image.
 
 use std::fs::File;
 
 /// Returns `true` if QEMU, or a program that takes its locks, has opened the file to write it or to change its length,
 /// or forbids others to read it.
 ///
-/// QEMU locks bytes of the file that mean permissions: from 100 on those that it uses, from 200 on those that it denies
-/// to others. The locks do not change the file.
+/// QEMU locks bytes of the file that stand for permissions: bytes 100 and up for those that it uses, 200 and up for
+/// those that it denies to others. The locks do not change the file.
 #[cfg(target_os = "linux")]
 pub(crate) fn is_written(file: &File) -> bool {
     use nix::fcntl::{FcntlArg, fcntl};
@@ -28,7 +28,7 @@ pub(crate) fn is_written(file: &File) -> bool {
             l_len: 1,
             l_pid: 0,
         };
-        // A file system without locks has no user of them.
+        // On a file system without locks, no other program holds one.
         fcntl(file, FcntlArg::F_OFD_GETLK(&mut lock)).is_ok() && lock.l_type != libc::F_UNLCK as libc::c_short
     })
 }

@@ -1,4 +1,4 @@
-//! What is to be done when a signal ends the tool.
+//! Cleans up when a signal ends the tool.
 
 use std::fs;
 use std::path::PathBuf;
@@ -28,7 +28,7 @@ impl Interrupt {
         let this = Self(Arc::new(Mutex::new(Ending::Nothing)));
         let ending = this.clone();
         when_interrupted(move || {
-            // Locked until the process ends, so that nothing goes on with what is removed.
+            // Locked until the process ends, so that no thread uses a removed file.
             let ending = ending.lock();
             match &*ending {
                 Ending::Nothing => {}
@@ -62,7 +62,7 @@ impl Default for Interrupt {
 pub(crate) fn survive_size_limit() {
     #[cfg(unix)]
     {
-        // Any handler will do: without one, the signal ends the process.
+        // Any handler does: without one, the signal ends the process.
         let flag = Arc::new(std::sync::atomic::AtomicBool::new(false));
         let _ = signal_hook::flag::register(signal_hook::consts::SIGXFSZ, flag);
     }
@@ -83,7 +83,7 @@ fn when_interrupted(end: impl FnOnce() + Send + 'static) {
     }
 }
 
-/// Returns the signals that are ignored, with a bit for each from 1 on, as far as the system says.
+/// Returns the ignored signals as bits, signal 1 in the lowest bit, or `None` if the system does not report them.
 #[cfg(unix)]
 fn ignored_signals() -> Option<u64> {
     let status = fs::read_to_string("/proc/self/status").ok()?;

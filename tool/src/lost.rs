@@ -57,7 +57,7 @@ impl Lost {
         })
     }
 
-    /// Begins the list. Called when nothing more can be refused, because it deletes what the file held.
+    /// Begins the list, which deletes the old contents of the file. Called after everything that can be refused.
     pub(crate) fn begin(&mut self) -> Result<(), Failure> {
         self.json.as_mut().map_or(Ok(()), Json::begin)
     }
@@ -133,13 +133,13 @@ struct Json {
     path: PathBuf,
     file: BufWriter<File>,
     first: bool,
-    /// The first failed write. The dump goes on: it is worth more than its list.
+    /// The first failed write. The dump continues, because it matters more than its list.
     failed: Option<io::Error>,
 }
 
 impl Json {
     fn open(path: &Path, disk: &mut Disk) -> Result<Self, Failure> {
-        // What the file holds is deleted later: it may be a file of the disk.
+        // The old contents are deleted later: the file may be a part of the disk.
         let file = match path.to_str() {
             Some("-") => stdout()?,
             _ => {
@@ -158,7 +158,7 @@ impl Json {
 
     fn begin(&mut self) -> Result<(), Failure> {
         let file = self.file.get_ref();
-        // Standard output holds what the shell left in it.
+        // The shell decides whether standard output keeps its old contents.
         let is_own = self.path.as_os_str() != "-";
         if is_own && file.metadata().is_ok_and(|metadata| metadata.is_file()) {
             file.set_len(0).map_err(|error| Failure::write(&self.path, &error))?;

@@ -36,12 +36,12 @@ fn main() -> ExitCode {
     interrupt::survive_size_limit();
     let args = match Args::try_parse() {
         Ok(args) => args,
-        Err(asked) if !asked.use_stderr() => {
+        Err(help) if !help.use_stderr() => {
             // --help and --version. A closed pipe is not an error.
-            let _ = asked.print();
+            let _ = help.print();
             return ExitCode::SUCCESS;
         }
-        Err(wrong) => return usage(&wrong).report().into(),
+        Err(error) => return usage_failure(&error).report().into(),
     };
     if args.quiet {
         output::be_quiet();
@@ -49,7 +49,7 @@ fn main() -> ExitCode {
     run(args.command).unwrap_or_else(|failure| failure.report()).into()
 }
 
-/// Returns the exit status.
+/// Runs a command, and returns the exit status.
 fn run(command: Command) -> Result<u8, Failure> {
     let done = match command {
         Command::Info { images, json, open } => return commands::info(&images, &open, json),
@@ -86,15 +86,15 @@ fn run(command: Command) -> Result<u8, Failure> {
 }
 
 /// Returns a usage error on one line. clap's own report has several lines, and its exit status means "corrupt" here.
-fn usage(wrong: &clap::Error) -> Failure {
-    let message = if wrong.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
+fn usage_failure(error: &clap::Error) -> Failure {
+    let message = if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
         "a command is missing: info, map, dump, read, check or serve".to_owned()
     } else {
-        let report = wrong.render().to_string();
-        // The first paragraph says what is wrong; the others, how to do it.
+        let report = error.render().to_string();
+        // The first paragraph states the mistake, the others how to mend it.
         let lines = report.lines().take_while(|line| !line.is_empty()).map(str::trim);
         let joined = lines.collect::<Vec<_>>().join(" ");
         joined.strip_prefix("error: ").unwrap_or(&joined).to_owned()
     };
-    Failure::told(format!("{message} (see qcow1 --help)"))
+    Failure::message(format!("{message} (see qcow1 --help)"))
 }

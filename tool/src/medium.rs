@@ -39,7 +39,7 @@ impl Medium {
             let message = format_args!("has {size} bytes, so no image is at its offset {}", open.image_offset);
             return Err(Failure::of(path, message));
         }
-        // Opened again, because the first time only finds out what the file is.
+        // Opened again, because the first opening only determines what the file is.
         let direct = match open.direct {
             true => {
                 let (again, direct) = Direct::open(path)?;
@@ -79,7 +79,7 @@ impl Medium {
     pub(crate) fn hole_at(&mut self, offset: u64, len: u64) -> (u64, bool) {
         let at = self.start.saturating_add(offset);
         if !self.run.0.contains(&at) {
-            // As long as it goes, so that a file without holes is asked once.
+            // The whole run, so that a file without holes needs one call.
             let (len, is_hole) = holes::at(&self.file, at, (i64::MAX as u64).saturating_sub(at));
             self.run = (at..at + len, is_hole);
         }

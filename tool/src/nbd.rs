@@ -64,7 +64,7 @@ const ALLOCATION_ID: u32 = 1;
 /// The maximum length of an option in bytes: a name has at most 4,096, and a query adds few.
 const MAX_OPTION: u32 = 8192;
 
-/// The maximum length of one read in bytes. Clients assume it unless they are told otherwise.
+/// The maximum length of one read in bytes. Clients assume it unless the server states another.
 const MAX_READ: u32 = 32 << 20;
 
 /// The maximum number of runs in one reply.
@@ -105,7 +105,7 @@ struct Client<S> {
 }
 
 impl<S: Read + Write> Client<S> {
-    /// Returns `true` if the client goes on to read the disk.
+    /// Returns `true` if the client continues with reading the disk.
     fn negotiate(&mut self, export: &impl Export) -> io::Result<bool> {
         let flags = FLAG_FIXED_NEWSTYLE | FLAG_NO_ZEROES;
         self.send(&[&NBDMAGIC.to_be_bytes(), &IHAVEOPT.to_be_bytes(), &flags.to_be_bytes()])?;
@@ -123,7 +123,7 @@ impl<S: Read + Write> Client<S> {
             self.stream.read_exact(&mut data)?;
             let (size, flags) = (export.size().to_be_bytes(), TRANSMISSION.to_be_bytes());
             match option {
-                // The export has no name, and any name is taken for it, as for qemu-nbd without one.
+                // The export has no name, and every name selects it, as with qemu-nbd without a name.
                 OPT_EXPORT_NAME => {
                     let zeroes = [0; 124];
                     self.send(&[&size, &flags, &zeroes[..if no_zeroes { 0 } else { 124 }]])?;
@@ -134,7 +134,7 @@ impl<S: Read + Write> Client<S> {
                     return Ok(false);
                 }
                 OPT_LIST if data.is_empty() => {
-                    // The length of the empty name.
+                    // The length of the name, which is empty.
                     self.reply(option, REP_SERVER, &[&0_u32.to_be_bytes()])?;
                     self.reply(option, REP_ACK, &[])?;
                 }
@@ -185,7 +185,7 @@ impl<S: Read + Write> Client<S> {
     /// Answers one request. Returns `false` if the client disconnects.
     fn answer(&mut self, export: &impl Export) -> io::Result<bool> {
         let mut head = [0; 28];
-        // A client may leave without a word.
+        // A client may disconnect without `CMD_DISC`.
         if self.stream.read(&mut head[..1])? == 0 {
             return Ok(false);
         }
@@ -247,7 +247,7 @@ impl<S: Read + Write> Client<S> {
 
     fn error(&mut self, cookie: u64, error: u32) -> io::Result<()> {
         match self.structured {
-            // The length of a message that is not sent.
+            // The length of the message: there is none.
             true => self.chunk(cookie, CHUNK_ERROR, &[&error.to_be_bytes(), &0_u16.to_be_bytes()]),
             false => self.simple(cookie, error, &[]),
         }

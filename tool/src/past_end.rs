@@ -1,4 +1,4 @@
-//! Finds out which guest bytes are missing in a truncated image file, so that a salvaging dump can say what it filled.
+//! Finds the guest bytes that are missing in a truncated image file, so that a salvaging dump can report what it filled.
 
 use std::io;
 
@@ -38,7 +38,7 @@ pub(crate) struct PastEnd {
     /// The image of the chain.
     pub(crate) level: usize,
     pub(crate) why: &'static str,
-    /// Whether the word in a table is missing: then `--salvage` takes the bytes for a hole.
+    /// Whether the table word is missing. `--salvage` then treats the bytes as a hole.
     pub(crate) is_hole: bool,
 }
 
@@ -80,7 +80,7 @@ impl Tables {
                     "the compressed cluster reaches past the end of the file; what its stream still yields was written";
                 (extent.len, missing(why, false).filter(|_| is_missing))
             }
-            // A hole is real if its words are in the file and say so.
+            // A hole is real if its table words are in the file and are zero.
             _ => {
                 let (mut len, first) = self.hole(file, extent.start);
                 // Bound: the words of an extent, at most 4,099.
@@ -97,8 +97,8 @@ impl Tables {
         }
     }
 
-    /// Returns the number of guest bytes at `at`, which the crate takes for a hole, with one reason, and the reason if
-    /// the hole is not real.
+    /// Returns the number of guest bytes at `at`, which the crate returned as a hole, that have one reason, and the reason
+    /// if the hole is not real.
     fn hole(&mut self, file: &mut Medium, at: u64) -> (u64, Option<(&'static str, bool)>) {
         let span_len = span_end(&self.header, at) - at;
         let cluster = u64::from(self.header.cluster_bits().cluster_size());
@@ -143,7 +143,7 @@ impl Words {
             let left = file.size()?.saturating_sub(place);
             self.bytes.clear();
             let mut bytes = vec![0; left.min(BLOCK) as usize];
-            // If the part cannot be read, perhaps the word can.
+            // The word alone may be readable.
             if file.read_blocks(place, &mut bytes).is_err() {
                 bytes.truncate(WORD as usize);
                 file.read_blocks(place, &mut bytes)?;
@@ -168,7 +168,7 @@ pub(crate) fn flawed_len(image: &mut FileImage, at: u64, error: &Error<io::Error
             span_end(&header, at)
         }
         Error::Io(_) => {
-            // All words of a sector that cannot be read are lost, so they are not asked for one by one.
+            // If a sector cannot be read, all its words are lost, so they are not read one by one.
             let mut tables = Tables::new(&header, file.size().unwrap_or(u64::MAX));
             match tables.l1_word(file, at) {
                 Err(_) => span_end(&header, at),

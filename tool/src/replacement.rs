@@ -22,7 +22,7 @@ pub(crate) struct Replacement {
     target: PathBuf,
     /// `target`, opened to be written, if it exists.
     old: Option<File>,
-    /// Whether the system will surely not let the new file take the place or the permissions of the old one.
+    /// Whether the system is known to refuse the new file the place or the permissions of the old one.
     in_place: bool,
     interrupt: Interrupt,
 }
@@ -52,7 +52,7 @@ impl Replacement {
             std::os::unix::fs::OpenOptionsExt::mode(&mut options, mode);
         }
         let interrupt = Interrupt::default();
-        // Opened here, because the library's own errors name the new file, which the user does not know.
+        // Opened here, because the errors of `tempfile` name the new file, which the user does not know.
         let file = {
             // Locked until the path is set, so that no signal leaves the file behind.
             let mut ending = interrupt.lock();
@@ -73,7 +73,9 @@ impl Replacement {
             .set_len(len)
             .map_err(|error| Failure::of(out, format_args!("cannot hold {len} bytes: {error}")))?;
         let in_place = match &old {
-            Some((_, metadata)) => !can_be_replaced(&target, folder, metadata) || !resemble(file.as_file(), metadata),
+            Some((_, metadata)) => {
+                !can_be_replaced(&target, folder, metadata) || !copy_permissions(file.as_file(), metadata)
+            }
             None => false,
         };
         Ok(Self {
@@ -140,7 +142,7 @@ impl Replacement {
 
     /// Removes the file. Returns the state of OUT.
     pub(crate) fn abandon(self) -> String {
-        // Closed before it is removed, as above.
+        // Closed before it is removed, for the reason above.
         drop(self.file.into_temp_path());
         match self.old {
             Some(_) if self.in_place => format!(
@@ -158,7 +160,7 @@ fn copy(from: &File, target: &Path, old: Option<File>) -> io::Result<()> {
     let is_new = old.is_none();
     let mut to = match old {
         Some(old) => {
-            // Somebody may have replaced the file since it was opened; then its name leads to another one.
+            // If another program has replaced the file since it was opened, its name leads to the new file.
             let named = fs::metadata(target).and_then(|metadata| Identity::of(&metadata, target))?;
             if named != Identity::of(&old.metadata()?, target)? {
                 return Err(io::Error::other("another program has replaced it"));
@@ -176,7 +178,7 @@ fn copy(from: &File, target: &Path, old: Option<File>) -> io::Result<()> {
 
 fn copy_bytes(from: &File, to: &mut File) -> io::Result<()> {
     let len = from.metadata()?.len();
-    // All that the file held, so that what is not written reads as zeros.
+    // Deletes the old contents, so that holes read as zeros.
     to.set_len(0)?;
     to.set_len(len)?;
     let mut buffer = vec![0; CHUNK as usize];
@@ -242,7 +244,7 @@ fn can_be_replaced(target: &Path, folder: &Path, old: &Metadata) -> bool {
 
 /// Copies the permissions of an old file to a new one, and its owner and group as far as the system allows it. Returns
 /// `false` if the permissions could not be copied.
-fn resemble(file: &File, old: &Metadata) -> bool {
+fn copy_permissions(file: &File, old: &Metadata) -> bool {
     #[cfg(unix)]
     {
         use std::fs::Permissions;

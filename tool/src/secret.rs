@@ -1,4 +1,4 @@
-//! The keys of encrypted images: from files, or typed.
+//! The keys of encrypted images, which are read from files or typed.
 
 use std::fs::{self, File};
 use std::io::{self, IsTerminal, Read};
@@ -39,8 +39,8 @@ impl<'a> Secrets<'a> {
         first_line: true,
     };
 
-    /// Returns the key of the encrypted image `image`, before which `before` images of its chain have one. Asks for the
-    /// password if no file was given and a person is there.
+    /// Returns the key of the encrypted image `image`, before which `before` images of its chain have one. Without a
+    /// file, it asks for the password on a terminal.
     pub(crate) fn of(&self, image: &Path, before: usize) -> Result<Option<Secret>, Failure> {
         match self.files.get(before) {
             Some(path) => self.read(path).map(Some),
@@ -55,7 +55,7 @@ impl<'a> Secrets<'a> {
         }
     }
 
-    /// Returns a file beyond the first `used`, which would have no effect.
+    /// Returns the first file after the first `used`, which would have no effect.
     pub(crate) fn unused(&self, used: usize) -> Option<&Path> {
         self.files.get(used).map(PathBuf::as_path)
     }
@@ -70,7 +70,7 @@ impl<'a> Secrets<'a> {
             let line = text.split(|byte| *byte == b'\n').next().unwrap_or_default();
             line.strip_suffix(b"\r").unwrap_or(line)
         } else {
-            // QEMU's password is a string of C, which a NUL ends.
+            // QEMU's password is a C string, so a NUL ends it.
             text.split(|byte| *byte == 0).next().unwrap_or_default()
         };
         let identity = identity.map_err(failed)?;

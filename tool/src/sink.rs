@@ -76,7 +76,7 @@ impl Sink {
             return Err(Failure::of(out, "is a directory"));
         }
         disk.refuse_to_overwrite(&metadata, out)?;
-        // Fails as a write would, if the file is read-only or a program that runs.
+        // Fails like a write if the file is read-only or a running program.
         let mut file = writable(&metadata).open(out).map_err(failed)?;
         if metadata.is_file() {
             // Replaces the file and not a symbolic link to it.
@@ -106,8 +106,8 @@ impl Sink {
         }
     }
 
-    /// Returns `true` if bytes that were written stay there when the dump fails.
-    pub(crate) fn keeps_what_it_got(&self) -> bool {
+    /// Returns `true` if the written bytes remain after a failed dump.
+    pub(crate) fn keeps_partial_output(&self) -> bool {
         !matches!(self.to, To::Replacement(_))
     }
 
@@ -152,7 +152,7 @@ impl Sink {
         match self.to {
             To::Stream(_) => format!("; {} bytes were written before it", self.at),
             To::InPlace(file) => {
-                // The holes at the end of what was written belong to it.
+                // Holes at the end count as written.
                 let _ = file.finish();
                 format!("; {} bytes were written before it", self.at)
             }
@@ -165,15 +165,15 @@ impl Sink {
     }
 }
 
-/// A file or a device that is written in place from its position on.
+/// A file or a device that is written in place, starting at its position.
 struct InPlace {
     file: File,
-    /// The position, which other programs may share. They find it after the bytes at the end.
+    /// The position, which other programs may share. At the end, it is moved after the written bytes.
     at: u64,
-    /// The end of the bytes that the file held. After it, what is not written is a hole.
+    /// The old end of the file. Bytes after it that are not written are holes.
     old_end: u64,
     is_file: bool,
-    /// Whether the system makes holes in it, as far as is known.
+    /// Whether the system makes holes in it; `true` until it refuses.
     makes_holes: bool,
 }
 
@@ -190,7 +190,7 @@ impl InPlace {
 
     fn data(&mut self, bytes: &[u8], zeros: &[u8]) -> io::Result<()> {
         holes::split(bytes, |run, is_zero| {
-            // A device takes a short run of zeros as any other bytes.
+            // A short run of zeros is written like other bytes.
             if is_zero && (self.is_file || run.len() as u64 >= LONG) {
                 return self.zeros(run.len() as u64, zeros);
             }
@@ -202,7 +202,7 @@ impl InPlace {
 
     fn zeros(&mut self, len: u64, zeros: &[u8]) -> io::Result<()> {
         let end = self.at + len;
-        // The old bytes first, then those after them.
+        // First zeros over old bytes, then zeros after them.
         let old = end.min(self.old_end).saturating_sub(self.at);
         if old != 0 {
             self.over_old(old, zeros)?;
@@ -234,7 +234,7 @@ impl InPlace {
 
     fn finish(self) -> io::Result<()> {
         if !self.is_file {
-            // The write to a device has not failed yet: it may be in the system's memory.
+            // A write to a device may still be in the system's memory, and fail later.
             return self.file.sync_all();
         }
         if self.file.metadata()?.len() < self.at {
@@ -266,8 +266,8 @@ fn appends(file: &File) -> bool {
     }
 }
 
-/// Returns `true` if standard output was closed when the tool began. The standard library then opens /dev/null in its place,
-/// to read and write it, which no shell does.
+/// Returns `true` if standard output was closed when the tool began. The standard library then opens /dev/null instead,
+/// for reading and writing, which no shell does.
 fn is_lost(file: &File, metadata: &Metadata) -> bool {
     #[cfg(target_os = "linux")]
     {
@@ -285,7 +285,7 @@ fn is_lost(file: &File, metadata: &Metadata) -> bool {
     }
 }
 
-/// Returns how to open a file or a device to write it.
+/// Returns the options for opening a file or a device to write it.
 fn writable(metadata: &Metadata) -> OpenOptions {
     let mut options = OpenOptions::new();
     options.write(true);

@@ -24,7 +24,7 @@ pub(crate) fn check(paths: &[PathBuf], open: &Open, json: bool) -> Result<u8, Fa
         status::SUCCESS,
     ];
     let rank = |status: &u8| BY_SERIOUSNESS.iter().position(|other| other == status);
-    // An image that cannot be checked does not keep the others from it.
+    // If one image cannot be checked, the others still are.
     let checked = paths
         .iter()
         .map(|path| check_one(path, open, json).unwrap_or_else(|failure| failure.report()));
@@ -46,14 +46,14 @@ fn check_one(path: &Path, open: &Open, json: bool) -> Result<u8, Failure> {
             let options = CheckOptions::new().inflate(true).usage_map(&mut usage);
             image
                 .check_with(options, |finding| {
-                    findings.found(&finding.corrupt, finding.count, finding.guest_len, &finding);
+                    findings.report(&finding.corrupt, finding.count, finding.guest_len, &finding);
                 })
                 .map(Some)
                 .map_err(|error| Failure::of(path, explain(&error)))?
         }
         // A flaw that prevents opening is a finding too.
         Err(Error::Corrupt(corrupt)) => {
-            findings.found(&corrupt, 1, 0, &corrupt);
+            findings.report(&corrupt, 1, 0, &corrupt);
             None
         }
         Err(error) => return Err(Failure::image(path, &error)),
@@ -150,18 +150,18 @@ impl Findings {
     }
 
     /// Prints a finding: `count` flaws in sequence, of `guest_len` guest bytes in total.
-    fn found(&mut self, corrupt: &Corrupt, count: u64, guest_len: u64, told: &dyn Display) {
+    fn report(&mut self, corrupt: &Corrupt, count: u64, guest_len: u64, sentence: &dyn Display) {
         self.count += 1;
         if is_quiet() {
             return;
         }
-        let told = told.to_string();
-        let message = told.strip_prefix("corrupt image: ").unwrap_or(&told);
+        let sentence = sentence.to_string();
+        let message = sentence.strip_prefix("corrupt image: ").unwrap_or(&sentence);
         let (guest, host) = (corrupt.guest_offset(), corrupt.host_offset());
         let written = if self.json {
             let number = |number: Option<u64>| number.map_or(Value::Null, Value::from);
             let fields = [
-                ("kind", kind(corrupt.part()).into()),
+                ("kind", part_name(corrupt.part()).into()),
                 ("guest_offset", number(guest)),
                 ("guest_length", number(guest.map(|_| guest_len))),
                 ("host_offset", number(host)),
@@ -184,8 +184,8 @@ impl Findings {
     }
 }
 
-fn kind(kind: CorruptPart) -> &'static str {
-    match kind {
+fn part_name(part: CorruptPart) -> &'static str {
+    match part {
         CorruptPart::Header => "header",
         CorruptPart::BackingName => "backing_name",
         CorruptPart::L1Table => "l1_table",

@@ -57,7 +57,7 @@ pub(crate) fn dump(
         return Err(failure.and(sink.abandon()));
     }
     sink.finish()?;
-    // The dump is complete, whatever becomes of the list.
+    // The dump is complete, even if the list cannot be written.
     let (bytes, total) = lost.total();
     if let Some(total) = total {
         note(match keep_going {
@@ -75,7 +75,7 @@ pub(crate) fn dump(
     })
 }
 
-/// What is at a place of the disk.
+/// How the bytes at one offset of the disk are stored.
 struct Run {
     /// The length in bytes: at most a chunk, unless the bytes are zeros.
     len: u64,
@@ -136,7 +136,7 @@ impl Dump<'_> {
 
     /// Writes the sectors of a failed chunk that are before its flaw, if they stay where they are written.
     fn before_flaw(&mut self, mut at: u64) {
-        if !self.sink.keeps_what_it_got() {
+        if !self.sink.keeps_partial_output() {
             return;
         }
         let most = (self.disk.size() - at).min(CHUNK as u64);
@@ -148,7 +148,7 @@ impl Dump<'_> {
         }
     }
 
-    /// Copies a part of the disk that has a flaw: all that can be read, and zeros for the rest.
+    /// Copies a part of the disk that has a flaw: the bytes that can be read, and zeros for the others.
     fn in_pieces(&mut self, at: u64, len: u64) -> Result<(), Failure> {
         let end = at + len;
         let mut at = at;
@@ -204,8 +204,8 @@ impl Dump<'_> {
         }
     }
 
-    /// Writes zeros for a flaw, and returns their number. Fails if that is not what the user wants, or if the user can
-    /// do something about the flaw.
+    /// Writes zeros for a flaw, and returns their number. Fails without `--keep-going`, or if the
+    /// user can mend the cause of the flaw.
     fn skip(&mut self, flaw: &Flaw) -> Result<u64, Failure> {
         if !self.keep_going || !is_damage(&flaw.error) {
             return Err(self.disk.failure(flaw));
@@ -215,14 +215,14 @@ impl Dump<'_> {
         Ok(flaw.len)
     }
 
-    /// Returns what is at `at`, which must be inside the disk.
+    /// Returns how the bytes at `at`, which must be inside the disk, are stored.
     fn next_run(&mut self, at: u64) -> Result<Run, Flaw> {
         let left = self.disk.size() - at;
         let first = self.disk.find(at, left)?;
         let most = left.min(CHUNK as u64);
         let len = first.extent.len;
         let past_end = first.past_end;
-        // What a salvaging reader takes for a hole may have been anything, but not what a backing file has there.
+        // A hole that `--salvage` makes of a missing table may have been data, but never data of the backing file.
         let is_lost = self.keep_going && past_end.is_some_and(|why| why.is_hole);
         if is_lost || first.extent.kind == ExtentKind::Zero {
             return Ok(Run {
@@ -259,8 +259,8 @@ impl Dump<'_> {
     }
 }
 
-/// Returns `true` if zeros can stand for bytes whose read returned this error. Otherwise the user can do something about
-/// it, such as passing a key.
+/// Returns `true` if zeros may replace bytes whose read returned this error. Otherwise the user can mend the cause, for
+/// example by passing a key.
 fn is_damage(error: &Error<io::Error>) -> bool {
     matches!(
         error,
@@ -343,7 +343,7 @@ mod tests {
     #[test]
     fn sectors_that_cannot_be_read_lose_only_the_bytes_that_need_them() {
         let (file, disk) = overlay();
-        // One sector inside the stored cluster 300, which is the hundredth.
+        // One sector inside cluster 300, which is the hundredth stored one.
         let bad = 0x3000 + 100 * 4096 + 1024..0x3000 + 100 * 4096 + 1536;
         let (dumped, list) = dump_with_bad(bad, &file, &[]);
         let mut expected = disk.clone();

@@ -19,7 +19,7 @@ pub(crate) fn info(paths: &[PathBuf], open: &Open, json: bool) -> Result<u8, Fai
         if number != 0 && !json {
             lines.line("")?;
         }
-        // An image that cannot be opened does not keep the others from it.
+        // If one image cannot be opened, the others are still shown.
         match info_one(path, open, json, lines) {
             Ok(()) => {}
             Err(Failure::ClosedPipe) => return Err(Failure::ClosedPipe),
@@ -33,7 +33,7 @@ pub(crate) fn info(paths: &[PathBuf], open: &Open, json: bool) -> Result<u8, Fai
 }
 
 fn info_one(path: &Path, open: &Open, json: bool, mut lines: Lines) -> Result<(), Failure> {
-    let mut disk = Disk::alone(path, open)?;
+    let mut disk = Disk::open_single(path, open)?;
     let (file_size, allocated) = disk.file_sizes()?;
     let image = disk.top();
     let mut buffer = [0; 1023];

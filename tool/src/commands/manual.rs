@@ -25,7 +25,7 @@ pub(crate) fn man(command: Option<&str>) -> Result<(), Failure> {
         Some(name) => match tool.find_subcommand(name) {
             Some(command) => command.clone(),
             None => {
-                return Err(Failure::told(format!(
+                return Err(Failure::message(format!(
                     "there is no command '{name}' (see qcow1 --help)"
                 )));
             }
@@ -34,7 +34,7 @@ pub(crate) fn man(command: Option<&str>) -> Result<(), Failure> {
     let mut page = Vec::new();
     Man::new(about)
         .render(&mut page)
-        .map_err(|error| Failure::told(format!("the manual page cannot be made: {error}")))?;
+        .map_err(|error| Failure::message(format!("the manual page cannot be made: {error}")))?;
     print(&page)
 }
 

@@ -32,7 +32,7 @@ struct Buffer {
 impl Buffer {
     fn new() -> Self {
         let memory = vec![0; CHUNK + PAGE];
-        // `align_offset` may give up, by contract.
+        // `align_offset` may return `usize::MAX`.
         let start = memory.as_ptr().align_offset(PAGE).min(PAGE);
         Self { memory, start }
     }

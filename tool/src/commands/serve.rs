@@ -19,7 +19,7 @@ use crate::output::{Lines, say};
 /// The maximum number of clients at a time. Each may take the memory of one read.
 const CLIENTS: usize = 16;
 
-/// The time that a client has for the negotiation of each option, so that idle strangers do not take all places.
+/// The time that a client has for the negotiation of each option, so that idle clients do not take all places.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The time in which a client must take a part of a reply.
@@ -55,7 +55,7 @@ pub(crate) fn serve(image: &Path, unix: Option<&Path>, port: Option<u16>, guest:
         return Err(Failure::of(path, "cannot be made: this system has no Unix sockets"));
     }
     if let Some(port) = port {
-        let failed = |error| Failure::told(format_args!("port {port} of the loopback interface: {error}"));
+        let failed = |error| Failure::message(format_args!("port {port} of the loopback interface: {error}"));
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).map_err(failed)?;
         let port = listener.local_addr().map_err(failed)?.port();
         announce(&format!("nbd://localhost:{port}"))?;
@@ -98,11 +98,11 @@ struct Server {
 }
 
 impl Server {
-    /// Serves clients for ever, each in a thread of its own.
+    /// Serves clients forever, each in its own thread.
     fn accept<S: Stream>(&self, mut next: impl FnMut() -> std::io::Result<S>) {
         loop {
             let Ok(stream) = next() else {
-                // A client that left at once, or too many open files, which closes of others end.
+                // A client left at once, or too many files are open until other clients leave.
                 thread::sleep(Duration::from_millis(10));
                 continue;
             };
@@ -111,7 +111,7 @@ impl Server {
                 continue;
             }
             let (disk, held) = (Arc::clone(&self.disk), Arc::clone(&self.clients));
-            // A client that breaks the protocol, or leaves, ends nothing but its thread.
+            // A client that breaks the protocol or leaves ends only its own thread.
             let served = thread::Builder::new().spawn(move || {
                 let _held = held;
                 let patience = stream.set_patience(Some(PATIENCE), Some(PATIENCE));
@@ -148,19 +148,19 @@ impl Stream for std::os::unix::net::UnixStream {
     }
 }
 
-/// The disk, from which clients read in turn.
+/// The disk, which clients read one at a time.
 struct Shared(Arc<Mutex<Disk>>);
 
 impl Shared {
     fn lock(&self) -> MutexGuard<'_, Disk> {
-        // The disk is usable after any error, so also after a panic of another client's thread.
+        // The disk stays usable after any error, and so after a panic in another thread.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Prints a failed read, which the client sees only as an error of input.
+/// Prints the cause of a failed read, of which the client sees only `EIO`.
 fn failed(failure: &Failure) -> u32 {
-    if let Failure::Told(message, _) = failure {
+    if let Failure::Message(message, _) = failure {
         say(message);
     }
     EIO
@@ -179,7 +179,7 @@ impl Export for Shared {
         let mut disk = self.lock();
         Ok(match disk.find(offset, most) {
             Ok(found) => (found.extent.len, found.extent.kind == ExtentKind::Zero),
-            // Reading it is an error, so that a client loses no more than these bytes.
+            // Shown as data, because reading them returns the error to the client.
             Err(flaw) => (flaw.len, false),
         })
     }

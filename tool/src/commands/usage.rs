@@ -16,10 +16,10 @@ const ENTRY: u64 = 128;
 /// holes, each far from the others, and for any number that are adjacent.
 const CONSTANT: u64 = 64 << 20;
 
-/// The number of bytes of a file that one byte of the map is for.
+/// The number of file bytes for each byte of the map.
 const UNIT: u64 = 2048;
 
-/// The memory in bytes that a map may take beyond that for each unit of the file that is stored.
+/// The memory in bytes that a map may take besides, for each unit that the file stores.
 const FOR_UNIT: u64 = 64;
 
 /// A usage map in pieces. Only pieces with a byte other than 0 are allocated, and adjacent pieces that are full of uses
@@ -65,7 +65,7 @@ impl Pieces {
     }
 
     /// Returns the number and index of the piece with this number, or of the next one.
-    fn from(&self, number: usize) -> Option<(usize, usize)> {
+    fn piece_from(&self, number: usize) -> Option<(usize, usize)> {
         let recent = self.recent.get().filter(|&(recent, _)| recent == number);
         recent.or_else(|| {
             let next = self.places.range(number..).next();
@@ -121,10 +121,10 @@ impl Pieces {
         self.full.insert(start, end);
     }
 
-    /// Makes a full piece one with bytes again, or returns `None` if there is no room.
+    /// Gives a full piece its bytes again, or returns `None` if there is no room.
     fn unpack(&mut self, number: usize) -> Option<usize> {
         let (start, end) = self.full_from(number)?;
-        // The two runs that remain take the room of two entries, and the piece that of one.
+        // The two runs that remain take two entries, and the piece takes one.
         let place = self.add(number, [u8::MAX; PIECE])?;
         self.full.remove(&start);
         if start < number {
@@ -167,7 +167,7 @@ impl UsageMap for Pieces {
         let mut index = index;
         // Bound: each turn looks at one piece.
         loop {
-            let Some((number, place)) = self.from(index / PIECE) else {
+            let Some((number, place)) = self.piece_from(index / PIECE) else {
                 return full.map(|full| (full, u8::MAX));
             };
             let start = (number * PIECE).max(index);
@@ -188,7 +188,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_holds_what_a_slice_of_bytes_would() {
+    fn a_map_holds_the_same_bytes_as_a_slice() {
         let mut pieces = Pieces::new(0);
         let mut bytes = vec![0_u8; 5000];
         assert!(pieces.clear(bytes.len()));
@@ -220,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn its_size_follows_what_is_noted_and_not_the_length_of_the_file() {
+    fn a_map_grows_with_its_entries_and_not_with_the_length_of_the_file() {
         let mut pieces = Pieces::new(0);
         assert!(pieces.clear(usize::MAX));
         for at in [0, 1 << 29, usize::MAX] {
