@@ -65,7 +65,7 @@ def missed_branches(file):
 
 
 def around(text, number):
-    """The line of that number, and the first line of each block that it is in or ends: rustfmt indents them less."""
+    """Returns the line, and the first line of each block that it is in or ends: rustfmt indents these less."""
     lines = text.splitlines()
     found = [lines[number - 1]]
     indent = len(found[0]) - len(found[0].lstrip())
@@ -97,10 +97,10 @@ def without_reason(missed):
         fitting = [key for key in reasons if key[0] == name and any(key[1] in one for one in context)]
         reasons.update(dict.fromkeys(fitting, True))
         if not fitting:
-            sentences.append(f"README.md gives no reason why this is not reached: {text}")
+            sentences.append(f"README.md gives no reason why no test reaches this: {text}")
     for (name, word), is_used in reasons.items():
         if not is_used:
-            sentences.append(f"README.md gives a reason for what is reached or not there: {name}: {word}")
+            sentences.append(f"README.md gives a reason for a line that a test reaches or that does not exist: {name}: {word}")
     return sentences
 
 

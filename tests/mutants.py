@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Prints a table of mutants, folder by folder, and fails if a mutant was missed for no known reason.
 
-Usage: mutants.py [--readme] OUTCOMES..., where OUTCOMES are outcomes.json of one or more runs of cargo mutants; of a mutant that was
+Usage: mutants.py [--readme] OUTCOMES... OUTCOMES are the outcomes.json of one or more runs of cargo mutants. Of a mutant that was
 tried more than once, the last run counts. missed_mutants.toml has the known reasons. --readme is for runs over all mutants: it writes
 the table and the reasons into README.md, and fails also if a known mutant was not missed.
 """

@@ -35,7 +35,7 @@ run() {
     fi
 }
 
-# Most fail in the integration tests; what is left gets all tests. The decoder has unit tests only.
+# The integration tests catch most; all tests run on the others. The decoder has only unit tests.
 run 1-first --package qcow1 -C=--test=it "$@"
 run 2-second --package qcow1 --iterate -C=--lib -C=--test=it -C=--test=vectors "$@"
 run 3-inflate --package qcow1-inflate -C=--lib "$@"

@@ -6,7 +6,7 @@ BESIDE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "README.md")
 
 
 def parts(name, path):
-    """The README up to the end of the first comment, what is between the two, and the rest."""
+    """Returns the README up to the first comment, the text between the two comments, and the rest."""
     with open(path, encoding="utf-8") as file:
         text = file.read()
     begin, end = f"<!-- {name} -->\n", f"<!-- end of {name} -->\n"

@@ -26,7 +26,7 @@ pub fn full(size: u64, order: Order) -> Device {
     })
 }
 
-/// Makes an overlay of `size` bytes that has 64 KiB of each MiB, from `start` on.
+/// Makes an overlay of `size` bytes that stores 64 KiB of each MiB, starting at `start`.
 pub fn overlay(size: u64, start: u64) -> Device {
     let image_of = ImageBuilder::new(size).overlay_on(b"base.qcow");
     image(image_of, size, 4096, |guest| {

@@ -14,7 +14,7 @@ pub const BACKING_NAME: u64 = 3;
 pub const EXTENT_WORDS: u64 = 4099;
 
 /// The maximum that a failed device read adds to a call: a table word whose piece could not be read is read again, and a stream
-/// is read again without those behind it.
+/// is read again without the clusters after it.
 pub const AFTER_FAILURE: u64 = 2;
 
 /// The properties of an image on which the bounds of its calls depend.

@@ -158,7 +158,7 @@ impl ImageBuilder {
         self.raw(host, &cluster).l2_word(guest, host)
     }
 
-    /// Stores adjacent clusters from `guest` on; the last is padded with zeros.
+    /// Stores adjacent clusters that start at `guest`. The last is padded with zeros.
     pub fn data(&mut self, guest: u64, bytes: &[u8]) -> &mut Self {
         let size = self.cluster_size();
         let mut guest = guest;

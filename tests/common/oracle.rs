@@ -1,4 +1,4 @@
-//! A simple reader of QCOW1 that shares no code with the crate. It defines what is right for the tests.
+//! A simple reader of QCOW1 that shares no code with the crate. The tests compare the crate with it.
 //!
 //! It takes whole files in memory, looks up each cluster separately, and never panics, whatever the file contains.
 
@@ -138,14 +138,14 @@ impl<'a> Oracle<'a> {
         1 << self.cluster_bits
     }
 
-    /// Returns `N` bytes of the file from `offset` on.
+    /// Returns the `N` bytes of the file that start at `offset`.
     fn array<const N: usize>(&self, offset: u64) -> [u8; N] {
         let mut array = [0; N];
         copy(self.file, offset, &mut array);
         array
     }
 
-    /// Returns `len` bytes of the file from `offset` on.
+    /// Returns the `len` bytes of the file that start at `offset`.
     fn bytes(&self, offset: u64, len: u64) -> Vec<u8> {
         let mut bytes = vec![0; len as usize];
         copy(self.file, offset, &mut bytes);
@@ -218,7 +218,7 @@ impl<'a> Oracle<'a> {
         }
     }
 
-    /// Returns how the guest's byte at `offset` is stored, and the offset in its cluster where that ends.
+    /// Returns how the guest's byte at `offset` is stored, and the offset in its cluster at which that ends.
     fn piece(&self, offset: u64) -> Result<(Stored, u64), Refusal> {
         let inside = offset % self.cluster_size();
         let end = (offset - inside).saturating_add(self.cluster_size()).min(self.size);
@@ -241,7 +241,7 @@ impl<'a> Oracle<'a> {
         })
     }
 
-    /// Returns how the run of bytes from `offset` on is stored, and where it ends: at `end`, before a corrupt cluster,
+    /// Returns how the run of bytes that starts at `offset` is stored, and its end: at `end`, before a corrupt cluster,
     /// or after `most` clusters at the latest.
     pub fn run(&self, offset: u64, end: u64, most: usize) -> Result<(Stored, u64), Refusal> {
         let (stored, mut run_end) = self.piece(offset)?;
@@ -283,7 +283,7 @@ impl<'a> Oracle<'a> {
             let mut cluster = vec![0; self.cluster_size() as usize];
             let in_file = (self.file.len() as u64).saturating_sub(host).min(len);
             let filled = inflate(&self.bytes(host, in_file), &mut cluster);
-            // In salvage, a stream that the end of the file cuts is never corrupt: what it lacks is zeros.
+            // In salvage, a truncated stream is never corrupt: the missing bytes are zeros.
             (filled == cluster.len() || in_file < len).then(|| {
                 cluster[filled..].fill(0);
                 cluster.into()

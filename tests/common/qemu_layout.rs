@@ -90,10 +90,10 @@ impl QemuLayout {
 
     /// Returns the span whose L2 table contains the byte at `offset`.
     fn span_of_table(&self, offset: u64) -> Option<u64> {
-        let behind = offset.checked_sub(self.first_cluster())?;
+        let after_first = offset.checked_sub(self.first_cluster())?;
         let span = match self.order {
-            Order::Ascending => behind / (CLUSTER + SPAN),
-            Order::Scattered => behind / CLUSTER,
+            Order::Ascending => after_first / (CLUSTER + SPAN),
+            Order::Scattered => after_first / CLUSTER,
         };
         (span < self.spans() && offset - self.table(span) < CLUSTER).then_some(span)
     }

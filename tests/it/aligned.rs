@@ -90,7 +90,7 @@ fn only_what_comes_before_an_aligned_block_is_bounced() {
     let mut bounce = vec![0; 4095 + 4096];
     let mut device = Aligned::new(device, 4096, &mut bounce).unwrap();
     let (mut buffer, start) = aligned_buffer(40_000);
-    // 6 blocks come before the next aligned address, 26 from it on.
+    // 6 blocks come before the next aligned address, 26 after it.
     device.read_blocks(0, &mut buffer[start + 1024..][..32 * 512]).unwrap();
     assert_eq!((log.requests(), log.bytes()), (2, 32 * 512));
     assert!(buffer[start + 1024..][..32 * 512] == bytes[..32 * 512]);

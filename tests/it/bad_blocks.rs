@@ -91,7 +91,7 @@ fn images() -> Vec<(&'static str, Vec<u8>, Vec<u8>)> {
     images
 }
 
-/// Returns whether one of the parts lies in a block, in part at least.
+/// Returns whether one of the parts overlaps a block.
 fn is_in(parts: &[Range<usize>], block: usize) -> bool {
     let block = block * BLOCK..(block + 1) * BLOCK;
     parts
@@ -149,7 +149,7 @@ fn a_bad_block_loses_the_sectors_whose_data_or_words_lie_in_it_and_no_others() {
         // The header is in the first block.
         for bad in 1..file.len().div_ceil(BLOCK) {
             for memory in [512, 9000, 40_000, 150_000] {
-                // Compressed clusters need more than the least.
+                // Compressed clusters need more than the minimum.
                 let inflates = memory > 5000;
                 let mut image = Image::open(Scratched { file: &file, bad }, vec![0; memory]).unwrap();
                 let mut lost = 0;

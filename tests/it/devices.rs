@@ -199,8 +199,8 @@ fn a_chain_of_different_devices_uses_trait_objects() {
 #[test]
 fn block_sizes_are_powers_of_two_up_to_64_kib() {
     for bytes in 0..=70_000 {
-        let legal = bytes <= 65_536 && u32::is_power_of_two(bytes);
-        assert_eq!(BlockSize::new(bytes).map(BlockSize::bytes), legal.then_some(bytes));
+        let valid = bytes <= 65_536 && u32::is_power_of_two(bytes);
+        assert_eq!(BlockSize::new(bytes).map(BlockSize::bytes), valid.then_some(bytes));
     }
     for bytes in [1 << 17, 1 << 31, u32::MAX] {
         assert_eq!(BlockSize::new(bytes), None);

@@ -210,7 +210,7 @@ fn a_read_whose_engine_failed_can_be_repeated() {
         calls: 0,
     }))));
     let (file, guest) = image();
-    // With 512 bytes, the only slot is the bounce buffer too: what the engine leaves there must not be used as a table.
+    // With 512 bytes, the only slot is the bounce buffer too: bytes that the engine leaves there must not be used as a table.
     for memory in [512, 65_536] {
         let mut memory = vec![0; memory];
         let mut image = Image::open(TestDevice::new(&file, 512), &mut memory[..]).unwrap();

@@ -322,7 +322,7 @@ fn a_boot_sector_that_contradicts_itself_is_refused() {
         // No sectors, and the maximum number of sectors.
         &[(19, &[0, 0])],
         &[(19, &[0, 0]), (32, &[0xff; 4])],
-        // So many sectors that it would be FAT32, but without the fields of FAT32.
+        // As many sectors as a FAT32 volume, but without the fields of FAT32.
         &[(19, &[0, 0]), (32, &[0, 0, 0x10, 0])],
         &[(14, &[0xff, 0xff])],
         &[(17, &[0xff, 0xff]), (19, &[0, 0x10])],

@@ -42,9 +42,9 @@ fn a_block_of_memory_reads_every_cluster_that_is_not_compressed() {
     let (file, guest) = image_of_every_kind();
     for shift in 0..=16 {
         let block: u32 = 1 << shift;
-        let least = 512.max(block as usize);
+        let minimum = 512.max(block as usize);
         for extra in [0, 1, 511, 512, 513] {
-            let mut memory = vec![0xdd; least + extra];
+            let mut memory = vec![0xdd; minimum + extra];
             let mut image = Image::open(TestDevice::new(&file, block), &mut memory).unwrap();
             for (start, end) in [(0, 60 * 1024), (63 * 1024, 70 * 1024), (71 * 1024, guest.len())] {
                 for step in [end, 777] {
@@ -62,10 +62,10 @@ fn a_block_of_memory_reads_every_cluster_that_is_not_compressed() {
 #[test]
 fn too_little_memory_to_open_is_refused_with_the_bytes_required() {
     let (file, _) = image_of_every_kind();
-    for (block, least) in [(1, 512), (512, 512), (4096, 4096), (65_536, 65_536)] {
-        let mut memory = vec![0; least - 1];
+    for (block, minimum) in [(1, 512), (512, 512), (4096, 4096), (65_536, 65_536)] {
+        let mut memory = vec![0; minimum - 1];
         let refused = Image::open(TestDevice::new(&file, block), &mut memory).unwrap_err();
-        assert_eq!(refused.into_error(), Error::MemoryTooSmall { needed: least });
+        assert_eq!(refused.into_error(), Error::MemoryTooSmall { needed: minimum });
     }
 }
 

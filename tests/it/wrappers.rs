@@ -285,7 +285,7 @@ fn a_driver_of_127_sectors_whose_dma_reaches_64_kib_reads_compressed_clusters_of
     let mut random = crate::common::Random(3);
     let mut builder = ImageBuilder::new(4 << 16).bits(16, 6);
     let plain = pattern(1, 2 << 16);
-    // Bytes that hardly compress: streams of nearly 64 KiB, as long as the format allows.
+    // Bytes that hardly compress: streams of nearly 64 KiB, the maximum of the format.
     let compressed: Vec<u8> = random.bytes(64_000).into_iter().chain([0; 1536]).collect();
     builder.data(0, &plain).compressed(2 << 16, &compressed);
     let file = builder.build();
