@@ -1,4 +1,5 @@
-//! Measures reads from slices, whose device costs nothing, and compares them with `memcpy` and with the cipher alone.
+//! Measures reads from slices, whose device costs nothing, and compares them with `memcpy` and with
+//! the cipher alone.
 
 use std::hint::black_box;
 use std::sync::LazyLock;
@@ -61,7 +62,8 @@ fn open<'m>(image: &'static [u8], memory: &'m mut [u8]) -> Image<&'static [u8], 
     Image::open(image, memory).unwrap_or_else(|error| panic!("{error}"))
 }
 
-/// Returns memory to lend. It is filled with ones, so that the system maps it now and not inside a bench.
+/// Returns memory to lend. It is filled with ones, so that the system maps it now and not inside a
+/// bench.
 fn memory(len: usize) -> Vec<u8> {
     vec![1; len]
 }
@@ -101,7 +103,8 @@ fn lookup_hit(bencher: Bencher<'_, '_>) {
     bencher.bench_local(|| image.extent_at(offset() as u64, 4096));
 }
 
-/// Looks up a cluster with a cache of one sector: nearly always a read of the L1 and a read of the L2.
+/// Looks up a cluster with a cache of one sector: nearly always a read of the L1 and a read of the
+/// L2.
 #[divan::bench]
 fn lookup_miss(bencher: Bencher<'_, '_>) {
     let mut memory = memory(512);

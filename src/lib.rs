@@ -133,8 +133,8 @@
 //! # Threads
 //!
 //! [`Image`], [`Chain`], [`aio::Image`], [`Cursor`] and all wrappers of devices are `Send` and
-//! `Sync` if their device and memory are, and the closure of a [`MapErr`] or [`Tracer`]. So are the adapters, except that [`ToBlockDevice`] is
-//! never `Sync`.
+//! `Sync` if their device and memory are, and the closure of a [`MapErr`] or [`Tracer`]. So are the
+//! adapters, except that [`ToBlockDevice`] is never `Sync`.
 //!
 //! An image performs one read at a time, so reads need `&mut`. Share an image behind a mutex, or
 //! open one for each thread, each on a device of its own.
@@ -270,8 +270,8 @@
 //! # Bounds
 //!
 //! The documentation of each call states the maximum number of device reads that it makes. The
-//! maximum holds for every image. After each device read that fails, a call may make 2 more. No call recurses, and the stack that a call needs does not depend
-//! on the image.
+//! maximum holds for every image. After each device read that fails, a call may make 2 more. No
+//! call recurses, and the stack that a call needs does not depend on the image.
 //!
 //! # Features
 //!

@@ -7,8 +7,9 @@ use alloc::vec::Vec;
 
 /// Bytes that an [`Image`](crate::Image) works in: owned by it, or lent to it.
 ///
-/// It is implemented for `[u8; N]` and, with the feature `alloc`, for `Vec<u8>` and `Box<[u8]>`, and for mutable references to
-/// these and to `[u8]`. This trait is sealed: the image relies on its memory to keep its length and its contents.
+/// It is implemented for `[u8; N]` and, with the feature `alloc`, for `Vec<u8>` and `Box<[u8]>`,
+/// and for mutable references to these and to `[u8]`. This trait is sealed: the image relies on its
+/// memory to keep its length and its contents.
 ///
 /// ```
 /// use qcow1::Image;

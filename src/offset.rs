@@ -25,8 +25,8 @@ impl GuestOffset {
         self.0.saturating_sub(start.0)
     }
 
-    /// Adds `bytes`: for sums that lie inside a disk or a file, so they do not wrap. Saturating takes four times the
-    /// code on 32-bit machines.
+    /// Adds `bytes`: for sums that lie inside a disk or a file, so they do not wrap. Saturating
+    /// takes four times the code on 32-bit machines.
     pub(crate) const fn wrapping_add(self, bytes: u64) -> Self {
         Self(self.0.wrapping_add(bytes))
     }
@@ -48,8 +48,8 @@ impl HostOffset {
         self.0.saturating_sub(start.0)
     }
 
-    /// Adds `bytes`: for sums that lie inside a disk or a file, so they do not wrap. Saturating takes four times the
-    /// code on 32-bit machines.
+    /// Adds `bytes`: for sums that lie inside a disk or a file, so they do not wrap. Saturating
+    /// takes four times the code on 32-bit machines.
     pub(crate) const fn wrapping_add(self, bytes: u64) -> Self {
         Self(self.0.wrapping_add(bytes))
     }
@@ -65,7 +65,8 @@ pub(crate) fn saturating_u32(number: u64) -> u32 {
     u32::try_from(number).unwrap_or(u32::MAX)
 }
 
-/// Returns an offset in the image's memory as a `usize`. Machines of 16 bits have less memory than its maximum there.
+/// Returns an offset in the image's memory as a `usize`. Machines of 16 bits have less memory than
+/// its maximum there.
 pub(crate) fn index(offset: u32) -> usize {
     usize::try_from(offset).unwrap_or(usize::MAX)
 }

@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
-# Runs the tests against mutants of the crate, and prints a table of how many were caught. It fails if one was missed that
-# missed_mutants.toml does not explain.
+# Runs the tests against mutants of the crate, and prints a table of how many were caught. It fails
+# if one was missed that missed_mutants.toml does not explain.
 #
 # Usage: tests/mutants.sh [argument of cargo mutants]...
 #
-# Without arguments it takes the folders that decide something, for two hours: about 5 seconds of one processor a mutant. Then it
-# writes the table into README.md.
-# `--file='src/format/**'` takes one folder, `--in-diff=FILE` what a change touches.
-# Needs `cargo install --locked cargo-mutants cargo-nextest`.
+# Without arguments it takes the folders that decide something, for two hours: about 5 seconds of
+# one processor a mutant. Then it writes the table into README.md. `--file='src/format/**'` takes
+# one folder, `--in-diff=FILE` what a change touches. Needs `cargo install --locked cargo-mutants
+# cargo-nextest`.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -23,7 +23,8 @@ ulimit -v $((12 << 20))
 rm -rf "$out"
 mkdir -p "$out"
 
-# $1: a name of the run; then arguments of cargo mutants. 2: some were missed; 3: some ran out of time, which is caught.
+# $1: a name of the run; then arguments of cargo mutants. 2: some were missed; 3: some ran out of
+# time, which is caught.
 run() {
     local name=$1 status=0
     shift

@@ -1,5 +1,5 @@
-//! The calls that are counted. `run.sh` selects them by name, so each is a function of its own, which adds about 20
-//! instructions to those of the crate.
+//! The calls that are counted. `run.sh` selects them by name, so each is a function of its own,
+//! which adds about 20 instructions to those of the crate.
 
 use qcow1::{Chain, Image};
 

@@ -23,8 +23,8 @@ impl Device {
         }
     }
 
-    /// Starts counting. Callgrind toggles its counting at the driver's function, so the driver must be called only
-    /// while a counted function runs.
+    /// Starts counting. Callgrind toggles its counting at the driver's function, so the driver must
+    /// be called only while a counted function runs.
     pub fn start(&mut self) {
         self.driver = uncounted_read;
         self.reads = 0;

@@ -34,8 +34,8 @@ pub fn overlay(size: u64, start: u64) -> Device {
     })
 }
 
-/// Makes an image whose tables have `entries` entries. `place` returns the offset of a guest offset's data, after the
-/// tables.
+/// Makes an image whose tables have `entries` entries. `place` returns the offset of a guest
+/// offset's data, after the tables.
 fn image(mut image: ImageBuilder, size: u64, entries: u64, place: impl Fn(u64) -> Option<u64>) -> Device {
     let cluster = image.cluster_size();
     let span = cluster * entries;

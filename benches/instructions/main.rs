@@ -1,7 +1,8 @@
 //! Makes the calls whose instructions `run.sh` counts.
 //!
-//! `instructions CASE` prepares a case, makes its calls, and prints the number of calls and of device reads. Callgrind
-//! counts the instructions of the functions of [`counted`] and of their callees, except the device's driver.
+//! `instructions CASE` prepares a case, makes its calls, and prints the number of calls and of
+//! device reads. Callgrind counts the instructions of the functions of [`counted`] and of their
+//! callees, except the device's driver.
 
 mod counted;
 mod device;
@@ -135,7 +136,8 @@ fn extent() -> Calls {
     }
 }
 
-/// Reads random clusters through two overlays that each have 1/16 of the disk, with all tables cached.
+/// Reads random clusters through two overlays that each have 1/16 of the disk, with all tables
+/// cached.
 fn chain() -> Calls {
     let disks = [
         overlay(DISK, 640 * KIB),

@@ -1,10 +1,11 @@
 #!/bin/sh
-# Counts the instructions of calls in the cases of main.rs, with and without the feature `deflate`, and compares
-# them with budgets.txt. Needs valgrind, on x86-64.
+# Counts the instructions of calls in the cases of main.rs, with and without the feature `deflate`,
+# and compares them with budgets.txt. Needs valgrind, on x86-64.
 #
-# Callgrind counts what runs below the functions whose names begin with `counted_`, without the device's driver. The
-# figures are means of a call, about 15 instructions of the harness included. They repeat exactly with the same compiler
-# and C library, whose `memcpy` and `memset` count where the crate calls them.
+# Callgrind counts what runs below the functions whose names begin with `counted_`, without the
+# device's driver. The figures are means of a call, about 15 instructions of the harness included.
+# They repeat exactly with the same compiler and C library, whose `memcpy` and `memset` count where
+# the crate calls them.
 cd "$(dirname "$0")"
 . ../../examples/firmware.sh
 need valgrind "valgrind (Debian: valgrind)"

@@ -80,7 +80,8 @@ impl Level {
         mix(u64::from(self.cluster_bits) << 56 | 1 << 55 | cluster)
     }
 
-    /// Fills `dst` with the bytes of a cluster that start at `within`. They differ from group to group and deflate well.
+    /// Fills `dst` with the bytes of a cluster that start at `within`. They differ from group to
+    /// group and deflate well.
     fn fill(&self, cluster: u64, within: u64, dst: &mut [u8]) {
         let key = (self.key(cluster) | 1).to_le_bytes();
         for (byte, at) in dst.iter_mut().zip(within..) {
@@ -142,7 +143,8 @@ pub fn expected(offset: u64, dst: &mut [u8]) {
     }
 }
 
-/// Returns an offset of the disk, at random: of three, one is anywhere and two are near the bytes of some image.
+/// Returns an offset of the disk, at random: of three, one is anywhere and two are near the bytes
+/// of some image.
 pub fn place(random: &mut Random) -> u64 {
     let anywhere = random.below(SIZE);
     let Some(level) = CHAIN.get(random.below(4) as usize) else {

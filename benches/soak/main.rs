@@ -1,7 +1,8 @@
 //! Reads, checks and faults over a chain of sparse compressed images of 64 GiB, for a given time.
 //!
-//! All bytes that are read are compared with what the guest wrote. A line for each interval says how much memory and how
-//! many handles the process has, and what a read costs in time and in device reads: none of them may grow.
+//! All bytes that are read are compared with what the guest wrote. A line for each interval says
+//! how much memory and how many handles the process has, and what a read costs in time and in
+//! device reads: none of them may grow.
 
 mod disk;
 
@@ -43,8 +44,8 @@ const LONGEST: u64 = 64 << 10;
 const FAULTS: u64 = 300;
 /// One operation in this many opens all images again.
 const REOPEN: u64 = 20_000;
-/// One operation in this many checks an image, alternately without and with faults; of eight checks, two inflate all
-/// streams.
+/// One operation in this many checks an image, alternately without and with faults; of eight
+/// checks, two inflate all streams.
 const CHECK: u64 = 40_000;
 
 type Images<'m, 'a> = Chain<Image<Device<'a>, &'m mut [u8]>, LEVELS>;

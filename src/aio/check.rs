@@ -10,7 +10,8 @@ use crate::memory::Memory;
 use crate::reader::stop::Stop;
 
 impl<D, M> Image<D, M> {
-    /// Returns the number of bytes that [`CheckOptions::bitmap`] needs: one for each 2 KiB of the file.
+    /// Returns the number of bytes that [`CheckOptions::bitmap`] needs: one for each 2 KiB of the
+    /// file.
     #[must_use]
     pub fn check_bitmap_len(&self) -> usize {
         self.0.check_bitmap_len()
@@ -26,7 +27,8 @@ impl<D: BlockRead, M: Memory> Image<D, M> {
         self.check_with(CheckOptions::new(), found).await
     }
 
-    /// Checks what [`Image::check`] checks, and what `options` add to it; see [`crate::Image::check_with`].
+    /// Checks what [`Image::check`] checks, and what `options` add to it; see
+    /// [`crate::Image::check_with`].
     ///
     /// # Errors
     /// As [`crate::Image::check_with`].
@@ -62,7 +64,8 @@ impl<D: BlockRead, M: Memory> Image<D, M> {
     ) -> Result<(), Error<D::Error>> {
         let mut walk = check.walk();
         self.0.state.begin(self.0.memory.bytes());
-        // Bound: at most two misses for each table word that the walk looks at, and two more for each failed read.
+        // Bound: at most two misses for each table word that the walk looks at, and two more for
+        // each failed read.
         loop {
             let found = walk.find(&mut self.0.state, self.0.memory.bytes());
             if check.takes_table(&self.0.state) {

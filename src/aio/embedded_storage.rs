@@ -47,8 +47,8 @@ impl<F: ReadNorFlash> BlockRead for FromNorFlash<F> {
     /// Returns the capacity in bytes, rounded down to whole blocks.
     ///
     /// # Errors
-    /// [`StorageError::TooLarge`] for a flash of more than 4 GiB; [`StorageError::ReadSize`] for a `READ_SIZE` that is
-    /// not a block size.
+    /// [`StorageError::TooLarge`] for a flash of more than 4 GiB; [`StorageError::ReadSize`] for a
+    /// `READ_SIZE` that is not a block size.
     async fn size(&mut self) -> Result<u64, Self::Error> {
         nor_flash::size(F::READ_SIZE, self.0.capacity())
     }

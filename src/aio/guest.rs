@@ -44,14 +44,15 @@ use crate::memory::Memory;
     note = "over a synchronous device, use `qcow1::GuestRead`"
 )]
 pub trait GuestRead: GuestDisk {
-    /// Fills `dst` with the guest's bytes that start at `offset`. `offset`, in bytes, and the length of `dst` may have any
-    /// alignment.
+    /// Fills `dst` with the guest's bytes that start at `offset`. `offset`, in bytes, and the
+    /// length of `dst` may have any alignment.
     ///
     /// # Errors
     /// As [`crate::GuestRead::read_at`].
     async fn read_at(&mut self, offset: u64, dst: &mut [u8]) -> Result<(), Error<Self::Error>>;
 
-    /// Fills `dst` with the guest's sectors of 512 bytes that start at sector `first`; see [`crate::GuestRead::read_sectors`].
+    /// Fills `dst` with the guest's sectors of 512 bytes that start at sector `first`; see
+    /// [`crate::GuestRead::read_sectors`].
     ///
     /// # Errors
     /// As [`crate::GuestRead::read_sectors`].

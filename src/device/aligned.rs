@@ -9,15 +9,16 @@ use crate::memory::Memory;
 
 /// A device whose driver requires buffers at aligned addresses.
 ///
-/// The driver fills an aligned buffer directly. If a buffer is misaligned, the driver fills a bounce buffer, and the bytes are
-/// copied from there. If a later block of the buffer starts at an aligned address, the driver fills the buffer directly
-/// starting at that block. So the driver must reach the caller's memory: if its DMA does not, use
-/// [`Bounced`](crate::Bounced). It does not limit the length of a request. Wrap it in a [`Limited`](crate::Limited) for that,
-/// which must be outside if its limit is not a multiple of the alignment.
+/// The driver fills an aligned buffer directly. If a buffer is misaligned, the driver fills a
+/// bounce buffer, and the bytes are copied from there. If a later block of the buffer starts at an
+/// aligned address, the driver fills the buffer directly starting at that block. So the driver must
+/// reach the caller's memory: if its DMA does not, use [`Bounced`](crate::Bounced). It does not
+/// limit the length of a request. Wrap it in a [`Limited`](crate::Limited) for that, which must be
+/// outside if its limit is not a multiple of the alignment.
 ///
-/// It implements [`BlockRead`] over a [`BlockRead`] and, with the feature `async`, [`aio::BlockRead`](crate::aio::BlockRead)
-/// over a device that implements that. An aligned read makes one request. A misaligned read makes at most one
-/// more than [`Bounced`] makes.
+/// It implements [`BlockRead`] over a [`BlockRead`] and, with the feature `async`,
+/// [`aio::BlockRead`](crate::aio::BlockRead) over a device that implements that. An aligned read
+/// makes one request. A misaligned read makes at most one more than [`Bounced`] makes.
 ///
 /// ```
 /// use qcow1::{Aligned, Image};
@@ -32,14 +33,16 @@ use crate::memory::Memory;
 pub struct Aligned<D, B>(pub(crate) Bounced<D, B>);
 
 impl<D: BlockRead, B: Memory> Aligned<D, B> {
-    /// Wraps `device`, whose driver requires buffers that start at a multiple of `align` bytes, with a bounce buffer.
+    /// Wraps `device`, whose driver requires buffers that start at a multiple of `align` bytes,
+    /// with a bounce buffer.
     ///
-    /// `align` is rounded up to a power of two. 0 and 1 allow any address, as in UEFI's `IoAlign`. `align - 1` bytes plus one
-    /// block are enough for `buffer`. With more, a misaligned read makes fewer requests.
+    /// `align` is rounded up to a power of two. 0 and 1 allow any address, as in UEFI's `IoAlign`.
+    /// `align - 1` bytes plus one block are enough for `buffer`. With more, a misaligned read makes
+    /// fewer requests.
     ///
     /// # Errors
-    /// [`Error::MemoryTooSmall`](crate::Error::MemoryTooSmall) if `buffer` has no room for an aligned block. The error returns
-    /// the device and `buffer`.
+    /// [`Error::MemoryTooSmall`](crate::Error::MemoryTooSmall) if `buffer` has no room for an
+    /// aligned block. The error returns the device and `buffer`.
     pub fn new(device: D, align: u32, buffer: B) -> Result<Self, OpenError<D, B, D::Error>> {
         Bounced::new(device, align, buffer).map(Self)
     }
@@ -52,7 +55,8 @@ impl<D, B> Aligned<D, B> {
         self.0.into_parts()
     }
 
-    /// Splits `buf` into the blocks that are bounced and the blocks after them that the driver fills directly.
+    /// Splits `buf` into the blocks that are bounced and the blocks after them that the driver
+    /// fills directly.
     pub(crate) fn split<'a>(&self, block_size: BlockSize, buf: &'a mut [u8]) -> (&'a mut [u8], &'a mut [u8]) {
         let misaligned = self.0.align().bytes_to_aligned(buf);
         // An aligned address inside a block does not help: the driver reads whole blocks.

@@ -3,11 +3,12 @@
 use crate::device::{BlockRead, BlockSize};
 use crate::offset::{byte_count, saturating_usize};
 
-/// A device with a larger block size than its own: for example, a file that is read in the blocks of a disk.
+/// A device with a larger block size than its own: for example, a file that is read in the blocks
+/// of a disk.
 ///
 /// It implements [`BlockRead`] over a [`BlockRead`] and, with the feature `async`,
-/// [`aio::BlockRead`](crate::aio::BlockRead) over a device that implements that. In the last block, bytes past the end
-/// of the device below read as zeros, and are not requested from it.
+/// [`aio::BlockRead`](crate::aio::BlockRead) over a device that implements that. In the last block,
+/// bytes past the end of the device below read as zeros, and are not requested from it.
 ///
 /// ```
 /// use qcow1::{BlockSize, Blocks, Image};
@@ -48,9 +49,9 @@ impl<D> Blocks<D> {
         self.min_block_size.max(below)
     }
 
-    /// Splits a read of `buf` at `lba` on a device of `size` bytes in blocks of `below`: fills the bytes past the
-    /// device's end with zeros, and returns the address of the others, in blocks of `below`, and their part of `buf`,
-    /// which may be empty.
+    /// Splits a read of `buf` at `lba` on a device of `size` bytes in blocks of `below`: fills the
+    /// bytes past the device's end with zeros, and returns the address of the others, in blocks of
+    /// `below`, and their part of `buf`, which may be empty.
     pub(crate) fn clip_to_device<'b>(
         &self,
         below: BlockSize,

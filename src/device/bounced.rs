@@ -7,13 +7,16 @@ use crate::error::{Error, OpenError};
 use crate::memory::Memory;
 use crate::offset::byte_count;
 
-/// A device that is read through a bounce buffer only: for a driver whose DMA does not reach the caller's memory.
+/// A device that is read through a bounce buffer only: for a driver whose DMA does not reach the
+/// caller's memory.
 ///
-/// The driver fills the bounce buffer, at an aligned address, and the bytes are copied from there. [`Aligned`](crate::Aligned)
-/// bounces only buffers that are misaligned. It implements [`BlockRead`] over a [`BlockRead`] and, with the feature `async`,
+/// The driver fills the bounce buffer, at an aligned address, and the bytes are copied from there.
+/// [`Aligned`](crate::Aligned) bounces only buffers that are misaligned. It implements
+/// [`BlockRead`] over a [`BlockRead`] and, with the feature `async`,
 /// [`aio::BlockRead`](crate::aio::BlockRead) over a device that implements that.
 ///
-/// Each request reads the whole blocks that fit in `buffer` after its first aligned address, or the rest of the read.
+/// Each request reads the whole blocks that fit in `buffer` after its first aligned address, or the
+/// rest of the read.
 ///
 /// ```
 /// use qcow1::{Bounced, Image};
@@ -53,12 +56,13 @@ impl Alignment {
 impl<D: BlockRead, B: Memory> Bounced<D, B> {
     /// Wraps `device`, whose driver fills only `buffer`, at a multiple of `align` bytes.
     ///
-    /// `align` is rounded up to a power of two; 0 and 1 allow any address. `align - 1` bytes plus one block are enough for
-    /// `buffer`, and an aligned block is enough if `buffer` is lent or on the heap. Each request is for at most as many whole
-    /// blocks as fit in it.
+    /// `align` is rounded up to a power of two; 0 and 1 allow any address. `align - 1` bytes plus
+    /// one block are enough for `buffer`, and an aligned block is enough if `buffer` is lent or on
+    /// the heap. Each request is for at most as many whole blocks as fit in it.
     ///
     /// # Errors
-    /// [`Error::MemoryTooSmall`] if `buffer` has no room for an aligned block. The error returns the device and `buffer`.
+    /// [`Error::MemoryTooSmall`] if `buffer` has no room for an aligned block. The error returns
+    /// the device and `buffer`.
     pub fn new(device: D, align: u32, buffer: B) -> Result<Self, OpenError<D, B, D::Error>> {
         let block_size = device.block_size();
         Self::in_blocks(device, block_size, align, buffer)
@@ -87,7 +91,8 @@ impl<D, B: Memory> Bounced<D, B> {
         Ok(Self { device, buffer, align })
     }
 
-    /// Returns the device, and the whole blocks of the buffer that start at an aligned address: at least one.
+    /// Returns the device, and the whole blocks of the buffer that start at an aligned address: at
+    /// least one.
     pub(crate) fn parts(&mut self, block_size: BlockSize) -> (&mut D, &mut [u8]) {
         let bytes = self.buffer.bytes();
         let skipped = self.align.bytes_to_aligned(bytes);

@@ -8,11 +8,11 @@ use crate::device::{BlockRead, BlockSize};
 
 /// A byte-addressable device over a stream that can seek.
 ///
-/// It implements [`BlockRead`] over [`embedded_io::Read`] and [`embedded_io::Seek`] and, with the feature
-/// `embedded-io-async`, [`aio::BlockRead`](crate::aio::BlockRead) over the traits of that crate. Each read
-/// takes at least two calls of the stream: a seek and a read. An interrupted read
-/// ([`embedded_io::ErrorKind::Interrupted`]) is repeated, as in the standard library. If the driver can read at an offset,
-/// implement [`BlockRead`] for it instead.
+/// It implements [`BlockRead`] over [`embedded_io::Read`] and [`embedded_io::Seek`] and, with the
+/// feature `embedded-io-async`, [`aio::BlockRead`](crate::aio::BlockRead) over the traits of that
+/// crate. Each read takes at least two calls of the stream: a seek and a read. An interrupted read
+/// ([`embedded_io::ErrorKind::Interrupted`]) is repeated, as in the standard library. If the driver
+/// can read at an offset, implement [`BlockRead`] for it instead.
 ///
 /// ```
 /// use embedded_io::{Read, Seek};
@@ -100,12 +100,13 @@ impl<T: Read + Seek> BlockRead for FromIo<T> {
 }
 
 impl<E: embedded_io::Error> FromIoError<E> {
-    /// Returns the part of `buf` that is still to be read after one call of the stream's `read`: all of it if the call was
-    /// interrupted. `embedded_io`'s `read_exact` panics if `read` is too large, and ends at an interruption.
+    /// Returns the part of `buf` that is still to be read after one call of the stream's `read`:
+    /// all of it if the call was interrupted. `embedded_io`'s `read_exact` panics if `read` is too
+    /// large, and ends at an interruption.
     ///
     /// # Errors
-    /// [`FromIoError::UnexpectedEof`] if `read` is 0, [`FromIoError::TooManyBytes`] if it is larger than `buf.len()`, and
-    /// the stream's own error.
+    /// [`FromIoError::UnexpectedEof`] if `read` is 0, [`FromIoError::TooManyBytes`] if it is larger
+    /// than `buf.len()`, and the stream's own error.
     pub(crate) fn rest(buf: &mut [u8], read: Result<usize, E>) -> Result<&mut [u8], Self> {
         match read {
             Ok(0) => Err(Self::UnexpectedEof),

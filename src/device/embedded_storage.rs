@@ -11,8 +11,9 @@ const END: u64 = 1 << 32;
 
 /// A byte-addressable device over embedded-storage's [`ReadStorage`].
 ///
-/// It implements [`BlockRead`] over a [`ReadStorage`] and, with the feature `embedded-storage-async`,
-/// [`aio::BlockRead`](crate::aio::BlockRead) over the `ReadStorage` of that crate.
+/// It implements [`BlockRead`] over a [`ReadStorage`] and, with the feature
+/// `embedded-storage-async`, [`aio::BlockRead`](crate::aio::BlockRead) over the `ReadStorage` of
+/// that crate.
 ///
 /// ```
 /// use core::fmt::Debug;

@@ -5,10 +5,11 @@ use std::io;
 
 use crate::device::{BlockRead, BlockSize};
 
-/// A byte-addressable device. It is a regular file or, on Unix, a block device; `size` refuses everything else.
+/// A byte-addressable device. It is a regular file or, on Unix, a block device; `size` refuses
+/// everything else.
 ///
-/// On Unix, reads do not use the file's position, so handles that share it do not disturb each other. On other systems
-/// they move it.
+/// On Unix, reads do not use the file's position, so handles that share it do not disturb each
+/// other. On other systems they move it.
 impl BlockRead for File {
     type Error = io::Error;
 
@@ -20,8 +21,9 @@ impl BlockRead for File {
     ///
     /// # Errors
     /// - `IsADirectory`: the file is a directory.
-    /// - `Unsupported`: the file is a character device, a pipe or a socket, or the system generates its bytes when they
-    ///   are read, as it does below `/proc`. None of these reports a size, so the disk would be empty.
+    /// - `Unsupported`: the file is a character device, a pipe or a socket, or the system generates
+    ///   its bytes when they are read, as it does below `/proc`. None of these reports a size, so
+    ///   the disk would be empty.
     /// - Any error of the system calls.
     fn size(&mut self) -> io::Result<u64> {
         let metadata = self.metadata()?;

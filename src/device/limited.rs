@@ -3,14 +3,16 @@
 use crate::device::bounced::after;
 use crate::device::{BlockRead, BlockSize};
 
-/// A device whose driver limits the length of a request: 127 sectors for a BIOS, 240 for much of USB, `seg_max` for virtio.
+/// A device whose driver limits the length of a request: 127 sectors for a BIOS, 240 for much of
+/// USB, `seg_max` for virtio.
 ///
-/// Longer reads are split into requests of the maximum length and one for the rest. Without it, a request may be as long as the
-/// buffer of the caller's read. It implements [`BlockRead`] over a [`BlockRead`] and, with the feature `async`,
-/// [`aio::BlockRead`](crate::aio::BlockRead) over a device that implements that.
+/// Longer reads are split into requests of the maximum length and one for the rest. Without it, a
+/// request may be as long as the buffer of the caller's read. It implements [`BlockRead`] over a
+/// [`BlockRead`] and, with the feature `async`, [`aio::BlockRead`](crate::aio::BlockRead) over a
+/// device that implements that.
 ///
-/// Wrappers stack: the outer one splits a request, and the inner one copies each part. For a BIOS, whose requests are short and
-/// whose buffers lie below 1 MiB:
+/// Wrappers stack: the outer one splits a request, and the inner one copies each part. For a BIOS,
+/// whose requests are short and whose buffers lie below 1 MiB:
 ///
 /// ```
 /// use qcow1::{Bounced, Image, Limited};
@@ -29,7 +31,8 @@ pub struct Limited<D> {
 }
 
 impl<D> Limited<D> {
-    /// Wraps `device`, and limits its requests to `max_bytes`, rounded down to whole blocks, but at least one block.
+    /// Wraps `device`, and limits its requests to `max_bytes`, rounded down to whole blocks, but at
+    /// least one block.
     #[must_use]
     pub const fn new(device: D, max_bytes: usize) -> Self {
         Self { device, max_bytes }

@@ -6,9 +6,9 @@ use crate::device::{BlockRead, BlockSize};
 
 /// A device whose error is converted by a function.
 ///
-/// It implements [`BlockRead`] over a [`BlockRead`] and, with the feature `async`, [`aio::BlockRead`](crate::aio::BlockRead)
-/// over a device that implements that. Use it for devices with different errors in one [`Chain`](crate::Chain), whose images
-/// have one type:
+/// It implements [`BlockRead`] over a [`BlockRead`] and, with the feature `async`,
+/// [`aio::BlockRead`](crate::aio::BlockRead) over a device that implements that. Use it for devices
+/// with different errors in one [`Chain`](crate::Chain), whose images have one type:
 ///
 /// ```
 /// use qcow1::{BlockRead, BlockSize, Chain, Image, MapErr};

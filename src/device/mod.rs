@@ -144,10 +144,12 @@ impl fmt::Display for BlockSize {
 
 /// A block device that holds an image: the trait that you implement over a disk driver.
 ///
-/// It is implemented for byte slices, arrays and `&mut D`. The feature `alloc` adds `Box<D>`, and `std` adds `File`.
-/// Wrappers such as [`FromIo`](crate::FromIo) adapt other traits. It is dyn-compatible.
+/// It is implemented for byte slices, arrays and `&mut D`. The feature `alloc` adds `Box<D>`, and
+/// `std` adds `File`. Wrappers such as [`FromIo`](crate::FromIo) adapt other traits. It is
+/// dyn-compatible.
 ///
-/// The bytes must not change while an [`Image`](crate::Image) is open, because it caches table blocks.
+/// The bytes must not change while an [`Image`](crate::Image) is open, because it caches table
+/// blocks.
 ///
 /// ```
 /// use qcow1::{BlockRead, BlockSize, Error, Image};
@@ -207,9 +209,9 @@ pub trait BlockRead {
 
     /// Returns the size in bytes: that of the image file if it is known, else that of the device.
     ///
-    /// The size need not be a multiple of the block size: the other bytes of the last block are ignored. Opening an
-    /// image calls this method once. It refuses a size of more than 2^63 bytes, and checks offsets in the image against
-    /// the size.
+    /// The size need not be a multiple of the block size: the other bytes of the last block are
+    /// ignored. Opening an image calls this method once. It refuses a size of more than 2^63 bytes,
+    /// and checks offsets in the image against the size.
     ///
     /// # Errors
     /// The device's own error if the size cannot be determined.
@@ -217,11 +219,12 @@ pub trait BlockRead {
 
     /// Fills `buf` from the blocks that start at `lba` (in blocks, not bytes).
     ///
-    /// `buf` is a whole number of blocks, at least one, and the range never reaches past the last block. A call fills all of
-    /// `buf` or returns an error: there are no short reads.
+    /// `buf` is a whole number of blocks, at least one, and the range never reaches past the last
+    /// block. A call fills all of `buf` or returns an error: there are no short reads.
     ///
-    /// `buf` may have any alignment, lie anywhere in memory, and be as long as the buffer of the caller's read. If the driver
-    /// has limits, wrap it in [`Aligned`](crate::Aligned), [`Bounced`](crate::Bounced) or [`Limited`](crate::Limited).
+    /// `buf` may have any alignment, lie anywhere in memory, and be as long as the buffer of the
+    /// caller's read. If the driver has limits, wrap it in [`Aligned`](crate::Aligned),
+    /// [`Bounced`](crate::Bounced) or [`Limited`](crate::Limited).
     ///
     /// # Errors
     /// The device's own error. The image stays usable, and the read can be retried.

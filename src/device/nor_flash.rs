@@ -7,10 +7,11 @@ use crate::device::{BlockRead, BlockSize};
 
 /// A device over embedded-storage's [`ReadNorFlash`], with its `READ_SIZE` as block size.
 ///
-/// It implements [`BlockRead`] over a [`ReadNorFlash`] and, with the feature `embedded-storage-async`,
-/// [`aio::BlockRead`](crate::aio::BlockRead) over the `ReadNorFlash` of that crate. Opening an image fails
-/// with [`StorageError::ReadSize`] if `READ_SIZE` is not a power of two in 1..=65536. The size is the capacity rounded
-/// down to a multiple of `READ_SIZE`, because the flash cannot read the rest.
+/// It implements [`BlockRead`] over a [`ReadNorFlash`] and, with the feature
+/// `embedded-storage-async`, [`aio::BlockRead`](crate::aio::BlockRead) over the `ReadNorFlash` of
+/// that crate. Opening an image fails with [`StorageError::ReadSize`] if `READ_SIZE` is not a power
+/// of two in 1..=65536. The size is the capacity rounded down to a multiple of `READ_SIZE`, because
+/// the flash cannot read the rest.
 ///
 /// ```
 /// use embedded_storage::nor_flash::ReadNorFlash;
@@ -42,8 +43,8 @@ pub(crate) fn block_size(read_size: usize) -> BlockSize {
 /// Returns the size of the whole blocks of a flash, in bytes.
 ///
 /// # Errors
-/// [`StorageError::ReadSize`] for a `READ_SIZE` that is not a block size; [`StorageError::TooLarge`] for more than 4
-/// GiB.
+/// [`StorageError::ReadSize`] for a `READ_SIZE` that is not a block size;
+/// [`StorageError::TooLarge`] for more than 4 GiB.
 pub(crate) fn size<E>(read_size: usize, capacity: usize) -> Result<u64, StorageError<E>> {
     let block_size = checked_block_size(read_size).ok_or(StorageError::ReadSize(read_size))?;
     StorageError::size(capacity).map(|size| block_size.round_down(size))
@@ -71,8 +72,8 @@ impl<F: ReadNorFlash> BlockRead for FromNorFlash<F> {
     /// Returns the capacity in bytes, rounded down to whole blocks.
     ///
     /// # Errors
-    /// [`StorageError::TooLarge`] for a flash of more than 4 GiB; [`StorageError::ReadSize`] for a `READ_SIZE` that is
-    /// not a block size.
+    /// [`StorageError::TooLarge`] for a flash of more than 4 GiB; [`StorageError::ReadSize`] for a
+    /// `READ_SIZE` that is not a block size.
     fn size(&mut self) -> Result<u64, Self::Error> {
         size(F::READ_SIZE, self.0.capacity())
     }

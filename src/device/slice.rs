@@ -1,4 +1,5 @@
-//! Bytes in memory: an image that is linked into the program, loaded whole, or in memory-mapped flash.
+//! Bytes in memory: an image that is linked into the program, loaded whole, or in memory-mapped
+//! flash.
 
 use core::convert::Infallible;
 

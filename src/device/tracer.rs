@@ -60,8 +60,8 @@ pub struct Counts {
 
 /// A device that counts its reads and passes each one to a callback, for debugging.
 ///
-/// It implements [`BlockRead`] over a [`BlockRead`] and, with the feature `async`, [`aio::BlockRead`](crate::aio::BlockRead)
-/// over a device that implements that.
+/// It implements [`BlockRead`] over a [`BlockRead`] and, with the feature `async`,
+/// [`aio::BlockRead`](crate::aio::BlockRead) over a device that implements that.
 ///
 /// ```
 /// # fn main() -> Result<(), qcow1::Error<core::convert::Infallible>> {

@@ -9,7 +9,8 @@ use crate::offset::{GuestOffset, HostOffset};
 
 /// A flaw of an image: how it contradicts its format, and at which offsets.
 ///
-/// `Display` describes the flaw to a person; the methods return its kind and its place to a program.
+/// `Display` describes the flaw to a person; the methods return its kind and its place to a
+/// program.
 ///
 /// ```
 /// use qcow1::{CorruptKind, Error, Image};
@@ -162,8 +163,8 @@ impl CorruptKind {
 }
 
 impl Corrupt {
-    /// Creates a flaw of the header, which has no guest offset. `value` is the wrong value or the host offset that the flaw
-    /// concerns.
+    /// Creates a flaw of the header, which has no guest offset. `value` is the wrong value or the
+    /// host offset that the flaw concerns.
     pub(crate) const fn header(kind: CorruptKind, value: u64) -> Self {
         Self::at(Flaw::Rule(kind), GuestOffset(0), HostOffset(value))
     }
@@ -200,7 +201,8 @@ impl Corrupt {
         self.kind().part()
     }
 
-    /// Returns the first guest byte that the flaw concerns, or `None` if it concerns the whole disk.
+    /// Returns the first guest byte that the flaw concerns, or `None` if it concerns the whole
+    /// disk.
     #[must_use]
     pub const fn guest_offset(&self) -> Option<u64> {
         match self.kind() {
@@ -210,7 +212,8 @@ impl Corrupt {
         }
     }
 
-    /// Returns the byte offset in the image file that the flaw concerns, or `None` if a header field has a wrong value.
+    /// Returns the byte offset in the image file that the flaw concerns, or `None` if a header
+    /// field has a wrong value.
     #[must_use]
     pub const fn host_offset(&self) -> Option<u64> {
         match self.kind() {

@@ -51,8 +51,8 @@ pub enum Error<E> {
         /// The number of bytes that this call needs. Calls that need less still succeed.
         needed: usize,
     },
-    /// The guest bytes lie in a hole of an image that names a backing file, and no backing image was supplied: push
-    /// both to a [`Chain`](crate::Chain).
+    /// The guest bytes lie in a hole of an image that names a backing file, and no backing image
+    /// was supplied: push both to a [`Chain`](crate::Chain).
     BackingRequired {
         /// The first guest byte that was requested and lies in the hole.
         guest_offset: u64,

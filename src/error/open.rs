@@ -6,9 +6,10 @@ use crate::error::Error;
 
 /// The error of opening an image. It returns the device and the memory.
 ///
-/// `?` converts it to [`Error`] and, with the feature `std`, to `std::io::Error` and `Box<dyn std::error::Error>`. The
-/// conversion drops the device and the memory. `OpenError` does not implement [`core::error::Error`] itself, so that `?` works
-/// for a device or memory that is borrowed too; [`OpenError::into_error`] returns an error that does.
+/// `?` converts it to [`Error`] and, with the feature `std`, to `std::io::Error` and `Box<dyn
+/// std::error::Error>`. The conversion drops the device and the memory. `OpenError` does not
+/// implement [`core::error::Error`] itself, so that `?` works for a device or memory that is
+/// borrowed too; [`OpenError::into_error`] returns an error that does.
 ///
 /// ```
 /// use qcow1::{BlockRead, Error, Image, Memory, OpenError};
@@ -28,7 +29,8 @@ use crate::error::Error;
 /// # Ok::<(), Error<core::convert::Infallible>>(())
 /// ```
 ///
-/// [`OpenOptions::or_raw`](crate::OpenOptions::or_raw) does the same; its documentation says when that is safe.
+/// [`OpenOptions::or_raw`](crate::OpenOptions::or_raw) does the same; its documentation says when
+/// that is safe.
 pub struct OpenError<D, M, E> {
     device: D,
     memory: M,

@@ -4,8 +4,9 @@ use core::fmt;
 
 /// The reason why an image was not added to a [`Chain`](crate::Chain). It returns the image.
 ///
-/// With the feature `std`, `?` converts it to `std::io::Error` and `Box<dyn std::error::Error>`, which drops the image. It does
-/// not implement [`core::error::Error`] itself, so that this works for an image that borrows its memory too.
+/// With the feature `std`, `?` converts it to `std::io::Error` and `Box<dyn std::error::Error>`,
+/// which drops the image. It does not implement [`core::error::Error`] itself, so that this works
+/// for an image that borrows its memory too.
 ///
 /// ```
 /// use qcow1::{Chain, Image, PushError};

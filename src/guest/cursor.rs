@@ -8,10 +8,10 @@ use crate::offset::{byte_count, saturating_usize};
 
 /// A position in a guest's disk, which reads the disk as a stream.
 ///
-/// It owns the disk; a `&mut` reference to a disk is a disk too. It implements [`embedded_io::Read`] and
-/// [`embedded_io::Seek`] and, with the feature `std`, `std::io::Read` and `std::io::Seek`. Over an asynchronous disk, with the
-/// feature `embedded-io-async`, it implements the traits of that crate. [`ReadOnly`](crate::ReadOnly) adds a `Write` that
-/// returns an error.
+/// It owns the disk; a `&mut` reference to a disk is a disk too. It implements
+/// [`embedded_io::Read`] and [`embedded_io::Seek`] and, with the feature `std`, `std::io::Read` and
+/// `std::io::Seek`. Over an asynchronous disk, with the feature `embedded-io-async`, it implements
+/// the traits of that crate. [`ReadOnly`](crate::ReadOnly) adds a `Write` that returns an error.
 ///
 /// ```
 /// use embedded_io::{Read, Seek, SeekFrom};
@@ -39,7 +39,8 @@ impl<G: GuestDisk> Cursor<G> {
         Self { guest, position: 0 }
     }
 
-    /// Returns the guest offset of the next byte. If it is past the end of the disk, reads return 0 bytes.
+    /// Returns the guest offset of the next byte. If it is past the end of the disk, reads return 0
+    /// bytes.
     #[must_use]
     pub const fn position(&self) -> u64 {
         self.position
@@ -76,7 +77,8 @@ impl<G: GuestDisk> Cursor<G> {
 }
 
 impl<G: GuestRead> Cursor<G> {
-    /// Fills `buf`, or its start if the disk ends first, and advances the position. Returns the number of bytes read.
+    /// Fills `buf`, or its start if the disk ends first, and advances the position. Returns the
+    /// number of bytes read.
     pub(crate) fn read_next(&mut self, buf: &mut [u8]) -> Result<usize, Error<G::Error>> {
         let buf = self.clip(buf);
         if !buf.is_empty() {

@@ -11,11 +11,11 @@ use crate::guest::error::DiskError;
 
 /// A guest's disk as embedded-sdmmc's [`BlockDevice`], in blocks of 512 bytes.
 ///
-/// Writes return [`DiskError::ReadOnly`]. A partial last block is not accessible. Each block is one read of the disk,
-/// because embedded-sdmmc's blocks are not contiguous in memory.
+/// Writes return [`DiskError::ReadOnly`]. A partial last block is not accessible. Each block is one
+/// read of the disk, because embedded-sdmmc's blocks are not contiguous in memory.
 ///
-/// embedded-sdmmc finds volumes only by an MBR. The example `ls` of this crate generates one for a FAT volume without one, or in
-/// a GPT.
+/// embedded-sdmmc finds volumes only by an MBR. The example `ls` of this crate generates one for a
+/// FAT volume without one, or in a GPT.
 ///
 /// ```
 /// use embedded_sdmmc::{Mode, TimeSource, Timestamp, VolumeIdx, VolumeManager};

@@ -1,4 +1,5 @@
-//! A disk as embedded-storage's `ReadStorage` and `ReadNorFlash`. Their offsets have 32 bits, so it has at most 4 GiB.
+//! A disk as embedded-storage's `ReadStorage` and `ReadNorFlash`. Their offsets have 32 bits, so it
+//! has at most 4 GiB.
 
 use core::fmt;
 
@@ -11,8 +12,9 @@ use crate::guest::{GuestDisk, GuestRead};
 /// The first byte offset that does not fit in 32 bits.
 const END: u64 = 1 << 32;
 
-/// A guest's disk as a [`ReadStorage`] and as a [`ReadNorFlash`] with a `READ_SIZE` of 1, for crates that use these
-/// traits. Over an asynchronous disk, with the feature `embedded-storage-async`, it implements the traits of that crate.
+/// A guest's disk as a [`ReadStorage`] and as a [`ReadNorFlash`] with a `READ_SIZE` of 1, for
+/// crates that use these traits. Over an asynchronous disk, with the feature
+/// `embedded-storage-async`, it implements the traits of that crate.
 ///
 /// ```
 /// use embedded_storage::ReadStorage;

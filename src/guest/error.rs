@@ -11,11 +11,11 @@ use crate::error::Error;
 /// use gpt_disk_io::{BlockIo, gpt_disk_types::{BlockSize, Lba}};
 /// use qcow1::{DiskError, Error, Image, ToBlockIo};
 ///
-/// let file: &[u8] = include_bytes!("../../tests/data/plain.qcow");
-/// let mut memory = [0; 4096];
-/// let mut disk = ToBlockIo::new(Image::open(file, &mut memory)?, BlockSize::BS_512);
-/// assert_eq!(disk.read_blocks(Lba(256), &mut [0; 512]), Err(DiskError::Device(Error::OutOfRange)));
-/// assert_eq!(disk.write_blocks(Lba(0), &[0; 512]), Err(DiskError::ReadOnly));
+/// let file: &[u8] = include_bytes!("../../tests/data/plain.qcow"); let mut memory = [0; 4096]; let
+/// mut disk = ToBlockIo::new(Image::open(file, &mut memory)?, BlockSize::BS_512);
+/// assert_eq!(disk.read_blocks(Lba(256), &mut [0; 512]),
+/// Err(DiskError::Device(Error::OutOfRange))); assert_eq!(disk.write_blocks(Lba(0), &[0; 512]),
+/// Err(DiskError::ReadOnly));
 /// # Ok::<(), qcow1::Error<core::convert::Infallible>>(())
 /// ```
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -31,8 +31,8 @@ pub struct ToBlockIo<G> {
 }
 
 impl<G: GuestRead> ToBlockIo<G> {
-    /// Wraps `guest`, which may be a `&mut` reference to a disk, in blocks of `block_size`: the block size with which
-    /// the disk was partitioned, usually 512 bytes.
+    /// Wraps `guest`, which may be a `&mut` reference to a disk, in blocks of `block_size`: the
+    /// block size with which the disk was partitioned, usually 512 bytes.
     #[must_use]
     pub const fn new(guest: G, block_size: GptBlockSize) -> Self {
         Self { guest, block_size }

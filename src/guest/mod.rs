@@ -1,4 +1,5 @@
-//! The guest's disk: the traits `GuestDisk` and `GuestRead`, `Cursor`, and adapters to other crates' traits.
+//! The guest's disk: the traits `GuestDisk` and `GuestRead`, `Cursor`, and adapters to other
+//! crates' traits.
 
 #[cfg(feature = "alloc")]
 mod boxed;
@@ -22,7 +23,8 @@ use crate::device::BlockSize;
 use crate::error::Error;
 use crate::offset::{byte_count, saturating_usize};
 
-/// A guest's disk: the half that [`GuestRead`] and, with the feature `async`, [`aio::GuestRead`](crate::aio::GuestRead) share.
+/// A guest's disk: the half that [`GuestRead`] and, with the feature `async`,
+/// [`aio::GuestRead`](crate::aio::GuestRead) share.
 ///
 /// ```
 /// use qcow1::{GuestDisk, Image};
@@ -44,7 +46,8 @@ pub trait GuestDisk {
     fn size(&self) -> u64;
 }
 
-/// A guest's disk that is read synchronously: an [`Image`](crate::Image), a [`Chain`](crate::Chain), or a wrapper around one.
+/// A guest's disk that is read synchronously: an [`Image`](crate::Image), a
+/// [`Chain`](crate::Chain), or a wrapper around one.
 ///
 /// It is dyn-compatible, and implemented for `&mut G` and, with the feature `alloc`, for `Box<G>`.
 ///
@@ -68,18 +71,21 @@ pub trait GuestDisk {
     note = "`Box<G>` needs the feature `alloc`"
 )]
 pub trait GuestRead: GuestDisk {
-    /// Fills `dst` with the guest's bytes that start at `offset`. `offset`, in bytes, and the length of `dst` may have any
-    /// alignment.
+    /// Fills `dst` with the guest's bytes that start at `offset`. `offset`, in bytes, and the
+    /// length of `dst` may have any alignment.
     ///
     /// # Errors
     /// [`Error::OutOfRange`] if the range does not lie inside the disk, and the other errors of
-    /// [`Image::read_at`](crate::Image::read_at). The contents of `dst` are then unspecified; the disk stays usable.
+    /// [`Image::read_at`](crate::Image::read_at). The contents of `dst` are then unspecified; the
+    /// disk stays usable.
     fn read_at(&mut self, offset: u64, dst: &mut [u8]) -> Result<(), Error<Self::Error>>;
 
-    /// Fills `dst` with the guest's sectors of 512 bytes that start at sector `first`. Disk drivers make this call.
+    /// Fills `dst` with the guest's sectors of 512 bytes that start at sector `first`. Disk drivers
+    /// make this call.
     ///
-    /// If the size of the disk is not a multiple of 512 bytes, the rest of its last sector reads as zeros. `dst` may have any
-    /// length; if that is not a multiple of 512, a part of the last sector is read.
+    /// If the size of the disk is not a multiple of 512 bytes, the rest of its last sector reads as
+    /// zeros. `dst` may have any length; if that is not a multiple of 512, a part of the last
+    /// sector is read.
     ///
     /// ```
     /// use qcow1::{GuestRead, Image};
@@ -92,7 +98,8 @@ pub trait GuestRead: GuestDisk {
     /// ```
     ///
     /// # Errors
-    /// [`Error::OutOfRange`] if `dst` reaches past the last sector, and the other errors of [`GuestRead::read_at`].
+    /// [`Error::OutOfRange`] if `dst` reaches past the last sector, and the other errors of
+    /// [`GuestRead::read_at`].
     fn read_sectors(&mut self, first: u64, dst: &mut [u8]) -> Result<(), Error<Self::Error>> {
         let (offset, dst) = clip_sectors(self.size(), first, dst)?;
         self.read_at(offset, dst)
@@ -117,8 +124,8 @@ impl<G: GuestRead + ?Sized> GuestRead for &mut G {
     }
 }
 
-/// Returns the byte offset of sector `first` and the part of `dst` that the disk fills. The rest of `dst`, which lies past the
-/// end of the disk in its last sector, becomes zeros.
+/// Returns the byte offset of sector `first` and the part of `dst` that the disk fills. The rest of
+/// `dst`, which lies past the end of the disk in its last sector, becomes zeros.
 ///
 /// # Errors
 /// [`Error::OutOfRange`] if `dst` reaches past the last sector of a disk of `size` bytes.
@@ -128,7 +135,8 @@ pub(crate) fn clip_sectors<E>(size: u64, first: u64, dst: &mut [u8]) -> Result<(
     if sectors.is_none_or(|end| end > BlockSize::B512.count(size)) {
         return Err(Error::OutOfRange);
     }
-    // Sector `first` is inside the disk, or `dst` is empty and `first` is the number of sectors: at most 511 bytes past the end.
+    // Sector `first` is inside the disk, or `dst` is empty and `first` is the number of sectors: at
+    // most 511 bytes past the end.
     let offset = first.saturating_mul(BlockSize::B512.bytes().into()).min(size);
     let len = dst.len().min(saturating_usize(size.saturating_sub(offset)));
     let (dst, past_end) = dst.split_at_mut_checked(len).unwrap_or_default();

@@ -4,8 +4,8 @@ use crate::error::Error;
 use crate::guest::{GuestDisk, GuestRead};
 use crate::offset::byte_count;
 
-/// A range of a guest's disk as a disk of its own: for example, a partition for a file system crate that reads from
-/// byte 0.
+/// A range of a guest's disk as a disk of its own: for example, a partition for a file system crate
+/// that reads from byte 0.
 ///
 /// It implements [`GuestRead`] over a [`GuestRead`] and, with the feature `async`,
 /// [`aio::GuestRead`](crate::aio::GuestRead) over a disk that implements that.
@@ -34,7 +34,8 @@ pub struct Partition<G> {
 }
 
 impl<G> Partition<G> {
-    /// Wraps the `len` bytes of `guest` that start at byte `start`. `guest` may be a `&mut` reference to a disk.
+    /// Wraps the `len` bytes of `guest` that start at byte `start`. `guest` may be a `&mut`
+    /// reference to a disk.
     ///
     /// The part of the range past the end of the disk is ignored.
     #[must_use]

@@ -6,10 +6,11 @@ use embedded_io::{ErrorType, Read, Seek, SeekFrom, Write};
 
 /// A stream whose `Write` always fails, for file system crates that require `Read + Write + Seek`.
 ///
-/// `Read` and `Seek` are passed to the inner stream. Writes return [`ReadOnlyError::ReadOnly`]; flushing succeeds,
-/// because there is nothing to flush. It implements the traits that the inner stream implements: those of
-/// [`embedded_io`], those of `embedded-io-async` with that feature, and those of the standard library with `std`. For
-/// example, with the feature `std` and [`fatfs`](https://docs.rs/fatfs) 0.3:
+/// `Read` and `Seek` are passed to the inner stream. Writes return [`ReadOnlyError::ReadOnly`];
+/// flushing succeeds, because there is nothing to flush. It implements the traits that the inner
+/// stream implements: those of [`embedded_io`], those of `embedded-io-async` with that feature, and
+/// those of the standard library with `std`. For example, with the feature `std` and
+/// [`fatfs`](https://docs.rs/fatfs) 0.3:
 ///
 #[cfg_attr(feature = "std", doc = "```")]
 #[cfg_attr(not(feature = "std"), doc = "```ignore")]

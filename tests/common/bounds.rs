@@ -9,12 +9,12 @@ pub const OPEN_RAW: u64 = 0;
 /// The maximum of `Image::backing_name`.
 pub const BACKING_NAME: u64 = 3;
 
-/// The maximum number of table words that a call for one extent looks at. `it/bounded_work.rs` has an image with such an
-/// extent.
+/// The maximum number of table words that a call for one extent looks at. `it/bounded_work.rs` has
+/// an image with such an extent.
 pub const EXTENT_WORDS: u64 = 4099;
 
-/// The maximum that a failed device read adds to a call: a table word whose piece could not be read is read again, and a stream
-/// is read again without the clusters after it.
+/// The maximum that a failed device read adds to a call: a table word whose piece could not be read
+/// is read again, and a stream is read again without the clusters after it.
 pub const AFTER_FAILURE: u64 = 2;
 
 /// The properties of an image on which the bounds of its calls depend.
@@ -22,7 +22,8 @@ pub const AFTER_FAILURE: u64 = 2;
 pub struct Shape {
     /// The size of the guest's disk in bytes.
     pub size: u64,
-    /// log2 of the cluster size and of the number of bytes that an L1 entry covers. `None` for a raw disk.
+    /// log2 of the cluster size and of the number of bytes that an L1 entry covers. `None` for a
+    /// raw disk.
     pub bits: Option<(u32, u32)>,
 }
 
@@ -34,17 +35,18 @@ fn touched(offset: u64, len: u64, bits: u32) -> u64 {
     ((offset + len - 1) >> bits) - (offset >> bits) + 1
 }
 
-/// Returns the number of table words for `len` bytes at `offset`: an L2 word for each cluster, and an L1 word for each
-/// table.
+/// Returns the number of table words for `len` bytes at `offset`: an L2 word for each cluster, and
+/// an L1 word for each table.
 pub fn words(bits: (u32, u32), offset: u64, len: u64) -> u64 {
     touched(offset, len, bits.0) + touched(offset, len, bits.1)
 }
 
-/// Returns the maximum of `Image::read_at`, or of `Chain::read_at` for the lowest of `shapes`, which are top first.
+/// Returns the maximum of `Image::read_at`, or of `Chain::read_at` for the lowest of `shapes`,
+/// which are top first.
 ///
-/// It is 5 for each cluster that the bytes touch, and 2 for each L1 entry of this image that they touch. For a raw disk
-/// it is 3 for each cluster, or 3 in total if no image is above it. Clusters are counted in the smallest cluster size of
-/// this image and of those above it.
+/// It is 5 for each cluster that the bytes touch, and 2 for each L1 entry of this image that they
+/// touch. For a raw disk it is 3 for each cluster, or 3 in total if no image is above it. Clusters
+/// are counted in the smallest cluster size of this image and of those above it.
 pub fn read(shapes: &[Shape], offset: u64, len: u64) -> u64 {
     let smallest = shapes.iter().filter_map(|shape| Some(shape.bits?.0)).min();
     // A raw disk alone is one cluster.
@@ -55,24 +57,24 @@ pub fn read(shapes: &[Shape], offset: u64, len: u64) -> u64 {
     }
 }
 
-/// Returns the maximum of `Image::extent_at`: 2 for each table word in its range, for at most [`EXTENT_WORDS`] words. A
-/// raw disk has no table words.
+/// Returns the maximum of `Image::extent_at`: 2 for each table word in its range, for at most
+/// [`EXTENT_WORDS`] words. A raw disk has no table words.
 pub fn extent(shape: &Shape, offset: u64, max_len: u64) -> u64 {
     let len = max_len.min(shape.size.saturating_sub(offset));
     let words = shape.bits.map_or(0, |bits| words(bits, offset, len));
     2 * words.min(EXTENT_WORDS)
 }
 
-/// Returns the maximum number of table words that a check looks at: `l1_words`, the L1 words inside the file, and those of
-/// one table more than a file of `file_len` bytes has room for.
+/// Returns the maximum number of table words that a check looks at: `l1_words`, the L1 words inside
+/// the file, and those of one table more than a file of `file_len` bytes has room for.
 pub fn words_of_check(bits: (u32, u32), l1_words: u64, file_len: u64) -> u64 {
     let l2_bits = bits.1 - bits.0;
     let tables = l1_words.min((file_len >> (l2_bits + 3)) + 1);
     l1_words + (tables << l2_bits)
 }
 
-/// Returns the maximum of a check that looks at `words` table words and inflates `inflated` clusters: 4 for each word,
-/// and 11 for each cluster.
+/// Returns the maximum of a check that looks at `words` table words and inflates `inflated`
+/// clusters: 4 for each word, and 11 for each cluster.
 pub fn check(words: u64, inflated: u64) -> u64 {
     4 * words + 11 * inflated
 }

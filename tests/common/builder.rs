@@ -70,8 +70,8 @@ impl ImageBuilder {
         self
     }
 
-    /// Names a backing file as QEMU does: at 48, with the L1 table after it, clusters of 512 bytes and tables of 32
-    /// KiB.
+    /// Names a backing file as QEMU does: at 48, with the L1 table after it, clusters of 512 bytes
+    /// and tables of 32 KiB.
     pub fn overlay_on(self, name: &[u8]) -> Self {
         let l1 = 48 + name.len().next_multiple_of(8) as u64;
         self.bits(9, 12).l1_at(l1).backing_at(48, name)
@@ -128,7 +128,8 @@ impl ImageBuilder {
         self.raw(self.l1_offset + index * 8, &bytes)
     }
 
-    /// Sets the L1 word of the span that holds the guest's byte at `guest` to an L2 table at `host`.
+    /// Sets the L1 word of the span that holds the guest's byte at `guest` to an L2 table at
+    /// `host`.
     pub fn table_at(&mut self, guest: u64, host: u64) -> &mut Self {
         let index = guest / self.span();
         self.tables.insert(index, host);

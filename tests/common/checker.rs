@@ -1,4 +1,5 @@
-//! A simple check that shares no code with the crate: it compares each part of the file with all earlier parts.
+//! A simple check that shares no code with the crate: it compares each part of the file with all
+//! earlier parts.
 
 use qcow1::{CheckSummary, Corrupt, CorruptKind, CorruptPart, Finding};
 

@@ -6,7 +6,8 @@ use std::rc::Rc;
 
 use qcow1::{BlockRead, BlockSize, Blocks, Error, GuestDisk, GuestRead};
 
-/// A device that panics at an invalid request: of no bytes, of parts of blocks, or of blocks past its last block.
+/// A device that panics at an invalid request: of no bytes, of parts of blocks, or of blocks past
+/// its last block.
 #[derive(Clone, Copy)]
 pub struct Strict<D> {
     pub inner: D,
@@ -45,7 +46,8 @@ impl<D: BlockRead> BlockRead for Strict<D> {
     }
 }
 
-/// A device over bytes, with any block size. It counts requests, can fail one, and panics at an invalid one.
+/// A device over bytes, with any block size. It counts requests, can fail one, and panics at an
+/// invalid one.
 pub struct TestDevice<'a> {
     device: Strict<Blocks<&'a [u8]>>,
     pub log: Log,

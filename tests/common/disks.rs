@@ -11,8 +11,8 @@ use gpt_disk_io::{BlockIoAdapter, Disk};
 
 use super::ImageBuilder;
 
-/// Makes an image of a disk, as `qemu-img convert -c` could: zeros become holes, and every other cluster that deflates
-/// well is compressed.
+/// Makes an image of a disk, as `qemu-img convert -c` could: zeros become holes, and every other
+/// cluster that deflates well is compressed.
 pub fn image_of(disk: &[u8]) -> Vec<u8> {
     let mut builder = ImageBuilder::new(disk.len() as u64).bits(14, 11);
     for (number, cluster) in (0..).zip(disk.chunks(1 << 14)) {
@@ -43,7 +43,8 @@ pub fn with_mbr(partitions: &[(u8, u32, &[u8])]) -> Vec<u8> {
     disk
 }
 
-/// Makes a disk with a GPT. Each partition has a first sector, and there is an unused entry between any two.
+/// Makes a disk with a GPT. Each partition has a first sector, and there is an unused entry between
+/// any two.
 pub fn with_gpt(partitions: &[(u32, &[u8])]) -> Vec<u8> {
     with_gpt_in_blocks(BlockSize::BS_512, partitions)
 }

@@ -9,8 +9,8 @@ pub fn example(name: &str) -> Command {
     Command::new(example_path(name))
 }
 
-/// Cargo passes the paths of binaries to tests, but not those of examples, which are beside the directory of the test
-/// itself.
+/// Cargo passes the paths of binaries to tests, but not those of examples, which are beside the
+/// directory of the test itself.
 pub fn example_path(name: &str) -> PathBuf {
     let test = std::env::current_exe().unwrap();
     let built = test.parent().and_then(Path::parent).unwrap().join("examples");

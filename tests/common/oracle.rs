@@ -1,6 +1,8 @@
-//! A simple reader of QCOW1 that shares no code with the crate. The tests compare the crate with it.
+//! A simple reader of QCOW1 that shares no code with the crate. The tests compare the crate with
+//! it.
 //!
-//! It takes whole files in memory, looks up each cluster separately, and never panics, whatever the file contains.
+//! It takes whole files in memory, looks up each cluster separately, and never panics, whatever the
+//! file contains.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -44,7 +46,8 @@ pub struct Oracle<'a> {
     pub names_backing: bool,
     pub encrypted: bool,
     pub key: Option<[u8; 16]>,
-    /// The inflated streams, by offset and length. They stay valid, because the file does not change.
+    /// The inflated streams, by offset and length. They stay valid, because the file does not
+    /// change.
     inflated: RefCell<Inflated>,
 }
 
@@ -193,7 +196,8 @@ impl<'a> Oracle<'a> {
         Ok(Cluster::Data(word))
     }
 
-    /// Returns the bytes of the sector that holds the guest's byte at `offset`, or `None` if the file has a hole there.
+    /// Returns the bytes of the sector that holds the guest's byte at `offset`, or `None` if the
+    /// file has a hole there.
     fn contents(&self, offset: u64) -> Result<Option<[u8; 512]>, Refusal> {
         let start = offset % self.cluster_size() / 512 * 512;
         match self.cluster(offset)? {
@@ -218,7 +222,8 @@ impl<'a> Oracle<'a> {
         }
     }
 
-    /// Returns how the guest's byte at `offset` is stored, and the offset in its cluster at which that ends.
+    /// Returns how the guest's byte at `offset` is stored, and the offset in its cluster at which
+    /// that ends.
     fn piece(&self, offset: u64) -> Result<(Stored, u64), Refusal> {
         let inside = offset % self.cluster_size();
         let end = (offset - inside).saturating_add(self.cluster_size()).min(self.size);
@@ -241,8 +246,8 @@ impl<'a> Oracle<'a> {
         })
     }
 
-    /// Returns how the run of bytes that starts at `offset` is stored, and its end: at `end`, before a corrupt cluster,
-    /// or after `most` clusters at the latest.
+    /// Returns how the run of bytes that starts at `offset` is stored, and its end: at `end`,
+    /// before a corrupt cluster, or after `most` clusters at the latest.
     pub fn run(&self, offset: u64, end: u64, most: usize) -> Result<(Stored, u64), Refusal> {
         let (stored, mut run_end) = self.piece(offset)?;
         for _ in 0..most {
@@ -331,7 +336,8 @@ fn sector(layers: &[Layer<'_>], at: u64, len: usize) -> Result<Vec<u8>, Refusal>
         None => return Err(Refusal::BackingRequired),
         Some((Layer::Raw(raw), _)) => copy(raw, at, &mut bytes),
         Some((Layer::Qcow(image), below)) => {
-            // Past the end of this image are zeros, whatever its last cluster or the next image has there.
+            // Past the end of this image are zeros, whatever its last cluster or the next image has
+            // there.
             let inside = usize::try_from(image.size.saturating_sub(at))
                 .unwrap_or(usize::MAX)
                 .min(len);
@@ -349,7 +355,8 @@ fn sector(layers: &[Layer<'_>], at: u64, len: usize) -> Result<Vec<u8>, Refusal>
     Ok(bytes)
 }
 
-/// Inflates a stream until it fills `cluster`, ends or turns out to be invalid. Returns the number of bytes filled.
+/// Inflates a stream until it fills `cluster`, ends or turns out to be invalid. Returns the number
+/// of bytes filled.
 pub fn inflate(stream: &[u8], cluster: &mut [u8]) -> usize {
     // With zlib, as QEMU does: other decoders accept streams that it refuses.
     let mut zlib = flate2::Decompress::new(false);

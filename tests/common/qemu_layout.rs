@@ -1,5 +1,5 @@
-//! A full disk as QEMU lays it out. It is generated when it is read, so an image of a gigabyte needs no gigabyte of
-//! memory.
+//! A full disk as QEMU lays it out. It is generated when it is read, so an image of a gigabyte
+//! needs no gigabyte of memory.
 
 use std::convert::Infallible;
 

@@ -1,13 +1,15 @@
 #!/bin/sh
-# Makes the images of this folder with qemu-img, qemu-io, mtools and python3. The contents come from seeds, so that they and
-# their digests in SHA256 are always the same. The places of clusters may change with the version of qemu-img.
+# Makes the images of this folder with qemu-img, qemu-io, mtools and python3. The contents come from
+# seeds, so that they and their digests in SHA256 are always the same. The places of clusters may
+# change with the version of qemu-img.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 cd "$work"
 
-# fill FILE SIZE SEED START:LENGTH...: writes zeros, with runs of words that deflate to about a third.
+# fill FILE SIZE SEED START:LENGTH...: writes zeros, with runs of words that deflate to about a
+# third.
 fill() {
     python3 - "$@" <<'PYTHON'
 import random, sys

@@ -3,7 +3,8 @@
 use crate::common::{ImageBuilder, Layer, Oracle, Random, Rules, TestDevice, class, oracle};
 use qcow1::{Chain, Error, Image, OpenOptions};
 
-/// Returns an image with random geometry and contents. One in three is damaged, one in six is truncated.
+/// Returns an image with random geometry and contents. One in three is damaged, one in six is
+/// truncated.
 fn image(random: &mut Random, backing: bool) -> Vec<u8> {
     let cluster_bits = 9 + random.below(4) as u8;
     let l2_bits = 6 + random.below(3) as u8;
@@ -41,7 +42,8 @@ fn image(random: &mut Random, backing: bool) -> Vec<u8> {
         }
     }
     let mut file = builder.build();
-    // Half of the flipped bits are in the first 128 bytes, so that the header and the tables are hit too.
+    // Half of the flipped bits are in the first 128 bytes, so that the header and the tables are
+    // hit too.
     if random.below(3) == 0 {
         for _ in 0..1 + random.below(4) {
             let end = if random.below(2) == 0 {

@@ -1,4 +1,5 @@
-//! The asynchronous images: the same bytes, the same requests, and correct reads after a dropped future.
+//! The asynchronous images: the same bytes, the same requests, and correct reads after a dropped
+//! future.
 
 use crate::common::futures::{Slow, finish, poll};
 use crate::common::{ImageBuilder, Log, TestDevice, pattern};

@@ -38,7 +38,8 @@ fn strict(bytes: &[u8], block: u32, align: u32) -> (Strict<'_>, Log) {
     (Strict { device, align }, log)
 }
 
-/// Returns a buffer, and the offset in it of an address that is a multiple of 64 KiB. At least `len` bytes follow it.
+/// Returns a buffer, and the offset in it of an address that is a multiple of 64 KiB. At least
+/// `len` bytes follow it.
 fn aligned_buffer(len: usize) -> (Vec<u8>, usize) {
     let buffer = vec![0_u8; len + 65_536];
     let start = buffer.as_ptr().addr().wrapping_neg() % 65_536;

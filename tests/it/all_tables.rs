@@ -3,8 +3,8 @@
 use crate::common::{ImageBuilder, Random, TestDevice};
 use qcow1::{Header, Image};
 
-/// Returns an image of a full disk whose clusters all share one host cluster, with `gap` unused bytes before each
-/// table.
+/// Returns an image of a full disk whose clusters all share one host cluster, with `gap` unused
+/// bytes before each table.
 fn full(cluster_bits: u8, l2_bits: u8, spans: u64, gap: u64) -> Vec<u8> {
     let span = 1_u64 << (cluster_bits + l2_bits);
     let mut builder = ImageBuilder::new(span * spans).bits(cluster_bits, l2_bits);

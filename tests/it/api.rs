@@ -154,7 +154,8 @@ fn debug_output_names_the_type_or_its_value() {
     }
 }
 
-/// An image with a long lifetime can be used where a shorter one is expected. Compiling this is the test.
+/// An image with a long lifetime can be used where a shorter one is expected. Compiling this is the
+/// test.
 #[test]
 fn an_image_is_covariant() {
     fn shrink<'short, 'long: 'short>(

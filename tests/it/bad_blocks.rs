@@ -1,4 +1,5 @@
-//! Devices with a block that can never be read: it loses the guest's sectors whose data or table words lie in it, and no others.
+//! Devices with a block that can never be read: it loses the guest's sectors whose data or table
+//! words lie in it, and no others.
 
 use std::ops::Range;
 
@@ -42,7 +43,8 @@ fn word(file: &[u8], at: usize) -> u64 {
     u64::from_be_bytes(file[at..at + 8].try_into().unwrap())
 }
 
-/// Returns the parts of the file that the guest's sector at `offset` depends on, read from the file by the format's rules.
+/// Returns the parts of the file that the guest's sector at `offset` depends on, read from the file
+/// by the format's rules.
 fn parts(file: &[u8], offset: u64) -> Vec<Range<usize>> {
     let (cluster_bits, l2_bits) = (u32::from(file[32]), u32::from(file[33]));
     let l1 = word(file, 40) as usize + 8 * (offset >> (cluster_bits + l2_bits)) as usize;

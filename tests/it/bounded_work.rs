@@ -34,7 +34,8 @@ fn hostile() -> Vec<Hostile> {
     };
     let mut all = Vec::new();
 
-    // 2,048 L1 words all point to one table. Two of three words of it point to one cluster, the third is a hole.
+    // 2,048 L1 words all point to one table. Two of three words of it point to one cluster, the
+    // third is a hole.
     let mut one_table = ImageBuilder::new(2048 << 15).bits(9, 6);
     one_table.table_at(0, 32 << 10).data_at(0, 40 << 10, &pattern(1, 512));
     for cluster in 0..64 {
@@ -321,8 +322,8 @@ fn a_name_costs_three_reads_at_most() {
     }
 }
 
-/// Returns an image of a chain. All of its spans share one table, every third cluster is a hole, and words cross block
-/// borders.
+/// Returns an image of a chain. All of its spans share one table, every third cluster is a hole,
+/// and words cross block borders.
 fn layer(size: u64, cluster_bits: u8, l2_bits: u8, first_hole: u64) -> Vec<u8> {
     let span = 1_u64 << (cluster_bits + l2_bits);
     let mut image = ImageBuilder::new(size)
@@ -344,7 +345,8 @@ fn layer(size: u64, cluster_bits: u8, l2_bits: u8, first_hole: u64) -> Vec<u8> {
 /// A file, and its cluster bits and L2 bits; `None` for a raw disk.
 type Layer = (Vec<u8>, Option<(u32, u32)>);
 
-/// Opens the chain of `files`, top first, and asserts the bound on the requests of each level for several reads.
+/// Opens the chain of `files`, top first, and asserts the bound on the requests of each level for
+/// several reads.
 fn assert_chain_is_bounded(files: &[Layer]) {
     for (block, lent) in LENT {
         let mut memories = vec![vec![0; lent]; files.len()];
@@ -413,8 +415,8 @@ fn a_chain_read_costs_each_image_at_most_5_reads_for_each_smallest_cluster_above
 
 #[test]
 fn a_large_cluster_below_small_holes_costs_a_read_for_each_of_them() {
-    // 64 holes of 512 bytes over one cluster of 64 KiB: this is why the bound counts the smallest clusters above an
-    // image, not its own.
+    // 64 holes of 512 bytes over one cluster of 64 KiB: this is why the bound counts the smallest
+    // clusters above an image, not its own.
     let mut top = ImageBuilder::new(65_536).bits(9, 7).backing_at(700, b"below");
     for cluster in (0..128).step_by(2) {
         top.data(cluster * 512, &pattern(1, 512));

@@ -191,7 +191,8 @@ fn unreachable_bytes_are_counted_if_they_fill_a_cluster() {
 
 #[test]
 fn the_padding_of_the_l1_to_512_bytes_is_not_counted_as_unreachable() {
-    // QEMU creates an overlay so: the L1 at 56, padded with zeros to a sector, and then the first cluster.
+    // QEMU creates an overlay so: the L1 at 56, padded with zeros to a sector, and then the first
+    // cluster.
     let mut overlay = ImageBuilder::new(4 * MIB).overlay_on(b"base.raw");
     overlay.table_at(0, 1024).data(0, &pattern(1, 512));
     assert_eq!(check(&overlay.build(), true).1.unreachable_bytes, 0);
@@ -244,7 +245,8 @@ fn each_block_of_a_table_is_read_once() {
     let log = device.log.clone();
     let mut image = Image::open(device, &mut memory).unwrap();
     image.check(|_| panic!()).unwrap();
-    // The header, the L1 twice, since the only line of memory holds a table in between, and two tables of eight blocks.
+    // The header, the L1 twice, since the only line of memory holds a table in between, and two
+    // tables of eight blocks.
     assert_eq!(log.requests(), 1 + 2 + 2 * 8);
 }
 
@@ -286,8 +288,8 @@ fn an_image_that_a_check_finds_clean_reads_without_corruption() {
     assert!(clean > 500, "{clean}");
 }
 
-/// Returns an image with one table, which covers 512 MiB. Its first word is `first`, all others are 513, which is
-/// misaligned.
+/// Returns an image with one table, which covers 512 MiB. Its first word is `first`, all others are
+/// 513, which is misaligned.
 fn one_wrong_table(first: u64) -> ImageBuilder {
     let mut builder = ImageBuilder::new(1024 << 29).bits(16, 13).l1_at(4096);
     builder.table_at(0, 0x2_0000);
@@ -308,7 +310,8 @@ fn a_table_whose_words_are_all_wrong_is_not_counted_as_unreachable() {
 
 #[test]
 fn a_table_over_the_l1_is_found_whatever_its_words_say() {
-    // The table covers the end of the header and the L1. The only L1 word is one of the table's words too, and a flaw.
+    // The table covers the end of the header and the L1. The only L1 word is one of the table's
+    // words too, and a flaw.
     let mut builder = ImageBuilder::new(512).bits(9, 6);
     builder.l1_word(0, 41).raw(1023, &[0]);
     assert_eq!(
@@ -377,7 +380,8 @@ fn flaws_of_one_kind_in_sequence_are_one_finding() {
     let (found, _) = findings(&cut.build()[..whole - 4096], false);
     assert_eq!(found[0].to_string(), found[0].corrupt.to_string());
 
-    // The disk's last cluster is partial. Corrupt tables after corrupt clusters are a finding of their own.
+    // The disk's last cluster is partial. Corrupt tables after corrupt clusters are a finding of
+    // their own.
     let mut last = ImageBuilder::new(MIB / 4 * 3 + 5).bits(12, 6);
     last.l2_word(MIB / 2, 0).l2_word(MIB / 4 * 3, 1 << 40);
     last.l2_word(MIB / 4 * 3 - 4096, 1 << 40)
@@ -502,7 +506,8 @@ fn a_failed_request_ends_a_check_and_the_findings_before_it_are_reported() {
 
 #[test]
 fn parts_that_touch_the_header_and_the_l1_without_a_gap_are_clean() {
-    // The table starts at the first sector after the header, and the cluster ends at the start of the L1.
+    // The table starts at the first sector after the header, and the cluster ends at the start of
+    // the L1.
     let mut builder = ImageBuilder::new(4096).l1_at(0x3000);
     builder.table_at(0, 0x1000).data_at(0, 0x2000, &pattern(1, 4096));
     assert_eq!(found(&builder), []);

@@ -1,4 +1,5 @@
-//! The crate's check finds the same as a simple one, on images whose words point to random and shared places.
+//! The crate's check finds the same as a simple one, on images whose words point to random and
+//! shared places.
 
 use crate::common::checker::{self, Rules, agrees, streams_joined, told};
 use crate::common::futures::{Slow, finish};

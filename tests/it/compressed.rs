@@ -1,4 +1,5 @@
-//! Compressed clusters: the crate accepts and refuses what QEMU does, and no read depends on an earlier one.
+//! Compressed clusters: the crate accepts and refuses what QEMU does, and no read depends on an
+//! earlier one.
 
 use crate::common::{ImageBuilder, TestDevice, pattern};
 use miniz_oxide::deflate::compress_to_vec;
@@ -157,8 +158,8 @@ fn a_match_reaches_back_as_far_as_the_cluster_goes() {
     assert!(read == bytes);
 }
 
-/// Returns an image with three clusters, and the contents of the first: a valid stream, a corrupt stream, and the valid
-/// stream again with a wrong length in its word.
+/// Returns an image with three clusters, and the contents of the first: a valid stream, a corrupt
+/// stream, and the valid stream again with a wrong length in its word.
 fn three_words() -> (Vec<u8>, Vec<u8>) {
     let bytes = pattern(2, SIZE);
     let stream = compress_to_vec(&bytes, 6);

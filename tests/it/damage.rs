@@ -1,4 +1,5 @@
-//! Corrupt table words and truncated files are errors with offsets; salvage reads zeros past the end of the file.
+//! Corrupt table words and truncated files are errors with offsets; salvage reads zeros past the
+//! end of the file.
 
 use crate::common::{ImageBuilder, TestDevice, pattern};
 use qcow1::{CorruptKind, Error, Image, OpenOptions};
@@ -23,7 +24,8 @@ fn salvage(file: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// Asserts that reading the byte at `offset` is an error of this kind, with these guest and host offsets.
+/// Asserts that reading the byte at `offset` is an error of this kind, with these guest and host
+/// offsets.
 fn corrupt(file: &[u8], offset: u64, kind: CorruptKind, guest: u64, host: u64) {
     match read(file, offset) {
         Err(Error::Corrupt(corrupt)) => {

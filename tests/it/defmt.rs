@@ -1,4 +1,5 @@
-//! The public types that implement `defmt::Format`. Their output needs a microcontroller's logger and is not tested.
+//! The public types that implement `defmt::Format`. Their output needs a microcontroller's logger
+//! and is not tested.
 
 use std::collections::BTreeSet;
 

@@ -62,7 +62,8 @@ fn items(file: &str, text: &str) -> Vec<Item> {
             name: name.to_owned(),
             place: format!("{file}:{}", at + 1),
             has_example: {
-                // An item's documentation and attributes are the lines between the last empty line and the item.
+                // An item's documentation and attributes are the lines between the last empty line
+                // and the item.
                 let start = lines[..at].iter().rposition(|line| line.trim().is_empty());
                 has_example(lines[start.map_or(0, |empty| empty + 1)..at].iter().copied())
             },

@@ -6,7 +6,8 @@ use qcow1::{AesCipher, Chain, CipherFailed, Error, Image, Key, SectorCipher};
 const KEY: [u8; 16] = *b"0123456789abcdef";
 const SIZE: usize = 40_000;
 
-/// Returns an image and its disk: encrypted runs, holes, and one compressed cluster, which is never encrypted.
+/// Returns an image and its disk: encrypted runs, holes, and one compressed cluster, which is never
+/// encrypted.
 fn image() -> (Vec<u8>, Vec<u8>) {
     let mut builder = ImageBuilder::new(SIZE as u64).bits(11, 6).l1_at(57).encrypted(KEY);
     let mut guest = vec![0; SIZE];
@@ -23,8 +24,8 @@ fn image() -> (Vec<u8>, Vec<u8>) {
 
 #[test]
 fn a_sector_decrypts_as_openssl_encrypted_it() {
-    // The bytes 0 to 255 twice, encrypted by:
-    // openssl enc -aes-128-cbc -nopad -K 6b657900000000000000000000000000 -iv 07000000000000000000000000000000
+    // The bytes 0 to 255 twice, encrypted by: openssl enc -aes-128-cbc -nopad -K
+    // 6b657900000000000000000000000000 -iv 07000000000000000000000000000000
     let cipher = AesCipher::new(&Key::from_passphrase(b"key"));
     let mut sector = *include_bytes!("../data/openssl-sector-7.bin");
     cipher.decrypt(7, &mut sector).unwrap();
@@ -210,7 +211,8 @@ fn a_read_whose_engine_failed_can_be_repeated() {
         calls: 0,
     }))));
     let (file, guest) = image();
-    // With 512 bytes, the only slot is the bounce buffer too: bytes that the engine leaves there must not be used as a table.
+    // With 512 bytes, the only slot is the bounce buffer too: bytes that the engine leaves there
+    // must not be used as a table.
     for memory in [512, 65_536] {
         let mut memory = vec![0; memory];
         let mut image = Image::open(TestDevice::new(&file, 512), &mut memory[..]).unwrap();

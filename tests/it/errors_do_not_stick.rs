@@ -163,7 +163,8 @@ fn extents_and_names_are_right_after_a_failure() {
     assert_eq!(qcow1::GuestDisk::size(top), SIZE as u64);
 }
 
-/// A device that returns other bytes once, without an error: for a read that includes `at`, `word` in place of the word there.
+/// A device that returns other bytes once, without an error: for a read that includes `at`, `word`
+/// in place of the word there.
 struct Glitching<'a> {
     file: &'a [u8],
     glitch: Option<(usize, u64)>,

@@ -1,4 +1,5 @@
-//! Each request of a call fails once, in every way in which devices fail, and the next call returns the right bytes.
+//! Each request of a call fails once, in every way in which devices fail, and the next call returns
+//! the right bytes.
 
 use std::cell::Cell;
 use std::path::Path;
@@ -22,7 +23,8 @@ enum Failure {
 struct Failing<'a> {
     device: Blocks<&'a [u8]>,
     failure: Failure,
-    /// The number of requests that succeed before the one that fails; `None` after it, or if none fails.
+    /// The number of requests that succeed before the one that fails; `None` after it, or if none
+    /// fails.
     before: Rc<Cell<Option<u64>>>,
 }
 
@@ -63,7 +65,8 @@ impl BlockRead for Failing<'_> {
     }
 }
 
-/// Returns small images with their names: those that QEMU made, and two with properties that QEMU does not write.
+/// Returns small images with their names: those that QEMU made, and two with properties that QEMU
+/// does not write.
 fn images() -> Vec<(String, Vec<u8>)> {
     let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data");
     let mut images: Vec<_> = std::fs::read_dir(data)
@@ -106,7 +109,8 @@ fn open<'m>(
     (image, before)
 }
 
-/// Reads `len` bytes at `offset`. An overlay is opened without its base, so holes fail with the same error each time.
+/// Reads `len` bytes at `offset`. An overlay is opened without its base, so holes fail with the
+/// same error each time.
 fn read(image: &mut Image<Failing<'_>, impl Memory>, offset: u64, len: usize) -> Result<Vec<u8>, Error<Broken>> {
     let mut bytes = vec![0xcc; len];
     image.read_at(offset, &mut bytes).map(|()| bytes)

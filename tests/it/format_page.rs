@@ -1,4 +1,5 @@
-//! The page that specifies the format names the vectors that test its rules, and its example is an image.
+//! The page that specifies the format names the vectors that test its rules, and its example is an
+//! image.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -18,7 +19,8 @@ struct Rule<'a> {
 }
 
 impl Rule<'_> {
-    /// Returns the names in the paragraph that begins with `Vectors:`, or `None` if there is no such paragraph.
+    /// Returns the names in the paragraph that begins with `Vectors:`, or `None` if there is no
+    /// such paragraph.
     fn vectors(&self) -> Option<Vec<&str>> {
         let (_, list) = self.text.split_once("\n\nVectors: ")?;
         let list = list.split("\n\n").next().unwrap_or_default();
@@ -48,7 +50,8 @@ fn vectors() -> BTreeSet<String> {
     vectors
 }
 
-/// Returns whether a name of the page names a vector. A `*` at its end stands for the rest of several names.
+/// Returns whether a name of the page names a vector. A `*` at its end stands for the rest of
+/// several names.
 fn names(name: &str, vector: &str) -> bool {
     match name.strip_suffix('*') {
         Some(start) => vector.starts_with(start),
@@ -90,8 +93,8 @@ fn each_vector_tests_a_rule_of_the_page() {
     }
 }
 
-/// Returns the file that the output of `od -A x -t x1` in the page shows. A `*` stands for repetitions of the line before
-/// it.
+/// Returns the file that the output of `od -A x -t x1` in the page shows. A `*` stands for
+/// repetitions of the line before it.
 #[cfg(feature = "deflate")]
 fn worked_example(page: &str) -> Vec<u8> {
     let (_, dump) = page.split_once("```text\n000000 ").unwrap();

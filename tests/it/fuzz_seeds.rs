@@ -1,4 +1,5 @@
-//! Runs the fuzz targets over their committed seeds, so that each test run covers what fuzzing has reached.
+//! Runs the fuzz targets over their committed seeds, so that each test run covers what fuzzing has
+//! reached.
 
 #[path = "../../fuzz/src/lib.rs"]
 #[allow(
@@ -22,8 +23,8 @@ fn seeds(target: &str) -> Vec<Vec<u8>> {
     files.map(|file| std::fs::read(file.unwrap().path()).unwrap()).collect()
 }
 
-/// Runs a target over its seeds. The target panics if the crate is wrong. It must process nine of ten: a few are rejected
-/// at once, as intended.
+/// Runs a target over its seeds. The target panics if the crate is wrong. It must process nine of
+/// ten: a few are rejected at once, as intended.
 fn replay(name: &str) {
     let (_, target) = TARGETS.into_iter().find(|(target, _)| *target == name).unwrap();
     let seeds = seeds(name);

@@ -15,7 +15,8 @@ fn refusal(file: &[u8]) -> Error<core::convert::Infallible> {
     Image::open(file, &mut [0; 512]).unwrap_err().into_error()
 }
 
-/// Asserts that opening a file reports corruption of this kind, which concerns the whole disk. Returns its sentence.
+/// Asserts that opening a file reports corruption of this kind, which concerns the whole disk.
+/// Returns its sentence.
 fn corrupt(file: &[u8], kind: CorruptKind) -> String {
     match refusal(file) {
         Error::Corrupt(corrupt) => {

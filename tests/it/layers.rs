@@ -1,10 +1,12 @@
-//! The layers of `src/`: each module imports only from the modules above it in `lib.rs`, and no files import each other
-//! in a cycle. Paths that begin with `crate::` or `super::` count, except in unit tests.
+//! The layers of `src/`: each module imports only from the modules above it in `lib.rs`, and no
+//! files import each other in a cycle. Paths that begin with `crate::` or `super::` count, except
+//! in unit tests.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-/// For each module of `src/` by its path (such as `reader::cache`), the modules that it imports from.
+/// For each module of `src/` by its path (such as `reader::cache`), the modules that it imports
+/// from.
 type Imports = BTreeMap<String, BTreeSet<String>>;
 
 fn source() -> PathBuf {
@@ -37,8 +39,8 @@ fn files(folder: &Path, module: &str, found: &mut BTreeMap<String, String>) {
     }
 }
 
-/// Returns the paths from the root that the code of a module names: for `use crate::a::{b::C, d::E}`, `a::b::C` and
-/// `a::d::E`. Comments and unit tests do not count.
+/// Returns the paths from the root that the code of a module names: for `use crate::a::{b::C,
+/// d::E}`, `a::b::C` and `a::d::E`. Comments and unit tests do not count.
 fn named(module: &str, code: &str) -> Vec<String> {
     let parent = module
         .rsplit_once("::")

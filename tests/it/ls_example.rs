@@ -114,7 +114,8 @@ fn a_gpt_whose_first_copy_is_lost_is_read_from_its_last() {
     let right = ls(&[]).1;
     for (block, mut disk) in [(512, with_gpt(&[(64, &volume)])), (4096, with_gpt_4kn(&[(8, &volume)]))] {
         let whole = disk.clone();
-        // Zeros, a bit that the checksum finds, and another program's bytes over header and entries.
+        // Zeros, a bit that the checksum finds, and another program's bytes over header and
+        // entries.
         disk[block..2 * block].fill(0);
         assert_eq!(ls_of(&disk, ""), right, "{block}");
         disk.copy_from_slice(&whole);
@@ -208,7 +209,8 @@ fn error_of(disk: &[u8], path: &str) -> String {
     line.split_once("disk.qcow: ").unwrap().1.to_owned()
 }
 
-/// Byte offsets in `fat_volume()`: 128 sectors of tables, 32 sectors of the root directory, clusters of 512 bytes.
+/// Byte offsets in `fat_volume()`: 128 sectors of tables, 32 sectors of the root directory,
+/// clusters of 512 bytes.
 const TABLE: usize = 512;
 const ROOT: usize = 129 * 512;
 const CLUSTERS: usize = ROOT + 32 * 512;
@@ -231,7 +233,8 @@ fn fat_with(changes: &[(usize, &[u8])]) -> Vec<u8> {
     volume
 }
 
-/// Returns the FAT volume with another entry of `cluster` in both file allocation tables, and with `changes`.
+/// Returns the FAT volume with another entry of `cluster` in both file allocation tables, and with
+/// `changes`.
 fn fat_with_link(cluster: usize, next: u16, changes: &[(usize, &[u8])]) -> Vec<u8> {
     let at = TABLE + 2 * cluster;
     let next = next.to_le_bytes();
@@ -368,8 +371,8 @@ fn control_characters_in_names_are_escaped() {
     let kind = 11;
     let listed = ls_of(&fat_with(&[(README, b"\x1b[2J\x9b1m"), (BOOT + kind, &[0x10])]), "");
     assert!(listed.contains(r"\u{1b}[2J\u{9b}1m"), "{listed}");
-    // The first part of a long name is stored just before the entry of the short name. Its second character becomes
-    // U+202E, which reverses the direction of text.
+    // The first part of a long name is stored just before the entry of the short name. Its second
+    // character becomes U+202E, which reverses the direction of text.
     let volume = fat_volume();
     let mut parts = volume[ENTRIES_FOLDER..][..512].chunks(32);
     let first = parts.position(|entry| entry[0] & 0x1f == 1 && entry[kind] == 0x0f);
@@ -382,7 +385,8 @@ fn control_characters_in_names_are_escaped() {
 
 #[test]
 fn a_name_that_the_library_panics_over_is_an_error() {
-    // A long name of two parts. The last part begins with the low half of a surrogate pair whose high half is missing.
+    // A long name of two parts. The last part begins with the low half of a surrogate pair whose
+    // high half is missing.
     let part = |number: u8, first: u16| {
         let mut entry = [b'A'; 32];
         entry.iter_mut().step_by(2).for_each(|byte| *byte = 0);

@@ -1,6 +1,7 @@
 //! The integration tests, in one binary, so that they are linked once.
 //!
-//! A module that needs a feature is compiled only with the feature. `cargo test --all-features` runs them all.
+//! A module that needs a feature is compiled only with the feature. `cargo test --all-features`
+//! runs them all.
 #![allow(
     clippy::duplicate_mod,
     reason = "the fuzz targets include the modules that they share with these tests"

@@ -1,4 +1,5 @@
-//! The bytes read do not depend on the device's block size, nor on the size or alignment of the memory lent.
+//! The bytes read do not depend on the device's block size, nor on the size or alignment of the
+//! memory lent.
 
 use crate::common::{ImageBuilder, TestDevice, image_of_every_kind, pattern};
 use qcow1::{BlockSize, Error, Header, Image, Memory};

@@ -44,7 +44,8 @@ fn a_failed_opening_returns_the_device_and_the_memory() {
     assert_eq!(error.into_parts().0.size(), Ok(600));
 }
 
-/// Opens a device as QCOW1, or as a raw disk if it is no QCOW image, as a caller without `or_raw` would.
+/// Opens a device as QCOW1, or as a raw disk if it is no QCOW image, as a caller without `or_raw`
+/// would.
 fn qcow1_else_raw<D: BlockRead>(device: D, memory: &mut [u8]) -> Result<Image<D, &mut [u8]>, Error<D::Error>> {
     match Image::open(device, memory).map_err(OpenError::into_parts) {
         Ok(image) => Ok(image),

@@ -42,8 +42,8 @@ fn scribble(folder: &TempDir, image: &str, size: u64, random: &mut Random, count
     qemu(folder, "qemu-io", &arguments);
 }
 
-/// Compares a chain of images, top first, with `right.raw`. Without a key, `qemu-img convert` first makes that file
-/// from the top image.
+/// Compares a chain of images, top first, with `right.raw`. Without a key, `qemu-img convert` first
+/// makes that file from the top image.
 fn compare(folder: &TempDir, names: &[&str], key: Option<&Key>, random: &mut Random) {
     if key.is_none() {
         qemu(

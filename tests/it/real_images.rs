@@ -1,5 +1,5 @@
-//! Images that `qemu-img` made, in `tests/data`. `make.sh` there is the recipe, and `SHA256` has the digests of the
-//! disks.
+//! Images that `qemu-img` made, in `tests/data`. `make.sh` there is the recipe, and `SHA256` has
+//! the digests of the disks.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -23,7 +23,8 @@ fn digest(name: &str) -> String {
     digests[name].to_owned()
 }
 
-/// Reads the disk of a chain of images, top first, with several memory sizes and read lengths. Asserts its digest.
+/// Reads the disk of a chain of images, top first, with several memory sizes and read lengths.
+/// Asserts its digest.
 fn assert_digest(names: &[&str], key: Option<&Key>) {
     for (memory, step) in [(20_000, 1 << 20), (1 << 20, 4096), (9000, 5003)] {
         let mut memories: Vec<Vec<u8>> = names.iter().map(|_| vec![0; memory]).collect();

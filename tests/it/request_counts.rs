@@ -1,4 +1,5 @@
-//! The number of device requests of long workloads. The counts are exact, so they are tests, not benches.
+//! The number of device requests of long workloads. The counts are exact, so they are tests, not
+//! benches.
 
 use qcow1::{BlockSize, Image, Memory};
 
@@ -14,8 +15,8 @@ fn random_blocks(seed: u64) -> impl Iterator<Item = u64> {
     std::iter::repeat_with(move || random.below(GIB / 4096) * 4096)
 }
 
-/// Reads a disk of 1 GiB from start to end, `step` bytes at a time. Returns the number of requests, and of those for
-/// data.
+/// Reads a disk of 1 GiB from start to end, `step` bytes at a time. Returns the number of requests,
+/// and of those for data.
 fn requests_in_order(order: Order, block_size: BlockSize, memory: usize, step: u64) -> (u64, u64) {
     let mut memory = vec![0; memory];
     let mut device = QemuLayout::new(GIB, order, block_size);
@@ -102,8 +103,8 @@ fn packed() -> Vec<u8> {
     builder.build()
 }
 
-/// Performs `reads`, pairs of offset and length, on the packed disk with all tables cached. Returns the number of
-/// requests and of bytes that they read.
+/// Performs `reads`, pairs of offset and length, on the packed disk with all tables cached. Returns
+/// the number of requests and of bytes that they read.
 fn requests_of_streams(block_size: u32, memory: usize, reads: impl IntoIterator<Item = (u64, u64)>) -> (u64, u64) {
     let file = packed();
     let device = TestDevice::new(&file, block_size);
@@ -131,8 +132,8 @@ fn streams_in_order_are_read_as_many_at_a_time_as_the_caller_reads_bytes() {
     for block_size in [1, 512] {
         let in_order = (0..STREAMS).map(|i| (i * CLUSTER, CLUSTER));
         let (requests, _) = requests_of_streams(block_size, 128 << 10, in_order);
-        // The first read reads one stream. Each later request reads a cluster's length, whose last stream may be cut
-        // off.
+        // The first read reads one stream. Each later request reads a cluster's length, whose last
+        // stream may be cut off.
         let most = 1 + all.div_ceil(CLUSTER - longest);
         assert!(
             most < STREAMS / 8 && requests <= most,

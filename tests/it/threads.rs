@@ -1,5 +1,5 @@
-//! Images that are shared and sent: between threads, between tasks of tokio and embassy, and out of the function that opened
-//! them.
+//! Images that are shared and sent: between threads, between tasks of tokio and embassy, and out of
+//! the function that opened them.
 
 use std::convert::Infallible;
 use std::io;

@@ -1,11 +1,13 @@
-//! The requests that wrappers make of the device they wrap, on devices of sizes up to the maximum of 64 bits.
+//! The requests that wrappers make of the device they wrap, on devices of sizes up to the maximum
+//! of 64 bits.
 
 use std::convert::Infallible;
 
 use crate::common::Strict;
 use qcow1::{Aligned, BlockRead, BlockSize, Blocks, Bounced, Image, Limited, MapErr, Partition, Tracer};
 
-/// A device of any size. Each byte depends on its offset. After the last byte, the block is filled with garbage.
+/// A device of any size. Each byte depends on its offset. After the last byte, the block is filled
+/// with garbage.
 #[derive(Clone, Copy)]
 struct Endless {
     size: u64,
@@ -52,8 +54,8 @@ const SIZES: [u64; 12] = [
     u64::MAX,
 ];
 
-/// Returns devices of each size, in blocks of 1, 512 and 4,096 bytes. They panic at requests of no bytes, of parts of
-/// blocks, or past the last block.
+/// Returns devices of each size, in blocks of 1, 512 and 4,096 bytes. They panic at requests of no
+/// bytes, of parts of blocks, or past the last block.
 fn devices() -> impl Iterator<Item = Strict<Endless>> {
     let blocks = [BlockSize::BYTE, BlockSize::B512, BlockSize::B4096];
     SIZES.into_iter().flat_map(move |size| {

@@ -1,4 +1,5 @@
-//! Images of Xen's tapdisk: the extension after the header, and the L1 table, which old versions wrote little-endian.
+//! Images of Xen's tapdisk: the extension after the header, and the L1 table, which old versions
+//! wrote little-endian.
 
 use crate::common::{ImageBuilder, pattern};
 use qcow1::Image;

@@ -238,7 +238,8 @@ pub fn error_name(refusal: Refusal) -> &'static str {
     }
 }
 
-/// An image together with the disk that the guest sees. Each call writes to both; neither is computed from the other.
+/// An image together with the disk that the guest sees. Each call writes to both; neither is
+/// computed from the other.
 #[derive(Clone)]
 pub struct Disk {
     pub image: ImageBuilder,
@@ -246,8 +247,9 @@ pub struct Disk {
 }
 
 impl Disk {
-    /// Creates a disk of holes, in clusters of 512 bytes and tables of 64 entries, unless `shape` changes them. Tables
-    /// and clusters are aligned to their own size, so that a reader that requires this fails only the other cases.
+    /// Creates a disk of holes, in clusters of 512 bytes and tables of 64 entries, unless `shape`
+    /// changes them. Tables and clusters are aligned to their own size, so that a reader that
+    /// requires this fails only the other cases.
     pub fn new(size: usize, shape: impl FnOnce(ImageBuilder) -> ImageBuilder) -> Self {
         Self {
             image: shape(ImageBuilder::new(size as u64).bits(9, 6).aligned()),
@@ -335,7 +337,8 @@ impl Disk {
     }
 }
 
-/// Returns lines of 16 bytes, each with its own offset in the disk, so that all sectors differ, and deflate well.
+/// Returns lines of 16 bytes, each with its own offset in the disk, so that all sectors differ, and
+/// deflate well.
 pub fn text(at: u64, len: usize) -> Vec<u8> {
     let lines = (at / 16..).flat_map(|line| format!("guest {:09x}\n", line * 16).into_bytes());
     lines.take(len).collect()

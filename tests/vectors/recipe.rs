@@ -31,8 +31,8 @@ fn write(folder: &Path, cases: &[Case]) {
     std::fs::write(folder.join("manifest.json"), manifest(cases)).unwrap();
 }
 
-/// The suite's version. Major: a member of the manifest changes its meaning. Minor: images are added. Patch: a mistake
-/// is corrected.
+/// The suite's version. Major: a member of the manifest changes its meaning. Minor: images are
+/// added. Patch: a mistake is corrected.
 const VERSION: &str = "2.0.0";
 
 /// Returns the manifest, one image per line, so that a change of one image changes one line.

@@ -9,8 +9,8 @@ use crate::failure::Failure;
 /// The length of the longest read in bytes.
 const MOST: usize = 1 << 20;
 
-/// The alignments that systems require of offsets, lengths and memory, in bytes. The smallest that works loses the fewest
-/// bytes beside a bad sector.
+/// The alignments that systems require of offsets, lengths and memory, in bytes. The smallest that
+/// works loses the fewest bytes beside a bad sector.
 const BLOCKS: [usize; 2] = [512, 4096];
 
 /// A file that was opened with `O_DIRECT`, and memory that such reads can fill.

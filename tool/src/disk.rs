@@ -18,8 +18,8 @@ use crate::past_end::{self, PastEnd, Tables};
 use crate::secret::Secrets;
 use crate::text;
 
-/// The maximum number of images in a chain. QEMU has no limit of its own, but most systems let a program open 1,024
-/// files.
+/// The maximum number of images in a chain. QEMU has no limit of its own, but most systems let a
+/// program open 1,024 files.
 const DEPTH: usize = 1024;
 
 /// The maximum length of a backing file's name in bytes.
@@ -28,7 +28,8 @@ const NAME: usize = 1023;
 /// The length in bytes of the pieces in which a failed read is repeated to find its cause.
 const PIECE: u64 = 64 << 10;
 
-/// The size in bytes of the memory for opening an image only to read its header and its backing file's name.
+/// The size in bytes of the memory for opening an image only to read its header and its backing
+/// file's name.
 const MINIMUM: usize = 512;
 
 /// An image in a file, with memory of its own.
@@ -44,7 +45,8 @@ pub(crate) struct Disk {
     others: Vec<Source>,
     /// The number of images with a key.
     keys: usize,
-    /// The tables of each image of the chain, which show the bytes that `--salvage` filled. Empty without that option.
+    /// The tables of each image of the chain, which show the bytes that `--salvage` filled. Empty
+    /// without that option.
     tables: Vec<Option<Tables>>,
 }
 
@@ -58,7 +60,8 @@ struct Source {
 pub(crate) struct Found {
     pub(crate) level: usize,
     pub(crate) extent: Extent,
-    /// Why the bytes, or some of them, are missing in a truncated image file: `--salvage` fills them.
+    /// Why the bytes, or some of them, are missing in a truncated image file: `--salvage` fills
+    /// them.
     pub(crate) past_end: Option<PastEnd>,
 }
 
@@ -175,8 +178,8 @@ impl Disk {
         self.files.iter().map(|source| source.path.clone()).collect()
     }
 
-    /// Returns the size of the top image's file in bytes, and the number of bytes that it takes on its disk if the system
-    /// says so.
+    /// Returns the size of the top image's file in bytes, and the number of bytes that it takes on
+    /// its disk if the system says so.
     pub(crate) fn file_sizes(&mut self) -> Result<(u64, Option<u64>), Failure> {
         let path = self.files[0].path.clone();
         self.top()
@@ -201,8 +204,8 @@ impl Disk {
         }
     }
 
-    /// Returns how the guest bytes that start at `at`, at most `most`, are stored. `at` must be inside the disk. Holes of raw
-    /// files and of plain clusters are zeros, too.
+    /// Returns how the guest bytes that start at `at`, at most `most`, are stored. `at` must be
+    /// inside the disk. Holes of raw files and of plain clusters are zeros, too.
     pub(crate) fn find(&mut self, at: u64, most: u64) -> Result<Found, Flaw> {
         self.locate(at, most, true)
     }
@@ -265,7 +268,8 @@ impl Disk {
         Failure::of(self.path(flaw.level), flaw)
     }
 
-    /// Protects a file from being overwritten. Refuses it if that would change what the disk is read from.
+    /// Protects a file from being overwritten. Refuses it if that would change what the disk is
+    /// read from.
     pub(crate) fn protect(&mut self, file: &File, path: &Path) -> Result<(), Failure> {
         let failed = |error| Failure::write(path, &error);
         let metadata = file.metadata().map_err(failed)?;
@@ -278,7 +282,8 @@ impl Disk {
         Ok(())
     }
 
-    /// Refuses to write to the file with this metadata if that would change what the disk is read from.
+    /// Refuses to write to the file with this metadata if that would change what the disk is read
+    /// from.
     pub(crate) fn refuse_to_overwrite(&mut self, metadata: &Metadata, path: &Path) -> Result<(), Failure> {
         let Ok(identity) = Identity::of(metadata, path) else {
             return Ok(());
@@ -296,7 +301,8 @@ impl Disk {
         Ok(())
     }
 
-    /// Returns all files of the chain: those that were opened, and those that are only named by an image.
+    /// Returns all files of the chain: those that were opened, and those that are only named by an
+    /// image.
     fn all_sources(&mut self) -> Vec<Source> {
         let mut sources = [&self.files[..], &self.others].concat();
         for (level, source) in self.files.iter().enumerate() {
@@ -313,7 +319,8 @@ impl Disk {
                     break;
                 }
                 let memory = [0; MINIMUM];
-                // A raw file names no backing file. A truncated image still names the file that `--salvage` would read.
+                // A raw file names no backing file. A truncated image still names the file that
+                // `--salvage` would read.
                 if let Ok(mut image) = Image::open_with(OpenOptions::new().salvage(true), file, memory) {
                     named = named_by(&mut image, &path).ok().flatten();
                 }
@@ -413,7 +420,8 @@ impl Disk {
         Failure::of(&self.files[0].path, message)
     }
 
-    /// Fills the start of `dst` with the run of guest bytes that starts at `at`, and returns the length of the run.
+    /// Fills the start of `dst` with the run of guest bytes that starts at `at`, and returns the
+    /// length of the run.
     pub(crate) fn read_piece(&mut self, at: u64, dst: &mut [u8]) -> Result<u64, Flaw> {
         let Found { level, extent, .. } = self.find(at, dst.len() as u64)?;
         // At most `dst.len()`.
@@ -464,8 +472,8 @@ fn named_by(image: &mut Image<Medium, impl Memory>, path: &Path) -> Result<Optio
     Ok(Some(path.parent().unwrap_or(Path::new("")).join(name)))
 }
 
-/// Returns the backing file's name up to its first NUL, as QEMU does: a program that shortens a name in place leaves NULs
-/// after it.
+/// Returns the backing file's name up to its first NUL, as QEMU does: a program that shortens a
+/// name in place leaves NULs after it.
 pub(crate) fn backing_name<'b>(
     image: &mut Image<Medium, impl Memory>,
     buffer: &'b mut [u8; NAME],
@@ -489,7 +497,8 @@ fn protocol_hint(path: &Path) -> String {
     }
 }
 
-/// Refuses a file that another program has opened to write it, unless the user's options allow that.
+/// Refuses a file that another program has opened to write it, unless the user's options allow
+/// that.
 pub(crate) fn refuse_if_in_use(file: &File, path: &Path, open: &Open) -> Result<(), Failure> {
     if !open.force_share && in_use::is_written(file) {
         let message = "is in use: another program, such as a virtual machine, may write to it. Stop that program, or \
@@ -509,7 +518,8 @@ pub(crate) fn open_file(path: &Path) -> Result<File, Failure> {
         };
         Failure::of(path, format_args!("cannot be opened: {error}{hint}"))
     };
-    // Checked before opening: opening a pipe waits for its writer, and opening a device may have an effect.
+    // Checked before opening: opening a pipe waits for its writer, and opening a device may have an
+    // effect.
     let kind = fs::metadata(path).map_err(failed)?.file_type();
     #[cfg(unix)]
     let (is_pipe, is_character_device) = {
@@ -538,7 +548,8 @@ fn identify(file: File, path: &Path) -> Result<(File, Identity), Failure> {
     }
 }
 
-/// Opens a QCOW1 image with the user's options. The outer error is the tool's, the inner one the image's.
+/// Opens a QCOW1 image with the user's options. The outer error is the tool's, the inner one the
+/// image's.
 pub(crate) fn try_qcow_image(
     mut file: Medium,
     path: &Path,
@@ -550,7 +561,8 @@ pub(crate) fn try_qcow_image(
     Ok(Image::open_with(options, file, memory).map_err(qcow1::OpenError::into_error))
 }
 
-/// Returns the maximum number of bytes of memory that an image uses, or a small number if it will be refused.
+/// Returns the maximum number of bytes of memory that an image uses, or a small number if it will
+/// be refused.
 fn most_memory(file: &mut Medium) -> u64 {
     let mut prefix = [0; 48];
     match file

@@ -8,8 +8,8 @@ use qcow1::{Error, Unsupported};
 
 use crate::output::say;
 
-/// The exit statuses. Only `check` exits with those of a corrupt image and of an image with unused bytes; these are
-/// qemu-img's.
+/// The exit statuses. Only `check` exits with those of a corrupt image and of an image with unused
+/// bytes; these are qemu-img's.
 pub(crate) mod status {
     pub(crate) const SUCCESS: u8 = 0;
     pub(crate) const ERROR: u8 = 1;

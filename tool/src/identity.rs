@@ -7,8 +7,8 @@ use std::path::Path;
 /// The folder in which Linux describes block devices, by their numbers.
 const BLOCK_DEVICES: &str = "/sys/dev/block";
 
-/// The maximum number of steps down from a file. Three lead to its file system's partition, to the partition's disk,
-/// and to the file of a loop device; the rest is for nested loop devices.
+/// The maximum number of steps down from a file. Three lead to its file system's partition, to the
+/// partition's disk, and to the file of a loop device; the rest is for nested loop devices.
 const STEPS: usize = 8;
 
 /// The identity of a file: equal for two names of one file.
@@ -27,7 +27,8 @@ pub(crate) enum Identity {
 pub(crate) enum Shared {
     /// They are the same file.
     Same,
-    /// One is a device that holds the other: a loop device and its file, or a partition and a file of its file system.
+    /// One is a device that holds the other: a loop device and its file, or a partition and a file
+    /// of its file system.
     Beneath,
 }
 
@@ -52,7 +53,8 @@ impl Identity {
         std::fs::canonicalize(path).map(Self::Path)
     }
 
-    /// Returns how the bytes of the two files overlap, or `None` if writing to one leaves the other as it is.
+    /// Returns how the bytes of the two files overlap, or `None` if writing to one leaves the other
+    /// as it is.
     pub(crate) fn shares(&self, other: &Self) -> Option<Shared> {
         self.shares_by(other, Path::new(BLOCK_DEVICES))
     }
@@ -63,7 +65,8 @@ impl Identity {
         }
         let (mine, others) = (self.stack(devices), other.stack(devices));
         let common = mine.iter().find(|identity| others.contains(identity))?;
-        // Two partitions of a disk, or two files of a file system, share only the device below them, not bytes.
+        // Two partitions of a disk, or two files of a file system, share only the device below
+        // them, not bytes.
         let overlap = common == self || common == other || common.is_file();
         overlap.then_some(Shared::Beneath)
     }

@@ -2,11 +2,11 @@
 
 use std::fs::File;
 
-/// Returns `true` if QEMU, or a program that takes its locks, has opened the file to write it or to change its length,
-/// or forbids others to read it.
+/// Returns `true` if QEMU, or a program that takes its locks, has opened the file to write it or to
+/// change its length, or forbids others to read it.
 ///
-/// QEMU locks bytes of the file that stand for permissions: bytes 100 and up for those that it uses, 200 and up for
-/// those that it denies to others. The locks do not change the file.
+/// QEMU locks bytes of the file that stand for permissions: bytes 100 and up for those that it
+/// uses, 200 and up for those that it denies to others. The locks do not change the file.
 #[cfg(target_os = "linux")]
 pub(crate) fn is_written(file: &File) -> bool {
     use nix::fcntl::{FcntlArg, fcntl};

@@ -22,8 +22,8 @@ pub(crate) enum Ending {
 pub(crate) struct Interrupt(Arc<Mutex<Ending>>);
 
 impl Interrupt {
-    /// Takes over the signals that ask the tool to end. Without a handler, a signal leaves files behind, which is
-    /// harmless. The tool then ends with the status `exit`.
+    /// Takes over the signals that ask the tool to end. Without a handler, a signal leaves files
+    /// behind, which is harmless. The tool then ends with the status `exit`.
     pub(crate) fn new(exit: u8) -> Self {
         let this = Self(Arc::new(Mutex::new(Ending::Nothing)));
         let ending = this.clone();
@@ -73,7 +73,8 @@ pub(crate) fn survive_size_limit() {
 fn when_interrupted(end: impl FnOnce() + Send + 'static) {
     use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
-    // A handler would undo what `nohup` and a shell's `&` do: they start a process with signals ignored.
+    // A handler would undo what `nohup` and a shell's `&` do: they start a process with signals
+    // ignored.
     let ignored = ignored_signals().unwrap_or(0);
     let heeded = [SIGHUP, SIGINT, SIGTERM]
         .into_iter()
@@ -83,7 +84,8 @@ fn when_interrupted(end: impl FnOnce() + Send + 'static) {
     }
 }
 
-/// Returns the ignored signals as bits, signal 1 in the lowest bit, or `None` if the system does not report them.
+/// Returns the ignored signals as bits, signal 1 in the lowest bit, or `None` if the system does
+/// not report them.
 #[cfg(unix)]
 fn ignored_signals() -> Option<u64> {
     let status = fs::read_to_string("/proc/self/status").ok()?;

@@ -57,7 +57,8 @@ impl Lost {
         })
     }
 
-    /// Begins the list, which deletes the old contents of the file. Called after everything that can be refused.
+    /// Begins the list, which deletes the old contents of the file. Called after everything that
+    /// can be refused.
     pub(crate) fn begin(&mut self) -> Result<(), Failure> {
         self.json.as_mut().map_or(Ok(()), Json::begin)
     }

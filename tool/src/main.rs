@@ -1,7 +1,8 @@
 //! The host tool: shows what is in QCOW1 images, and writes the guest's disk to a file.
 //!
-//! It is a thin layer over the crate's public API, so it is also an example of each call. `disk.rs` opens images and
-//! chains, each module of `commands/` is one command, and the other files are arguments, output and errors.
+//! It is a thin layer over the crate's public API, so it is also an example of each call. `disk.rs`
+//! opens images and chains, each module of `commands/` is one command, and the other files are
+//! arguments, output and errors.
 
 #![forbid(unsafe_code)]
 
@@ -85,7 +86,8 @@ fn run(command: Command) -> Result<u8, Failure> {
     done.map(|()| status::SUCCESS)
 }
 
-/// Returns a usage error on one line. clap's own report has several lines, and its exit status means "corrupt" here.
+/// Returns a usage error on one line. clap's own report has several lines, and its exit status
+/// means "corrupt" here.
 fn usage_failure(error: &clap::Error) -> Failure {
     let message = if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
         "a command is missing: info, map, dump, read, check or serve".to_owned()

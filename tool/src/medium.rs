@@ -68,14 +68,15 @@ impl Medium {
         }
     }
 
-    /// Returns the size in bytes, and the number of bytes that the whole file takes on its disk if the system says so.
+    /// Returns the size in bytes, and the number of bytes that the whole file takes on its disk if
+    /// the system says so.
     pub(crate) fn sizes(&mut self) -> io::Result<(u64, Option<u64>)> {
         let size = self.size()?;
         Ok((size, allocated(&self.file)))
     }
 
-    /// Returns the number of bytes at `offset`, at most `len`, that are all in a hole of the file or all outside of
-    /// holes, and `true` for a hole. It reads as zeros.
+    /// Returns the number of bytes at `offset`, at most `len`, that are all in a hole of the file
+    /// or all outside of holes, and `true` for a hole. It reads as zeros.
     pub(crate) fn hole_at(&mut self, offset: u64, len: u64) -> (u64, bool) {
         let at = self.start.saturating_add(offset);
         if !self.run.0.contains(&at) {
@@ -118,7 +119,8 @@ impl BlockRead for Medium {
     }
 }
 
-/// Returns the number of bytes that a file takes on its disk, or `None` if the system does not say so.
+/// Returns the number of bytes that a file takes on its disk, or `None` if the system does not say
+/// so.
 pub(crate) fn allocated(file: &File) -> Option<u64> {
     let metadata = file.metadata().ok()?;
     #[cfg(unix)]

@@ -1,6 +1,8 @@
-//! A read-only server of the Network Block Device protocol: fixed newstyle, structured replies, `base:allocation`.
+//! A read-only server of the Network Block Device protocol: fixed newstyle, structured replies,
+//! `base:allocation`.
 //!
-//! <https://github.com/NetworkBlockDevice/nbd/blob/master/doc/proto.md> has the names and the rules.
+//! <https://github.com/NetworkBlockDevice/nbd/blob/master/doc/proto.md> has the names and the
+//! rules.
 
 use std::io::{self, Read, Write};
 
@@ -76,7 +78,8 @@ pub(crate) trait Export {
 
     fn read(&self, offset: u64, buf: &mut [u8]) -> Result<(), u32>;
 
-    /// Returns the length of the run at `offset`, at most `most`, and whether it reads as zeros and is not stored.
+    /// Returns the length of the run at `offset`, at most `most`, and whether it reads as zeros and
+    /// is not stored.
     fn run(&self, offset: u64, most: u64) -> Result<(u64, bool), u32>;
 }
 
@@ -123,7 +126,8 @@ impl<S: Read + Write> Client<S> {
             self.stream.read_exact(&mut data)?;
             let (size, flags) = (export.size().to_be_bytes(), TRANSMISSION.to_be_bytes());
             match option {
-                // The export has no name, and every name selects it, as with qemu-nbd without a name.
+                // The export has no name, and every name selects it, as with qemu-nbd without a
+                // name.
                 OPT_EXPORT_NAME => {
                     let zeroes = [0; 124];
                     self.send(&[&size, &flags, &zeroes[..if no_zeroes { 0 } else { 124 }]])?;

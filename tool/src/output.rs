@@ -31,7 +31,8 @@ pub(crate) fn note(message: impl Display) {
 
 /// Prints a line on standard error.
 pub(crate) fn say(message: impl Display) {
-    // Escaped, because names may contain line ends and terminal commands. A failure of this write is ignored.
+    // Escaped, because names may contain line ends and terminal commands. A failure of this write
+    // is ignored.
     let _ = writeln!(io::stderr(), "qcow1: {}", printable(&message.to_string()));
 }
 
@@ -78,7 +79,8 @@ pub(crate) fn stdout() -> Result<File, Failure> {
         .map_err(|error| Failure::write(STDOUT.as_ref(), &error))
 }
 
-/// Returns a progress bar over `len` bytes on standard error. It shows nothing if that is not a terminal.
+/// Returns a progress bar over `len` bytes on standard error. It shows nothing if that is not a
+/// terminal.
 pub(crate) fn progress(len: u64) -> ProgressBar {
     let style = ProgressStyle::with_template(
         "{bar:40} {percent:>3}%  {binary_bytes} of {binary_total_bytes}  {binary_bytes_per_sec}  {eta} left",

@@ -1,4 +1,5 @@
-//! Finds the guest bytes that are missing in a truncated image file, so that a salvaging dump can report what it filled.
+//! Finds the guest bytes that are missing in a truncated image file, so that a salvaging dump can
+//! report what it filled.
 
 use std::io;
 
@@ -16,7 +17,8 @@ const BLOCK: u64 = 4096;
 /// The sector of most drives, in bytes: if one of its words cannot be read, none can.
 const SECTOR: u64 = 512;
 
-/// The tables of an image, which the crate reads as zeros past the end of the file when it salvages.
+/// The tables of an image, which the crate reads as zeros past the end of the file when it
+/// salvages.
 pub(crate) struct Tables {
     header: Header,
     file_len: u64,
@@ -52,7 +54,8 @@ impl Tables {
         }
     }
 
-    /// Returns the length of a first part of `extent` that is all in the file or all missing, and why it is missing.
+    /// Returns the length of a first part of `extent` that is all in the file or all missing, and
+    /// why it is missing.
     pub(crate) fn past_end(&mut self, level: usize, file: &mut Medium, extent: &Extent) -> (u64, Option<PastEnd>) {
         let missing = |why, is_hole| Some(PastEnd { level, why, is_hole });
         match extent.kind {
@@ -97,8 +100,8 @@ impl Tables {
         }
     }
 
-    /// Returns the number of guest bytes at `at`, which the crate returned as a hole, that have one reason, and the reason
-    /// if the hole is not real.
+    /// Returns the number of guest bytes at `at`, which the crate returned as a hole, that have one
+    /// reason, and the reason if the hole is not real.
     fn hole(&mut self, file: &mut Medium, at: u64) -> (u64, Option<(&'static str, bool)>) {
         let span_len = span_end(&self.header, at) - at;
         let cluster = u64::from(self.header.cluster_bits().cluster_size());
@@ -155,7 +158,8 @@ impl Words {
     }
 }
 
-/// Returns the number of guest bytes at `at` that have the flaw for which looking up `at` returned `error`.
+/// Returns the number of guest bytes at `at` that have the flaw for which looking up `at` returned
+/// `error`.
 pub(crate) fn flawed_len(image: &mut FileImage, at: u64, error: &Error<io::Error>) -> u64 {
     let Some(header) = image.header().copied() else {
         return u64::MAX;

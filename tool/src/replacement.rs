@@ -22,7 +22,8 @@ pub(crate) struct Replacement {
     target: PathBuf,
     /// `target`, opened to be written, if it exists.
     old: Option<File>,
-    /// Whether the system is known to refuse the new file the place or the permissions of the old one.
+    /// Whether the system is known to refuse the new file the place or the permissions of the old
+    /// one.
     in_place: bool,
     interrupt: Interrupt,
 }
@@ -46,13 +47,14 @@ impl Replacement {
         options.read(true).write(true).create_new(true);
         #[cfg(unix)]
         {
-            // A new file has the permissions that the user's mask leaves. One that replaces another is private until it
-            // has the other's owner.
+            // A new file has the permissions that the user's mask leaves. One that replaces another
+            // is private until it has the other's owner.
             let mode = if old.is_none() { 0o666 } else { 0o600 };
             std::os::unix::fs::OpenOptionsExt::mode(&mut options, mode);
         }
         let interrupt = Interrupt::default();
-        // Opened here, because the errors of `tempfile` name the new file, which the user does not know.
+        // Opened here, because the errors of `tempfile` name the new file, which the user does not
+        // know.
         let file = {
             // Locked until the path is set, so that no signal leaves the file behind.
             let mut ending = interrupt.lock();
@@ -93,7 +95,8 @@ impl Replacement {
         write_at(self.file.as_file_mut(), at, bytes)
     }
 
-    /// Waits until all bytes are stored, and moves the file to its place. If the system refuses that, copies it there.
+    /// Waits until all bytes are stored, and moves the file to its place. If the system refuses
+    /// that, copies it there.
     pub(crate) fn finish(self) -> Result<(), Failure> {
         // A system may report a failed write only now.
         if let Err(error) = self.file.as_file().sync_all() {
@@ -126,7 +129,8 @@ impl Replacement {
         )));
         match copy(file.as_file(), &target, old) {
             Ok(()) => {
-                // Closed before it is removed: some file systems keep a file with a hidden name until then.
+                // Closed before it is removed: some file systems keep a file with a hidden name
+                // until then.
                 drop(file.into_temp_path());
                 Ok(())
             }
@@ -160,7 +164,8 @@ fn copy(from: &File, target: &Path, old: Option<File>) -> io::Result<()> {
     let is_new = old.is_none();
     let mut to = match old {
         Some(old) => {
-            // If another program has replaced the file since it was opened, its name leads to the new file.
+            // If another program has replaced the file since it was opened, its name leads to the
+            // new file.
             let named = fs::metadata(target).and_then(|metadata| Identity::of(&metadata, target))?;
             if named != Identity::of(&old.metadata()?, target)? {
                 return Err(io::Error::other("another program has replaced it"));
@@ -210,7 +215,8 @@ fn write_at(file: &mut File, at: u64, bytes: &[u8]) -> io::Result<()> {
     })
 }
 
-/// Returns `false` if the system will refuse to move a file to the place of `target`, as far as that can be known.
+/// Returns `false` if the system will refuse to move a file to the place of `target`, as far as
+/// that can be known.
 fn can_be_replaced(target: &Path, folder: &Path, old: &Metadata) -> bool {
     #[cfg(target_os = "linux")]
     {
@@ -242,8 +248,8 @@ fn can_be_replaced(target: &Path, folder: &Path, old: &Metadata) -> bool {
     true
 }
 
-/// Copies the permissions of an old file to a new one, and its owner and group as far as the system allows it. Returns
-/// `false` if the permissions could not be copied.
+/// Copies the permissions of an old file to a new one, and its owner and group as far as the system
+/// allows it. Returns `false` if the permissions could not be copied.
 fn copy_permissions(file: &File, old: &Metadata) -> bool {
     #[cfg(unix)]
     {

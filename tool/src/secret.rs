@@ -39,8 +39,8 @@ impl<'a> Secrets<'a> {
         first_line: true,
     };
 
-    /// Returns the key of the encrypted image `image`, before which `before` images of its chain have one. Without a
-    /// file, it asks for the password on a terminal.
+    /// Returns the key of the encrypted image `image`, before which `before` images of its chain
+    /// have one. Without a file, it asks for the password on a terminal.
     pub(crate) fn of(&self, image: &Path, before: usize) -> Result<Option<Secret>, Failure> {
         match self.files.get(before) {
             Some(path) => self.read(path).map(Some),

@@ -13,8 +13,8 @@ use crate::replacement::Replacement;
 /// The length of one write of zeros in bytes.
 const ZEROS: usize = 1 << 20;
 
-/// The shortest run of zeros for which a block device is asked to make a hole, in bytes. The call takes longer than a
-/// small write.
+/// The shortest run of zeros for which a block device is asked to make a hole, in bytes. The call
+/// takes longer than a small write.
 const LONG: u64 = 64 << 10;
 
 /// The output of a dump, to which guest bytes are written in sequence.
@@ -56,7 +56,8 @@ impl Sink {
         Ok(Self::new(to, name))
     }
 
-    /// Opens a device or a pipe to write it in place, or creates a new file that will replace `out`.
+    /// Opens a device or a pipe to write it in place, or creates a new file that will replace
+    /// `out`.
     pub(crate) fn create(out: &Path, disk: &mut Disk) -> Result<Self, Failure> {
         let failed = |error: io::Error| Failure::write(out, &error);
         let metadata = match fs::metadata(out) {
@@ -137,7 +138,8 @@ impl Sink {
         Ok(())
     }
 
-    /// Waits until all bytes are stored, and moves a new file to its place. Must be called at the end.
+    /// Waits until all bytes are stored, and moves a new file to its place. Must be called at the
+    /// end.
     pub(crate) fn finish(self) -> Result<(), Failure> {
         match self.to {
             // A write is complete, or has failed, when it returns.
@@ -168,7 +170,8 @@ impl Sink {
 /// A file or a device that is written in place, starting at its position.
 struct InPlace {
     file: File,
-    /// The position, which other programs may share. At the end, it is moved after the written bytes.
+    /// The position, which other programs may share. At the end, it is moved after the written
+    /// bytes.
     at: u64,
     /// The old end of the file. Bytes after it that are not written are holes.
     old_end: u64,
@@ -254,7 +257,8 @@ fn write_zeros(file: &mut File, len: u64, zeros: &[u8]) -> io::Result<()> {
     Ok(())
 }
 
-/// Returns `true` if each write goes to the end of the file, as after a shell's `>>`, or if that is not known.
+/// Returns `true` if each write goes to the end of the file, as after a shell's `>>`, or if that is
+/// not known.
 fn appends(file: &File) -> bool {
     #[cfg(unix)]
     return rustix::fs::fcntl_getfl(file).map_or(true, |flags| flags.contains(rustix::fs::OFlags::APPEND));
@@ -266,8 +270,8 @@ fn appends(file: &File) -> bool {
     }
 }
 
-/// Returns `true` if standard output was closed when the tool began. The standard library then opens /dev/null instead,
-/// for reading and writing, which no shell does.
+/// Returns `true` if standard output was closed when the tool began. The standard library then
+/// opens /dev/null instead, for reading and writing, which no shell does.
 fn is_lost(file: &File, metadata: &Metadata) -> bool {
     #[cfg(target_os = "linux")]
     {

@@ -42,7 +42,8 @@ fn is_hexadecimal(digits: &str) -> bool {
     digits.starts_with("0x") || digits.starts_with("0X")
 }
 
-/// Returns bytes as a file name, or `None` if they are not a valid name on this system. On Unix every name is valid.
+/// Returns bytes as a file name, or `None` if they are not a valid name on this system. On Unix
+/// every name is valid.
 pub(crate) fn path(name: &[u8]) -> Option<PathBuf> {
     #[cfg(unix)]
     return Some(<std::ffi::OsStr as std::os::unix::ffi::OsStrExt>::from_bytes(name).into());
@@ -51,8 +52,8 @@ pub(crate) fn path(name: &[u8]) -> Option<PathBuf> {
     return std::str::from_utf8(name).ok().map(PathBuf::from);
 }
 
-/// Escapes characters that a terminal would act on. A name in an image may contain any character, such as commands that
-/// move the cursor and marks that reverse the direction of text.
+/// Escapes characters that a terminal would act on. A name in an image may contain any character,
+/// such as commands that move the cursor and marks that reverse the direction of text.
 pub(crate) fn printable(text: &str) -> String {
     let mut printable = String::with_capacity(text.len());
     for char in text.chars() {
@@ -79,7 +80,8 @@ pub(crate) fn object(fields: &[(&str, Value)], separator: &str) -> String {
     format!("{{{}}}", fields.join(separator))
 }
 
-/// Returns JSON that a terminal does not act on: JSON itself does not escape DEL and characters beyond ASCII.
+/// Returns JSON that a terminal does not act on: JSON itself does not escape DEL and characters
+/// beyond ASCII.
 fn json(value: &Value) -> String {
     let mut json = String::new();
     for char in value.to_string().chars() {

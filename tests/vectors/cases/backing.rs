@@ -59,7 +59,8 @@ pub fn cases() -> Vec<Case> {
     cases
 }
 
-/// An image of a chain: which it is from the top, log2 of its clusters and of its tables' entries, and the clusters that it has.
+/// An image of a chain: which it is from the top, log2 of its clusters and of its tables' entries,
+/// and the clusters that it has.
 struct Layer {
     name: &'static str,
     number: usize,
@@ -107,7 +108,8 @@ fn stack(layers: &[Layer], raw_base: &Backing) -> (Disk, Vec<Backing>) {
     (top.on(&below, files[0].name.as_bytes()), files)
 }
 
-/// The upper of two images that both have a cluster is right, however long a read is and whatever the clusters' sizes.
+/// The upper of two images that both have a cluster is right, however long a read is and whatever
+/// the clusters' sizes.
 fn precedence(cases: &mut Vec<Case>) {
     let mut add = |name, source, shows, layers: &[Layer], raw_base: &Backing| {
         let (disk, files) = stack(layers, raw_base);

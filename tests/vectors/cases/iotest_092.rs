@@ -1,4 +1,5 @@
-//! What QEMU's own test of malformed headers, iotest 092, refuses; each field as it sets it, by hand.
+//! What QEMU's own test of malformed headers, iotest 092, refuses; each field as it sets it, by
+//! hand.
 
 use crate::case::{Case, Expect, with};
 use crate::common::ImageBuilder;

@@ -165,7 +165,8 @@ fn wrong(cases: &mut Vec<Case>) {
         let source = "defect: Xen, Mac-on-Linux, tcmu-runner, QEMU before 2.11";
         cases.push(Case::cut(name, source, shows, disk.image.build(), &disk.guest));
     }
-    // Where the first cluster of a read fails, so does the read: not one that succeeds with a buffer that nobody filled.
+    // Where the first cluster of a read fails, so does the read: not one that succeeds with a
+    // buffer that nobody filled.
     let source = "defect: kvmtool";
     let mut disk = Disk::small(2 * SPAN).data(512, 1024).data(SPAN, 512);
     let reads = |disk: &Disk| {

@@ -158,7 +158,8 @@ fn compressed(cases: &mut Vec<Case>) {
     let start = text(512, 256);
     let cluster = start.repeat(2);
     let again = |stream: Deflate| stream.block(true, 1).repeat(256, 256).end().build();
-    // In a fixed block, each of these literals takes 8 bits, after the 3 bits of the block's header.
+    // In a fixed block, each of these literals takes 8 bits, after the 3 bits of the block's
+    // header.
     let literals = again(Deflate::new().block(false, 1).literals(&start).end());
     let coded = Disk::small(1024).data(0, 512).stream(512, &literals, &cluster);
     let shows = "A stream of literals is cut inside one: salvage yields those before it.";

@@ -15,8 +15,8 @@ use crate::output::{note, progress};
 use crate::past_end::PastEnd;
 use crate::sink::Sink;
 
-/// The length below which a hole is read together with the bytes around it, because that costs less than another
-/// request.
+/// The length below which a hole is read together with the bytes around it, because that costs less
+/// than another request.
 const SHORT: u64 = 64 << 10;
 
 /// The length of the pieces in which a failed chunk is read again.
@@ -134,7 +134,8 @@ impl Dump<'_> {
         Ok(run.len)
     }
 
-    /// Writes the sectors of a failed chunk that are before its flaw, if they stay where they are written.
+    /// Writes the sectors of a failed chunk that are before its flaw, if they stay where they are
+    /// written.
     fn before_flaw(&mut self, mut at: u64) {
         if !self.sink.keeps_partial_output() {
             return;
@@ -148,7 +149,8 @@ impl Dump<'_> {
         }
     }
 
-    /// Copies a part of the disk that has a flaw: the bytes that can be read, and zeros for the others.
+    /// Copies a part of the disk that has a flaw: the bytes that can be read, and zeros for the
+    /// others.
     fn in_pieces(&mut self, at: u64, len: u64) -> Result<(), Failure> {
         let end = at + len;
         let mut at = at;
@@ -222,7 +224,8 @@ impl Dump<'_> {
         let most = left.min(CHUNK as u64);
         let len = first.extent.len;
         let past_end = first.past_end;
-        // A hole that `--salvage` makes of a missing table may have been data, but never data of the backing file.
+        // A hole that `--salvage` makes of a missing table may have been data, but never data of
+        // the backing file.
         let is_lost = self.keep_going && past_end.is_some_and(|why| why.is_hole);
         if is_lost || first.extent.kind == ExtentKind::Zero {
             return Ok(Run {
@@ -259,8 +262,8 @@ impl Dump<'_> {
     }
 }
 
-/// Returns `true` if zeros may replace bytes whose read returned this error. Otherwise the user can mend the cause, for
-/// example by passing a key.
+/// Returns `true` if zeros may replace bytes whose read returned this error. Otherwise the user can
+/// mend the cause, for example by passing a key.
 fn is_damage(error: &Error<io::Error>) -> bool {
     matches!(
         error,
@@ -276,7 +279,8 @@ mod tests {
     use crate::args::{Args, Command};
     use clap::Parser;
 
-    /// Dumps a disk of which bytes of the top image's file cannot be read. Returns it and the list of lost ranges.
+    /// Dumps a disk of which bytes of the top image's file cannot be read. Returns it and the list
+    /// of lost ranges.
     fn dump_with_bad(bad: std::ops::Range<u64>, image: &[u8], options: &[&str]) -> (Vec<u8>, String) {
         let folder = tempfile::tempdir().unwrap();
         let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
@@ -315,8 +319,8 @@ mod tests {
         (fs::read(out).unwrap(), fs::read_to_string(list).unwrap())
     }
 
-    /// Returns an overlay of 4 MiB with 1,024 clusters of 4 KiB, of which each third is stored; two tables at 0x1000
-    /// and 0x2000; and its disk.
+    /// Returns an overlay of 4 MiB with 1,024 clusters of 4 KiB, of which each third is stored; two
+    /// tables at 0x1000 and 0x2000; and its disk.
     fn overlay() -> (Vec<u8>, Vec<u8>) {
         let mut file = vec![0; 0x3000];
         file[..8].copy_from_slice(b"QFI\xfb\0\0\0\x01");

@@ -126,7 +126,8 @@ fn memory(header: &Header, compressed: bool, file_size: u64) -> Vec<String> {
     lines
 }
 
-/// Returns the guest offset of the first compressed cluster, if there is one. Reads all tables before it.
+/// Returns the guest offset of the first compressed cluster, if there is one. Reads all tables
+/// before it.
 fn first_compressed(image: &mut FileImage) -> Result<Option<u64>, String> {
     let bar = progress(image.size());
     let mut found = Ok(None);

@@ -64,8 +64,8 @@ impl Run {
         }
     }
 
-    /// Appends `next` if it is of the same kind; data must be adjacent in the file too. Returns `true` if it was
-    /// appended.
+    /// Appends `next` if it is of the same kind; data must be adjacent in the file too. Returns
+    /// `true` if it was appended.
     fn join(&mut self, next: &Found) -> bool {
         if next.level != self.level {
             return false;

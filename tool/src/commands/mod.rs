@@ -17,13 +17,15 @@ pub(crate) use map::map;
 pub(crate) use read::read;
 pub(crate) use serve::serve;
 
-/// The length of one read in bytes: large enough that requests cost little, small enough for a processor's cache.
+/// The length of one read in bytes: large enough that requests cost little, small enough for a
+/// processor's cache.
 const CHUNK: usize = 1 << 20;
 
 /// The size of a page on most machines.
 const PAGE: usize = 4096;
 
-/// Memory for a chunk that starts at a page boundary, where some kernels copy three times as fast as elsewhere.
+/// Memory for a chunk that starts at a page boundary, where some kernels copy three times as fast
+/// as elsewhere.
 struct Buffer {
     memory: Vec<u8>,
     start: usize,

@@ -19,7 +19,8 @@ use crate::output::{Lines, say};
 /// The maximum number of clients at a time. Each may take the memory of one read.
 const CLIENTS: usize = 16;
 
-/// The time that a client has for the negotiation of each option, so that idle clients do not take all places.
+/// The time that a client has for the negotiation of each option, so that idle clients do not take
+/// all places.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The time in which a client must take a part of a reply.

@@ -5,15 +5,15 @@ use std::collections::BTreeMap;
 
 use qcow1::UsageMap;
 
-/// The size of a piece in bytes, for 128 KiB of the file. It is small, so that clusters that are far apart take little
-/// memory.
+/// The size of a piece in bytes, for 128 KiB of the file. It is small, so that clusters that are
+/// far apart take little memory.
 const PIECE: usize = 64;
 
 /// The memory in bytes that a piece takes, or a run of full pieces, with its place in a tree.
 const ENTRY: u64 = 128;
 
-/// The memory in bytes that a map may take for a file without bytes of its own. It is enough for 64 GiB of clusters in
-/// holes, each far from the others, and for any number that are adjacent.
+/// The memory in bytes that a map may take for a file without bytes of its own. It is enough for 64
+/// GiB of clusters in holes, each far from the others, and for any number that are adjacent.
 const CONSTANT: u64 = 64 << 20;
 
 /// The number of file bytes for each byte of the map.
@@ -22,18 +22,20 @@ const UNIT: u64 = 2048;
 /// The memory in bytes that a map may take besides, for each unit that the file stores.
 const FOR_UNIT: u64 = 64;
 
-/// A usage map in pieces. Only pieces with a byte other than 0 are allocated, and adjacent pieces that are full of uses
-/// take no memory. So its size follows what is stored in a sparse file, and not the file's length or a number in a
-/// header.
+/// A usage map in pieces. Only pieces with a byte other than 0 are allocated, and adjacent pieces
+/// that are full of uses take no memory. So its size follows what is stored in a sparse file, and
+/// not the file's length or a number in a header.
 pub(super) struct Pieces {
     /// The index in `stored` of each piece, by its number.
     places: BTreeMap<usize, usize>,
     stored: Vec<[u8; PIECE]>,
     /// The indices of unused elements of `stored`.
     free: Vec<usize>,
-    /// Runs of pieces in which each sector has its whole use: the number after the last one, by the first number.
+    /// Runs of pieces in which each sector has its whole use: the number after the last one, by the
+    /// first number.
     full: BTreeMap<usize, usize>,
-    /// The number and index of the piece used last. Most bytes are in the same piece as the byte before.
+    /// The number and index of the piece used last. Most bytes are in the same piece as the byte
+    /// before.
     recent: Cell<Option<(usize, usize)>>,
     /// The maximum number of pieces and runs.
     most: usize,

@@ -1,4 +1,5 @@
-//! The output of a dump on mounts, on devices, and beside files of other users. These tests need root.
+//! The output of a dump on mounts, on devices, and beside files of other users. These tests need
+//! root.
 
 #![cfg(unix)]
 

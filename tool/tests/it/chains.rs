@@ -4,8 +4,8 @@ use std::fs;
 
 use crate::place::{CLUSTER, Place, Qcow, SPAN};
 
-/// Writes a chain of three files, and returns its disk. Each file supplies one cluster, and the lower files also store
-/// clusters that a higher file hides.
+/// Writes a chain of three files, and returns its disk. Each file supplies one cluster, and the
+/// lower files also store clusters that a higher file hides.
 fn three(place: &Place) -> Vec<u8> {
     fs::create_dir(place.path("sub")).unwrap();
     let top = Qcow::new(SPAN).backing("sub/middle.qcow").data(0, 1);

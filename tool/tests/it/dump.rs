@@ -5,7 +5,8 @@ use std::process::{Command, Stdio};
 
 use crate::place::{CLUSTER, Place, Qcow, SPAN, sha256, tool_path};
 
-/// Returns an image with one cluster at 0x5000, and a last cluster of which 100 bytes are inside the disk.
+/// Returns an image with one cluster at 0x5000, and a last cluster of which 100 bytes are inside
+/// the disk.
 fn image() -> Qcow {
     Qcow::new(SPAN + 100).data(0x5000, 0xab).data(SPAN, 0xcd)
 }
@@ -191,7 +192,8 @@ fn dump_never_writes_over_a_file_that_an_image_of_the_chain_names() {
 fn dump_never_writes_over_a_file_that_a_truncated_image_names() {
     let place = Place::new();
     place.write("top.qcow", Qcow::new(CLUSTER).backing("middle.qcow").data(0, 1).build());
-    // The L1 table reaches past the end of the file, so the image does not open; its backing name is intact.
+    // The L1 table reaches past the end of the file, so the image does not open; its backing name
+    // is intact.
     let middle = Qcow::new(CLUSTER).backing("base.raw");
     let middle = middle.field(24, &(1_u64 << 40).to_be_bytes());
     place.write("middle.qcow", middle.build());
@@ -351,7 +353,8 @@ fn a_file_that_cannot_be_written_is_not_replaced() {
     fs::create_dir(place.path("folder")).unwrap();
     place.write("folder/read-only", "old");
     place.write("folder/writable", "old");
-    // Permissions do not restrict the superuser, so another user runs a copy of the tool in a folder that it can reach.
+    // Permissions do not restrict the superuser, so another user runs a copy of the tool in a
+    // folder that it can reach.
     let tool = place.path("qcow1");
     fs::copy(tool_path(), &tool).unwrap();
     let permit = |name: &str, mode| fs::set_permissions(place.path(name), fs::Permissions::from_mode(mode)).unwrap();
@@ -395,9 +398,11 @@ struct LongDump {
 
 #[cfg(target_os = "linux")]
 impl LongDump {
-    /// Starts a dump through `env` with the options `signals`, and waits until its temporary file exists.
+    /// Starts a dump through `env` with the options `signals`, and waits until its temporary file
+    /// exists.
     fn start(place: &Place, signals: &[&str]) -> Self {
-        // 1 TiB of stored zeros in a small file: all entries have one table, and all its words have one cluster.
+        // 1 TiB of stored zeros in a small file: all entries have one table, and all its words have
+        // one cluster.
         let mut image = Qcow::new(1 << 40).data(0, 0).build();
         let word = |at: usize| <[u8; 8]>::try_from(&image[at..][..8]).unwrap();
         let table = word(48);
@@ -664,7 +669,8 @@ fn compressed_clusters_are_inflated() {
     assert_eq!(sha256(&bytes), digest("compressed.qcow"));
 }
 
-/// Runs the tool with its standard output closed by the reader. Returns the exit status and standard error.
+/// Runs the tool with its standard output closed by the reader. Returns the exit status and
+/// standard error.
 fn unread(place: &Place, args: &[&str]) -> (Option<i32>, String) {
     let mut tool = Command::new(tool_path())
         .args(args)

@@ -208,8 +208,8 @@ fn control_characters_in_names_are_escaped() {
 #[test]
 fn map_merges_neighbours_of_one_kind() {
     let place = Place::new();
-    // The first table is at 0x1000, and the clusters follow it in the order of these calls: two adjacent ones, two
-    // swapped ones, two streams; then the second table.
+    // The first table is at 0x1000, and the clusters follow it in the order of these calls: two
+    // adjacent ones, two swapped ones, two streams; then the second table.
     let image = Qcow::new(3 * SPAN + 100)
         .data(0x1000, 1)
         .data(0x2000, 2)
@@ -298,7 +298,8 @@ fn check_distinguishes_unreachable_bytes_from_corruption() {
     let output = place.tool(&["check", "long.qcow"]).assert().code(3).stderr("");
     let text = String::from_utf8(output.get_output().stdout.clone()).unwrap();
     assert!(text.contains("unreachable 8192 bytes (8.00 KiB)\n"), "{text}");
-    // A host cluster that is used twice is found only with a usage map, and an invalid stream only by inflating it.
+    // A host cluster that is used twice is found only with a usage map, and an invalid stream only
+    // by inflating it.
     let image = Qcow::new(SPAN)
         .data(0, 1)
         .word(4096, 8192)
@@ -392,7 +393,8 @@ fn check_takes_little_memory_for_a_large_file_that_is_mostly_holes() {
     place.write("sparse.qcow", Qcow::new(SPAN).data(0, 1).word(0x3000, far).build());
     let file = fs::File::options().write(true).open(place.path("sparse.qcow")).unwrap();
     file.set_len(1 << 40).unwrap();
-    // The limit is 100 MiB of address space. A usage map of a byte for each 2 KiB of the file would take 512 MiB.
+    // The limit is 100 MiB of address space. A usage map of a byte for each 2 KiB of the file would
+    // take 512 MiB.
     let output = Command::new("sh")
         .args(["-c", "ulimit -v 102400; exec \"$0\" check sparse.qcow --json"])
         .arg(crate::place::tool_path())
@@ -407,7 +409,8 @@ fn check_takes_little_memory_for_a_large_file_that_is_mostly_holes() {
     );
     let found: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(found["data_bytes"], 8192);
-    // All but the first three clusters, which hold the header, the table and data, and the far cluster.
+    // All but the first three clusters, which hold the header, the table and data, and the far
+    // cluster.
     assert_eq!(found["unreachable_bytes"], (1_u64 << 40) - 0x3000 - 4096);
 }
 
@@ -417,7 +420,8 @@ fn check_of_a_file_of_many_holes_takes_the_memory_of_what_is_stored() {
     use std::os::unix::fs::MetadataExt;
 
     let place = Place::new();
-    // Tables of 5 MiB, each of whose words has a cluster of its own in the holes of a file of 5 TiB.
+    // Tables of 5 MiB, each of whose words has a cluster of its own in the holes of a file of 5
+    // TiB.
     let tables = 1200;
     let mut image = Qcow::new(tables * SPAN);
     for table in 0..tables {

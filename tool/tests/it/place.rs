@@ -23,7 +23,8 @@ pub fn tool_path() -> PathBuf {
     env!("CARGO_BIN_EXE_qcow1").into()
 }
 
-/// A temporary directory in which the tool runs, so that its output has file names without a directory.
+/// A temporary directory in which the tool runs, so that its output has file names without a
+/// directory.
 pub struct Place(TempDir);
 
 impl Place {
@@ -69,7 +70,8 @@ impl Place {
         tool
     }
 
-    /// Runs the tool and returns its standard output. Asserts that it succeeds and that standard error is empty.
+    /// Runs the tool and returns its standard output. Asserts that it succeeds and that standard
+    /// error is empty.
     pub fn output(&self, args: &[&str]) -> Vec<u8> {
         let output = self.tool(args).assert().success().stderr("").get_output().clone();
         output.stdout
@@ -80,8 +82,8 @@ impl Place {
         serde_json::from_slice(&self.output(args)).unwrap()
     }
 
-    /// Runs the tool and returns its error, without `qcow1: `. Asserts that it exits with 1, that standard output is
-    /// empty, and that the error is one line without control characters.
+    /// Runs the tool and returns its error, without `qcow1: `. Asserts that it exits with 1, that
+    /// standard output is empty, and that the error is one line without control characters.
     pub fn error(&self, args: &[&str]) -> String {
         self.error_with(1, args)
     }
@@ -96,8 +98,8 @@ impl Place {
     }
 }
 
-/// Runs a program that this test has just written. A process that another test starts at that moment may still have it
-/// open for writing.
+/// Runs a program that this test has just written. A process that another test starts at that
+/// moment may still have it open for writing.
 #[cfg(unix)]
 pub fn output_of(command: &mut std::process::Command) -> std::process::Output {
     loop {
@@ -122,7 +124,8 @@ pub fn stderr(output: &std::process::Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
-/// A builder of an image with clusters of 4 KiB, 512 L2 entries and its L1 at 48, as QEMU writes it.
+/// A builder of an image with clusters of 4 KiB, 512 L2 entries and its L1 at 48, as QEMU writes
+/// it.
 pub struct Qcow {
     file: Vec<u8>,
 }
@@ -155,7 +158,8 @@ impl Qcow {
         self
     }
 
-    /// Stores a cluster of the byte `fill` for a guest offset, at the next multiple of 4 KiB in the file.
+    /// Stores a cluster of the byte `fill` for a guest offset, at the next multiple of 4 KiB in the
+    /// file.
     pub fn data(mut self, guest: u64, fill: u8) -> Self {
         let table = self.table(guest);
         self.align();

@@ -162,7 +162,8 @@ fn a_hostile_client_ends_its_own_connection_and_nothing_else() {
         let _ = client.0.write_all(bytes);
         client.assert_ended();
     }
-    // Lengths inside options that contradict those of the options: errors, after which the client may go on.
+    // Lengths inside options that contradict those of the options: errors, after which the client
+    // may go on.
     for (kind, data) in [
         (7, vec![0xff; 10]),
         (7, vec![0; 3]),
