@@ -2,7 +2,7 @@
 # Makes the images, boots the program that cargo has built with them in its flash, and compares the bytes that it read.
 . "$(dirname "$0")/../firmware.sh"
 here=$(cd "$(dirname "$0")" && pwd)
-program=$1
+program=$(realpath "$1")
 need qemu-img "QEMU's disk tools (Debian: qemu-utils)"
 need qemu-io "QEMU's disk tools (Debian: qemu-utils)"
 

@@ -2,7 +2,7 @@
 # Boots the loader that cargo has built, with OVMF or AAVMF, from each source of its policy: from a file beside it, from a disk
 # that is an image, and from a configuration. Then it checks the loader's errors. On AArch64, U-Boot's UEFI starts it too.
 . "$(dirname "$0")/machine.sh"
-loader=$1
+loader=$(realpath "$1")
 here=$(dirname "$0")
 platform "$loader"
 need qemu-img "QEMU's disk tools (Debian: qemu-utils)"

@@ -2,7 +2,7 @@
 # Boots the unikernel that cargo has built from a plain image, a compressed one, and an overlay with its base on a second disk,
 # and compares the bytes that it read.
 . "$(dirname "$0")/../firmware.sh"
-program=$1
+program=$(realpath "$1")
 need qemu-img "QEMU's disk tools (Debian: qemu-utils)"
 need qemu-io "QEMU's disk tools (Debian: qemu-utils)"
 
