@@ -12,7 +12,8 @@ need() {
 }
 
 # bare_cargo TARGET SUBCOMMAND ARGUMENTS...: runs cargo for a bare-metal target: plain cargo if rustup has the target (`rustup
-# target add TARGET`), else with Debian's compiler, which builds `core` from its own source. TARGET may be a target file.
+# target add TARGET`), else with Debian's compiler, which builds BUILD_STD (`core` by default) from its own source. TARGET may be
+# a target file.
 bare_cargo() {
     target=$1
     subcommand=$2
@@ -31,7 +32,7 @@ bare_cargo() {
         need $linker "LLVM's linker (Debian: lld)"
         # RUSTC_BOOTSTRAP: without it, a stable compiler does not build `core`.
         env "CARGO_TARGET_$(echo "$target" | tr a-z- A-Z_)_LINKER=$linker" RUSTC=/usr/bin/rustc RUSTC_BOOTSTRAP=1 \
-            /usr/bin/cargo "$subcommand" -Zbuild-std=core --target "$target" "$@"
+            /usr/bin/cargo "$subcommand" -Zbuild-std="${BUILD_STD:-core}" --target "$target" "$@"
     else
         fail "There is no core library for $target: run 'rustup target add $target'" \
             "(or, on Debian, install rustc-web, cargo-web, rust-web-src and lld)."
