@@ -21,14 +21,16 @@ timed() {
     echo "boot-all: $took s: $name"
 }
 
-# run PACKAGE TARGET: builds the program in release mode; run.sh of its folder boots it.
+# run PACKAGE TARGET [LIBRARIES]: builds the program in release mode; run.sh of its folder boots it. LIBRARIES are what it needs of
+# the standard library, if that is more than `core`.
 run() {
-    (cd "$1" && bare_cargo "$2" run --quiet --release --locked)
+    (cd "$1" && BUILD_STD=${3:-core} bare_cargo "$2" run --quiet --release --locked)
 }
 
 timed 'examples/footprint/prove.sh' footprint/prove.sh
 timed 'cd examples/footprint && cargo run --release' run footprint thumbv7em-none-eabi
 timed 'cd examples/unikernel && cargo run --release' run unikernel riscv64gc-unknown-none-elf
+timed 'cd examples/arceos && cargo run --release' run arceos riscv64gc-unknown-none-elf core,alloc
 (cd uefi && cargo test --quiet --locked --lib --target "$(rustc -vV | sed -n 's/^host: //p')")
 timed 'cd examples/uefi && cargo run --release' run uefi x86_64-unknown-uefi
 timed 'cd examples/uefi && cargo run --release --target aarch64-unknown-uefi' run uefi aarch64-unknown-uefi
