@@ -10,9 +10,9 @@ const TABLES: u64 = 64 * KIB;
 /// The sequence in which the clusters of a disk were written.
 #[derive(Clone, Copy)]
 pub enum Order {
-    /// From first to last: neighbours are adjacent.
+    /// From first to last: neighbors are adjacent.
     Ascending,
-    /// Random: no two neighbours are adjacent in the file.
+    /// Random: no two neighbors are adjacent in the file.
     Scattered,
 }
 

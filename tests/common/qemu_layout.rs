@@ -14,7 +14,7 @@ const SPAN: u64 = CLUSTER * ENTRIES;
 pub enum Order {
     /// From first to last: each L2 table is before its data.
     Ascending,
-    /// Random: all tables come early, and no two neighbours are adjacent in the file.
+    /// Random: all tables come early, and no two neighbors are adjacent in the file.
     Scattered,
 }
 

@@ -19,7 +19,7 @@ fn legal(cases: &mut Vec<Case>) {
     let disk = Disk::small(3 * SPAN).data(512, 512).data(2 * SPAN + 1024, 1024);
     cases.push(Case::reads("holes", FORMAT, shows, &disk));
 
-    let shows = "Clusters written backwards: none is adjacent to its neighbour.";
+    let shows = "Clusters written backwards: none is adjacent to its neighbor.";
     let disk = (0..12).rev().fold(Disk::small(6144), |disk, i| disk.data(i * 512, 512));
     cases.push(Case::reads("backwards", FORMAT, shows, &disk));
 

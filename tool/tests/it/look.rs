@@ -206,7 +206,7 @@ fn control_characters_in_names_are_escaped() {
 }
 
 #[test]
-fn map_merges_neighbours_of_one_kind() {
+fn map_merges_neighbors_of_one_kind() {
     let place = Place::new();
     // The first table is at 0x1000, and the clusters follow it in the order of these calls: two
     // adjacent ones, two swapped ones, two streams; then the second table.
