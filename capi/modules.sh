@@ -1,7 +1,8 @@
 #!/bin/sh
-# Checks what README.md says of libraries for module loaders: for each machine, one relocatable object with the relocations that
-# GRUB's loaders know, without statics, and with no other global symbols than the functions of qcow1.h and those that
-# compilers assume. The one for i386 then reads an image from code with GRUB's calling convention for a BIOS, on this machine.
+# Checks what README.md says of libraries for module loaders: for each machine, one relocatable
+# object with the relocations that GRUB's loaders know, without statics, and with no other global
+# symbols than the functions of qcow1.h and those that compilers assume. The one for i386 then reads
+# an image from code with GRUB's calling convention for a BIOS, on this machine.
 cd "$(dirname "$0")"
 . ../examples/firmware.sh
 
@@ -14,7 +15,8 @@ need clang "a C compiler for any processor (Debian: clang)"
 need ld.lld "LLVM's linker (Debian: lld)"
 need llvm-readelf "LLVM's tools (Debian: llvm)"
 
-# object TARGET RELOCATIONS OPTION...: builds the library for a target with more options of Cargo, and makes its object.
+# object TARGET RELOCATIONS OPTION...: builds the library for a target with more options of Cargo,
+# and makes its object.
 object() {
     name=$(basename "$1" .json)
     relocations=$2

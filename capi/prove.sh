@@ -1,10 +1,11 @@
 #!/bin/sh
 # The proof that no panic path is left in the C library, and its sizes.
 #
-# For each target, optimisation level and feature set: build the library with a panic handler that calls a symbol that
-# nobody defines, and link it with the functions of qcow1.h as the only roots. A panic path that is left is an undefined
-# symbol. Then the same with one unchecked index, which must fail, or the proof proves nothing. A byte of a static that can be
-# written is a failure too: on bare machines the library has none.
+# For each target, optimization level and feature set: build the library with a panic handler that
+# calls an undefined symbol, and link it with the functions of qcow1.h as the only roots. A
+# panic path that is left is an undefined symbol. Then the same with one unchecked index, which must
+# fail, or the proof proves nothing. A byte of a static that can be written is a failure too: on
+# bare machines the library has none.
 cd "$(dirname "$0")"
 . ../examples/firmware.sh
 
@@ -20,8 +21,8 @@ done
 # The test `install` compares them with qcow1.h.
 functions=$(cat symbols.txt)
 
-# build TARGET OPT-LEVEL FEATURES: only the packages differ in their optimisation level, so that `core` is built once for
-# each target.
+# build TARGET OPT-LEVEL FEATURES: only the packages differ in their optimization level, so that
+# `core` is built once for each target.
 build() {
     overrides=
     [ "$2" = s ] || for package in qcow1-capi $(cargo tree --locked --edges normal --prefix none --format '{p}' |
@@ -45,7 +46,7 @@ statics() {
     llvm-size -A "$1" | awk '$1 ~ /^\.(s?data|s?bss|tdata|tbss)($|\.)/ && $1 !~ /^\.data\.rel\.ro/ { sum += $2 } END { print sum + 0 }'
 }
 
-echo "| target | optimised for | open, read | every call | + deflate: open, read | every call | + aes: open, read | every call | + both: open, read | every call |"
+echo "| target | optimized for | open, read | every call | + deflate: open, read | every call | + aes: open, read | every call | + both: open, read | every call |"
 echo "|---|---|--:|--:|--:|--:|--:|--:|--:|--:|"
 for target in ${TARGETS:-thumbv7em-none-eabi riscv64gc-unknown-none-elf aarch64-unknown-none x86_64-unknown-none}; do
     for level in s 3; do

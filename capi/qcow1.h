@@ -55,24 +55,26 @@
 #define QCOW1_VERSION_PATCH 0
 
 /**
- * The image is a raw disk and is never probed. Pass it only if the user says so. Cannot be combined with other flags.
+ * The image is a raw disk and is never probed. Pass it only if the user says so. Cannot be
+ * combined with other flags.
  */
 #define QCOW1_RAW 1
 
 /**
- * Bytes past the end of the file, tables included, read as zeros, as QEMU reads them. Without it they are an error.
+ * Bytes past the end of the file, tables included, read as zeros, as QEMU reads them. Without it
+ * they are an error.
  */
 #define QCOW1_SALVAGE 2
 
 /**
- * A disk that does not begin with QCOW's magic number is opened as a raw disk, as is one of less than 8 bytes. Its first
- * bytes then choose its format: pass it only on a machine whose owner wrote its disks, and that opens no file that an image
- * names.
+ * A disk that does not begin with QCOW's magic number, or that has less than 8 bytes, is opened as
+ * a raw disk. So its first bytes choose its format: pass this flag only on a machine whose owner
+ * wrote its disks, and that opens no file that an image names.
  */
 #define QCOW1_OR_RAW 4
 
 /**
- * An offset that an error does not have.
+ * The value of an offset that an error does not have.
  */
 #define QCOW1_UNKNOWN 18446744073709551615ull
 
@@ -92,7 +94,7 @@
 #define QCOW1_MAX_IMAGES 4
 
 /**
- * What a call returns if it fails; 0 is success. A positive number is none of these: it comes from the read callback.
+ * The negative results of calls; 0 is success. A positive result comes from the read callback.
  *
  * After an error a disk is as usable as before. Only qcow1_open() leaves it without images.
  */
@@ -102,8 +104,8 @@ typedef enum {
    */
   QCOW1_ERROR_NOT_QCOW = -1,
   /**
-   * The file is QCOW of a version other than 1, which qcow1_last_failure() returns. qemu-img calls versions 2 and 3
-   * qcow2.
+   * The file is QCOW of a version other than 1, which qcow1_last_failure() returns. qemu-img
+   * calls versions 2 and 3 qcow2.
    */
   QCOW1_ERROR_UNSUPPORTED_VERSION = -2,
   /**
@@ -163,7 +165,7 @@ typedef enum {
    */
   QCOW1_ERROR_KEY_REQUIRED = -16,
   /**
-   * The disk has QCOW1_MAX_IMAGES images.
+   * The disk already has QCOW1_MAX_IMAGES images.
    */
   QCOW1_ERROR_CHAIN_FULL = -17,
   /**
@@ -183,11 +185,11 @@ typedef enum {
    */
   QCOW1_ERROR_NULL_POINTER = -21,
   /**
-   * A pointer is not aligned as its type demands. A qcow1_disk demands QCOW1_DISK_ALIGN bytes.
+   * A pointer is not aligned as its type requires. A qcow1_disk requires QCOW1_DISK_ALIGN bytes.
    */
   QCOW1_ERROR_MISALIGNED = -22,
   /**
-   * A length is larger than the address space leaves room for.
+   * A length reaches past the end of the address space.
    */
   QCOW1_ERROR_TOO_LONG = -23,
   /**
@@ -223,7 +225,8 @@ typedef enum {
    */
   QCOW1_ERROR_NO_SUCH_IMAGE = -31,
   /**
-   * The read callback returned a negative number. It may return 0 or a positive error of its own.
+   * The read callback returned a negative number. It may return 0 or a positive error of its
+   * own.
    */
   QCOW1_ERROR_NEGATIVE_FROM_CALLBACK = -32,
 } qcow1_error;
@@ -241,7 +244,7 @@ typedef enum {
    */
   QCOW1_EXTENT_KIND_COMPRESSED,
   /**
-   * Nowhere: they read as zeros.
+   * Not stored: they read as zeros.
    */
   QCOW1_EXTENT_KIND_ZERO,
   /**
@@ -253,18 +256,18 @@ typedef enum {
 /**
  * The storage of a disk. Its bytes are the library's.
  *
- * The caller owns it: a static, a local, or allocated, of this type for its size and alignment. It may hold anything
- * before qcow1_open(). Each other call is for storage that holds a disk, or zeros, for which it returns
- * QCOW1_ERROR_NOT_OPEN. A disk must not be copied or moved while it is open.
+ * The caller owns it: a static, a local, or allocated, of this type for its size and alignment. It
+ * may hold anything before qcow1_open(). Every other call requires a disk in it, or zeros, for
+ * which it returns QCOW1_ERROR_NOT_OPEN. A disk must not be copied or moved while it is open.
  */
 typedef struct QCOW1_ALIGNED(16) {
   uint8_t bytes[QCOW1_DISK_SIZE];
 } qcow1_disk;
 
 /**
- * A device that holds an image: a callback, and what it reads from.
+ * A device that holds an image: a callback, and the context that it gets.
  *
- * It is copied, so it need not live longer than the call. `ctx` is passed to the callback and never looked at.
+ * It is copied, so it need not live longer than the call. `ctx` is only passed to the callback.
  */
 typedef struct {
   /**
@@ -272,26 +275,28 @@ typedef struct {
    */
   void *ctx;
   /**
-   * The size of the image file in bytes, if it is known, else of the device: at most 2^63. It need not be a multiple of
-   * `block_size`: what the last block holds past it is ignored.
+   * The size of the image file in bytes, if it is known, else of the device: at most 2^63. It
+   * need not be a multiple of `block_size`: bytes of the last block past it are ignored.
    */
   uint64_t size;
   /**
-   * The size of a block in bytes: a power of two from 1 to 65536. 1 is a device that can read any byte.
+   * The size of a block in bytes: a power of two from 1 to 65536. 1 means byte-addressable.
    */
   uint32_t block_size;
   /**
-   * The most bytes that one call of `read` may be asked for: the limit of a BIOS, a controller or a virtio queue. It is
-   * rounded down to whole blocks, but is at least one block. 0 is no limit.
+   * The maximum length of one call of `read` in bytes: the limit of a BIOS, a controller or a
+   * virtio queue. It is rounded down to whole blocks, but is at least one block. 0 means no
+   * limit.
    */
   uint32_t max_transfer;
   /**
-   * Reads `len` bytes into `buf` from the block `lba` (in blocks). `len` is a whole number of blocks, never 0, and at
-   * most `max_transfer` if that is a limit.
+   * Reads `len` bytes into `buf` from the block `lba` (in blocks). `len` is a whole number of
+   * blocks, never 0, and at most `max_transfer` if that is not 0.
    *
-   * Returns 0 if all of them were read. Anything else is an error: a positive number of the callback's own, which the
-   * call that needed the bytes then returns. The last block may reach past `size`; no block after it is read. `buf` has
-   * any alignment. It must return: no longjmp(), no C++ exception. It must not call this library for the same disk.
+   * Returns 0 if all of them were read, or else a positive number of the callback's own, which
+   * the call of this library then returns. The last block may reach past `size`; no block after
+   * it is read. `buf` may have any alignment. It must return: no longjmp(), no C++ exception. It
+   * must not call this library for the same disk.
    */
   int (QCOW1_CALL *read)(void *ctx, uint64_t lba, void *buf, size_t len);
 } qcow1_device;
@@ -321,7 +326,8 @@ typedef struct {
    */
   uint32_t level;
   /**
-   * How it is stored: a qcow1_extent_kind. A number of fixed size, because compilers differ in the size of an enum.
+   * How it is stored: a qcow1_extent_kind. A number of fixed size, because compilers differ in
+   * the size of an enum.
    */
   uint32_t kind;
 } qcow1_extent_t;
@@ -331,7 +337,7 @@ typedef struct {
  */
 typedef struct {
   /**
-   * Opens the image and reads every byte of it that is not compressed.
+   * Opens the image and reads its uncompressed bytes.
    */
   size_t minimum;
   /**
@@ -343,36 +349,37 @@ typedef struct {
    */
   size_t compressed_fast;
   /**
-   * Has room for all tables that can exist in the file, so that more gains little.
+   * Has room for all tables that can exist in the file. More gains little.
    */
   size_t all_tables;
 } qcow1_memory_needs;
 
 /**
- * The error of the last call that failed, and the place that it is about.
+ * The error of the last call that failed, and its place.
  *
  * An offset is QCOW1_UNKNOWN if the error has none.
  */
 typedef struct {
   /**
-   * What the call returned; 0 if none has failed since qcow1_open().
+   * The result of the call; 0 if none has failed since qcow1_open().
    */
   int error;
   /**
-   * The version or the encryption method in the header if the error is QCOW1_ERROR_UNSUPPORTED_VERSION or
-   * QCOW1_ERROR_UNSUPPORTED_ENCRYPTION, else 0.
+   * The version or the encryption method in the header if the error is
+   * QCOW1_ERROR_UNSUPPORTED_VERSION or QCOW1_ERROR_UNSUPPORTED_ENCRYPTION, else 0.
    */
   uint32_t unsupported;
   /**
-   * The bytes needed if the error is QCOW1_ERROR_MEMORY_TOO_SMALL, else 0. Calls that need less succeed.
+   * The bytes needed if the error is QCOW1_ERROR_MEMORY_TOO_SMALL, else 0. Calls that need less
+   * succeed.
    */
   size_t needed;
   /**
-   * The first byte of the guest's disk that the error is about.
+   * The first byte of the guest's disk that the error concerns.
    */
   uint64_t guest_offset;
   /**
-   * The byte of the image file that the error is about.
+   * The byte of the image file that the error concerns.
    */
   uint64_t host_offset;
 } qcow1_failure;
@@ -382,17 +389,18 @@ extern "C" {
 #endif // __cplusplus
 
 /**
- * Opens an image as the top one of `disk`. The storage may hold anything: a disk in it is wiped, except while a call is
- * under way for it.
+ * Opens an image as the top one of `disk`. The storage may hold anything. A disk in it is wiped,
+ * unless a call is under way for it.
  *
- * `memory` is lent until qcow1_close(), or until the disk is no longer used: `memory_size` bytes of any alignment.
- * max(512, block size) bytes open every image and read every byte of it that is not compressed; qcow1_memory_needed()
- * returns how many more are of use. A raw disk needs one block; if its block size is 1, `memory` may be null and
- * `memory_size` 0.
+ * `memory` is lent until qcow1_close(), or until the disk is no longer used: `memory_size` bytes
+ * of any alignment. max(512, block size) bytes open every image and read its uncompressed bytes;
+ * qcow1_memory_needed() returns how many are enough for everything. A raw disk needs one block; if
+ * its block size is 1, `memory` may be null and `memory_size` 0.
  *
  * `flags` is 0, QCOW1_RAW, or any of QCOW1_SALVAGE and QCOW1_OR_RAW. `device` is copied.
  *
- * Returns 0, or an error. After any error but QCOW1_ERROR_BUSY the disk has no images. After any error nothing is lent.
+ * Returns 0, or an error. After any error but QCOW1_ERROR_BUSY the disk has no images. After any
+ * error nothing is lent.
  */
 int QCOW1_CALL qcow1_open(qcow1_disk *disk,
                           const qcow1_device *device,
@@ -401,11 +409,12 @@ int QCOW1_CALL qcow1_open(qcow1_disk *disk,
                           uint32_t flags);
 
 /**
- * Opens the backing image of the lowest image of `disk`: holes are read from it. The rest is as for qcow1_open().
+ * Opens the backing image of the lowest image of `disk`: holes are read from it. The rest is as
+ * for qcow1_open().
  *
- * The image above must name a backing file. QCOW1 does not store the format of a backing file: pass QCOW1_RAW if it is a
- * raw disk. Never guess that from its first bytes: a guest that owns a raw disk can write a QCOW header into it, and so
- * have any file read whose name the caller would follow.
+ * The image above must name a backing file. QCOW1 does not store the format of a backing file:
+ * pass QCOW1_RAW if it is a raw disk. Never guess the format from its first bytes: a guest that
+ * owns a raw disk can write a QCOW header into it, which names any file of the host.
  *
  * Returns 0, or an error. After an error the disk is as before, and nothing is lent.
  */
@@ -416,21 +425,22 @@ int QCOW1_CALL qcow1_push(qcow1_disk *disk,
                           uint32_t flags);
 
 /**
- * Closes a disk: sets its storage to zeros, keys included. The memory is the caller's again.
+ * Closes a disk: sets its storage to zeros, keys included. The memory is no longer lent.
  *
- * Returns 0 if qcow1_open() was called for the storage since it was last closed, even if that failed; else
- * QCOW1_ERROR_NOT_OPEN or another error of misuse.
+ * Returns 0 if qcow1_open() was called for the storage since it was last closed, even if that
+ * failed; else QCOW1_ERROR_NOT_OPEN or another error of misuse.
  */
 int QCOW1_CALL qcow1_close(qcow1_disk *disk);
 
 /**
- * Sets the passphrase of an image, with which its encrypted clusters are decrypted. `level` is 0 for the top image, 1
- * for the one below it.
+ * Sets the passphrase of an image, with which its encrypted clusters are decrypted. `level` is 0
+ * for the top image, 1 for the one below it.
  *
- * QCOW1 uses the first 16 bytes and stores no key check: a wrong passphrase yields garbage, not an error. An empty one is
- * 16 bytes of zeros, as in QEMU.
+ * QCOW1 uses the first 16 bytes and stores no key check: a wrong passphrase yields garbage, not an
+ * error. An empty one is 16 bytes of zeros, as in QEMU.
  *
- * Returns 0, or an error: QCOW1_ERROR_UNSUPPORTED_AES from a library that was built without the feature aes.
+ * Returns 0, or an error: QCOW1_ERROR_UNSUPPORTED_AES from a library that was built without the
+ * feature aes.
  */
 int QCOW1_CALL qcow1_set_passphrase(qcow1_disk *disk,
                                     uint32_t level,
@@ -438,82 +448,74 @@ int QCOW1_CALL qcow1_set_passphrase(qcow1_disk *disk,
                                     size_t passphrase_len);
 
 /**
- * Returns the size of the guest's disk in bytes: any number, not only multiples of 512; 0 if the disk is not open.
+ * Returns the size of the guest's disk in bytes: any number, not only multiples of 512; 0 if the
+ * disk is not open.
  */
 uint64_t QCOW1_CALL qcow1_size(const qcow1_disk *disk);
 
 /**
- * Fills `dst` with `len` bytes of the guest's disk from byte `offset`. Both may be any number. If `len` is 0, `dst` may be
- * null.
+ * Fills `dst` with `len` bytes of the guest's disk, starting at byte `offset`. Both may be any
+ * number. If `len` is 0, `dst` may be null.
  *
- * Returns 0, or an error: QCOW1_ERROR_OUT_OF_RANGE if `offset` + `len` is larger than the disk. After an error `dst` holds
- * anything, and the call may be repeated.
+ * Returns 0, or an error: QCOW1_ERROR_OUT_OF_RANGE if `offset` + `len` is larger than the disk.
+ * After an error the contents of `dst` are unspecified, and the call may be repeated.
  */
-int QCOW1_CALL qcow1_read(qcow1_disk *disk,
-                          uint64_t offset,
-                          void *dst,
-                          size_t len);
+int QCOW1_CALL qcow1_read(qcow1_disk *disk, uint64_t offset, void *dst, size_t len);
 
 /**
- * Fills `dst` with `count` sectors of 512 bytes of the guest's disk from sector `sector`: what a disk driver is asked for. If
- * the size of the disk is not a multiple of 512, the rest of its last sector is filled with zeros. No number wraps.
+ * Fills `dst` with `count` sectors of 512 bytes of the guest's disk, starting at sector `sector`.
+ * Disk drivers make this call. If the size of the disk is not a multiple of 512, the rest of its
+ * last sector is filled with zeros. No number wraps.
  *
- * Returns 0, or an error: QCOW1_ERROR_OUT_OF_RANGE if a sector does not lie inside the disk. The rest is as for qcow1_read().
+ * Returns 0, or an error: QCOW1_ERROR_OUT_OF_RANGE if a sector does not lie inside the disk. The
+ * rest is as for qcow1_read().
  */
-int QCOW1_CALL qcow1_read_sectors(qcow1_disk *disk,
-                                  uint64_t sector,
-                                  uint64_t count,
-                                  void *dst);
+int QCOW1_CALL qcow1_read_sectors(qcow1_disk *disk, uint64_t sector, uint64_t count, void *dst);
 
 /**
- * Finds how the bytes of the guest's disk from byte `offset` are stored: one run of at least 1 and at most `max_len` bytes.
+ * Finds how the guest's bytes that start at `offset` are stored: one run of 1 to `max_len` bytes.
  *
- * It reads tables, never data, and looks at no more than 4099 table words of each image. So another run of the same kind
- * may follow.
+ * It reads only tables, and at most 4099 table words of each image. So the next run may be of the
+ * same kind.
  *
- * Returns 0 and fills `extent`, or an error: QCOW1_ERROR_OUT_OF_RANGE if `offset` is past the end of the disk, or `max_len`
- * is 0.
+ * Returns 0 and fills `extent`, or an error: QCOW1_ERROR_OUT_OF_RANGE if `offset` is past the end
+ * of the disk, or `max_len` is 0.
  */
-int QCOW1_CALL qcow1_extent(qcow1_disk *disk,
-                            uint64_t offset,
-                            uint64_t max_len,
-                            qcow1_extent_t *extent);
+int QCOW1_CALL qcow1_extent(qcow1_disk *disk, uint64_t offset, uint64_t max_len, qcow1_extent_t *extent);
 
 /**
  * Reads the name of the backing file of the lowest image: the file to open and push next.
  *
- * `buf` has room for `len` bytes; no name is longer than 1023. If `len` is 0, `buf` may be null. The name is not
- * NUL-terminated, may contain NULs, and is untrusted: a path on the machine that wrote it, relative to the image that names
- * it.
+ * `buf` has room for `len` bytes; no name has more than 1023. If `len` is 0, `buf` may be null.
+ * The name is not NUL-terminated, may contain NULs, and is untrusted: a path on the machine that
+ * wrote it, relative to the image that names it.
  *
- * Returns 0 and sets `*name_len` to the length of the name in bytes, which is 0 if the image names no file; or an error:
- * QCOW1_ERROR_MEMORY_TOO_SMALL if the name is longer than `len`, with its length as `needed` in qcow1_last_failure().
+ * Returns 0 and sets `*name_len` to the length of the name in bytes, which is 0 if the image names
+ * no file; or an error: QCOW1_ERROR_MEMORY_TOO_SMALL if the name is longer than `len`, with its
+ * length as `needed` in qcow1_last_failure().
  */
-int QCOW1_CALL qcow1_backing_name(qcow1_disk *disk,
-                                  void *buf,
-                                  size_t len,
-                                  size_t *name_len);
+int QCOW1_CALL qcow1_backing_name(qcow1_disk *disk, void *buf, size_t len, size_t *name_len);
 
 /**
- * Returns in `needed` how many bytes of memory to lend to the image on `device`: enough to read everything at full speed,
- * compressed clusters too, and `cache` bytes more for tables, unless the image cannot have as many. It is at least 1.
+ * Returns in `needed` how many bytes of memory to lend to the image on `device`: enough to read
+ * everything at full speed, compressed clusters too, and `cache` bytes more for tables, unless the
+ * image cannot have as many. It is at least 1.
  *
- * `flags` is what qcow1_open() or qcow1_push() will be called with. The header is read with one call of `device->read`, unless
- * the disk is raw. If the blocks of the device are larger than 512 bytes, nothing is read, and the memory is enough for any
- * image. This call takes 512 bytes more of the stack than others.
+ * `flags` are those for qcow1_open() or qcow1_push(). The header is read with one call of
+ * `device->read`, unless the disk is raw. If the blocks of the device are larger than 512 bytes,
+ * nothing is read, and the memory is enough for any image. This call needs 512 bytes more stack
+ * than others.
  *
  * Returns 0, or an error that opening the image would return too.
  */
-int QCOW1_CALL qcow1_memory_needed(const qcow1_device *device,
-                                   size_t cache,
-                                   uint32_t flags,
-                                   size_t *needed);
+int QCOW1_CALL qcow1_memory_needed(const qcow1_device *device, size_t cache, uint32_t flags, size_t *needed);
 
 /**
- * Computes the memory for an image from the first 48 bytes of its file, the block size of its device, and the size of the
- * file: what static memory is chosen by. qcow1_memory_needed() returns one figure for a device.
+ * Computes the memory for an image from the first 48 bytes of its file, the block size of its
+ * device, and the size of the file, for choosing the size of static memory. qcow1_memory_needed()
+ * returns one figure for a device.
  *
- * `file_size` bounds `all_tables`. Returns 0 and fills `needs`, or an error: what is wrong with the header, if it is.
+ * `file_size` limits `all_tables`. Returns 0 and fills `needs`, or the error of an invalid header.
  */
 int QCOW1_CALL qcow1_memory_for(const void *first_48_bytes,
                                 uint32_t block_size,
@@ -521,23 +523,22 @@ int QCOW1_CALL qcow1_memory_for(const void *first_48_bytes,
                                 qcow1_memory_needs *needs);
 
 /**
- * Copies the error of the last call that failed since qcow1_open(), with its offsets. A failed qcow1_open() counts.
- * QCOW1_ERROR_BUSY does not.
+ * Copies the error of the last call that failed since qcow1_open(), with its offsets. A failed
+ * qcow1_open() counts, QCOW1_ERROR_BUSY does not.
  *
  * Returns 0 and fills `failure`, or an error of misuse, which does not count.
  */
-int QCOW1_CALL qcow1_last_failure(const qcow1_disk *disk,
-                                  qcow1_failure *failure);
+int QCOW1_CALL qcow1_last_failure(const qcow1_disk *disk, qcow1_failure *failure);
 
 /**
- * Returns a sentence for what a call returned: a static string. For a positive number it says only that the read
- * callback failed.
+ * Returns a sentence for the result of a call: a static string. For a positive number it only says
+ * that the read callback failed.
  */
 const char *QCOW1_CALL qcow1_message(int error);
 
 /**
- * Returns the version of the library, such as "0.1.0": a static string. QCOW1_VERSION_MAJOR, QCOW1_VERSION_MINOR and
- * QCOW1_VERSION_PATCH are that of the header.
+ * Returns the version of the library, such as "0.1.0": a static string. QCOW1_VERSION_MAJOR,
+ * QCOW1_VERSION_MINOR and QCOW1_VERSION_PATCH are the header's version.
  */
 const char *QCOW1_CALL qcow1_version(void);
 

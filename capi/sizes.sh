@@ -3,14 +3,15 @@
 #
 #     sizes.sh [--publish]
 #
-# The programs must be there: examples/c/bare/run.sh and examples/u-boot/run.sh build them. With --publish the table
-# replaces the one in README.md.
+# Build the programs first, with examples/c/bare/run.sh and examples/u-boot/run.sh. With
+# --publish the table replaces the one in README.md.
 cd "$(dirname "$0")"
 . ../examples/firmware.sh
 target_dir=${CARGO_TARGET_DIR:-$(cd .. && pwd)/target}
 
-# added MAP: the bytes of the library's code and constants in a program, and of what it writes to. GNU ld's map has the
-# name, address and size of a section, ld.lld's the address, load address and size. What is at no address is not there.
+# added MAP: prints the bytes that the library adds to a program: code and constants, and writable
+# data. GNU ld's map has the name, address and size of a section, ld.lld's the address, load address
+# and size. A section without an address is not in the program.
 added() {
     [ -f "$1" ] || fail "$1 is missing: run examples/c/bare/run.sh and examples/u-boot/run.sh first."
     awk '

@@ -7,31 +7,33 @@ use qcow1::{BlockRead, BlockSize, Limited};
 
 use crate::error::{Code, Failure};
 
-/// A device that holds an image: a callback, and what it reads from.
+/// A device that holds an image: a callback, and the context that it gets.
 ///
-/// It is copied, so it need not live longer than the call. `ctx` is passed to the callback and never looked at.
+/// It is copied, so it need not live longer than the call. `ctx` is only passed to the callback.
 #[repr(C)]
 pub struct DeviceDescription {
     /// Passed to each call of `read`. May be null.
     pub ctx: *mut c_void,
-    /// The size of the image file in bytes, if it is known, else of the device: at most 2^63. It need not be a multiple of
-    /// `block_size`: what the last block holds past it is ignored.
+    /// The size of the image file in bytes, if it is known, else of the device: at most 2^63. It
+    /// need not be a multiple of `block_size`: bytes of the last block past it are ignored.
     pub size: u64,
-    /// The size of a block in bytes: a power of two from 1 to 65536. 1 is a device that can read any byte.
+    /// The size of a block in bytes: a power of two from 1 to 65536. 1 means byte-addressable.
     pub block_size: u32,
-    /// The most bytes that one call of `read` may be asked for: the limit of a BIOS, a controller or a virtio queue. It is
-    /// rounded down to whole blocks, but is at least one block. 0 is no limit.
+    /// The maximum length of one call of `read` in bytes: the limit of a BIOS, a controller or a
+    /// virtio queue. It is rounded down to whole blocks, but is at least one block. 0 means no
+    /// limit.
     pub max_transfer: u32,
-    /// Reads `len` bytes into `buf` from the block `lba` (in blocks). `len` is a whole number of blocks, never 0, and at
-    /// most `max_transfer` if that is a limit.
+    /// Reads `len` bytes into `buf` from the block `lba` (in blocks). `len` is a whole number of
+    /// blocks, never 0, and at most `max_transfer` if that is not 0.
     ///
-    /// Returns 0 if all of them were read. Anything else is an error: a positive number of the callback's own, which the
-    /// call that needed the bytes then returns. The last block may reach past `size`; no block after it is read. `buf` has
-    /// any alignment. It must return: no longjmp(), no C++ exception. It must not call this library for the same disk.
+    /// Returns 0 if all of them were read, or else a positive number of the callback's own, which
+    /// the call of this library then returns. The last block may reach past `size`; no block after
+    /// it is read. `buf` may have any alignment. It must return: no longjmp(), no C++ exception. It
+    /// must not call this library for the same disk.
     pub read: Option<extern "C" fn(ctx: *mut c_void, lba: u64, buf: *mut c_void, len: usize) -> c_int>,
 }
 
-/// A [`DeviceDescription`] that was found valid.
+/// A valid [`DeviceDescription`].
 pub(crate) struct Device {
     callback: Limited<Callback>,
     /// The addresses of the memory that C has lent to the device's image.
@@ -45,7 +47,7 @@ struct Callback {
     read: extern "C" fn(ctx: *mut c_void, lba: u64, buf: *mut c_void, len: usize) -> c_int,
 }
 
-/// What the callback returned instead of 0.
+/// A result of the callback other than 0.
 #[derive(Debug)]
 pub(crate) struct DeviceError(c_int);
 

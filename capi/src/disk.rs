@@ -10,15 +10,17 @@ use crate::error::{Code, Failure};
 use crate::pointer::{self, Lent, LentBytes};
 use crate::storage::{DISK_SIZE, Images, Mark, State, Storage};
 
-/// The image is a raw disk and is never probed. Pass it only if the user says so. Cannot be combined with other flags.
+/// The image is a raw disk and is never probed. Pass it only if the user says so. Cannot be
+/// combined with other flags.
 pub const RAW: u32 = 1;
 
-/// Bytes past the end of the file, tables included, read as zeros, as QEMU reads them. Without it they are an error.
+/// Bytes past the end of the file, tables included, read as zeros, as QEMU reads them. Without it
+/// they are an error.
 pub const SALVAGE: u32 = 2;
 
-/// A disk that does not begin with QCOW's magic number is opened as a raw disk, as is one of less than 8 bytes. Its first
-/// bytes then choose its format: pass it only on a machine whose owner wrote its disks, and that opens no file that an image
-/// names.
+/// A disk that does not begin with QCOW's magic number, or that has less than 8 bytes, is opened as
+/// a raw disk. So its first bytes choose its format: pass this flag only on a machine whose owner
+/// wrote its disks, and that opens no file that an image names.
 pub const OR_RAW: u32 = 4;
 
 /// Runs a call that needs an image, and stores its error for qcow1_last_failure().
@@ -35,7 +37,7 @@ pub(crate) fn call(storage: *mut Storage, call: impl FnOnce(&mut Images) -> Resu
         Ok(state) => state,
         Err(code) => return code.number(),
     };
-    let Err(failure) = alone(storage, state, call) else {
+    let Err(failure) = run_exclusively(storage, state, call) else {
         return 0;
     };
     state.failure.set(failure);
@@ -45,14 +47,15 @@ pub(crate) fn call(storage: *mut Storage, call: impl FnOnce(&mut Images) -> Resu
 /// Copies the error of the last call that failed.
 pub(crate) fn last_failure(storage: *mut Storage, failure: *mut Failure) -> Result<(), Failure> {
     let state = pointer::state(storage)?;
-    alone(storage, state, |images| {
+    run_exclusively(storage, state, |images| {
         lent(storage, images, failure)?.set(state.failure.get());
         Ok(())
     })
 }
 
-/// Runs a call while the mark says that one is under way, so that `&mut` is unique. No call is under way before.
-fn alone(
+/// Runs a call. Meanwhile the mark says that one is under way, so `&mut` is unique. Fails if one is
+/// under way already.
+fn run_exclusively(
     storage: *mut Storage,
     state: &State,
     call: impl FnOnce(&mut Images) -> Result<(), Failure>,
@@ -79,7 +82,7 @@ pub(crate) fn push(
     flags: u32,
 ) -> Result<(), Failure> {
     let options = options(flags)?;
-    // Copied before the memory is lent, since C may have it there.
+    // Copied before the memory is lent, because the description may lie in that memory.
     let device = Device::new(lent(storage, images, device)?.value())?;
     let memory = bytes(storage, images, memory, memory_size)?.values_mut();
     let device = device.with_memory(memory);
@@ -90,7 +93,7 @@ pub(crate) fn push(
     Ok(images.push(image.map_err(OpenError::into_error)?)?)
 }
 
-/// Returns the bytes that C lends at a pointer, which the disk must not use.
+/// Returns the bytes that C lends at a pointer. Fails if the disk uses them.
 pub(crate) fn bytes(
     storage: *const Storage,
     images: &mut Images,
@@ -98,39 +101,39 @@ pub(crate) fn bytes(
     len: usize,
 ) -> Result<LentBytes, Code> {
     let lent = LentBytes::new(pointer, len)?;
-    unused(storage, images, &lent.addresses())?;
+    check_unused(storage, images, &lent.addresses())?;
     Ok(lent)
 }
 
-/// Returns the value that C lends at a pointer, which the disk must not use.
+/// Returns the value that C lends at a pointer. Fails if the disk uses its bytes.
 pub(crate) fn lent<T>(storage: *const Storage, images: &mut Images, pointer: *const T) -> Result<Lent<T>, Code> {
     let lent = Lent::new(pointer)?;
-    unused(storage, images, &lent.addresses())?;
+    check_unused(storage, images, &lent.addresses())?;
     Ok(lent)
 }
 
-/// Fails if some of the addresses are those of the disk itself, or of memory lent to its images.
-fn unused(storage: *const Storage, images: &mut Images, addresses: &Range<usize>) -> Result<(), Code> {
+/// Fails if the range overlaps the disk itself or memory that is lent to its images.
+fn check_unused(storage: *const Storage, images: &mut Images, addresses: &Range<usize>) -> Result<(), Code> {
     let own = storage.addr();
-    apart(&(own..own.saturating_add(DISK_SIZE)), addresses)?;
+    check_disjoint(&(own..own.saturating_add(DISK_SIZE)), addresses)?;
     // Bound: a disk has at most MAX_IMAGES images.
     let mut level = 0_usize;
     while let Some(image) = images.image_mut(level) {
-        apart(&image.device_mut().memory, addresses)?;
+        check_disjoint(&image.device_mut().memory, addresses)?;
         level = level.wrapping_add(1);
     }
     Ok(())
 }
 
 /// Fails if two ranges of addresses overlap.
-pub(crate) fn apart(one: &Range<usize>, other: &Range<usize>) -> Result<(), Code> {
+pub(crate) fn check_disjoint(one: &Range<usize>, other: &Range<usize>) -> Result<(), Code> {
     if one.start < other.end && other.start < one.end {
         return Err(Code::Overlap);
     }
     Ok(())
 }
 
-/// Returns how an image is opened; `None` for a raw disk.
+/// Returns the options for an image, or `None` for a raw disk.
 pub(crate) fn options(flags: u32) -> Result<Option<OpenOptions>, Code> {
     if flags == RAW {
         return Ok(None);

@@ -5,7 +5,7 @@ use core::ffi::{CStr, c_int};
 
 use qcow1::{CorruptPart, PushError, Unsupported};
 
-/// What a call returns if it fails; 0 is success. A positive number is none of these: it comes from the read callback.
+/// The negative results of calls; 0 is success. A positive result comes from the read callback.
 ///
 /// After an error a disk is as usable as before. Only qcow1_open() leaves it without images.
 #[repr(C)]
@@ -13,8 +13,8 @@ use qcow1::{CorruptPart, PushError, Unsupported};
 pub enum Code {
     /// The file does not begin with QCOW's magic number.
     NotQcow = -1,
-    /// The file is QCOW of a version other than 1, which qcow1_last_failure() returns. qemu-img calls versions 2 and 3
-    /// qcow2.
+    /// The file is QCOW of a version other than 1, which qcow1_last_failure() returns. qemu-img
+    /// calls versions 2 and 3 qcow2.
     UnsupportedVersion = -2,
     /// The image is encrypted by a method other than AES, which qcow1_last_failure() returns.
     UnsupportedEncryption = -3,
@@ -44,7 +44,7 @@ pub enum Code {
     BackingRequired = -15,
     /// The bytes are encrypted, and the image has no passphrase.
     KeyRequired = -16,
-    /// The disk has QCOW1_MAX_IMAGES images.
+    /// The disk already has QCOW1_MAX_IMAGES images.
     ChainFull = -17,
     /// The image above is raw or names no backing file, so nothing would be read from this one.
     NoBackingNamed = -18,
@@ -54,9 +54,9 @@ pub enum Code {
     Empty = -20,
     /// A pointer is null.
     NullPointer = -21,
-    /// A pointer is not aligned as its type demands. A qcow1_disk demands QCOW1_DISK_ALIGN bytes.
+    /// A pointer is not aligned as its type requires. A qcow1_disk requires QCOW1_DISK_ALIGN bytes.
     Misaligned = -22,
-    /// A length is larger than the address space leaves room for.
+    /// A length reaches past the end of the address space.
     TooLong = -23,
     /// The disk was never opened, was closed, could not be opened, or is a copy of one that was.
     NotOpen = -24,
@@ -74,11 +74,12 @@ pub enum Code {
     InvalidFlags = -30,
     /// The disk has no image at that level.
     NoSuchImage = -31,
-    /// The read callback returned a negative number. It may return 0 or a positive error of its own.
+    /// The read callback returned a negative number. It may return 0 or a positive error of its
+    /// own.
     NegativeFromCallback = -32,
 }
 
-/// What each code means to a person.
+/// The sentence of each code.
 static MESSAGES: [(Code, &CStr); 32] = [
     (Code::NotQcow, c"not a QCOW image: the magic number is missing"),
     (
@@ -129,10 +130,7 @@ static MESSAGES: [(Code, &CStr); 32] = [
     (Code::Empty, c"the file or the device is empty: it has 0 bytes"),
     (Code::NullPointer, c"a pointer is null"),
     (Code::Misaligned, c"a pointer is not aligned"),
-    (
-        Code::TooLong,
-        c"a length is larger than the address space leaves room for",
-    ),
+    (Code::TooLong, c"a length reaches past the end of the address space"),
     (Code::NotOpen, c"the disk is not open"),
     (
         Code::Busy,
@@ -160,7 +158,7 @@ impl Code {
     }
 }
 
-/// Returns what a number means.
+/// Returns the sentence of a number.
 pub(crate) fn message(number: c_int) -> &'static CStr {
     match number {
         0 => c"no error",
@@ -172,26 +170,27 @@ pub(crate) fn message(number: c_int) -> &'static CStr {
     }
 }
 
-/// The error of the last call that failed, and the place that it is about.
+/// The error of the last call that failed, and its place.
 ///
 /// An offset is QCOW1_UNKNOWN if the error has none.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct Failure {
-    /// What the call returned; 0 if none has failed since qcow1_open().
+    /// The result of the call; 0 if none has failed since qcow1_open().
     pub error: c_int,
-    /// The version or the encryption method in the header if the error is QCOW1_ERROR_UNSUPPORTED_VERSION or
-    /// QCOW1_ERROR_UNSUPPORTED_ENCRYPTION, else 0.
+    /// The version or the encryption method in the header if the error is
+    /// QCOW1_ERROR_UNSUPPORTED_VERSION or QCOW1_ERROR_UNSUPPORTED_ENCRYPTION, else 0.
     pub unsupported: u32,
-    /// The bytes needed if the error is QCOW1_ERROR_MEMORY_TOO_SMALL, else 0. Calls that need less succeed.
+    /// The bytes needed if the error is QCOW1_ERROR_MEMORY_TOO_SMALL, else 0. Calls that need less
+    /// succeed.
     pub needed: usize,
-    /// The first byte of the guest's disk that the error is about.
+    /// The first byte of the guest's disk that the error concerns.
     pub guest_offset: u64,
-    /// The byte of the image file that the error is about.
+    /// The byte of the image file that the error concerns.
     pub host_offset: u64,
 }
 
-/// An offset that an error does not have.
+/// The value of an offset that an error does not have.
 pub const UNKNOWN: u64 = 0xffff_ffff_ffff_ffff;
 
 impl Failure {

@@ -1,4 +1,5 @@
-//! The C API of qcow1. `qcow1.h` is made from this source, so what is documented here is for a reader of C.
+//! The C API of qcow1. `qcow1.h` is generated from this source, so its documentation addresses C
+//! programmers.
 #![no_std]
 
 #[cfg(all(feature = "aes", not(aes_backend_soft = "compact")))]
@@ -29,17 +30,18 @@ use crate::error::{Code, Failure, UNKNOWN};
 use crate::pointer::{Lent, LentBytes};
 use crate::storage::Storage;
 
-/// Opens an image as the top one of `disk`. The storage may hold anything: a disk in it is wiped, except while a call is
-/// under way for it.
+/// Opens an image as the top one of `disk`. The storage may hold anything. A disk in it is wiped,
+/// unless a call is under way for it.
 ///
-/// `memory` is lent until qcow1_close(), or until the disk is no longer used: `memory_size` bytes of any alignment.
-/// max(512, block size) bytes open every image and read every byte of it that is not compressed; qcow1_memory_needed()
-/// returns how many more are of use. A raw disk needs one block; if its block size is 1, `memory` may be null and
-/// `memory_size` 0.
+/// `memory` is lent until qcow1_close(), or until the disk is no longer used: `memory_size` bytes
+/// of any alignment. max(512, block size) bytes open every image and read its uncompressed bytes;
+/// qcow1_memory_needed() returns how many are enough for everything. A raw disk needs one block; if
+/// its block size is 1, `memory` may be null and `memory_size` 0.
 ///
 /// `flags` is 0, QCOW1_RAW, or any of QCOW1_SALVAGE and QCOW1_OR_RAW. `device` is copied.
 ///
-/// Returns 0, or an error. After any error but QCOW1_ERROR_BUSY the disk has no images. After any error nothing is lent.
+/// Returns 0, or an error. After any error but QCOW1_ERROR_BUSY the disk has no images. After any
+/// error nothing is lent.
 #[unsafe(no_mangle)]
 pub extern "C" fn qcow1_open(
     disk: *mut Storage,
@@ -56,11 +58,12 @@ pub extern "C" fn qcow1_open(
     }
 }
 
-/// Opens the backing image of the lowest image of `disk`: holes are read from it. The rest is as for qcow1_open().
+/// Opens the backing image of the lowest image of `disk`: holes are read from it. The rest is as
+/// for qcow1_open().
 ///
-/// The image above must name a backing file. QCOW1 does not store the format of a backing file: pass QCOW1_RAW if it is a
-/// raw disk. Never guess that from its first bytes: a guest that owns a raw disk can write a QCOW header into it, and so
-/// have any file read whose name the caller would follow.
+/// The image above must name a backing file. QCOW1 does not store the format of a backing file:
+/// pass QCOW1_RAW if it is a raw disk. Never guess the format from its first bytes: a guest that
+/// owns a raw disk can write a QCOW header into it, which names any file of the host.
 ///
 /// Returns 0, or an error. After an error the disk is as before, and nothing is lent.
 #[unsafe(no_mangle)]
@@ -76,22 +79,23 @@ pub extern "C" fn qcow1_push(
     })
 }
 
-/// Closes a disk: sets its storage to zeros, keys included. The memory is the caller's again.
+/// Closes a disk: sets its storage to zeros, keys included. The memory is no longer lent.
 ///
-/// Returns 0 if qcow1_open() was called for the storage since it was last closed, even if that failed; else
-/// QCOW1_ERROR_NOT_OPEN or another error of misuse.
+/// Returns 0 if qcow1_open() was called for the storage since it was last closed, even if that
+/// failed; else QCOW1_ERROR_NOT_OPEN or another error of misuse.
 #[unsafe(no_mangle)]
 pub extern "C" fn qcow1_close(disk: *mut Storage) -> c_int {
     number(pointer::wipe(disk).map_err(Failure::from))
 }
 
-/// Sets the passphrase of an image, with which its encrypted clusters are decrypted. `level` is 0 for the top image, 1
-/// for the one below it.
+/// Sets the passphrase of an image, with which its encrypted clusters are decrypted. `level` is 0
+/// for the top image, 1 for the one below it.
 ///
-/// QCOW1 uses the first 16 bytes and stores no key check: a wrong passphrase yields garbage, not an error. An empty one is
-/// 16 bytes of zeros, as in QEMU.
+/// QCOW1 uses the first 16 bytes and stores no key check: a wrong passphrase yields garbage, not an
+/// error. An empty one is 16 bytes of zeros, as in QEMU.
 ///
-/// Returns 0, or an error: QCOW1_ERROR_UNSUPPORTED_AES from a library that was built without the feature aes.
+/// Returns 0, or an error: QCOW1_ERROR_UNSUPPORTED_AES from a library that was built without the
+/// feature aes.
 #[unsafe(no_mangle)]
 pub extern "C" fn qcow1_set_passphrase(
     disk: *mut Storage,
@@ -107,17 +111,18 @@ pub extern "C" fn qcow1_set_passphrase(
     })
 }
 
-/// Returns the size of the guest's disk in bytes: any number, not only multiples of 512; 0 if the disk is not open.
+/// Returns the size of the guest's disk in bytes: any number, not only multiples of 512; 0 if the
+/// disk is not open.
 #[unsafe(no_mangle)]
 pub extern "C" fn qcow1_size(disk: *const Storage) -> u64 {
     disk::size(disk).unwrap_or(0)
 }
 
-/// Fills `dst` with `len` bytes of the guest's disk from byte `offset`. Both may be any number. If `len` is 0, `dst` may be
-/// null.
+/// Fills `dst` with `len` bytes of the guest's disk, starting at byte `offset`. Both may be any
+/// number. If `len` is 0, `dst` may be null.
 ///
-/// Returns 0, or an error: QCOW1_ERROR_OUT_OF_RANGE if `offset` + `len` is larger than the disk. After an error `dst` holds
-/// anything, and the call may be repeated.
+/// Returns 0, or an error: QCOW1_ERROR_OUT_OF_RANGE if `offset` + `len` is larger than the disk.
+/// After an error the contents of `dst` are unspecified, and the call may be repeated.
 #[unsafe(no_mangle)]
 pub extern "C" fn qcow1_read(disk: *mut Storage, offset: u64, dst: *mut c_void, len: usize) -> c_int {
     disk::read(disk, |images| {
@@ -133,7 +138,7 @@ pub enum Kind {
     Data,
     /// In the image file, compressed.
     Compressed,
-    /// Nowhere: they read as zeros.
+    /// Not stored: they read as zeros.
     Zero,
     /// In the backing file that the lowest image names, which was not pushed.
     Backing,
@@ -159,14 +164,17 @@ pub struct Extent {
     pub stored_len: u32,
     /// The image that the run is stored in: 0 is the top one.
     pub level: u32,
-    /// How it is stored: a qcow1_extent_kind. A number of fixed size, because compilers differ in the size of an enum.
+    /// How it is stored: a qcow1_extent_kind. A number of fixed size, because compilers differ in
+    /// the size of an enum.
     pub kind: u32,
 }
 
-/// Fills `dst` with `count` sectors of 512 bytes of the guest's disk from sector `sector`: what a disk driver is asked for. If
-/// the size of the disk is not a multiple of 512, the rest of its last sector is filled with zeros. No number wraps.
+/// Fills `dst` with `count` sectors of 512 bytes of the guest's disk, starting at sector `sector`.
+/// Disk drivers make this call. If the size of the disk is not a multiple of 512, the rest of its
+/// last sector is filled with zeros. No number wraps.
 ///
-/// Returns 0, or an error: QCOW1_ERROR_OUT_OF_RANGE if a sector does not lie inside the disk. The rest is as for qcow1_read().
+/// Returns 0, or an error: QCOW1_ERROR_OUT_OF_RANGE if a sector does not lie inside the disk. The
+/// rest is as for qcow1_read().
 #[unsafe(no_mangle)]
 pub extern "C" fn qcow1_read_sectors(disk: *mut Storage, sector: u64, count: u64, dst: *mut c_void) -> c_int {
     disk::read(disk, |images| {
@@ -177,13 +185,13 @@ pub extern "C" fn qcow1_read_sectors(disk: *mut Storage, sector: u64, count: u64
     })
 }
 
-/// Finds how the bytes of the guest's disk from byte `offset` are stored: one run of at least 1 and at most `max_len` bytes.
+/// Finds how the guest's bytes that start at `offset` are stored: one run of 1 to `max_len` bytes.
 ///
-/// It reads tables, never data, and looks at no more than 4099 table words of each image. So another run of the same kind
-/// may follow.
+/// It reads only tables, and at most 4099 table words of each image. So the next run may be of the
+/// same kind.
 ///
-/// Returns 0 and fills `extent`, or an error: QCOW1_ERROR_OUT_OF_RANGE if `offset` is past the end of the disk, or `max_len`
-/// is 0.
+/// Returns 0 and fills `extent`, or an error: QCOW1_ERROR_OUT_OF_RANGE if `offset` is past the end
+/// of the disk, or `max_len` is 0.
 #[unsafe(no_mangle)]
 pub extern "C" fn qcow1_extent(disk: *mut Storage, offset: u64, max_len: u64, extent: *mut Extent) -> c_int {
     disk::read(disk, |images| {
@@ -213,18 +221,19 @@ pub extern "C" fn qcow1_extent(disk: *mut Storage, offset: u64, max_len: u64, ex
 
 /// Reads the name of the backing file of the lowest image: the file to open and push next.
 ///
-/// `buf` has room for `len` bytes; no name is longer than 1023. If `len` is 0, `buf` may be null. The name is not
-/// NUL-terminated, may contain NULs, and is untrusted: a path on the machine that wrote it, relative to the image that names
-/// it.
+/// `buf` has room for `len` bytes; no name has more than 1023. If `len` is 0, `buf` may be null.
+/// The name is not NUL-terminated, may contain NULs, and is untrusted: a path on the machine that
+/// wrote it, relative to the image that names it.
 ///
-/// Returns 0 and sets `*name_len` to the length of the name in bytes, which is 0 if the image names no file; or an error:
-/// QCOW1_ERROR_MEMORY_TOO_SMALL if the name is longer than `len`, with its length as `needed` in qcow1_last_failure().
+/// Returns 0 and sets `*name_len` to the length of the name in bytes, which is 0 if the image names
+/// no file; or an error: QCOW1_ERROR_MEMORY_TOO_SMALL if the name is longer than `len`, with its
+/// length as `needed` in qcow1_last_failure().
 #[unsafe(no_mangle)]
 pub extern "C" fn qcow1_backing_name(disk: *mut Storage, buf: *mut c_void, len: usize, name_len: *mut usize) -> c_int {
     disk::read(disk, |images| {
         let buf = disk::bytes(disk, images, buf, len)?;
         let name_len = disk::lent(disk, images, name_len)?;
-        disk::apart(&buf.addresses(), &name_len.addresses())?;
+        disk::check_disjoint(&buf.addresses(), &name_len.addresses())?;
         let lowest = images.images().len().wrapping_sub(1);
         let lowest = images.image_mut(lowest).ok_or(Code::NotOpen)?;
         name_len.set(lowest.backing_name(buf.values_mut())?.map_or(0, <[u8]>::len));
@@ -235,22 +244,24 @@ pub extern "C" fn qcow1_backing_name(disk: *mut Storage, buf: *mut c_void, len: 
 /// The memory to lend to an image, in bytes of any alignment.
 #[repr(C)]
 pub struct MemoryNeeds {
-    /// Opens the image and reads every byte of it that is not compressed.
+    /// Opens the image and reads its uncompressed bytes.
     pub minimum: usize,
     /// Reads compressed clusters too.
     pub compressed: usize,
     /// Reads compressed clusters two to five times as fast.
     pub compressed_fast: usize,
-    /// Has room for all tables that can exist in the file, so that more gains little.
+    /// Has room for all tables that can exist in the file. More gains little.
     pub all_tables: usize,
 }
 
-/// Returns in `needed` how many bytes of memory to lend to the image on `device`: enough to read everything at full speed,
-/// compressed clusters too, and `cache` bytes more for tables, unless the image cannot have as many. It is at least 1.
+/// Returns in `needed` how many bytes of memory to lend to the image on `device`: enough to read
+/// everything at full speed, compressed clusters too, and `cache` bytes more for tables, unless the
+/// image cannot have as many. It is at least 1.
 ///
-/// `flags` is what qcow1_open() or qcow1_push() will be called with. The header is read with one call of `device->read`, unless
-/// the disk is raw. If the blocks of the device are larger than 512 bytes, nothing is read, and the memory is enough for any
-/// image. This call takes 512 bytes more of the stack than others.
+/// `flags` are those for qcow1_open() or qcow1_push(). The header is read with one call of
+/// `device->read`, unless the disk is raw. If the blocks of the device are larger than 512 bytes,
+/// nothing is read, and the memory is enough for any image. This call needs 512 bytes more stack
+/// than others.
 ///
 /// Returns 0, or an error that opening the image would return too.
 #[unsafe(no_mangle)]
@@ -263,10 +274,11 @@ pub extern "C" fn qcow1_memory_needed(
     number(memory_needed(device, cache, flags, needed))
 }
 
-/// Computes the memory for an image from the first 48 bytes of its file, the block size of its device, and the size of the
-/// file: what static memory is chosen by. qcow1_memory_needed() returns one figure for a device.
+/// Computes the memory for an image from the first 48 bytes of its file, the block size of its
+/// device, and the size of the file, for choosing the size of static memory. qcow1_memory_needed()
+/// returns one figure for a device.
 ///
-/// `file_size` bounds `all_tables`. Returns 0 and fills `needs`, or an error: what is wrong with the header, if it is.
+/// `file_size` limits `all_tables`. Returns 0 and fills `needs`, or the error of an invalid header.
 #[unsafe(no_mangle)]
 pub extern "C" fn qcow1_memory_for(
     first_48_bytes: *const c_void,
@@ -277,8 +289,8 @@ pub extern "C" fn qcow1_memory_for(
     number(memory_for(first_48_bytes, block_size, file_size, needs))
 }
 
-/// Copies the error of the last call that failed since qcow1_open(), with its offsets. A failed qcow1_open() counts.
-/// QCOW1_ERROR_BUSY does not.
+/// Copies the error of the last call that failed since qcow1_open(), with its offsets. A failed
+/// qcow1_open() counts, QCOW1_ERROR_BUSY does not.
 ///
 /// Returns 0 and fills `failure`, or an error of misuse, which does not count.
 #[unsafe(no_mangle)]
@@ -286,15 +298,15 @@ pub extern "C" fn qcow1_last_failure(disk: *const Storage, failure: *mut Failure
     number(disk::last_failure(disk.cast_mut(), failure))
 }
 
-/// Returns a sentence for what a call returned: a static string. For a positive number it says only that the read
-/// callback failed.
+/// Returns a sentence for the result of a call: a static string. For a positive number it only says
+/// that the read callback failed.
 #[unsafe(no_mangle)]
 pub extern "C" fn qcow1_message(error: c_int) -> *const c_char {
     error::message(error).as_ptr()
 }
 
-/// Returns the version of the library, such as "0.1.0": a static string. QCOW1_VERSION_MAJOR, QCOW1_VERSION_MINOR and
-/// QCOW1_VERSION_PATCH are that of the header.
+/// Returns the version of the library, such as "0.1.0": a static string. QCOW1_VERSION_MAJOR,
+/// QCOW1_VERSION_MINOR and QCOW1_VERSION_PATCH are the header's version.
 #[unsafe(no_mangle)]
 pub extern "C" fn qcow1_version() -> *const c_char {
     VERSION.as_ptr()
@@ -379,7 +391,8 @@ fn set_passphrase(_: &mut Image<Device, &'static mut [u8]>, _: &[u8]) -> Result<
     Err(Code::UnsupportedAes.into())
 }
 
-/// The library has no panic, which `prove.sh` shows: this is what a debug build needs to link.
+/// The library never panics, as `prove.sh` shows, but a debug build does not link without a panic
+/// handler.
 #[panic_handler]
 fn panic(_: &PanicInfo<'_>) -> ! {
     #[cfg(feature = "proof")]
@@ -393,9 +406,9 @@ fn panic(_: &PanicInfo<'_>) -> ! {
     loop {}
 }
 
-/// What the proof must not let pass.
+/// A control: the proof must fail if this is linked.
 #[cfg(feature = "unchecked-index")]
-#[allow(clippy::indexing_slicing, reason = "it is what must not link")]
+#[allow(clippy::indexing_slicing, reason = "the proof must refuse to link this")]
 #[unsafe(no_mangle)]
 pub extern "C" fn unchecked_index(at: usize) -> u8 {
     b"qcow1"[at]

@@ -1,7 +1,7 @@
 //! Pointers from C. All `unsafe` of the repository's libraries lives here.
 //!
-//! Each pointer that these functions take is an argument of a call from C, or the field of one. The `SAFETY` lines rely on
-//! what `qcow1.h` demands of it.
+//! Each pointer that these functions take is an argument of a call from C, or the field of one. The
+//! `SAFETY` lines rely on the requirements that `qcow1.h` states.
 
 use core::ffi::c_void;
 use core::mem::offset_of;
@@ -32,8 +32,8 @@ impl<T> Lent<T> {
 
     /// Returns the value for reading.
     pub(crate) fn value<'a>(self) -> &'a T {
-        // SAFETY: the pointer is aligned and not null. C lends an initialized value there, or `state` has found a disk by
-        // its mark. Nobody writes it for as long as `qcow1.h` says.
+        // SAFETY: the pointer is aligned and not null. C lends an initialized value there, or
+        // `state` has found a disk by its mark. Nobody writes it while `qcow1.h` forbids that.
         unsafe { &*self.0 }
     }
 
@@ -43,15 +43,16 @@ impl<T> Lent<T> {
         unsafe { &mut *self.0 }
     }
 
-    /// Writes the value without a reference: what C has there need not be a value of the type.
+    /// Writes the value without a reference, because the old bytes need not be a valid value.
     pub(crate) fn set(self, value: T) {
-        // SAFETY: the pointer is aligned and not null. C lends a `T` there, or a `Storage`, in which a `Disk` has room.
+        // SAFETY: the pointer is aligned and not null. C lends a `T` there, or a `Storage`, in
+        // which a `Disk` has room.
         unsafe { self.0.write(value) };
     }
 }
 
-/// Bytes that C lends, by a pointer and a length that are checked as far as possible. If the length is 0, the pointer
-/// may be null.
+/// Bytes that C lends, by a pointer and a length that are checked as far as possible. If the length
+/// is 0, the pointer may be null.
 pub(crate) struct LentBytes {
     start: *mut u8,
     len: usize,
@@ -78,8 +79,8 @@ impl LentBytes {
 
     /// Returns the bytes for reading.
     pub(crate) fn values<'a>(self) -> &'a [u8] {
-        // SAFETY: the pointer is not null, and the length is one that a slice may have. C lends initialized bytes there.
-        // Nobody writes them for as long as `qcow1.h` says.
+        // SAFETY: the pointer is not null, and a slice may have this length. C lends initialized
+        // bytes there. Nobody writes them while `qcow1.h` forbids that.
         unsafe { slice::from_raw_parts(self.start, self.len) }
     }
 
@@ -94,14 +95,15 @@ fn addresses<T>(pointer: *const T, bytes: usize) -> Range<usize> {
     pointer.addr()..pointer.wrapping_byte_add(bytes).addr()
 }
 
-/// Wipes the storage and puts a disk without images there, whatever it holds but a disk with a call under way.
+/// Wipes the storage and places a disk without images there. Fails if a call is under way for a
+/// disk in it.
 pub(crate) fn place(storage: *mut Storage) -> Result<(), Code> {
     match state(storage) {
-        // Storage that was not opened, or was opened at another address, may hold anything.
+        // Storage that was never opened, or was moved, may hold anything.
         Ok(_) | Err(Code::NotOpen) => {}
         Err(code) => return Err(code),
     }
-    // The keys of a disk that is opened again without being closed.
+    // If the disk was open, this wipes its keys.
     Lent::new(storage)?.set(Storage::ZEROS);
     Lent::new(storage.cast())?.set(Disk::new(storage.addr()));
     Ok(())
@@ -109,7 +111,8 @@ pub(crate) fn place(storage: *mut Storage) -> Result<(), Code> {
 
 /// Sets a disk's storage to zeros.
 ///
-/// The images are not dropped: they own nothing but bytes of the storage, and taking them out would copy their keys.
+/// The images are not dropped: they own nothing but bytes of the storage, and taking them out would
+/// copy their keys.
 pub(crate) fn wipe(storage: *mut Storage) -> Result<(), Code> {
     state(storage)?;
     Lent::new(storage)?.set(Storage::ZEROS);
@@ -119,7 +122,7 @@ pub(crate) fn wipe(storage: *mut Storage) -> Result<(), Code> {
 /// Returns the state of the disk that the storage holds, if no call is under way for it.
 pub(crate) fn state<'a>(storage: *const Storage) -> Result<&'a State, Code> {
     Lent::new(storage)?;
-    // Without the mark, what follows it is not looked at.
+    // Without the mark, the rest is not read.
     let mark = *Lent::new(storage.cast::<Mark>())?.value();
     if mark == Mark::idle(storage.addr()) {
         Ok(Lent::new(storage.cast())?.value())
@@ -130,7 +133,8 @@ pub(crate) fn state<'a>(storage: *const Storage) -> Result<&'a State, Code> {
     }
 }
 
-/// Returns the images of a disk for shared access, only while its mark says that no call is under way.
+/// Returns the images of a disk for shared access, only while its mark says that no call is under
+/// way.
 pub(crate) fn images<'a>(storage: *const Storage) -> Result<&'a Images, Code> {
     Ok(images_at(storage)?.value())
 }

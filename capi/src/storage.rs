@@ -1,4 +1,4 @@
-//! What a disk's storage holds.
+//! The contents of a disk's storage.
 
 use core::cell::Cell;
 
@@ -18,9 +18,9 @@ pub const MAX_IMAGES: usize = 4;
 
 /// The storage of a disk. Its bytes are the library's.
 ///
-/// The caller owns it: a static, a local, or allocated, of this type for its size and alignment. It may hold anything
-/// before qcow1_open(). Each other call is for storage that holds a disk, or zeros, for which it returns
-/// QCOW1_ERROR_NOT_OPEN. A disk must not be copied or moved while it is open.
+/// The caller owns it: a static, a local, or allocated, of this type for its size and alignment. It
+/// may hold anything before qcow1_open(). Every other call requires a disk in it, or zeros, for
+/// which it returns QCOW1_ERROR_NOT_OPEN. A disk must not be copied or moved while it is open.
 #[repr(C, align(16))]
 pub struct Storage {
     bytes: [u8; DISK_SIZE],
@@ -33,14 +33,14 @@ impl Storage {
 const _: () = assert!(size_of::<Disk>() <= size_of::<Storage>() && size_of::<Storage>() == DISK_SIZE);
 const _: () = assert!(align_of::<Disk>() <= align_of::<Storage>() && align_of::<Storage>() == DISK_ALIGN);
 
-/// What the storage holds.
+/// The contents of the storage.
 #[repr(C)]
 pub(crate) struct Disk {
     state: State,
     pub(crate) images: Images,
 }
 
-/// What is known of a disk while a call has its images.
+/// The part of a disk that is readable while a call has its images.
 #[repr(C)]
 pub(crate) struct State {
     pub(crate) mark: Cell<Mark>,
@@ -49,7 +49,8 @@ pub(crate) struct State {
 
 /// The first word of a storage: whether a disk is there, and whether a call is under way.
 ///
-/// It is the only word that is read of storage that may hold anything, so it is a number, which may have any value.
+/// It is the only word that is read from storage with unknown contents. So it is a number, for
+/// which every value is valid.
 #[repr(transparent)]
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Mark(usize);
@@ -70,7 +71,8 @@ impl Disk {
 }
 
 impl Mark {
-    /// Returns the mark of a disk at this address. No other address has it, so a copy of a disk has a wrong one.
+    /// Returns the mark of a disk at this address. It differs for each address, so a copy of a disk
+    /// has a wrong one.
     pub(crate) const fn idle(address: usize) -> Self {
         Self(address ^ 0x7163_6f77)
     }

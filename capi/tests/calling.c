@@ -1,5 +1,6 @@
-/* Reads an image from code that is compiled with another calling convention than the library (gcc -mabi=ms), so it calls no C
- * library. Ends with status 0 if the bytes are the same through two devices. */
+/* Reads an image from code that is compiled with another calling convention than the library (gcc
+ * -mabi=ms), so it calls no C library. Ends with status 0 if the bytes are the same through two
+ * devices. */
 #include "qcow1.h"
 
 __asm__(".section .rodata\nimage: .incbin \"" IMAGE "\"\nend_of_image:\n.text\n");

@@ -1,4 +1,4 @@
-//! `qcow1.h` is what the source says, and what C and C++ compilers take.
+//! `qcow1.h` matches the source, and C and C++ compilers accept it.
 
 use std::path::Path;
 use std::process::Command;
@@ -7,7 +7,7 @@ use crate::programs::{capi, run, symbols};
 
 #[test]
 fn the_header_matches_the_source() {
-    let made = made();
+    let made = generate();
     let path = capi().join("qcow1.h");
     if std::env::var_os("WRITE_HEADER").is_some() {
         std::fs::write(&path, &made).unwrap();
@@ -19,9 +19,9 @@ fn the_header_matches_the_source() {
     );
 }
 
-/// Returns the header that cbindgen makes, with the calling convention in each declaration of a function: between the type
-/// of its result and its name, the only place that all compilers take.
-fn made() -> String {
+/// Returns the header that cbindgen makes, with the calling convention in each declaration of a
+/// function: between the type of its result and its name, the only place that all compilers accept.
+fn generate() -> String {
     let mut made = Vec::new();
     cbindgen::generate(capi()).unwrap().write(&mut made);
     let mut lines = Vec::new();

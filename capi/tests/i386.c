@@ -1,5 +1,5 @@
-/* What tests/calling.c needs to run on Linux's own 32-bit interface, without a C library: the first instruction, and the functions
- * that a library for a target file leaves to the program. They have the library's calling convention. */
+/* The entry point and the memory functions that tests/calling.c needs on 32-bit Linux without a C
+ * library. They have the library's calling convention. */
 #include "qcow1.h"
 
 int main(void);

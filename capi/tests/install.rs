@@ -1,4 +1,4 @@
-//! `make install` gives a distribution what it packages, and programs find it by pkg-config.
+//! `make install` installs the files of a package, and programs find them by pkg-config.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -38,7 +38,7 @@ fn installed(path: &str) -> PathBuf {
     INSTALLED.path().join(&PREFIX[1..]).join(path)
 }
 
-/// Lets pkg-config see nothing but what was installed.
+/// Lets pkg-config see only the installed files.
 fn with_pkg_config(command: &mut Command) {
     command.env("PKG_CONFIG_LIBDIR", installed("lib/pkgconfig"));
     command.env("PKG_CONFIG_SYSROOT_DIR", INSTALLED.path());
@@ -81,7 +81,7 @@ fn c_and_cxx_programs_build_with_what_was_installed_alone() {
 
     for (compiler, standard) in [("gcc", "-std=c99"), ("g++", "-std=c++17"), ("clang", "-std=c11")] {
         for link in ["-no-pie", "-static"] {
-            // In a folder of its own, so that nothing of the repository is found by chance.
+            // In another folder, so that no file of the repository is found by chance.
             let folder = TempDir::new().unwrap();
             std::fs::copy(capi().join("tests/installed.c"), folder.path().join("program.c")).unwrap();
             let language = if compiler == "g++" { "c++" } else { "c" };

@@ -1,5 +1,5 @@
-/* A program against the installed library, as C and as C++: prints the versions, and the size of the disk in an image with the
- * sum of its bytes.
+/* A program against the installed library, as C and as C++: prints the versions, and the size of
+ * the disk in an image with the sum of its bytes.
  *
  *     installed IMAGE */
 #include <inttypes.h>

@@ -1,5 +1,5 @@
-/* The interfaces that README.md shows the library in: each of its functions is here word for word, between its marks, with
- * as much of the other project as it touches. The disk must be the same through each.
+/* The functions of README.md for other projects' interfaces, word for word, each between two marks
+ * and with stubs of its project. The disk must be the same through each.
  *
  *     interfaces IMAGE */
 #include <stdint.h>

@@ -1,4 +1,4 @@
-//! What a program must bring to link the library.
+//! The functions that a program needs to link the library.
 
 use std::process::Command;
 
@@ -17,10 +17,11 @@ fn a_debug_build_needs_no_unwinding_either() {
     assert_eq!(undefined_in(&build("dev")), [""; 0]);
 }
 
-/// Links the whole API without any other library, and returns what is missing beyond what compilers assume.
+/// Links the whole API without any other library, and returns the undefined symbols, except those
+/// that compilers assume.
 fn undefined_in(library: &std::path::Path) -> Vec<String> {
     let source = capi().join("tests/declarations.c");
-    // A partial link keeps undefined symbols; what nothing leads to is left out.
+    // A partial link keeps undefined symbols. Sections that nothing refers to are left out.
     let options = ["-r", "-nostdlib", "-no-pie", "-Wl,--gc-sections,--entry=use_all"];
     let program = Program::new(&source, library, &options);
     let symbols = run(Command::new("nm").arg("--undefined-only").arg(program.path())).stdout;

@@ -1,4 +1,5 @@
-/* Prints the messages of the errors named, of success, of a callback's error, and of a number that is no error. */
+/* Prints the messages of the named errors, of success, of a callback's error, and of a number that
+ * is not an error. */
 #include <stdio.h>
 #include <stdlib.h>
 

@@ -1,4 +1,5 @@
-/* Each misuse that C lets the library notice, and what it returns. Prints the name of each case that holds.
+/* Makes each mistake that the library can detect in C, and checks the error. Prints the name of
+ * each case that passes.
  *
  *     misuse FOLDER-OF-IMAGES */
 #include <stdio.h>
@@ -36,7 +37,7 @@ static void expect(int line, const char *expression, long long found, long long 
     exit(1);
 }
 
-/* An image that the cases may spoil, and what the next read of it returns. */
+/* An image that the cases may damage, and the result of its next read. */
 static unsigned char file[1 << 20];
 static size_t file_size;
 static int answer;
@@ -153,7 +154,7 @@ CASE(a_disk_that_could_not_be_opened) {
     EXPECT(count(disk.bytes, sizeof disk), 0);
 }
 
-/* Counts the bytes of a key in the disk: those that a passphrase has changed, and that still are what it made of them. */
+/* Counts the bytes that a passphrase has changed in the disk and that are unchanged since. */
 static size_t left_of_key(const qcow1_disk *before, const qcow1_disk *with_key) {
     size_t left = 0;
     for (size_t i = 0; i < sizeof disk; i++)
@@ -610,8 +611,8 @@ CASE(an_unsupported_version_or_encryption_is_named) {
     EXPECT(failure.unsupported, 0);
 }
 
-/* Counts the table words for an extent from byte 0 of the guest's disk: L1 words of holes, then tables of 64 clusters of
- * 512 bytes. */
+/* Counts the table words for an extent from byte 0 of the guest's disk: L1 words of holes, then
+ * tables of 64 clusters of 512 bytes. */
 static uint64_t words_answered_for(uint64_t holes) {
     EXPECT(qcow1_extent(&disk, 0, UINT64_MAX, &extent), 0);
     EXPECT(extent.start, 0);

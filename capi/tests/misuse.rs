@@ -1,4 +1,4 @@
-//! Each misuse that C lets the library notice is an error with a message of its own.
+//! Each misuse that the library can detect is an error with its own message.
 
 use crate::programs::{Program, capi, run};
 
@@ -7,7 +7,7 @@ fn each_misuse_is_an_error_of_its_own() {
     let program = Program::sanitized("tests/misuse.c", &[]);
     let output = run(program.command().arg(capi().join("../tests/data")));
     let output = String::from_utf8(output.stdout).unwrap();
-    // A line for each of them, so that none is forgotten.
+    // The program prints a line for each.
     let source = std::fs::read_to_string(capi().join("tests/misuse.c")).unwrap();
     let cases = source.lines().filter(|line| line.starts_with("CASE(")).count();
     assert_eq!(output.lines().count(), cases, "{output}");

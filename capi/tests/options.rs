@@ -1,5 +1,5 @@
-//! A build without the options in `.cargo/config.toml` fails with a sentence: RUSTFLAGS, which replaces them, cannot remove
-//! them silently.
+//! A build without the options in `.cargo/config.toml` fails with a sentence: RUSTFLAGS, which
+//! replaces them, cannot remove them silently.
 
 use std::process::Command;
 
@@ -16,7 +16,7 @@ fn a_build_without_the_options_for_aes_fails_with_a_sentence() {
         let mut cargo = Command::new(env!("CARGO"));
         cargo.current_dir(capi()).args(["check", "--quiet", "--locked"]);
         cargo.args(["--no-default-features", "--features", features]);
-        // A target that is named keeps the options from what runs while building.
+        // With a named target, the options do not apply to build scripts.
         cargo.args(["--target", "x86_64-unknown-linux-gnu", "--target-dir"]);
         cargo.arg(target_folder().join("options"));
         cargo.env("RUSTFLAGS", format!("-Cdebuginfo=0 {options}"));

@@ -25,21 +25,22 @@ pub fn symbols() -> Vec<String> {
 /// The library as its users build it.
 pub static RELEASE: LazyLock<PathBuf> = LazyLock::new(|| build("release"));
 
-/// The library with checks of its own accesses to memory, for programs that have them.
+/// The library under AddressSanitizer, for programs under it.
 static CHECKED: LazyLock<PathBuf> = LazyLock::new(|| {
-    // A target that is named keeps the options from what runs while building.
+    // With a named target, the options do not apply to build scripts.
     let target = "x86_64-unknown-linux-gnu";
     let mut cargo = cargo_build("release");
     cargo.args(["--target", target, "--target-dir"]);
     cargo.arg(target_folder().join("checked"));
-    // The sanitizer is an option of the compiler that is not stable; the other one is that of .cargo/config.toml.
+    // The sanitizer is an unstable option of the compiler. The other option is that of
+    // .cargo/config.toml.
     cargo.env("RUSTC_BOOTSTRAP", "1");
     cargo.env("RUSTFLAGS", r#"--cfg aes_backend_soft="compact" -Zsanitizer=address"#);
     run(&mut cargo);
     target_folder().join("checked").join(target).join("release/libqcow1.a")
 });
 
-/// Builds the library in a profile, where `cargo build` puts it.
+/// Builds the library in a profile, and returns its path.
 pub fn build(profile: &str) -> PathBuf {
     run(&mut cargo_build(profile));
     target_folder()
@@ -54,21 +55,21 @@ fn cargo_build(profile: &str) -> Command {
     cargo
 }
 
-/// The folder that cargo builds in: this program is there at debug/deps.
+/// Returns cargo's target folder, in which this program is at debug/deps.
 pub fn target_folder() -> PathBuf {
     let program = std::env::current_exe().unwrap();
     program.ancestors().nth(3).unwrap().to_owned()
 }
 
-/// A compiled program, which goes with its folder.
+/// A compiled program. Dropping it deletes its folder.
 pub struct Program {
     path: PathBuf,
     _folder: TempDir,
 }
 
 impl Program {
-    /// Compiles one C file under AddressSanitizer and UBSan, with a library that is under the former: a finding ends the
-    /// program.
+    /// Compiles one C file under AddressSanitizer and UBSan, with the library under
+    /// AddressSanitizer. A finding ends the program.
     pub fn sanitized(source: &str, options: &[&str]) -> Self {
         let sanitizers = [
             "-g",

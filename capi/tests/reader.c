@@ -1,9 +1,11 @@
-/* Reads parts of the disk in a QCOW1 image, which is opened once, in any of the ways in which it can be opened.
+/* Reads parts of the disk in a QCOW1 image, which is opened once. The arguments say how.
  *
- *     reader BLOCK-SIZE MAX-TRANSFER SALVAGE MEMORY PASSPHRASE IMAGE [qcow:BACKING | raw:BACKING]... -- [OFFSET:LENGTH]...
+ *     reader BLOCK-SIZE MAX-TRANSFER SALVAGE MEMORY PASSPHRASE IMAGE
+ *         [qcow:BACKING | raw:BACKING]... -- [OFFSET:LENGTH]...
  *
- * Prints the disk's size, then for each part its bytes in hexadecimal digits, or the error's number. MEMORY is what each
- * image gets beyond what it needs. All buffers end where no byte may be read or written. */
+ * Prints the disk's size, then for each part its bytes in hexadecimal digits, or the error's
+ * number. MEMORY is added to the memory that each image needs. Each buffer ends at bytes that a
+ * sanitizer protects. */
 #define _GNU_SOURCE
 #include <inttypes.h>
 #include <stdio.h>

@@ -1,4 +1,4 @@
-//! What the README shows works, and its figures are those that commands measured.
+//! The code of the README works, and is the code that is tested.
 
 use crate::programs::{Program, capi, run};
 
@@ -39,7 +39,7 @@ fn the_code_shown_is_the_code_tested() {
     assert_eq!(shown_here, tested);
 }
 
-/// The code in C that a README shows.
+/// Returns the C code of a README.
 fn shown(readme: &str) -> Vec<String> {
     let readme = file(readme);
     let blocks = readme.split("\n```c\n").skip(1);
@@ -48,7 +48,7 @@ fn shown(readme: &str) -> Vec<String> {
         .collect()
 }
 
-/// The code between a mark in a C file and the next end.
+/// Returns the code between a mark in a C file and the next end.
 fn between(source: &str, mark: &str) -> String {
     let (_, rest) = source.split_once(&format!("/* {mark} */\n")).expect("a mark");
     rest.split_once("/* end */").expect("the end of the code").0.to_owned()

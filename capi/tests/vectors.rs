@@ -1,4 +1,4 @@
-//! The suite of images, read from C as from Rust.
+//! The suite of images reads the same from C and from Rust.
 
 use std::collections::HashMap;
 use std::ffi::OsString;
@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use crate::programs::{Program, suite};
 
-/// What one call gives: bytes, or an error's number.
+/// The result of one call: bytes, or the number of an error.
 type Outcome = Result<Vec<u8>, i32>;
 
 type Disk<'f, 'm> = Chain<Image<Blocks<&'f [u8]>, &'m mut [u8]>, 4>;
@@ -31,7 +31,7 @@ struct Layer {
 }
 
 /// How a disk is opened.
-struct Way {
+struct Options {
     block_size: u32,
     /// The longest request in bytes; 0 is any.
     max_transfer: u32,
@@ -52,7 +52,7 @@ fn the_example_writes_what_rust_reads() {
     let messages = Program::sanitized("tests/messages.c", &[]);
     let messages = lines(messages.command().args(numbers.iter().map(i32::to_string)));
     let messages: HashMap<_, _> = numbers.into_iter().zip(messages).collect();
-    let way = Way {
+    let options = Options {
         block_size: 1,
         max_transfer: 0,
         salvage: false,
@@ -60,7 +60,7 @@ fn the_example_writes_what_rust_reads() {
         step: 65536,
     };
     each(|vector| {
-        let Some(expected) = whole(vector, &way) else {
+        let Some(expected) = whole(vector, &options) else {
             return Ok(());
         };
         let mut command = cat.command();
@@ -92,7 +92,7 @@ fn every_c_read_returns_what_rust_reads() {
         (4096, 0, true, 0, 65536),
         (1, 700, true, 70_000, 4096),
     ] {
-        let way = Way {
+        let options = Options {
             block_size,
             max_transfer,
             salvage,
@@ -100,9 +100,9 @@ fn every_c_read_returns_what_rust_reads() {
             step,
         };
         each(|vector| {
-            let expected = from_rust(vector, &way);
+            let expected = from_rust(vector, &options);
             let size = expected.as_ref().map_or(0, |(size, _)| *size);
-            let found = from_c(&reader, vector, &way, &places(vector, size, step));
+            let found = from_c(&reader, vector, &options, &places(vector, size, step));
             if found == expected {
                 Ok(())
             } else {
@@ -169,7 +169,8 @@ fn arguments(vector: &Vector) -> Vec<OsString> {
     names.collect()
 }
 
-/// The places that are read: those of the manifest, then the whole disk, or its first and last bytes.
+/// The places that are read: those of the manifest, then the whole disk, or its first and last
+/// bytes.
 fn places(vector: &Vector, size: u64, step: usize) -> Vec<(u64, usize)> {
     let mut places = vector.reads.clone();
     if size == 0 {
@@ -186,19 +187,19 @@ fn places(vector: &Vector, size: u64, step: usize) -> Vec<(u64, usize)> {
     places
 }
 
-fn open<'f, 'm>(vector: &'f Vector, memory: &'m mut [Vec<u8>], way: &Way) -> Result<Disk<'f, 'm>, i32> {
+fn open<'f, 'm>(vector: &'f Vector, memory: &'m mut [Vec<u8>], options: &Options) -> Result<Disk<'f, 'm>, i32> {
     let mut chain = Chain::new();
     for (layer, memory) in vector.layers.iter().zip(memory) {
-        let block_size = BlockSize::new(way.block_size).unwrap();
+        let block_size = BlockSize::new(options.block_size).unwrap();
         let device = Blocks::new(layer.bytes.as_slice(), block_size);
         let needed = match Header::parse(&layer.bytes) {
             Ok(header) if layer.is_qcow => header.memory_for(block_size, layer.bytes.len() as u64).compressed,
-            _ => 512.max(way.block_size as usize),
+            _ => 512.max(options.block_size as usize),
         };
-        memory.resize(needed + way.extra, 0);
+        memory.resize(needed + options.extra, 0);
         let memory = memory.as_mut_slice();
         let opened = if layer.is_qcow {
-            Image::open_with(OpenOptions::new().salvage(way.salvage), device, memory)
+            Image::open_with(OpenOptions::new().salvage(options.salvage), device, memory)
         } else {
             Image::open_raw(device, memory)
         };
@@ -212,9 +213,9 @@ fn open<'f, 'm>(vector: &'f Vector, memory: &'m mut [Vec<u8>], way: &Way) -> Res
 }
 
 /// The whole disk from Rust, or the first error; `None` where it is too large.
-fn whole(vector: &Vector, way: &Way) -> Option<Outcome> {
+fn whole(vector: &Vector, options: &Options) -> Option<Outcome> {
     let mut memory = vec![Vec::new(); vector.layers.len()];
-    let mut disk = match open(vector, &mut memory, way) {
+    let mut disk = match open(vector, &mut memory, options) {
         Ok(disk) => disk,
         Err(number) => return Some(Err(number)),
     };
@@ -222,8 +223,8 @@ fn whole(vector: &Vector, way: &Way) -> Option<Outcome> {
         return None;
     }
     let mut bytes = vec![0; disk.size() as usize];
-    for (index, part) in bytes.chunks_mut(way.step).enumerate() {
-        if let Err(error) = disk.read_at((index * way.step) as u64, part) {
+    for (index, part) in bytes.chunks_mut(options.step).enumerate() {
+        if let Err(error) = disk.read_at((index * options.step) as u64, part) {
             return Some(Err(number(&error)));
         }
     }
@@ -231,10 +232,10 @@ fn whole(vector: &Vector, way: &Way) -> Option<Outcome> {
 }
 
 /// The disk's size and what each place holds, from Rust.
-fn from_rust(vector: &Vector, way: &Way) -> Result<(u64, Vec<Outcome>), i32> {
+fn from_rust(vector: &Vector, options: &Options) -> Result<(u64, Vec<Outcome>), i32> {
     let mut memory = vec![Vec::new(); vector.layers.len()];
-    let mut disk = open(vector, &mut memory, way)?;
-    let places = places(vector, disk.size(), way.step);
+    let mut disk = open(vector, &mut memory, options)?;
+    let places = places(vector, disk.size(), options.step);
     let outcomes = places.into_iter().map(|(offset, len)| {
         let mut bytes = vec![0; len];
         disk.read_at(offset, &mut bytes).map_err(|error| number(&error))?;
@@ -245,13 +246,18 @@ fn from_rust(vector: &Vector, way: &Way) -> Result<(u64, Vec<Outcome>), i32> {
 }
 
 /// The same from C.
-fn from_c(reader: &Program, vector: &Vector, way: &Way, places: &[(u64, usize)]) -> Result<(u64, Vec<Outcome>), i32> {
+fn from_c(
+    reader: &Program,
+    vector: &Vector,
+    options: &Options,
+    places: &[(u64, usize)],
+) -> Result<(u64, Vec<Outcome>), i32> {
     let mut command = reader.command();
     command.args([
-        way.block_size.to_string().as_str(),
-        &way.max_transfer.to_string(),
-        if way.salvage { "1" } else { "0" },
-        &way.extra.to_string(),
+        options.block_size.to_string().as_str(),
+        &options.max_transfer.to_string(),
+        if options.salvage { "1" } else { "0" },
+        &options.extra.to_string(),
         vector.key.as_deref().unwrap_or(""),
     ]);
     command.args(arguments(vector)).arg("--");
