@@ -34,7 +34,8 @@ use crate::offset::{GuestOffset, HostOffset};
 pub struct Corrupt {
     flaw: Flaw,
     guest: GuestOffset,
-    host: HostOffset,
+    /// The host offset that the flaw concerns, or the wrong value of a header field.
+    host_or_value: u64,
 }
 
 /// A broken rule, with its details.
@@ -163,14 +164,23 @@ impl CorruptKind {
 }
 
 impl Corrupt {
-    /// Creates a flaw of the header, which has no guest offset. `value` is the wrong value or the
-    /// host offset that the flaw concerns.
-    pub(crate) const fn header(kind: CorruptKind, value: u64) -> Self {
-        Self::at(Flaw::Rule(kind), GuestOffset(0), HostOffset(value))
+    /// Creates a flaw of the header, which has no guest offset. `host_or_value` is the host offset
+    /// that the flaw concerns, or the wrong value of a field.
+    pub(crate) const fn header(kind: CorruptKind, host_or_value: u64) -> Self {
+        Self {
+            flaw: Flaw::Rule(kind),
+            guest: GuestOffset(0),
+            host_or_value,
+        }
     }
 
+    /// Creates a flaw of a table, a cluster or a stream.
     pub(crate) const fn at(flaw: Flaw, guest: GuestOffset, host: HostOffset) -> Self {
-        Self { flaw, guest, host }
+        Self {
+            flaw,
+            guest,
+            host_or_value: host.0,
+        }
     }
 
     /// Returns whether `other` is the same flaw, perhaps at another place.
@@ -222,23 +232,24 @@ impl Corrupt {
             | CorruptKind::ClusterBits
             | CorruptKind::L2Bits
             | CorruptKind::BackingNameTooLong => None,
-            _ => Some(self.host.0),
+            _ => Some(self.host_or_value),
         }
     }
 }
 
 impl fmt::Display for Corrupt {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (GuestOffset(guest), HostOffset(host)) = (self.guest, self.host);
+        let (guest, host) = (self.guest.0, self.host_or_value);
+        let value = host;
         f.write_str("corrupt image: ")?;
         match self.kind() {
             CorruptKind::HeaderTruncated => write!(f, "the file ends after {host} bytes, inside its header"),
-            CorruptKind::SizeTooSmall => write!(f, "the disk's size is {host} bytes; the minimum is 2"),
-            CorruptKind::SizeTooLarge => write!(f, "the disk's size, {host:#x} bytes, is too large to be addressed"),
-            CorruptKind::ClusterBits => write!(f, "cluster_bits is {host}, not 9 to 16"),
-            CorruptKind::L2Bits => write!(f, "l2_bits is {host}, not 6 to 13"),
+            CorruptKind::SizeTooSmall => write!(f, "the disk's size is {value} bytes; the minimum is 2"),
+            CorruptKind::SizeTooLarge => write!(f, "the disk's size, {value:#x} bytes, is too large to be addressed"),
+            CorruptKind::ClusterBits => write!(f, "cluster_bits is {value}, not 9 to 16"),
+            CorruptKind::L2Bits => write!(f, "l2_bits is {value}, not 6 to 13"),
             CorruptKind::BackingNameTooLong => {
-                write!(f, "the backing file's name has {host} bytes; the maximum is 1023")
+                write!(f, "the backing file's name has {value} bytes; the maximum is 1023")
             }
             CorruptKind::BackingNamePastEnd => {
                 write!(
