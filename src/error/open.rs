@@ -6,9 +6,9 @@ use crate::error::Error;
 
 /// The error of opening an image. It returns the device and the memory.
 ///
-/// `?` converts it to [`Error`] and, with the feature `std`, to `std::io::Error` and `Box<dyn
-/// std::error::Error>`. The conversion drops the device and the memory. `OpenError` does not
-/// implement [`core::error::Error`] itself, so that `?` works for a device or memory that is
+/// `?` converts it to [`Error`] and, with the feature `std`, to `std::io::Error` and
+/// `Box<dyn std::error::Error>`. The conversion drops the device and the memory. `OpenError` does
+/// not implement [`core::error::Error`] itself, so that `?` works for a device or memory that is
 /// borrowed too; [`OpenError::into_error`] returns an error that does.
 ///
 /// ```

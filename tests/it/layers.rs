@@ -39,8 +39,8 @@ fn files(folder: &Path, module: &str, found: &mut BTreeMap<String, String>) {
     }
 }
 
-/// Returns the paths from the root that the code of a module names: for `use crate::a::{b::C,
-/// d::E}`, `a::b::C` and `a::d::E`. Comments and unit tests do not count.
+/// Returns the paths from the root that the code of a module names: for
+/// `use crate::a::{b::C, d::E}`, `a::b::C` and `a::d::E`. Comments and unit tests do not count.
 fn named(module: &str, code: &str) -> Vec<String> {
     let parent = module
         .rsplit_once("::")

@@ -112,7 +112,7 @@ fn info_one(path: &Path, open: &Open, json: bool, mut lines: Lines) -> Result<()
 /// Returns lines with the sizes of memory to lend, each with its use.
 fn memory(header: &Header, compressed: bool, file_size: u64) -> Vec<String> {
     let needs = header.memory_for(BlockSize::B512, file_size);
-    let mut rows = vec![(needs.minimum, "opens the image, and reads what is not compressed")];
+    let mut rows = vec![(needs.minimum, "opens the image, and reads uncompressed bytes")];
     if compressed {
         rows.push((needs.compressed, "reads compressed clusters too"));
         rows.push((needs.compressed_fast, "reads them two to five times as fast"));
