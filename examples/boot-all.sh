@@ -38,6 +38,7 @@ for target in x86_64-unknown-uefi aarch64-unknown-uefi; do
     timed "examples/uefi/linux.sh $target" uefi/linux.sh $target
     timed "examples/uefi/driver.sh $target" uefi/driver.sh $target
 done
+timed 'examples/grub/run.sh' grub/run.sh
 
 # Without optimisation, for the stack of a debug build.
 echo

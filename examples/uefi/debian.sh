@@ -1,5 +1,5 @@
-# Functions of linux.sh and driver.sh, which read this file with `.`: disks with Debian's Linux and boot managers.
-. "$(dirname "$0")/machine.sh"
+# Functions of linux.sh, driver.sh and ../grub/run.sh, which read this file with `.`: disks with Debian's Linux and boot managers.
+. "$(dirname "$0")/../uefi/machine.sh"
 need qemu-img "QEMU's disk tools (Debian: qemu-utils)"
 need qemu-io "QEMU's disk tools (Debian: qemu-utils)"
 need apt-get "Debian's package manager: what is booted is Debian's"
