@@ -1,8 +1,12 @@
 //! Copying of matches within the output.
 
-/// Copies `length` bytes from `distance` bytes before `at` to `at`, truncated to the output. Returns the end of the copy.
-/// `distance` must not reach back before the output. With the feature `fast`, bytes after that end may be overwritten.
-#[inline(never)]
+use core::cell::Cell;
+
+/// Copies `length` bytes from `distance` bytes before `at` to `at`, truncated to the output.
+/// Returns the end of the copy, which may be after that of the output. `distance` must not reach
+/// back before the output. With the feature `fast`, bytes after the end of the copy may be
+/// overwritten.
+#[cfg_attr(feature = "fast", inline(never))]
 pub(super) fn copy(output: &mut [u8], at: usize, length: usize, distance: usize) -> usize {
     let end = at.wrapping_add(length);
     #[cfg(feature = "fast")]
@@ -10,13 +14,16 @@ pub(super) fn copy(output: &mut [u8], at: usize, length: usize, distance: usize)
         steps::repeat(span, distance);
         return end;
     }
-    let end = end.min(output.len());
+    // In cells, since the bytes read and those written may overlap.
+    let output = Cell::from_mut(output).as_slice_of_cells();
+    let to = output.get(at..).unwrap_or_default();
+    let from = output.get(at.wrapping_sub(distance)..).unwrap_or_default();
     // Bound: 258 turns, the longest match.
-    for to in at..end {
-        let byte = output.get(to.wrapping_sub(distance)).copied().unwrap_or(0);
-        if let Some(to) = output.get_mut(to) {
-            *to = byte;
-        }
+    for at in 0..length {
+        let (Some(to), Some(from)) = (to.get(at), from.get(at)) else {
+            break;
+        };
+        to.set(from.get());
     }
     end
 }
@@ -30,7 +37,8 @@ pub(super) mod steps {
     pub(crate) const TWO_STEPS: usize = 32;
     const _: () = assert!(TWO_STEPS == 2 * STEP);
 
-    /// Fills `span` with repetitions of its first `distance` bytes. Its last [`TWO_STEPS`] bytes are undefined afterwards.
+    /// Fills `span` with repetitions of its first `distance` bytes. Its last [`TWO_STEPS`] bytes
+    /// are undefined afterwards.
     pub(super) fn repeat(span: &mut [u8], distance: usize) {
         // How far a step copies: `distance`, doubled until a step reads no byte that it writes.
         let mut whole = distance;
@@ -57,7 +65,8 @@ pub(super) mod steps {
         if let Some(&bytes) = span.get(from..).and_then(<[u8]>::first_chunk::<STEP>)
             && let Some(to) = span.get_mut(to..).and_then(<[u8]>::first_chunk_mut::<STEP>)
         {
-            // A number stays in registers. For an array, the compiler calls `memmove` on small machines.
+            // A number stays in registers. For an array, the compiler calls `memmove` on small
+            // machines.
             *to = u128::from_ne_bytes(bytes).to_ne_bytes();
         }
     }

@@ -1,137 +1,160 @@
 //! The code lengths at the front of a dynamic block.
 
-use super::InflateError::{self, BadLengthRepeat, NoEndOfBlock, TooManyCodes};
-use super::LARGE;
-use super::bits::Bits;
-use super::compact::{SmallTables, walk};
-use super::order::{Incomplete, add, count, sort};
+use super::InflateError::{self, BadLengthRepeat, IncompleteCode, NoEndOfBlock, TooManyCodes};
+use super::bits::{Bits, low_byte};
+use super::compact::{ENDS, SmallTables, walk};
+use super::order::{add, count, sort};
 use super::tables::Tables;
-use super::work;
-use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+use super::{LARGE, SMALL, work};
 
 /// The number of bytes that a run of equal lengths writes at a time.
 const PIECE: usize = 8;
 
-/// Memory for the code lengths of a block.
-#[derive(FromBytes, IntoBytes, KnownLayout, Immutable)]
-#[repr(C)]
-pub(super) struct CodeLengths {
-    pub(super) litlen_counts: [u16; 16],
-    /// While the code lengths are read, the counts of their code.
-    pub(super) distance_counts: [u16; 16],
-    /// The lengths of both codes, and space for what the last run of equal lengths writes past its end.
-    lengths: [u8; 320 + PIECE],
-}
+/// The lengths of both codes of a block, and space for what the last run of equal lengths writes
+/// past its end.
+pub(super) type CodeLengths = [u8; 320 + PIECE];
 
 impl SmallTables {
-    /// Reads the code lengths of a dynamic block and sorts the symbols of its two codes. The code for code lengths is
-    /// looked up in `tables`, if there are any.
+    /// Reads the code lengths of a dynamic block and sorts the symbols of its two codes. The code
+    /// for code lengths is looked up in `tables`, if there are any.
     pub(super) fn read(&mut self, bits: &mut Bits<'_>, tables: Option<&mut Tables>) -> Result<(), InflateError> {
         let Self {
-            lengths:
-                CodeLengths {
-                    litlen_counts,
-                    distance_counts,
-                    lengths,
-                },
-            litlen,
             distance,
+            litlen,
+            lengths,
         } = self;
         bits.refill();
-        let litlens = bits.take(5).wrapping_add(257);
-        let distances = bits.take(5).wrapping_add(1);
-        let precodes = bits.take(4).wrapping_add(4);
+        let header = bits.take(14);
+        let litlens = (header & 31).wrapping_add(257);
+        let distances = ((header >> 5) & 31).wrapping_add(1);
+        let precodes = (header >> 10).wrapping_add(4);
         if litlens > 286 || distances > 30 {
             return Err(TooManyCodes);
         }
         work::block();
 
-        // All of these arrays are scratch space until the code lengths themselves are read.
+        // Until the code lengths are read, their space holds those of their own code. Bound: 19
+        // turns.
+        for (at, &symbol) in ORDER.iter().enumerate() {
+            bits.need(3);
+            let length = if at < precodes { bits.take(3) } else { 0 };
+            if let Some(slot) = lengths.get_mut(usize::from(symbol)) {
+                *slot = low_byte(length);
+            }
+        }
         let (precode_lengths, _) = lengths.split_at_mut_checked(ORDER.len()).unwrap_or_default();
-        precode_lengths.fill(0);
-        // Bound: 19 turns.
-        for &symbol in ORDER.get(..precodes).unwrap_or_default() {
-            if bits.count() < 3 {
-                bits.refill();
-            }
-            let length = bits.take(3);
-            if let Some(slot) = precode_lengths.get_mut(usize::from(symbol)) {
-                *slot = u8::try_from(length).unwrap_or(0);
-            }
+        if LARGE && let Some(counts) = distance.first_chunk_mut() {
+            count(precode_lengths, counts);
         }
-        if LARGE {
-            count(precode_lengths, distance_counts);
+        sort(precode_lengths, distance)?;
+        // Unlike the other two, this code must be complete. A code with two codewords or more is.
+        if distance[ENDS - 1] < 2 {
+            return Err(IncompleteCode);
         }
-        sort(precode_lengths, distance_counts, distance, Incomplete::Refused)?;
         let precode = match tables {
             Some(tables) => {
-                tables.fill_precode(distance_counts, distance);
+                tables.fill_precode(distance);
                 Precode::Table(tables)
             }
-            None => Precode::Sorted(distance_counts, distance),
+            None => Precode::Sorted(distance),
         };
-        let all = lengths.get_mut(..litlens.wrapping_add(distances).wrapping_add(PIECE));
-        let all = all.unwrap_or_default();
-        // A local copy stays in registers.
+        let number = litlens.wrapping_add(distances);
+        // A local copy of a buffer stays in registers.
         let mut own = *bits;
-        let result = expand(&mut own, all, &precode, litlen_counts);
-        *bits = own;
+        let near = if SMALL { &mut *bits } else { &mut own };
+        let result = if LARGE && let Some(counts) = litlen.first_chunk_mut() {
+            let all = lengths.get_mut(..number.wrapping_add(PIECE)).unwrap_or_default();
+            expand_large(near, all, &precode, counts)
+        } else {
+            expand(near, lengths.get_mut(..number).unwrap_or_default(), &precode)
+        };
+        if !SMALL {
+            *bits = own;
+        }
         result?;
 
+        let all = lengths.get(..number).unwrap_or_default();
         let (litlen_lengths, rest) = all.split_at_checked(litlens).unwrap_or_default();
         if litlen_lengths.get(256) == Some(&0) {
             return Err(NoEndOfBlock);
         }
         let distance_lengths = rest.get(..distances).unwrap_or_default();
-        if LARGE {
-            count(distance_lengths, distance_counts);
-            for (both, distance) in litlen_counts.iter_mut().zip(&*distance_counts) {
+        if LARGE && let Some(counts) = distance.first_chunk_mut::<ENDS>() {
+            count(distance_lengths, counts);
+            for (both, distance) in litlen.iter_mut().zip(counts) {
                 *both = both.wrapping_sub(*distance);
             }
         }
-        sort(litlen_lengths, litlen_counts, litlen, Incomplete::Lone)?;
-        sort(distance_lengths, distance_counts, distance, Incomplete::Lone)
+        sort(litlen_lengths, litlen)?;
+        sort(distance_lengths, distance)
     }
 }
 
-/// Reads code lengths into `lengths`, except for the last [`PIECE`] bytes, which are space for more of a run. In large
-/// code it counts them: beside the look-ups that takes no time, and later it would.
+/// Fills `lengths` with code lengths.
 #[inline(always)]
-fn expand(
+fn expand(bits: &mut Bits<'_>, lengths: &mut [u8], precode: &Precode<'_>) -> Result<(), InflateError> {
+    let mut slots = lengths.iter_mut();
+    // The last code length. At first it is none, which cannot be repeated.
+    let mut length = usize::MAX;
+    // Bound: a turn for each length, at most 316, since a run has at least one.
+    while !slots.as_slice().is_empty() {
+        // A codeword and its extra bits have at most 7 + 7 bits.
+        bits.need(14);
+        let symbol = precode.take(bits);
+        let mut repeat = 1;
+        if symbol < 16 {
+            length = symbol;
+        } else {
+            let (least, extra_bits) = match symbol {
+                16 => (3, 2),
+                17 => (3, 3),
+                _ => (11, 7),
+            };
+            repeat = bits.take(extra_bits).wrapping_add(least);
+            if symbol != 16 {
+                length = 0;
+            }
+            if length > 15 {
+                return Err(BadLengthRepeat);
+            }
+        }
+        // Bound: 138 turns, the longest run.
+        for _ in 0..repeat {
+            work::steps(1);
+            match slots.next() {
+                Some(slot) => *slot = low_byte(length),
+                None => return Err(BadLengthRepeat),
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Fills `lengths` as [`expand`] does, and counts them: beside the look-ups that takes no time, and
+/// later it would. The last [`PIECE`] bytes of `lengths` are space for more of a run.
+#[inline(always)]
+fn expand_large(
     bits: &mut Bits<'_>,
     lengths: &mut [u8],
     precode: &Precode<'_>,
-    counts: &mut [u16; 16],
+    counts: &mut [u16; ENDS],
 ) -> Result<(), InflateError> {
-    *counts = [0; 16];
+    *counts = [0; ENDS];
     let number = lengths.len().saturating_sub(PIECE);
     let mut filled = 0_usize;
     let mut previous = None;
     // Bound: `number` turns, at most 316, since a run has at least one length.
     while filled < number {
         // A codeword and its extra bits have at most 7 + 7 bits.
-        if bits.count() < 14 {
-            // Small machines get less code, others registers.
-            if LARGE {
-                bits.refill_inline();
-            } else {
-                bits.refill();
-            }
-        }
-        let (symbol, code_bits) = match precode {
-            Precode::Table(tables) => tables.precode(bits),
-            Precode::Sorted(counts, sorted) => walk(bits, counts, *sorted),
-        };
-        bits.drop(code_bits);
+        bits.need(14);
+        let symbol = precode.take(bits);
         work::steps(1);
         // Most are single lengths, for which the loop below is too slow.
         if let Ok(length @ 0..16) = u8::try_from(symbol) {
             if let Some(slot) = lengths.get_mut(filled) {
                 *slot = length;
             }
-            if LARGE {
-                add(counts, length, 1);
-            }
+            add(counts, length, 1);
             filled = filled.wrapping_add(1);
             previous = Some(length);
             continue;
@@ -146,21 +169,18 @@ fn expand(
         let Some(length) = length.filter(|_| end <= number) else {
             return Err(BadLengthRepeat);
         };
-        if LARGE {
-            add(counts, length, u16::try_from(repeat).unwrap_or(0));
-            // Bound: 18 turns, since no run is longer than 138. The next run overwrites what this one writes past its end.
-            loop {
-                work::steps(1);
-                if let Some(piece) = lengths.get_mut(filled..).and_then(<[u8]>::first_chunk_mut::<PIECE>) {
-                    *piece = [length; PIECE];
-                }
-                filled = filled.wrapping_add(PIECE);
-                if filled >= end {
-                    break;
-                }
+        add(counts, length, u16::try_from(repeat).unwrap_or(0));
+        // Bound: 18 turns, since no run is longer than 138. The next run overwrites what this one
+        // writes past its end.
+        loop {
+            work::steps(1);
+            if let Some(piece) = lengths.get_mut(filled..).and_then(<[u8]>::first_chunk_mut::<PIECE>) {
+                *piece = [length; PIECE];
             }
-        } else {
-            lengths.get_mut(filled..end).unwrap_or_default().fill(length);
+            filled = filled.wrapping_add(PIECE);
+            if filled >= end {
+                break;
+            }
         }
         filled = end;
         previous = Some(length);
@@ -168,12 +188,24 @@ fn expand(
     Ok(())
 }
 
+impl Precode<'_> {
+    /// Takes a codeword and returns its symbol.
+    #[inline(always)]
+    fn take(&self, bits: &mut Bits<'_>) -> usize {
+        match self {
+            Precode::Table(tables) => tables.precode(bits),
+            Precode::Sorted(code) => walk(bits, code),
+        }
+    }
+}
+
 /// The code for code lengths.
 enum Precode<'t> {
     Table(&'t Tables),
-    /// The numbers of symbols of each length, and the symbols, sorted by codeword.
-    Sorted(&'t [u16; 16], &'t [u16; 32]),
+    /// Its symbols, sorted by codeword.
+    Sorted(&'t [u16]),
 }
 
-/// The order in which the lengths of the code for code lengths are stored (RFC 1951, section 3.2.7).
+/// The order in which the lengths of the code for code lengths are stored (RFC 1951, section
+/// 3.2.7).
 const ORDER: [u8; 19] = [16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14, 1, 15];

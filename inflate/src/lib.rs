@@ -1,8 +1,9 @@
-//! Decodes raw DEFLATE (RFC 1951) from one whole input slice to one whole output slice, without allocation, `unsafe`
-//! code or panics.
+//! Decodes raw DEFLATE (RFC 1951) from one whole input slice to one whole output slice, without
+//! allocation, `unsafe` code or panics.
 //!
-//! It is made for the compressed clusters of a disk image and for similar blocks: the output has 512 bytes to 64 KiB, its
-//! length is known beforehand, and building the tables of a block costs about as much as decoding it.
+//! It is made for the compressed clusters of a disk image and for similar blocks: the output has
+//! 512 bytes to 64 KiB, its length is known beforehand, and building the tables of a block costs
+//! about as much as decoding it.
 //!
 //! ```
 //! use qcow1_inflate::{Workspace, inflate};
@@ -18,22 +19,24 @@
 //!
 //! No state is kept between calls, so one stream never changes what another decodes to.
 //!
-//! Decoding stops as soon as the output is full. Later input is neither read nor checked. zlib, which reads a symbol
-//! further, may refuse a stream there; this is the only difference.
+//! Decoding stops as soon as the output is full. Later input is neither read nor checked. zlib,
+//! which reads a symbol further, may refuse a stream there; this is the only difference.
 //!
 //! # Memory
-//! A [`Workspace`] is memory that the caller lends: [`Workspace::SMALL`] bytes, or [`Workspace::FAST`] bytes, which save
-//! half to four fifths of the instructions if the build has the feature `fast`. Both give the same bytes and the same
-//! errors.
+//! A [`Workspace`] is memory that the caller lends: [`Workspace::SMALL`] bytes, or
+//! [`Workspace::FAST`] bytes, which save half to four fifths of the instructions if the build has
+//! the feature `fast`. Both give the same bytes and the same errors.
 //!
 //! # Work
-//! The symbols of a stream are bounded by its input and output: each takes a bit or more of the input, and writes a
-//! byte or more of the output or ends a block. Besides, only the headers of dynamic blocks take time.
+//! The symbols of a stream are bounded by its input and output: each takes a bit or more of the
+//! input, and writes a byte or more of the output or ends a block. Besides, only the headers of
+//! dynamic blocks take time.
 //!
-//! A stream has at most one dynamic block for each 10 bytes of input; a broken last block may add one. Its header is read
-//! in 796 steps or fewer: a step writes a code length, a symbol or a table entry, or up to eight equal code lengths.
-//! Tables are filled in 3,276 steps or fewer, for the first dynamic block and at most once for each 42 bytes of input after
-//! it: a block that follows a short one gets tables only if it is not short itself. So a byte of input costs fewer than 160
+//! A stream has at most one dynamic block for each 10 bytes of input; a broken last block may add
+//! one. Its header is read in 796 steps or fewer: a step writes a code length, a symbol or a table
+//! entry, or up to eight equal code lengths. Tables are filled in 3,276 steps or fewer, for the
+//! first dynamic block and at most once for each 42 bytes of input after it: a block that follows a
+//! short one gets tables only if it is not short itself. So a byte of input costs fewer than 160
 //! steps. Fixed and stored blocks have no header and no tables.
 //!
 //! # Features
@@ -87,8 +90,12 @@ use bits::Bits;
 use compact::Compact;
 use symbols::Stop;
 
-/// Whether the headers of blocks are read in more code and less time. On a small machine the symbols take most of it.
+/// Whether the headers of blocks are read in more code and less time. On a small machine the
+/// symbols take most of it.
 const LARGE: bool = cfg!(all(feature = "fast", target_pointer_width = "64"));
+
+/// Whether less code is worth more time: in a build without tables.
+const SMALL: bool = cfg!(not(feature = "fast"));
 
 /// A block of this many bytes of input is long: the next one gets tables at once.
 const LONG_BLOCK: usize = 256;
@@ -105,83 +112,74 @@ const SHORT_BLOCK: usize = 256;
 pub fn inflate(input: &[u8], output: &mut [u8], workspace: &mut Workspace<'_>) -> Result<(), InflateError> {
     let mut bits = Bits::new(input);
     let result = blocks(&mut bits, output, workspace);
-    // After the end of the input the bit reader supplies zeros: a result that used them is not valid.
+    // After the end of the input the bit reader supplies zeros: a result that used them is not
+    // valid.
     if bits.overrun() { Err(InputEnded) } else { result }
 }
 
 /// Decodes blocks until `output` is full.
 fn blocks(bits: &mut Bits<'_>, output: &mut [u8], workspace: &mut Workspace<'_>) -> Result<(), InflateError> {
+    let Workspace { small, tables } = workspace;
     let mut at = 0;
-    let mut last = false;
+    let mut header = 0;
     let mut may_be_long = true;
-    // Bound: a turn takes three bits of the input or more, and the loop ends with the input.
+    // Bound: a turn takes three bits of the input or more. The zeros after the end of the input are
+    // no block.
     while at < output.len() {
-        if last {
+        if header & 1 != 0 {
             return Err(EndsEarly);
         }
         let start = bits.taken();
         bits.refill();
-        last = bits.take(1) != 0;
-        let (end, stop) = match bits.take(2) {
-            0 => (stored(bits, output, at)?, Stop::End),
-            1 => symbols::decode(bits, output, at, &Compact::Fixed, usize::MAX),
-            2 => dynamic(bits, output, at, workspace, may_be_long)?,
-            _ => return Err(BadBlockType),
-        };
-        at = end;
-        if let Stop::Error(error) = stop {
-            return Err(error);
-        }
-        if bits.overrun() {
-            return Err(InputEnded);
+        header = bits.take(3);
+        let kind = header >> 1;
+        if kind == 0 {
+            at = stored(bits, output, at)?;
+        } else {
+            let (codes, limit) = match kind {
+                1 => (Compact::Fixed, usize::MAX),
+                2 => {
+                    // Tables pay off in a long block only, and cost more time than all else in a
+                    // block of a few bytes. So if the block may not be long, its first symbols are
+                    // decoded without tables.
+                    small.read(bits, tables.as_deref_mut().filter(|_| may_be_long))?;
+                    let limit = match tables {
+                        Some(_) if may_be_long => 0,
+                        Some(_) => SHORT_BLOCK,
+                        None => usize::MAX,
+                    };
+                    (Compact::Dynamic(small), limit)
+                }
+                _ => return Err(BadBlockType),
+            };
+            let (end, stop) = symbols::decode(bits, output, at, &codes, limit);
+            let (end, stop) = match tables {
+                Some(tables) if stop == Stop::Full && end < output.len() => {
+                    tables.fill(small);
+                    tables.decode(bits, output, end)
+                }
+                _ => (end, stop),
+            };
+            if let Stop::Error(error) = stop {
+                return Err(error);
+            }
+            at = end;
         }
         may_be_long = bits.taken().wrapping_sub(start) >= LONG_BLOCK;
     }
     Ok(())
 }
 
-/// Decodes a dynamic block to `at`. Returns the end of the bytes written.
-///
-/// Tables pay off in a long block only, and cost more time than all else in a block of a few bytes. So if the block may not
-/// be long, its first symbols are decoded without tables.
-fn dynamic(
-    bits: &mut Bits<'_>,
-    output: &mut [u8],
-    at: usize,
-    workspace: &mut Workspace<'_>,
-    may_be_long: bool,
-) -> Result<(usize, Stop), InflateError> {
-    let Workspace { small, tables } = workspace;
-    let tables_now = tables.as_deref_mut().filter(|_| may_be_long);
-    small.read(bits, tables_now)?;
-    let limit = match tables {
-        Some(_) if may_be_long => 0,
-        Some(_) => SHORT_BLOCK,
-        None => usize::MAX,
-    };
-    let (at, stop) = symbols::decode(bits, output, at, &Compact::Dynamic(small), limit);
-    match tables {
-        Some(tables) if stop == Stop::Full && at < output.len() => {
-            tables.fill(small);
-            Ok(tables.decode(bits, output, at))
-        }
-        _ => Ok((at, stop)),
-    }
-}
-
-/// Copies a stored block to `at`, truncated to the space left. Returns the end of the copy in `output`.
+/// Copies a stored block to `at`, truncated to the space left. Returns the end of the copy in
+/// `output`.
 fn stored(bits: &mut Bits<'_>, output: &mut [u8], at: usize) -> Result<usize, InflateError> {
-    let header = bits.take_bytes(4).ok_or(InputEnded)?;
-    let [a, b, c, d] = *header.first_chunk().ok_or(InputEnded)?;
-    let length = u16::from_le_bytes([a, b]);
-    if length != !u16::from_le_bytes([c, d]) {
+    bits.align();
+    bits.need(16);
+    let length = bits.take(16);
+    bits.need(16);
+    if length ^ bits.take(16) != 0xffff {
         return Err(StoredLengthMismatch);
     }
-    let room = output.get_mut(at..).unwrap_or_default();
-    let length = room.len().min(usize::from(length));
-    let bytes = bits.take_bytes(length).ok_or(InputEnded)?;
-    for (to, from) in room.iter_mut().zip(bytes) {
-        *to = *from;
-    }
-    Ok(at.saturating_add(length))
+    bits.copy(output, at, length);
+    Ok(at.wrapping_add(length))
 }

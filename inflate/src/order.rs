@@ -1,92 +1,98 @@
 //! The canonical order of a code's symbols, and the check of its lengths.
 
-use super::work;
-use super::{InflateError, LARGE};
-
-/// Whether a code may be incomplete, as in zlib.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Incomplete {
-    Refused,
-    /// The code may have only one codeword, of one bit, or none.
-    Lone,
-}
+use super::InflateError::{self, IncompleteCode, OversubscribedCode};
+use super::compact::ENDS;
+use super::{LARGE, work};
 
 /// Sorts the symbols of a code by codeword: by length, then by value.
 ///
-/// `lengths` are the lengths of the codewords by symbol. `counts` gets the numbers of symbols with each length; in
-/// large code, they must have been counted before. The first `counts[0]` places of `sorted` are those of the symbols without a codeword; they may stay unwritten.
+/// `lengths` are the lengths of the codewords by symbol. `code` gets the ends and the symbols, see
+/// [`ENDS`]. In large code, its first words must be the numbers of symbols with each length.
 ///
 /// # Errors
-/// `OversubscribedCode`, or `IncompleteCode` if `incomplete` does not permit the code.
+/// `OversubscribedCode`, and `IncompleteCode` unless the code has only one codeword, of one bit, or
+/// none. zlib accepts these too.
 #[inline(never)]
-pub(super) fn sort(
-    lengths: &[u8],
-    counts: &mut [u16; 16],
-    sorted: &mut [u16],
-    incomplete: Incomplete,
-) -> Result<(), InflateError> {
+pub(super) fn sort(lengths: &[u8], code: &mut [u16]) -> Result<(), InflateError> {
+    let Some((ends, symbols)) = code.split_first_chunk_mut::<ENDS>() else {
+        return Ok(());
+    };
     if !LARGE {
-        count(lengths, counts);
+        count(lengths, ends);
     }
-    let mut next = [0; 16];
-    let mut used = 0_u16;
-    let mut longest = 0;
-    let mut free = 1_u32;
-    // Bound: 16 turns.
-    for (bits, (next, &count)) in (0..16).zip(next.iter_mut().zip(&*counts)) {
-        *next = used;
-        used = used.wrapping_add(count);
-        if bits != 0 {
-            free = free
-                .wrapping_mul(2)
-                .checked_sub(count.into())
-                .ok_or(InflateError::OversubscribedCode)?;
-            if count != 0 {
-                longest = bits;
-            }
-        }
+    // At first, the word of a length is the start of its symbols. Each symbol that is written makes
+    // it larger by one.
+    let mut start = 0_u32;
+    // A codeword takes the place of this many codewords of 15 bits.
+    let mut places = PLACES;
+    let mut taken = 0_u32;
+    let [no_bits, more_bits @ ..] = &mut *ends;
+    *no_bits = 0;
+    // Bound: 15 turns.
+    for word in more_bits {
+        places >>= 1;
+        let count = u32::from(*word);
+        *word = low_half(start);
+        start = start.wrapping_add(count);
+        taken = taken.wrapping_add(count.wrapping_mul(places));
     }
-    if free != 0 && (incomplete == Incomplete::Refused || longest > 1) {
-        return Err(InflateError::IncompleteCode);
+    if taken > PLACES {
+        return Err(OversubscribedCode);
     }
-    each(lengths, |first, length, number| {
+    // The second number is that of codewords of one bit only.
+    if taken != PLACES && taken != start.wrapping_mul(PLACES / 2) {
+        return Err(IncompleteCode);
+    }
+    each_run(lengths, |first, length, number| {
         work::steps(1);
-        if let Some(next) = next.get_mut(usize::from(length & 15)) {
-            let slots = sorted.get_mut(usize::from(*next)..).unwrap_or_default();
+        if length != 0
+            && let Some(end) = ends.get_mut(usize::from(length & 15))
+        {
+            let slots = symbols.get_mut(usize::from(*end)..).unwrap_or_default();
             // Bound: `number` turns, one or eight.
-            for (symbol, slot) in (first..first.wrapping_add(number)).zip(slots) {
-                *slot = symbol;
+            for (after, slot) in (0..number).zip(slots) {
+                *slot = first.wrapping_add(after);
             }
-            *next = next.wrapping_add(number);
+            *end = end.wrapping_add(number);
         }
     });
     Ok(())
 }
 
+/// Returns the lowest 16 bits.
+#[inline(always)]
+fn low_half(value: u32) -> u16 {
+    let [low, high, ..] = value.to_le_bytes();
+    u16::from_le_bytes([low, high])
+}
+
+/// The number of places for codewords of 15 bits.
+const PLACES: u32 = 1 << 15;
+
 /// Counts the symbols with each length.
 #[inline(always)]
-pub(super) fn count(lengths: &[u8], counts: &mut [u16; 16]) {
-    *counts = [0; 16];
-    each(lengths, |_, length, number| add(counts, length, number));
+pub(super) fn count(lengths: &[u8], counts: &mut [u16; ENDS]) {
+    *counts = [0; ENDS];
+    each_run(lengths, |_, length, number| add(counts, length, number));
 }
 
 /// Adds `number` symbols with a length.
 #[inline(always)]
-pub(super) fn add(counts: &mut [u16; 16], length: u8, number: u16) {
+pub(super) fn add(counts: &mut [u16; ENDS], length: u8, number: u16) {
     if let Some(count) = counts.get_mut(usize::from(length & 15)) {
         *count = count.wrapping_add(number);
     }
 }
 
-/// Calls `run` with the first symbol of each run of symbols with equal lengths, the length, and the number of symbols:
-/// one, or in large code also eight.
+/// Calls `run` with the first symbol of each run of symbols with equal lengths, the length, and the
+/// number of symbols: one, or in large code also eight.
 #[inline(always)]
-fn each(lengths: &[u8], mut run: impl FnMut(u16, u8, u16)) {
-    let symbols = 0..320;
+fn each_run(lengths: &[u8], mut run: impl FnMut(u16, u8, u16)) {
     if LARGE {
         let (eights, tail) = lengths.as_chunks::<8>();
-        // Bound: 39 turns of 8 symbols. Often none of the 8 has a codeword, or all have the same length.
-        for (first, eight) in symbols.clone().step_by(8).zip(eights) {
+        // Bound: 39 turns of 8 symbols. Often none of the 8 has a codeword, or all have the same
+        // length.
+        for (first, eight) in (0..320).step_by(8).zip(eights) {
             let [length, ..] = *eight;
             if *eight == [length; 8] {
                 run(first, length, 8);
@@ -101,9 +107,11 @@ fn each(lengths: &[u8], mut run: impl FnMut(u16, u8, u16)) {
             run(symbol, length, 1);
         }
     } else {
+        let mut symbol = 0_u16;
         // Bound: 316 turns, the maximum number of lengths.
-        for (symbol, &length) in symbols.zip(lengths) {
+        for &length in lengths {
             run(symbol, length, 1);
+            symbol = symbol.wrapping_add(1);
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The symbols of a block: literals and matches.
 
 use super::InflateError::{self, BadDistance, BadSymbol, DistanceTooFar};
+use super::SMALL;
 use super::bits::Bits;
 use super::copy::copy;
 
@@ -30,37 +31,43 @@ pub(super) enum Stop {
     Error(InflateError),
 }
 
-/// Decodes at most `limit` symbols into `output` from `at` on. Returns the end of the bytes written.
+/// Decodes at most `limit` symbols into `output` from `at` on. Returns the end of the bytes
+/// written.
 // It returns two words in registers. A `Result` would take memory and a register for its address.
-#[inline(never)]
+#[cfg_attr(feature = "fast", inline(never))]
 pub(super) fn decode<C: Codes>(
     bits: &mut Bits<'_>,
     output: &mut [u8],
     mut at: usize,
     codes: &C,
-    limit: usize,
+    mut limit: usize,
 ) -> (usize, Stop) {
-    // A local copy stays in registers.
+    // A local copy of a buffer stays in registers.
     let mut own = *bits;
+    let near = if SMALL { &mut *bits } else { &mut own };
     let mut stop = Stop::Full;
     // Bound: every turn but the last writes a byte of the output or more.
-    for _ in 0..limit {
-        if at >= output.len() {
-            break;
-        }
-        match symbol(&mut own, output, at, codes) {
+    while at < output.len() && limit != 0 {
+        match symbol(near, output, at, codes) {
             Ok(end) => at = end,
             Err(why) => {
                 stop = why;
                 break;
             }
         }
+        // Without tables, there is no limit.
+        if !SMALL {
+            limit = limit.wrapping_sub(1);
+        }
     }
-    *bits = own;
+    if !SMALL {
+        *bits = own;
+    }
     (at, stop)
 }
 
-/// Decodes a literal or a match to `at`, which must be inside of the output. Returns the end of the bytes written.
+/// Decodes a literal or a match to `at`, which must be inside of the output. Returns the end of the
+/// bytes written.
 #[inline(always)]
 fn symbol<C: Codes>(bits: &mut Bits<'_>, output: &mut [u8], at: usize, codes: &C) -> Result<usize, Stop> {
     match codes.litlen(bits) {

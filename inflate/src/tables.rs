@@ -5,7 +5,8 @@ pub(crate) use super::fast::Tables;
 #[cfg(not(feature = "fast"))]
 pub(crate) use none::Tables;
 
-/// Without the feature `fast`, the type of the tables has no value, and the code for them is left out.
+/// Without the feature `fast`, the type of the tables has no value, and the code for them is left
+/// out.
 #[cfg(not(feature = "fast"))]
 mod none {
     use crate::bits::Bits;
@@ -15,11 +16,11 @@ mod none {
     pub(crate) enum Tables {}
 
     impl Tables {
-        pub(crate) fn fill_precode(&mut self, _: &[u16; 16], _: &[u16]) {
+        pub(crate) fn fill_precode(&mut self, _: &[u16]) {
             match *self {}
         }
 
-        pub(crate) fn precode(&self, _: &Bits<'_>) -> (u16, u32) {
+        pub(crate) fn precode(&self, _: &mut Bits<'_>) -> usize {
             match *self {}
         }
 

@@ -2,28 +2,37 @@
 
 use super::entry::{Alphabet, Entry, Packed};
 use crate::bits::{ones, word};
+use crate::compact::ENDS;
 use crate::work;
 
 /// Fills `table` with the codewords of a code.
 ///
-/// `first_bits` bits index the first level. `sorted` is what [`sort`](crate::order::sort) wrote, `counts` the numbers of symbols of each length.
+/// `first_bits` bits index the first level.
 // Separate from `sort`, so that the stack frames of both do not add up.
 #[inline(never)]
-pub(super) fn fill(alphabet: &Alphabet, first_bits: u32, counts: &[u16; 16], sorted: &[u16], table: &mut [Packed]) {
+pub(super) fn fill(alphabet: &Alphabet, first_bits: u32, code: &[u16], table: &mut [Packed]) {
+    let Some((ends, mut symbols)) = code.split_first_chunk::<ENDS>() else {
+        return;
+    };
+    // The numbers of symbols by the length of their codewords.
+    let mut counts = *ends;
+    for (count, before) in counts.iter_mut().skip(1).zip(ends) {
+        *count = count.wrapping_sub(*before);
+    }
     let longest = (0..16)
-        .zip(counts)
+        .zip(&counts)
         .rfind(|(_, count)| **count != 0)
         .map_or(0, |(bits, _)| bits);
-    let mut symbols = sorted.get(usize::from(counts[0])..).unwrap_or_default();
     let mut codeword = Codeword { value: 0, index: 0 };
 
-    // The table for codewords of up to n bits is two copies of that for n - 1, in which each codeword of n bits has one
-    // place. A complete code leaves no place unwritten. An incomplete code has one codeword or none: the places that it
-    // leaves stay invalid.
+    // The table for codewords of up to n bits is two copies of that for n - 1, in which each
+    // codeword of n bits has one place. A complete code leaves no place unwritten. An incomplete
+    // code has one codeword or none: the places that it leaves stay invalid.
     if let Some(start) = table.first_chunk_mut() {
         *start = [Packed::UNUSED; 2];
     }
-    // There is nothing to copy until the shortest codeword, unless the code is a single codeword or none.
+    // There is nothing to copy until the shortest codeword, unless the code is a single codeword or
+    // none.
     let mut started = longest <= 1;
     // Bound: 11 turns, and over all turns no more codewords than symbols.
     for (bits, &count) in (1..=first_bits).zip(counts.iter().skip(1)) {
@@ -63,7 +72,7 @@ pub(super) fn fill(alphabet: &Alphabet, first_bits: u32, counts: &[u16; 16], sor
         for &symbol in own {
             let index = codeword.index;
             if index & first_mask != level.prefix {
-                let bits = second_level_bits(counts, bits, left, own_bits);
+                let bits = second_level_bits(&counts, bits, left, own_bits);
                 level = Level {
                     prefix: index & first_mask,
                     start: free,
@@ -95,7 +104,8 @@ pub(super) fn fill(alphabet: &Alphabet, first_bits: u32, counts: &[u16; 16], sor
     }
 }
 
-/// A codeword, as a number and as an index: its first bit is the highest of the number and the lowest of the index.
+/// A codeword, as a number and as an index: its first bit is the highest of the number and the
+/// lowest of the index.
 struct Codeword {
     value: u32,
     index: usize,
@@ -112,14 +122,15 @@ impl Codeword {
     #[inline(always)]
     fn advance(&mut self, bits: u32) {
         self.value = self.value.wrapping_add(1);
-        // Counting up inverts the last ones and the zero before them, which are the highest bits of the index.
+        // Counting up inverts the last ones and the zero before them, which are the highest bits of
+        // the index.
         let kept = (ones(bits) >> 1).wrapping_shr(self.value.trailing_zeros());
         self.index ^= ones(bits) ^ kept;
     }
 }
 
-/// The second level that is being filled: the first-level index of its link, its start, and the number of its index
-/// bits.
+/// The second level that is being filled: the first-level index of its link, its start, and the
+/// number of its index bits.
 struct Level {
     prefix: usize,
     start: usize,
@@ -139,8 +150,8 @@ fn double(table: &mut [Packed], size: usize) {
 
 /// Returns the number of index bits that a second level needs for all codewords with its prefix.
 ///
-/// Its first codeword has `bits` bits, of which `own_bits` come after the prefix. `left` codewords of that length
-/// remain.
+/// Its first codeword has `bits` bits, of which `own_bits` come after the prefix. `left` codewords
+/// of that length remain.
 fn second_level_bits(counts: &[u16; 16], bits: u32, left: u16, own_bits: u32) -> u32 {
     let mut index_bits = own_bits;
     let mut used = u32::from(left);

@@ -26,41 +26,38 @@ const PRECODE_BITS: u32 = 7;
 #[derive(FromBytes, IntoBytes, KnownLayout, Immutable)]
 #[repr(C)]
 pub(crate) struct Tables {
-    /// 402 is the maximum number of entries of both levels, over all complete codes of 32 symbols and 15 bits.
+    /// 402 is the maximum number of entries of both levels, over all complete codes of 32 symbols
+    /// and 15 bits.
     distance: [Packed; 402],
-    /// 2,342 is the same for 288 symbols. The table of the code for code lengths is here until this one is built.
+    /// 2,342 is the same for 288 symbols. The table of the code for code lengths is here until this
+    /// one is built.
     litlen: [Packed; 2342],
 }
 
 impl Tables {
     /// Fills the table of the code for code lengths, whose symbols are sorted by codeword.
-    pub(crate) fn fill_precode(&mut self, counts: &[u16; 16], sorted: &[u16]) {
-        fill(&PRECODE, PRECODE_BITS, counts, sorted, &mut self.litlen);
+    pub(crate) fn fill_precode(&mut self, code: &[u16]) {
+        fill(&PRECODE, PRECODE_BITS, code, &mut self.litlen);
     }
 
-    /// Returns the symbol of the next codeword of the code for code lengths, and the codeword's length.
+    /// Takes a codeword of the code for code lengths and returns its symbol.
     #[inline(always)]
-    pub(crate) fn precode(&self, bits: &Bits<'_>) -> (u16, u32) {
-        let index = bits.peek(ones(PRECODE_BITS));
+    pub(crate) fn precode(&self, bits: &mut Bits<'_>) -> usize {
+        let index = bits.peek() & ones(PRECODE_BITS);
         let entry = self.litlen.get(index).copied().unwrap_or(Packed::UNUSED).unpack();
-        (entry.byte().into(), entry.bits())
+        bits.drop(entry.bits());
+        entry.byte().into()
     }
 
     /// Fills the tables of a dynamic block, whose symbols are sorted by codeword.
     pub(crate) fn fill(&mut self, small: &SmallTables) {
         work::tables();
-        let SmallTables {
-            lengths,
-            litlen,
-            distance,
-        } = small;
-        fill(&LITLEN, LITLEN_BITS, &lengths.litlen_counts, litlen, &mut self.litlen);
-        let counts = &lengths.distance_counts;
-        fill(&DISTANCE, DISTANCE_BITS, counts, distance, &mut self.distance);
+        fill(&LITLEN, LITLEN_BITS, &small.litlen, &mut self.litlen);
+        fill(&DISTANCE, DISTANCE_BITS, &small.distance, &mut self.distance);
     }
 
-    /// Decodes symbols into `output` from `at` on, until the block ends or `output` is full. Returns the end of the
-    /// bytes written.
+    /// Decodes symbols into `output` from `at` on, until the block ends or `output` is full.
+    /// Returns the end of the bytes written.
     pub(crate) fn decode(&self, bits: &mut Bits<'_>, output: &mut [u8], at: usize) -> (usize, Stop) {
         let (at, stop) = if WIDE {
             wide::decode(bits, output, at, self)
@@ -92,17 +89,17 @@ fn entry(table: &[Packed], index: usize) -> Entry {
     table.get(index).copied().unwrap_or(Packed::UNUSED).unpack()
 }
 
-/// Looks up the next codeword in a table of which `first_bits` bits index the first level. Drops the bits that lead to the
-/// second level.
+/// Looks up the next codeword in a table of which `first_bits` bits index the first level. Drops
+/// the bits that lead to the second level.
 #[inline(always)]
 fn look_up(bits: &mut Bits<'_>, table: &[Packed], first_bits: u32) -> Entry {
     bits.refill_inline();
-    let first = entry(table, bits.peek(ones(first_bits)));
+    let first = entry(table, bits.peek() & ones(first_bits));
     if !first.is_link() {
         return first;
     }
     bits.drop(first_bits);
-    let index = bits.peek(ones(first.bits() & 0xf));
+    let index = bits.peek() & ones(first.bits() & 0xf);
     let second = 1_usize.wrapping_shl(first_bits).wrapping_add(first.start());
     entry(table, second.wrapping_add(index))
 }
