@@ -8,8 +8,8 @@ use crate::offset::{HostOffset, byte_count, index, saturating_u32, saturating_us
 use crate::reader::device_shape::DeviceShape;
 use crate::reader::stop::Stop;
 
-/// A compressed cluster as its table word has it: the whole word, since a right offset with a wrong size is another
-/// stream.
+/// A compressed cluster as its table word has it: the whole word, since a right offset with a wrong
+/// size is another stream.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Stream {
     pub(crate) host: HostOffset,
@@ -18,7 +18,8 @@ pub(crate) struct Stream {
 
 /// Where the memory for compressed clusters is, and what it holds.
 pub(crate) struct Compressed {
-    /// Where in the memory the input starts: a part of the file as it is, from `input_start` on, where a block starts.
+    /// Where in the memory the input starts: a part of the file as it is, from `input_start` on,
+    /// where a block starts.
     input_at: u32,
     /// Where the output starts: one inflated cluster.
     output_at: u32,
@@ -31,55 +32,64 @@ pub(crate) struct Compressed {
     pending_len: u32,
     /// Whether they are more than one stream.
     reads_ahead: bool,
-    /// Which stream the output was inflated from. None while it is being written to.
-    inflated: Option<Stream>,
+    /// Which stream the output was inflated from. While it is being written to, the length is 0,
+    /// which no stream has.
+    inflated: Stream,
 }
 
-/// Returns the minimum length of the input: a stream is shorter than a cluster, and begins and ends anywhere in a block.
+/// Returns the minimum length of the input: a stream is shorter than a cluster, and begins and ends
+/// anywhere in a block.
 fn input_size(geometry: Geometry, block_size: BlockSize) -> usize {
-    let partial_block = if block_size == BlockSize::BYTE {
-        0
-    } else {
-        block_size.len()
-    };
-    block_size
-        .round_up_len(geometry.cluster_bits.len())
-        .saturating_add(partial_block)
+    let last_of_block = block_size.len().wrapping_sub(1);
+    block_size.round_up_len(geometry.cluster_bits.len().saturating_add(last_of_block))
+}
+
+/// Returns the length of a part of the memory.
+fn part(len: usize) -> u32 {
+    saturating_u32(byte_count(len))
 }
 
 impl Compressed {
     /// The maximum read-ahead in bytes.
     pub(crate) const MAX_READ_AHEAD: usize = 64 << 10;
 
-    /// The number of bytes beyond [`Compressed::needs`] with which the decoder gets [`Workspace::FAST`]. They leave 8 slots of
-    /// the table cache with their tags, because fast inflating does not pay if every look-up goes to the device.
+    /// The number of bytes beyond [`Compressed::needs`] with which the decoder gets
+    /// [`Workspace::FAST`]. They leave 8 slots of the table cache with their tags, because fast
+    /// inflating does not pay if every look-up goes to the device.
     pub(crate) const FAST: usize = Workspace::FAST - Workspace::SMALL + 8 * (512 + 12);
 
-    /// Returns the number of bytes that reading compressed clusters takes, whatever the alignment of the memory.
+    /// Returns the number of bytes that reading compressed clusters takes, whatever the alignment
+    /// of the memory.
     pub(crate) fn needs(geometry: Geometry, block_size: BlockSize) -> usize {
         input_size(geometry, block_size)
             .saturating_add(geometry.cluster_bits.len())
             .saturating_add(Workspace::SMALL)
     }
 
-    /// Takes its part of the memory, which has `len` bytes, and returns where that starts: at `minimum` or more. If there is too
-    /// little memory, it takes nothing. The decoder gets its large tables if there is room for them, and an eighth of what is
-    /// left is read-ahead.
+    /// Takes its part of the memory, which has `len` bytes, and returns where that starts: at
+    /// `minimum` or more. If there is too little memory, it takes nothing. The decoder gets its
+    /// large tables if there is room for them, and an eighth of what is left is read-ahead.
     pub(crate) fn split(len: u32, geometry: Geometry, block_size: BlockSize, minimum: usize) -> (Option<Self>, u32) {
-        let needs = Self::needs(geometry, block_size).saturating_add(minimum);
-        let Some(spare) = index(len).checked_sub(needs) else {
+        // No sum wraps: each part but the read-ahead is smaller than 1 MiB.
+        let input = part(input_size(geometry, block_size));
+        let output = geometry.cluster_bits.cluster_size();
+        let needs = input
+            .wrapping_add(output)
+            .wrapping_add(part(Workspace::SMALL))
+            .wrapping_add(part(minimum));
+        let Some(spare) = len.checked_sub(needs) else {
             return (None, len);
         };
-        let (tables, spare) = match spare.checked_sub(Self::FAST) {
+        let (tables, spare) = match spare.checked_sub(part(Self::FAST)) {
             Some(spare) => (Workspace::FAST, spare),
             None => (Workspace::SMALL, 0),
         };
-        let read_ahead = block_size.round_down_len(spare.wrapping_shr(3).min(Self::MAX_READ_AHEAD));
-        let input = input_size(geometry, block_size).saturating_add(read_ahead);
-        let before = |end: u32, size: usize| end.saturating_sub(saturating_u32(byte_count(size)));
-        let tables_at = before(len, tables);
-        let output_at = before(tables_at, geometry.cluster_bits.len());
-        let input_at = before(output_at, input);
+        let read_ahead = index(spare).wrapping_shr(3).min(Self::MAX_READ_AHEAD);
+        let input = input.wrapping_add(part(block_size.round_down_len(read_ahead)));
+        // No difference is below `minimum`.
+        let tables_at = len.wrapping_sub(part(tables));
+        let output_at = tables_at.wrapping_sub(output);
+        let input_at = output_at.wrapping_sub(input);
         let this = Self {
             input_at,
             output_at,
@@ -88,18 +98,16 @@ impl Compressed {
             input_start: HostOffset(0),
             pending_len: 0,
             reads_ahead: false,
-            inflated: None,
+            inflated: Stream {
+                host: HostOffset(0),
+                len: 0,
+            },
         };
         (Some(this), input_at)
     }
 
-    fn input<'m>(&self, memory: &'m mut [u8]) -> &'m mut [u8] {
-        let range = index(self.input_at)..index(self.output_at);
-        memory.get_mut(range).unwrap_or_default()
-    }
-
-    /// Fills `to` with the bytes of the inflated cluster from `within` on, and returns `true`; or returns `false` if what
-    /// [`Compressed::missing`] names has to be read first.
+    /// Fills `to` with the bytes of the inflated cluster from `within` on, and returns `true`; or
+    /// returns `false` if what [`Compressed::missing`] names has to be read first.
     ///
     /// `ahead` is the number of guest bytes that the caller reads from here on.
     ///
@@ -114,27 +122,36 @@ impl Compressed {
         ahead: u64,
         device: &DeviceShape,
     ) -> Result<bool, Stop> {
-        if self.inflated != Some(stream) {
-            if !self.has(stream) {
-                self.plan_read(stream, ahead, device);
-                if self.input_start < device.end {
-                    return Ok(false);
-                }
-                // Only salvage reads a stream that is wholly past the end of the file: nothing of it can be read.
-                self.publish();
+        let is_inflated = self.inflated == stream;
+        let mut skip = self.skip_to(stream);
+        if !is_inflated && !self.has(stream, skip) {
+            skip = self.plan_read(stream, skip, ahead, device);
+            if self.input_start < device.end {
+                return Ok(false);
             }
-            let in_file = saturating_u32(device.end.since(stream.host));
-            let cluster_size = self.tables_at.wrapping_sub(self.output_at);
-            if to.len() == index(cluster_size) {
-                return self.inflate(memory, stream, in_file, Some(to)).map(|()| true);
-            }
-            self.inflated = None;
-            self.inflate(memory, stream, in_file, None)?;
-            self.inflated = Some(stream);
+            // Only salvage reads a stream that is wholly past the end of the file: nothing of it
+            // can be read.
+            self.publish();
         }
-        let output = memory
-            .get(index(self.output_at)..index(self.tables_at))
-            .unwrap_or_default();
+        let (rest, tables) = split(memory, self.tables_at)?;
+        let (rest, output) = split(rest, self.output_at)?;
+        if !is_inflated {
+            let in_file = saturating_u32(device.end.since(stream.host));
+            let (_, input) = split(rest, self.input_at.wrapping_add(skip))?;
+            let (input, _) = split(input, stream.len.min(in_file))?;
+            let is_cluster = to.len() == output.len();
+            let cluster = if is_cluster {
+                &mut *to
+            } else {
+                self.inflated.len = 0;
+                &mut *output
+            };
+            inflate_cluster(input, in_file >= stream.len, cluster, tables)?;
+            if is_cluster {
+                return Ok(true);
+            }
+            self.inflated = stream;
+        }
         let from = output.get(saturating_usize(within)..);
         // `to` is a part of the cluster.
         let from = from.and_then(|from| from.get(..to.len())).ok_or(Stop::OutOfRange)?;
@@ -145,20 +162,22 @@ impl Compressed {
     /// Returns what to read: the number of the first block, and the buffer for the blocks.
     pub(crate) fn missing<'m>(&self, memory: &'m mut [u8], device: &DeviceShape) -> (u64, &'m mut [u8]) {
         let len = device.readable(self.input_start, index(self.pending_len));
-        let input = self.input(memory);
+        let input = memory.get_mut(index(self.input_at)..).unwrap_or_default();
         (device.lba(self.input_start), input.get_mut(..len).unwrap_or_default())
     }
 
-    /// Takes in what [`Compressed::missing`] named, once it has been read. Bytes past the end of the file have any value.
+    /// Takes in what [`Compressed::missing`] named, once it has been read. Bytes past the end of
+    /// the file have any value.
     pub(crate) fn publish(&mut self) {
         self.input_len = self.pending_len;
     }
 
-    /// Chooses what to read for `stream`, and forgets what was read before.
+    /// Chooses what to read for `stream`, and forgets what was read before. Returns what `skip`,
+    /// the result of [`Compressed::skip_to`], is now.
     ///
     /// Streams that follow each other in the file are read together.
-    fn plan_read(&mut self, stream: Stream, ahead: u64, device: &DeviceShape) {
-        let follows = self.input_len != 0 && self.skip_to(stream) <= self.input_len.into();
+    fn plan_read(&mut self, stream: Stream, skip: u32, ahead: u64, device: &DeviceShape) -> u32 {
+        let follows = self.input_len != 0 && skip <= self.input_len;
         let wanted = if follows {
             stream.len.max(saturating_u32(ahead))
         } else {
@@ -166,80 +185,77 @@ impl Compressed {
         };
         let room = self.output_at.wrapping_sub(self.input_at);
         self.input_start = HostOffset(device.block_size.round_down(stream.host.0));
-        let skip = saturating_u32(self.skip_to(stream));
+        let skip = saturating_u32(device.block_size.within(stream.host.0));
         let end = index(skip.wrapping_add(wanted.min(room)));
-        self.pending_len = saturating_u32(byte_count(device.block_size.round_up_len(end))).min(room);
+        self.pending_len = part(device.block_size.round_up_len(end)).min(room);
         self.reads_ahead = wanted > stream.len;
         self.input_len = 0;
+        skip
     }
 
-    /// Reacts to a failed read of what [`Compressed::missing`] named. Returns `true` if there is less to read: the stream alone,
-    /// since nothing is read ahead after a failure.
+    /// Reacts to a failed read of what [`Compressed::missing`] named. Returns `true` if there is
+    /// less to read: the stream alone, since nothing is read ahead after a failure.
     pub(crate) fn narrow(&mut self) -> bool {
         core::mem::take(&mut self.reads_ahead)
     }
 
-    /// Returns the number of bytes from the start of the input to the stream, modulo 2^64.
-    fn skip_to(&self, stream: Stream) -> u64 {
-        stream.host.0.wrapping_sub(self.input_start.0)
+    /// Returns the number of bytes from the start of the input to the stream. Saturates, also if
+    /// the stream starts before.
+    fn skip_to(&self, stream: Stream) -> u32 {
+        saturating_u32(stream.host.0.wrapping_sub(self.input_start.0))
     }
 
-    /// Returns whether the whole stream is in the input.
-    fn has(&self, stream: Stream) -> bool {
+    /// Returns whether the whole stream is in the input, `skip` bytes from its start.
+    fn has(&self, stream: Stream, skip: u32) -> bool {
         let room = self.input_len.checked_sub(stream.len);
-        room.is_some_and(|room| self.skip_to(stream) <= room.into())
+        room.is_some_and(|room| skip <= room)
     }
 
     /// Forgets the input and the output.
     pub(crate) fn forget(&mut self) {
         self.input_len = 0;
-        self.inflated = None;
+        self.inflated.len = 0;
     }
+}
 
-    /// Inflates a stream that has been read, and of which `in_file` bytes are in the file, into the whole of `cluster` or of the
-    /// output.
-    ///
-    /// If the end of the file cuts the stream, which only salvage reads, the cluster gets the bytes that the rest of the
-    /// stream yields, and zeros after them.
-    // Not inlined: two calls would double it.
-    #[inline(never)]
-    fn inflate(
-        &mut self,
-        memory: &mut [u8],
-        stream: Stream,
-        in_file: u32,
-        cluster: Option<&mut [u8]>,
-    ) -> Result<(), Stop> {
-        let skip = self.input_at.wrapping_add(saturating_u32(self.skip_to(stream)));
-        let (input, rest) = memory.split_at_mut_checked(index(self.output_at)).unwrap_or_default();
-        let input = input.get(index(skip)..).unwrap_or_default();
-        let input = input.get(..index(stream.len.min(in_file))).unwrap_or_default();
-        let cluster_size = self.tables_at.wrapping_sub(self.output_at);
-        let (output, tables) = rest.split_at_mut_checked(index(cluster_size)).unwrap_or_default();
-        let cluster = cluster.unwrap_or(output);
-        // The memory may have moved since the last call, so the tables may lie elsewhere in their part.
-        let mut workspace = Workspace::new(tables).ok_or(Stop::MemoryTooSmall)?;
-        let is_whole = in_file >= stream.len;
-        // The decoder fills a buffer or fails, so the longest prefix of the cluster that it fills is searched: the first try is
-        // the whole cluster.
-        let (mut filled, mut failed) = (0, cluster.len().saturating_add(1));
-        let mut len = cluster.len();
-        // Bound: 18 turns, since each but the last halves the 65,537 lengths that are left.
-        loop {
-            let prefix = cluster.get_mut(..len).unwrap_or_default();
+/// Splits a part of the memory.
+///
+/// # Errors
+/// Unreachable; an error is better than a wrong byte.
+fn split(memory: &mut [u8], at: u32) -> Result<(&mut [u8], &mut [u8]), Stop> {
+    memory.split_at_mut_checked(index(at)).ok_or(Stop::OutOfRange)
+}
+
+/// Inflates a stream into the whole of `cluster`.
+///
+/// If `input` is not the whole stream, because the end of the file cuts it, the cluster gets the
+/// bytes that `input` yields, and zeros after them. Only salvage reads such a stream.
+// Not inlined: two calls would double it.
+#[inline(never)]
+fn inflate_cluster(input: &[u8], is_whole: bool, cluster: &mut [u8], tables: &mut [u8]) -> Result<(), Stop> {
+    // The memory may have moved since the last call, so the tables may lie elsewhere in their part.
+    let mut workspace = Workspace::new(tables).ok_or(Stop::MemoryTooSmall)?;
+    // The decoder fills a buffer or fails, so the longest prefix of the cluster that it fills is
+    // searched. The first try is the whole cluster, whose size is a power of two.
+    let mut filled = 0_usize;
+    let mut step = cluster.len();
+    // Bound: 18 turns, from a step of 65,536 to one of 0, which inflates the longest prefix again.
+    loop {
+        let end = filled.wrapping_add(step);
+        if let Some(prefix) = cluster.get_mut(..end) {
             let result = inflate(input, prefix, &mut workspace);
             if is_whole {
                 return result.map_err(Stop::Stream);
             }
-            if result.is_err() {
-                failed = len;
-            } else if failed.saturating_sub(len) == 1 {
-                cluster.get_mut(len..).unwrap_or_default().fill(0);
-                return Ok(());
-            } else {
-                filled = len;
+            if result.is_ok() {
+                filled = end;
             }
-            len = filled.midpoint(failed);
         }
+        if step == 0 {
+            break;
+        }
+        step >>= 1;
     }
+    cluster.get_mut(filled..).unwrap_or_default().fill(0);
+    Ok(())
 }
