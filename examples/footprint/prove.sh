@@ -1,11 +1,13 @@
 #!/bin/sh
-# Proves that no panic path is left in qcow1, and compares its sizes with budgets.txt.
+# Proves that no panic path is left in qcow1, and compares its sizes with budgets.txt. With another compiler than that of
+# budgets.txt, it prints the sizes beside the budgets and compares nothing.
 #
 # For each target, optimisation level and feature set, it builds the static library and links it with each table of API
 # pointers as the only root. A remaining panic path is an undefined symbol. Then it does the same with one unchecked index,
 # which must fail, because otherwise the proof would prove nothing.
 cd "$(dirname "$0")"
 . ../firmware.sh
+. ./compiler.sh
 
 target_dir=${CARGO_TARGET_DIR:-target}
 work=$target_dir/footprint
@@ -82,7 +84,7 @@ failed=0
 : >"$work/figures"
 echo "| target | optimised for | open, read | whole API | + deflate-small: open, read | whole API | + deflate: open, read | whole API |"
 echo "|---|---|--:|--:|--:|--:|--:|--:|"
-for target in thumbv7em-none-eabi riscv64gc-unknown-none-elf aarch64-unknown-none x86_64-unknown-none; do
+for target in ${TARGETS:-thumbv7em-none-eabi riscv64gc-unknown-none-elf aarch64-unknown-none x86_64-unknown-none}; do
     for level in s 3; do
         row="| $target | $([ $level = s ] && echo size || echo speed) |"
         for features in "" deflate-small deflate; do
@@ -143,13 +145,20 @@ for features in plain deflate-small deflate; do
     awk -F '\t' '{ printf "| %s | %d | %s |\n", $4, $1, $2 }' "$work/stack-READER-$features" | readable
 done
 
+# A contributor may have any compiler. Only the sizes depend on it, not the proof.
+held=$(held_for budgets.txt)
+found=$(compiler thumbv7em-none-eabi)
 echo
-echo "| optimised for size, on thumbv7em where no 64 says otherwise | bytes | budget |"
+if [ "$found" != "$held" ]; then
+    echo "These are the sizes of $found. The budgets hold for $held, so nothing is compared:"
+    echo
+fi
+echo "| optimised for size, on thumbv7em where no 64 says otherwise: $found | bytes | budget |"
 echo "|---|--:|--:|"
 while read -r name value; do
     budget=$(awk -v name="$name" '$1 == name { print $2 }' budgets.txt)
     echo "| $name | $value | ${budget:-none} |"
-    if [ -z "$budget" ] || [ "$value" -gt "$budget" ]; then
+    if [ "$found" = "$held" ] && { [ -z "$budget" ] || [ "$value" -gt "$budget" ]; }; then
         echo "$name is $value bytes; its budget in budgets.txt is ${budget:-missing}." >&2
         failed=1
     fi

@@ -32,6 +32,14 @@ fn sizes_in_the_readme_are_the_budgets_of_the_footprint() {
     let table: String = [
         ("code and constants: open and read", "code-READER"),
         ("code and constants: every public call", "code-API"),
+        (
+            "with the `core` of `rustup target add`: open and read",
+            "ready-made-READER",
+        ),
+        (
+            "with the `core` of `rustup target add`: every public call",
+            "ready-made-API",
+        ),
         ("`Image`, without its device: 32 bits / 64 bits", "image"),
         ("`Chain` of 3, without its devices: the same", "chain"),
         ("deepest stack below opening or reading", "stack-read"),
