@@ -80,6 +80,15 @@ fn release(device: Handle, user: Handle) {
     }
 }
 
+/// Returns a handle that the firmware has passed.
+///
+/// # Safety
+/// It is a handle, or null, which is an error.
+unsafe fn handle(passed: uefi_raw::Handle) -> uefi::Result<Handle> {
+    // SAFETY: as above.
+    unsafe { Handle::from_ptr(passed) }.ok_or(Status::INVALID_PARAMETER.into())
+}
+
 fn status(result: uefi::Result) -> Status {
     result.map_or_else(|error| error.status(), |()| Status::SUCCESS)
 }
@@ -91,15 +100,16 @@ unsafe extern "efiapi" fn supported(
     device: uefi_raw::Handle,
     _: *const DevicePathProtocol,
 ) -> Status {
-    // SAFETY: the firmware passes a handle.
-    let Some(device) = (unsafe { Handle::from_ptr(device) }) else {
-        return Status::INVALID_PARAMETER;
+    let ask = || {
+        // SAFETY: the firmware passes a handle.
+        let device = unsafe { handle(device) }?;
+        let _claimed = claim(device, device, OpenProtocolAttributes::ByDriver)?;
+        match crate::is_candidate(device) {
+            true => Ok(()),
+            false => Err(Status::UNSUPPORTED.into()),
+        }
     };
-    match claim(device, device, OpenProtocolAttributes::ByDriver) {
-        Ok(_) if crate::is_candidate(device) => Status::SUCCESS,
-        Ok(_) => Status::UNSUPPORTED,
-        Err(error) => error.status(),
-    }
+    status(ask())
 }
 
 unsafe extern "efiapi" fn start(
@@ -107,11 +117,9 @@ unsafe extern "efiapi" fn start(
     device: uefi_raw::Handle,
     _: *const DevicePathProtocol,
 ) -> Status {
-    // SAFETY: the firmware passes a handle.
-    let Some(device) = (unsafe { Handle::from_ptr(device) }) else {
-        return Status::INVALID_PARAMETER;
-    };
     let add = || {
+        // SAFETY: the firmware passes a handle.
+        let device = unsafe { handle(device) }?;
         let by_driver = claim(device, device, OpenProtocolAttributes::ByDriver)?;
         let child = crate::add(device)?.ok_or(Status::UNSUPPORTED)?;
         ADDED.fetch_add(1, Ordering::Relaxed);
@@ -131,8 +139,9 @@ unsafe extern "efiapi" fn stop(
     children: *const uefi_raw::Handle,
 ) -> Status {
     // SAFETY: the firmware passes a handle.
-    let Some(device) = (unsafe { Handle::from_ptr(device) }) else {
-        return Status::INVALID_PARAMETER;
+    let device = match unsafe { handle(device) } {
+        Ok(device) => device,
+        Err(error) => return error.status(),
     };
     if count == 0 {
         release(device, device);
@@ -142,7 +151,7 @@ unsafe extern "efiapi" fn stop(
     for index in 0..count {
         // SAFETY: the firmware passes `count` handles. They are those of disks that `start` has added.
         let (child, disk) = unsafe {
-            let Some(child) = Handle::from_ptr(*children.add(index)) else {
+            let Ok(child) = handle(*children.add(index)) else {
                 continue;
             };
             (child, Published::of(child))
