@@ -166,3 +166,14 @@ sandbox refused "host bind 0 base.raw" "qcow1 bind host 0 || host bind 0 top.qco
 expect "not a QCOW image: the magic number is missing"
 expect "the image has a hole there and names a backing file, which was not pushed"
 echo "u-boot: a raw disk and an overlay without its base are refused"
+
+# Sectors past the end of the disk, which has 0x8000. A number that wrapped would be that of a sector inside it.
+sandbox end "host bind 0 plain.qcow" "qcow1 bind host 0" "read qcow1 0 1000000 7fff 1 && echo the last sector was read" \
+    "read qcow1 0 1000000 7fff 2 || echo one sector more was refused" \
+    "read qcow1 0 1000000 ffffffff 1 || echo the last number was refused" \
+    "read qcow1 0 1000000 1000000 1 || echo a number past 32 bits of bytes was refused"
+expect "the last sector was read"
+expect "one sector more was refused"
+expect "the last number was refused"
+expect "a number past 32 bits of bytes was refused"
+echo "u-boot: sectors past the end of the disk are refused"
