@@ -1,8 +1,14 @@
 #!/bin/sh
 # Runs all proofs that qcow1 works in firmware: the link proof with its sizes and stack, and the boots. It fails at the first
 # error, and a missing tool is one.
+#
+#     boot-all.sh [--record]
+#
+# With --record, it writes the consoles that READMEs show.
 . "$(dirname "$0")/firmware.sh"
 cd "$(dirname "$0")"
+record=${1:-}
+[ -z "$record" ] || [ "$record" = --record ] || fail "usage: boot-all.sh [--record]"
 
 # The packages share one build of `core` for each target.
 CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$(cd .. && pwd)/target}/firmware
@@ -35,10 +41,14 @@ timed 'cd examples/arceos && cargo run --release' run arceos riscv64gc-unknown-n
 timed 'cd examples/uefi && cargo run --release' run uefi x86_64-unknown-uefi
 timed 'cd examples/uefi && cargo run --release --target aarch64-unknown-uefi' run uefi aarch64-unknown-uefi
 for target in x86_64-unknown-uefi aarch64-unknown-uefi; do
-    timed "examples/uefi/linux.sh $target" uefi/linux.sh $target
+    # shellcheck disable=SC2086
+    timed "examples/uefi/linux.sh $target" uefi/linux.sh $record $target
     timed "examples/uefi/driver.sh $target" uefi/driver.sh $target
 done
-timed 'examples/grub/run.sh' grub/run.sh
+# shellcheck disable=SC2086
+timed 'examples/grub/run.sh' grub/run.sh $record
+# shellcheck disable=SC2086
+timed 'examples/uefi/system.sh' uefi/system.sh $record
 
 # Without optimisation, for the stack of a debug build.
 echo

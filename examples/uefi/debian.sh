@@ -1,41 +1,58 @@
-# Functions of linux.sh, driver.sh and ../grub/run.sh, which read this file with `.`: disks with Debian's Linux and boot managers.
+# Functions of linux.sh, driver.sh, system.sh and ../grub/run.sh, which read this file with `.`: disks with Debian's Linux and boot
+# managers.
+#
+# With --record as the first argument, a script writes the console of a boot to a file, which READMEs show. Without it, the console
+# must be the same as the file, except for numbers.
 . "$(dirname "$0")/../uefi/machine.sh"
+record=
+if [ "${1:-}" = --record ]; then
+    record=1
+    shift
+fi
 need qemu-img "QEMU's disk tools (Debian: qemu-utils)"
 need qemu-io "QEMU's disk tools (Debian: qemu-utils)"
 need apt-get "Debian's package manager: what is booted is Debian's"
 need dpkg-deb "Debian's package manager: what is booted is Debian's"
 need cpio cpio
-BOOT_SECONDS=180
+BOOT_SECONDS=${BOOT_SECONDS:-180}
+
+# package_lists ARCHITECTURE: downloads the lists of Debian's packages of that architecture, and sets apt's options in $apt. No
+# package counts as installed, and what is downloaded stays in the folder 'apt', so that the machine is not changed.
+package_lists() {
+    rm -rf apt
+    mkdir -p apt/lists/partial apt/cache/archives/partial
+    : >apt/status
+    apt="-q=2 -oAPT::Architecture=$1 -oAPT::Architectures=$1 -oDir::State=$PWD/apt -oDir::State::status=$PWD/apt/status
+        -oDir::Cache=$PWD/apt/cache -oAPT::Sandbox::User=root"
+    # shellcheck disable=SC2086
+    apt-get $apt update
+}
 
 # debian ARCHITECTURE: downloads Debian's kernel, boot managers and busybox of that architecture, and unpacks the required files
 # into the folder 'debian', which is kept for later runs. It installs nothing.
 debian() {
-    [ ! -f debian/kernel ] || return 0
-    rm -rf debian debs lists
-    mkdir -p debian debs lists/partial
-    # With package lists of its own, so that the machine's are not changed.
-    apt="-q=2 -oAPT::Architecture=$1 -oAPT::Architectures=$1 -oDir::State::Lists=$PWD/lists
-        -oDir::Cache::pkgcache= -oDir::Cache::srcpkgcache= -oAPT::Sandbox::User=root"
-    # shellcheck disable=SC2086
-    apt-get $apt update
+    [ ! -f debian/kernel ] || [ ! -d debian/modules ] || return 0
+    rm -rf debian
+    mkdir -p debian/modules
+    package_lists "$1"
     # shellcheck disable=SC2086
     kernel=$(apt-cache $apt depends "linux-image-cloud-$1" | sed -n 's/^ *Depends: \(linux-image-\)/\1/p')
     [ -n "$kernel" ] || fail "Debian's lists have no linux-image-cloud-$1, so nothing was shown."
     # shellcheck disable=SC2086
-    (cd debs && apt-get $apt download "$kernel" systemd-boot-efi "grub-efi-$1-signed" refind busybox-static)
-    for package in debs/*.deb; do
+    (cd apt && apt-get $apt download "$kernel" systemd-boot-efi "grub-efi-$1-signed" refind busybox-static)
+    for package in apt/*.deb; do
         dpkg-deb --fsys-tarfile "$package" | tar -x -C debian --wildcards --no-anchored \
-            'vmlinuz-*' efivarfs.ko bin/busybox 'systemd-boot*.efi' '*/grub[xa]??*.efi.signed' '*/refind_*.efi' \
-            2>/dev/null || true
+            'vmlinuz-*' efivarfs.ko nbd.ko overlay.ko 'virtio*.ko' bin/busybox 'systemd-boot*.efi' '*/grub[xa]??*.efi.signed' \
+            '*/refind_*.efi' 2>/dev/null || true
     done
-    rm -rf lists debs
+    rm -rf apt
     # These commands fail if a package lacks a file.
     mv debian/boot/vmlinuz-* debian/vmlinuz
-    mv debian/lib/modules/*/kernel/fs/efivarfs/efivarfs.ko debian/
     mv debian/bin/busybox debian/
     mv debian/usr/lib/systemd/boot/efi/systemd-boot*.efi debian/boot.efi
     mv debian/usr/lib/grub/*-signed/grub[xa]*.efi.signed debian/grub.efi
     mv debian/usr/share/refind/refind/refind_*.efi debian/refind.efi
+    find debian/lib/modules -name '*.ko' -exec mv {} debian/modules/ ';'
     echo "$kernel" >debian/kernel
 }
 
@@ -44,7 +61,7 @@ guest() {
     rm -rf root
     mkdir -p root/bin root/proc root/sys
     cp debian/busybox root/bin/
-    cp debian/efivarfs.ko root/
+    cp debian/modules/efivarfs.ko root/
     cat >root/init <<'INIT'
 #!/bin/busybox sh
 /bin/busybox --install -s /bin
@@ -133,4 +150,25 @@ linux() {
     machine "$linux" 512M "$@"
     said "$linux" "$linux.log" "linux: $manager" "started $(sed 's/^linux-image-//' debian/kernel)" \
         "linux: the payload's sha256 is $(sha256sum "$payload" | cut -d ' ' -f 1)"
+}
+
+# excerpt CONSOLE [MORE]: prints the interesting lines of a boot, and those that match MORE, without the kernel's clock.
+excerpt() {
+    sed 's/^\[ *[0-9.]*\] //; s/^\(Linux version [^ ]*\).*/\1/; s/ *$//' "$1" |
+        grep -aE "^(BdsDxe: starting|loader:|EFI stub:|Linux version|Command line:|efi: EFI v|Run /init|linux:|reboot:${2:+|$2})"
+}
+
+# alike FILE: prints a console without its numbers and digests, which differ between releases.
+alike() {
+    sed -E 's/\b[0-9a-f]{64}\b/N/g; s/[0-9]+/N/g' "$1"
+}
+
+# recorded FILE CONSOLE [MORE]: fails unless the excerpt of a console is that of the FILE beside the scripts, except for numbers.
+# If $record is set, it writes the FILE.
+recorded() {
+    excerpt "$2" "${3:-}" >"$1"
+    [ -z "$record" ] || cp "$1" "$here/$1"
+    alike "$here/$1" >recorded
+    alike "$1" | diff recorded - >&2 ||
+        fail "uefi: the console, > above, is not what $here/$1 has, <: record it with 'boot-all.sh --record'."
 }
