@@ -114,6 +114,16 @@ said() {
     grep -aE '^(loader|qcow1|trial|inner|linux|shell): ' "$2" | awk '!said[$0]++'
 }
 
+# await_line CONSOLE PATTERN COUNT: waits until COUNT lines of the console match.
+await_line() {
+    turns=0
+    # Bound: 3 minutes.
+    until [ "$(grep -ac -e "$2" "$1")" -ge "$3" ] || [ $turns -ge 900 ]; do
+        sleep 0.2
+        turns=$((turns + 1))
+    done
+}
+
 # typing NAME PROMPT LINE...: makes a keyboard for the next machine, NAME, that types each line when the prompt is printed again.
 typing() {
     log=$1.log
@@ -127,13 +137,23 @@ typing() {
         asked=0
         for line in "$@"; do
             asked=$((asked + 1))
-            turns=0
-            # Bound: 3 minutes.
-            until [ "$(grep -ac -e "$prompt" "$log")" -ge $asked ] || [ $turns -ge 900 ]; do
-                sleep 0.2
-                turns=$((turns + 1))
-            done
+            await_line "$log" "$prompt" $asked
             printf '%s\r' "$line"
         done
     ) >"$KEYBOARD" &
+}
+
+# monitored NAME PROMPT COMMAND: gives the next machine, NAME, a monitor of QEMU, by options in $more. The monitor gets the command
+# when the prompt is printed.
+monitored() {
+    rm -f "$1.in" "$1.out"
+    mkfifo "$1.in" "$1.out"
+    : >"$1.log"
+    # QEMU waits for both ends of its monitor.
+    cat "$1.out" >"$1.monitor" &
+    (
+        await_line "$1.log" "$2" 1
+        printf '%s\n' "$3"
+    ) >"$1.in" &
+    more="-chardev pipe,id=monitor,path=$1 -mon chardev=monitor"
 }

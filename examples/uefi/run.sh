@@ -88,6 +88,29 @@ trial mistyped "loader: \\qcow1.conf, line 2: there is no setting 'imgae'" qcow1
 echo 'reset -s' >&3
 exec 3>&-
 
+# Searches the memory of a machine for a key, after the loader has made it and has returned. The key is the passphrase with zeros
+# after it. The firmware itself keeps what was typed, with the Enter after it, which shows that the memory was searched.
+wiped() {
+    fat_disk wiped.esp
+    printf '@echo -off\nfs0:\nloader.efi\necho shell: the loader returned\n' >wiped.nsh
+    files wiped.esp loader.efi="$loader" disk.qcow=encrypted.qcow startup.nsh=wiped.nsh
+    (
+        monitored wiped 'shell: the loader returned' 'pmemsave 0 0x10000000 wiped.memory
+quit'
+        typing wiped 'type its passphrase' right
+        machine wiped 256M wiped.esp
+    )
+    said wiped wiped.log "$booted" 'shell: the loader returned'
+    has_bytes 'right\r' || fail "uefi: the memory in $work/wiped.memory does not have what was typed, so nothing was shown."
+    ! has_bytes 'right\x00{11}' || fail "uefi: the loader left a key in the memory; a copy is $work/wiped.memory."
+    rm wiped.memory
+}
+
+# has_bytes PATTERN: returns whether the memory has the bytes.
+has_bytes() {
+    LC_ALL=C grep -aqP "$1" wiped.memory
+}
+
 # The first trial is the firmware's own boot.
 volume trials.esp 127 startup.nsh=startup.nsh disk.qcow=large filler=filler plain.qcow=plain.qcow \
     compressed.qcow=compressed.qcow empty.qcow=empty.qcow overlay.qcow=overlay.qcow corrupt.qcow=corrupt.qcow \
@@ -95,13 +118,16 @@ volume trials.esp 127 startup.nsh=startup.nsh disk.qcow=large filler=filler plai
     surplus.conf=surplus.conf little.conf=little.conf mistyped.conf=mistyped.conf
 printf 'echo shell: the firmware went on\nreset -s\n' >no-image.nsh
 volume no-image.esp 16 startup.nsh=no-image.nsh
-machine no-image 256M no-image.esp &
-no_image=$!
+{
+    machine no-image 256M no-image.esp
+    [ "$target" != x86_64-unknown-uefi ] || wiped
+} &
+others=$!
 # Backspace deletes all that was typed, also what is more than the loader keeps.
 mistake=$(printf '%070d' 0)
 typing trials 'type its passphrase' "$mistake$(printf '%s' "$mistake" | tr 0 '\b')right" wrong
 machine trials 256M trials.esp guest.raw plain.qcow
-wait $no_image
+wait $others
 
 said no-image no-image.log 'loader: no block device is a QCOW1 image' 'shell: the firmware went on'
 awk '/^trial: / { part = $2 } { print >("part-" part) }' trials.log

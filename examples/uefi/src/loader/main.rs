@@ -106,7 +106,7 @@ fn open(disk: &mut Disk) -> Result<(), Failure> {
     let mut level = 0;
     while let Some(image) = disk.image_mut(level) {
         if image.header().is_some_and(Header::is_encrypted) {
-            image.set_key(&passphrase::ask(level)?);
+            passphrase::ask(level, |key| image.set_key(key))?;
         }
         level += 1;
     }

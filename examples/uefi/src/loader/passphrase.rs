@@ -12,8 +12,9 @@ use zeroize::Zeroizing;
 
 use crate::failure::Failure;
 
-/// Asks for the passphrase of the image at this level of the chain (0 is the top), without echo.
-pub fn ask(level: usize) -> Result<Key, Failure> {
+/// Asks for the passphrase of the image at this level of the chain (0 is the top), without echo, and passes the key to
+/// `set`. It does not return the key, because a moved key leaves a copy on the stack, which nothing wipes.
+pub fn ask(level: usize, set: impl FnOnce(&Key)) -> Result<(), Failure> {
     match level {
         0 => println!("loader: the image is encrypted; type its passphrase, which is not shown, and Enter"),
         _ => println!("loader: backing image {level} is encrypted; type its passphrase, which is not shown, and Enter"),
@@ -37,5 +38,6 @@ pub fn ask(level: usize) -> Result<Key, Failure> {
             text::Key::Special(_) => {}
         }
     }
-    Ok(Key::from_passphrase(typed.as_bytes()))
+    set(&Key::from_passphrase(typed.as_bytes()));
+    Ok(())
 }
