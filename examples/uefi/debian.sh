@@ -152,6 +152,32 @@ linux() {
         "linux: the payload's sha256 is $(sha256sum "$payload" | cut -d ' ' -f 1)"
 }
 
+# two_media NAME PROMPT VOLUME [PATH=SOURCE...]: boots a machine from the volume, and changes the medium of its CD drive after the
+# prompt. Each medium is an image whose volume has the words of the medium in WORDS.TXT and OTHER.TXT, and the files. The first
+# says 'words of the first medium' and 'other words of the first medium'.
+two_media() {
+    media=$1
+    change=$2
+    medium=$3
+    shift 3
+    seq 1 600000 >filler
+    for cd in first second; do
+        echo "words of the $cd medium" >words
+        echo "other words of the $cd medium" >other
+        fat_disk "$media-$cd.raw" 16
+        # The firmware's cache of the volume does not reach past the filler.
+        files "$media-$cd.raw" "$@" WORDS.TXT=words FILLER.TXT=filler OTHER.TXT=other
+        qemu-img convert -f raw -O qcow "$media-$cd.raw" "$media-$cd.cd"
+        truncate -s %2048 "$media-$cd.cd"
+    done
+    (
+        monitored "$media" "$change" "change cd $media-second.cd raw"
+        more="$more -device virtio-scsi-pci,addr=0x5
+            -drive if=none,id=cd,format=raw,readonly=on,file=$media-first.cd -device scsi-cd,drive=cd"
+        machine "$media" 256M "$medium"
+    )
+}
+
 # excerpt CONSOLE [MORE]: prints the interesting lines of a boot, and those that match MORE, without the kernel's clock.
 excerpt() {
     sed 's/^\[ *[0-9.]*\] //; s/^\(Linux version [^ ]*\).*/\1/; s/ *$//' "$1" |

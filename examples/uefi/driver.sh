@@ -75,16 +75,6 @@ CFG
 
 # Changes the medium of a CD drive between two reads of a volume inside an image. The second read must be an error.
 medium() {
-    seq 1 600000 >filler
-    for cd in first second; do
-        echo "words of the $cd medium" >words
-        echo "other words of the $cd medium" >other
-        fat_disk $cd.raw
-        # The firmware's cache of the volume does not reach past the filler.
-        files $cd.raw WORDS.TXT=words FILLER.TXT=filler OTHER.TXT=other
-        qemu-img convert -f raw -O qcow $cd.raw $cd.cd
-        truncate -s %2048 $cd.cd
-    done
     cat >medium.nsh <<'NSH'
 @echo -off
 load fs0:\qcow1.efi
@@ -96,18 +86,7 @@ type fs1:\OTHER.TXT
 reset -s
 NSH
     stick medium.esp qcow1.efi="$driver" startup.nsh=medium.nsh
-    rm -f monitor.in monitor.out
-    mkfifo monitor.in monitor.out
-    # QEMU waits for both ends of its monitor.
-    cat monitor.out >monitor.log &
-    typing medium 'shell: change the medium' 'change cd second.cd raw'
-    cat "$KEYBOARD" >monitor.in &
-    KEYBOARD=
-    (
-        more="-chardev pipe,id=monitor,path=monitor -mon chardev=monitor -device virtio-scsi-pci,addr=0x5
-            -drive if=none,id=cd,format=raw,readonly=on,file=first.cd -device scsi-cd,drive=cd"
-        machine medium 256M medium.esp
-    )
+    two_media medium 'shell: change the medium' medium.esp
     said medium medium.log 'words of the first medium' 'qcow1: PciRoot(0x0)/Pci(0x5,0x0)/Scsi(0x0,0x0): the device could'
     ! grep -aq 'other words' medium.log || fail 'uefi, medium: a changed medium was read.'
 }

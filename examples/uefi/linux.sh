@@ -29,6 +29,22 @@ CONF
     wait $overlay
 }
 
+# Changes the medium of a CD drive, from which the loader has started GRUB, between two reads. Later reads must be errors.
+medium() {
+    cat >medium.cfg <<'CFG'
+cat /WORDS.TXT
+echo 'grub: change the medium'
+sleep 4
+cat /OTHER.TXT
+cat /OTHER.TXT
+halt
+CFG
+    volume media.esp 16
+    two_media media 'grub: change the medium' media.esp EFI/debian/grub.cfg=medium.cfg "EFI/BOOT/$boot_name=debian/grub.efi"
+    said media media.log 'words of the first medium' 'loader: the device could not be read: '
+    ! grep -aq 'other words' media.log || fail 'uefi, media: a changed medium was read.'
+}
+
 for target in "$@"; do
     (cd "$here" && bare_cargo "$target" build --quiet --locked --release --bin loader)
     loader=$target_dir/$target/release/loader.efi
@@ -36,7 +52,14 @@ for target in "$@"; do
     mkdir -p "$target_dir/$target/linux"
     cd "$target_dir/$target/linux"
     disks
-    boots
+    if [ "$target" = x86_64-unknown-uefi ]; then
+        medium &
+        medium=$!
+        boots
+        wait $medium
+    else
+        boots
+    fi
 
     # READMEs show one of them.
     [ "$target" != x86_64-unknown-uefi ] || recorded console.txt overlay.log
