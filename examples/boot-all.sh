@@ -43,7 +43,7 @@ timed 'cd examples/uefi && cargo run --release --target aarch64-unknown-uefi' ru
 for target in x86_64-unknown-uefi aarch64-unknown-uefi; do
     # shellcheck disable=SC2086
     timed "examples/uefi/linux.sh $target" uefi/linux.sh $record $target
-    timed "examples/uefi/driver.sh $target" uefi/driver.sh $target
+    timed "examples/uefi/driver.sh $target" uefi/driver.sh $record $target
 done
 # shellcheck disable=SC2086
 timed 'examples/grub/run.sh' grub/run.sh $record

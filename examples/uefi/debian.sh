@@ -180,7 +180,7 @@ two_media() {
 
 # excerpt CONSOLE [MORE]: prints the interesting lines of a boot, and those that match MORE, without the kernel's clock.
 excerpt() {
-    sed 's/^\[ *[0-9.]*\] //; s/^\(Linux version [^ ]*\).*/\1/; s/ *$//' "$1" |
+    sed 's/^\[ *[0-9.]*\] //; s/^\(Linux version [^ ]*\).*/\1/; s/ loaded at [0-9A-F]* / loaded /; s/ *$//' "$1" |
         grep -aE "^(BdsDxe: starting|loader:|EFI stub:|Linux version|Command line:|efi: EFI v|Run /init|linux:|reboot:${2:+|$2})"
 }
 

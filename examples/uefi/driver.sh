@@ -1,10 +1,10 @@
 #!/bin/sh
 # driver.sh TARGET...: boots Debian's Linux from inside QCOW1 disks by the driver, which is loaded by the firmware's shell and, on
 # x86-64, by the firmware alone, by rEFInd, and by systemd-boot with GRUB behind it. TARGET is x86_64-unknown-uefi or
-# aarch64-unknown-uefi.
+# aarch64-unknown-uefi. The console of the boot by the shell is recorded in driver-console.txt.
 . "$(dirname "$0")/debian.sh"
 here=$(cd "$(dirname "$0")" && pwd)
-[ $# -gt 0 ] || fail "usage: driver.sh TARGET..."
+[ $# -gt 0 ] || fail "usage: driver.sh [--record] TARGET..."
 target_dir=${CARGO_TARGET_DIR:-$here/target}
 
 # stick FILE PATH=SOURCE...: makes a disk with the driver and the files, as a user makes a stick.
@@ -19,6 +19,7 @@ shell() {
 @echo -off
 fs0:
 trial.efi
+@echo -on
 load qcow1.efi
 map -r
 bcfg driver add 0 fs0:\\qcow1.efi "disks inside QCOW1 images"
@@ -32,6 +33,11 @@ NSH
         'qcow1: PciRoot(0x0)/Pci(0x6,0x0): the image is encrypted' \
         "qcow1: PciRoot(0x0)/Pci(0x7,0x0): the image has the backing file 'compressed.qcow'" \
         'qcow1: PciRoot(0x0)/Pci(0x8,0x0): corrupt image: the L2 table for guest offset 0x0'
+    if [ "$target" = x86_64-unknown-uefi ]; then
+        # Without the trial, and each sentence once.
+        sed -n '/load qcow1.efi/,$p' shell.log | awk '!said[$0]++' >session.log
+        recorded driver-console.txt session.log 'FS[01]:|Image|qcow1:| *FS1:| .*VenHw.*HD'
+    fi
 }
 
 # By the firmware alone: its options have the driver, and its boot order has the disk that is an image.
