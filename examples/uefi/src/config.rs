@@ -218,7 +218,8 @@ mod tests {
     #[test]
     fn the_configuration_that_the_readme_shows_is_one() {
         let readme = include_str!("../../README.md");
-        let (_, shown) = readme.split_once("```text\n").unwrap();
+        let (_, shown) = readme.split_once("**`\\qcow1.conf`**").unwrap();
+        let (_, shown) = shown.split_once("```text\n").unwrap();
         let (shown, _) = shown.split_once("```").unwrap();
         let config = Config::parse(shown).unwrap();
         assert_eq!(config.image, Place::File("\\images\\top.qcow"));
