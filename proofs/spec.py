@@ -306,11 +306,10 @@ def block_size(rules, number):
     return first(*sizes, [NONE])
 
 
-def blocks(rules, block_bits, number, length, max_length):
+def blocks(_rules, block_bits, number, length, max_length):
     """Returns a number of bytes in whole blocks, and the block of an offset."""
     return words(
         OK,
-        least(up(number, block_bits), down(wide(rules.max_end), block_bits)),
         down(number, block_bits),
         number - down(number, block_bits),
         ceil(number, block_bits),

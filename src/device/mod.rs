@@ -88,11 +88,6 @@ impl BlockSize {
         len & !self.len().wrapping_sub(1)
     }
 
-    /// Rounds `bytes` up to whole blocks. Saturates at the last whole block of the 64-bit range.
-    pub(crate) const fn round_up(self, bytes: u64) -> u64 {
-        self.round_down(bytes.saturating_add(self.mask()))
-    }
-
     /// Rounds `bytes` down to whole blocks.
     pub(crate) const fn round_down(self, bytes: u64) -> u64 {
         bytes & !self.mask()

@@ -38,16 +38,23 @@ impl DeviceShape {
     }
 
     /// Returns the number of the block that holds the byte at `host`.
-    #[inline(never)]
     pub(crate) const fn lba(&self, host: HostOffset) -> u64 {
         self.block_size.lba(host.0)
     }
 
     /// Returns the length in bytes of the blocks that hold the `len` bytes from `start` on, as far as the file goes. A block
     /// starts at `start`.
-    #[inline(never)]
     pub(crate) fn readable(&self, start: HostOffset, len: usize) -> usize {
         let in_file = saturating_usize(self.end.since(start));
         self.block_size.round_up_len(len.min(in_file))
+    }
+
+    /// Returns the request that fills `buffer` from `start` on, where a block starts, as far as the file goes: the number of
+    /// the first block, and the part of the buffer for it and the blocks after it.
+    // Not inlined: four calls would cost a hundred bytes.
+    #[inline(never)]
+    pub(crate) fn request<'m>(&self, start: HostOffset, buffer: &'m mut [u8]) -> (u64, &'m mut [u8]) {
+        let len = self.readable(start, buffer.len());
+        (self.lba(start), buffer.get_mut(..len).unwrap_or_default())
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::error::Error;
 use crate::format::entry::L2Entry;
-use crate::offset::{GuestOffset, byte_count, saturating_u32, saturating_usize};
+use crate::offset::{GuestOffset, byte_count, index, low_u32};
 use crate::reader::image_state::{ImageState, Storage};
 
 impl ImageState {
@@ -24,19 +24,14 @@ impl ImageState {
     pub(crate) fn direct_lba(&mut self, memory: &mut [u8], start: GuestOffset, len: usize) -> Option<u64> {
         let block_size = self.device().block_size;
         let geometry = self.geometry()?;
-        let within = saturating_usize(geometry.within_cluster(start));
+        let within = index(low_u32(geometry.within_cluster(start)));
         let is_one_cluster = len != 0 && len.checked_add(within)? <= geometry.cluster_bits.len();
         if !is_one_cluster || block_size.round_down_len(len) != len || self.plain() != Storage::Data {
             return None;
         }
         // After a miss, the `Read` that follows reads the piece.
-        self.look_up_l1(geometry, start, memory).ok()?;
-        let l1 = self.last_l1_entry();
-        let index = saturating_u32(start.wrapping_sub(l1.start)).wrapping_shr(geometry.cluster_shift());
-        let place = l1.table()?.wrapping_add(index.wrapping_shl(3).into());
-        let mut word = 0;
-        self.l2_word(memory, place, &mut word).ok()?;
-        let Ok(L2Entry::Data(cluster)) = L2Entry::decode(word, geometry.cluster_bits) else {
+        self.look_up(geometry, start, memory).ok()?;
+        let Ok(L2Entry::Data(cluster)) = L2Entry::decode(self.last_word(), geometry.cluster_bits) else {
             return None;
         };
         let host = cluster.wrapping_add(byte_count(within));

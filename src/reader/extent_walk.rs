@@ -3,11 +3,9 @@
 use crate::error::{CorruptKind, Error};
 use crate::format::entry::L2Entry;
 use crate::format::extent::{Extent, ExtentKind};
-use crate::format::geometry::Geometry;
-use crate::offset::{GuestOffset, HostOffset, saturating_u32};
+use crate::offset::{GuestOffset, HostOffset, low_u32, saturating_u32};
 use crate::reader::image_state::{ImageState, Run, Storage};
 use crate::reader::stop::Stop;
-use crate::reader::table_cache::Table;
 
 /// The number of table words that one extent may cost its caller.
 const EXTENT_QUOTA: u32 = 4096;
@@ -25,8 +23,9 @@ pub(crate) struct ExtentWalk {
     end: GuestOffset,
     /// How the bytes from `start` to `run_end` are stored.
     run: Run,
-    /// If `has_word`, the L2 word for the byte at `run_end`, so that no word is looked up twice.
-    word: u64,
+    /// The length of a compressed stream in bytes.
+    stored_len: u32,
+    /// Whether the word that the image looked up last is that of the byte at `run_end`, so that no word is looked up twice.
     has_word: bool,
     /// Whether the run has been found to its end.
     is_found: bool,
@@ -42,7 +41,7 @@ impl ExtentWalk {
             run_end: start,
             end,
             run: Run::nowhere(Storage::Zero),
-            word: 0,
+            stored_len: 0,
             has_word: false,
             is_found: false,
             budget: u32::MAX,
@@ -86,26 +85,18 @@ impl ExtentWalk {
         self.end
     }
 
-    pub(crate) fn word(&self) -> u64 {
-        self.word
-    }
-
     pub(crate) fn storage(&self) -> Storage {
         self.run.storage
     }
 
     #[cfg(feature = "deflate-small")]
     pub(crate) fn stored_len(&self) -> u32 {
-        self.run.stored_len
+        self.stored_len
     }
 
     /// Returns where the run starts in the file, if it is stored there.
     pub(crate) fn host(&self) -> HostOffset {
-        self.host_of(self.start)
-    }
-
-    fn host_of(&self, guest: GuestOffset) -> HostOffset {
-        HostOffset(guest.0.wrapping_add(self.run.delta))
+        HostOffset(self.start.0.wrapping_add(self.run.delta))
     }
 
     /// Returns the number of bytes of the run that have been found so far.
@@ -148,7 +139,7 @@ impl ExtentWalk {
                 Storage::Data | Storage::Encrypted => ExtentKind::Data { host_offset },
                 Storage::Compressed => ExtentKind::Compressed {
                     host_offset,
-                    stored_len: self.run.stored_len,
+                    stored_len: self.stored_len,
                 },
             },
         };
@@ -205,131 +196,76 @@ impl ExtentWalk {
             self.run_end = self.end;
             return Ok(true);
         };
-        image.look_up_l1(geometry, self.run_end, memory)?;
-        let l1 = *image.last_l1_entry();
-        // The L1 word counts too, where the run enters its span.
-        let l1_words = u32::from(self.run_end == l1.start);
-        let Some(table) = l1.table() else {
-            self.budget = self.budget.saturating_sub(l1_words);
-            return Ok(self.join(Run::nowhere(image.hole()), l1.start.wrapping_add(l1.len)));
-        };
-        // From here on, guest offsets count from the start of the table's span, which is 2^29 bytes at most.
-        let shift = geometry.cluster_shift();
-        let at = saturating_u32(self.run_end.wrapping_sub(l1.start));
-        let wanted_end = saturating_u32(self.end.wrapping_sub(l1.start)).min(geometry.span_u32());
-        let index = at.wrapping_shr(shift);
-        let place = table.wrapping_add(index.wrapping_shl(3).into());
         if !self.has_word {
-            image.l2_word(memory, place, &mut self.word)?;
+            image.look_up(geometry, self.run_end, memory)?;
             self.has_word = true;
         }
-        let cluster = index.wrapping_shl(shift);
-        let Stored {
-            run,
-            end_in_cluster,
-            following,
-        } = self.stored(image, geometry, l1.start.wrapping_add(cluster.into()))?;
-        let whole = end_in_cluster == geometry.cluster_bits.cluster_size();
-        if !self.join(run, l1.start.wrapping_add(cluster.wrapping_add(end_in_cluster).into())) || !whole {
-            // The word stays, for the next run or for the rest of a cluster that the file's end cuts.
+        let l1 = *image.last_l1_entry();
+        let wanted_end = self.end.min(l1.start.wrapping_add(l1.len));
+        let cluster = geometry.cluster_start(self.run_end);
+        // The number of clusters after this one that are wanted, all in the range of the L1 entry.
+        let mut following =
+            low_u32(wanted_end.wrapping_sub(cluster).wrapping_sub(1)).wrapping_shr(geometry.cluster_shift());
+        let mut in_cluster = geometry.cluster_bits.cluster_size();
+        let device = image.device();
+        let (storage, delta) = match L2Entry::decode(image.last_word(), geometry.cluster_bits).map_err(Stop::Corrupt)? {
+            L2Entry::Hole => (image.hole(), 0),
+            L2Entry::Compressed(host, stored_len) => {
+                if !device.has(host, stored_len.into()) && !device.salvage {
+                    return Err(Stop::Corrupt(CorruptKind::StreamPastEnd));
+                }
+                following = 0;
+                self.stored_len = stored_len;
+                // The stream is where the run's first byte is, wherever in the cluster that may be.
+                (Storage::Compressed, host.0.wrapping_sub(self.run_end.0))
+            }
+            L2Entry::Data(host) => {
+                let in_file = saturating_u32(device.end.since(host));
+                match in_file.wrapping_shr(geometry.cluster_shift()) {
+                    0 => {
+                        in_cluster = image.readable_of_cut(cluster, geometry, in_file)?;
+                        following = 0;
+                    }
+                    clusters => following = following.min(clusters.wrapping_sub(1)),
+                }
+                if self.run_end.wrapping_sub(cluster) < in_cluster.into() {
+                    (image.plain(), host.0.wrapping_sub(cluster.0))
+                } else {
+                    in_cluster = geometry.cluster_bits.cluster_size();
+                    (Storage::Zero, 0)
+                }
+            }
+        };
+        // Equal deltas: side by side in the guest and in the file.
+        if self.run_end != self.start && (self.run.storage != storage || self.run.delta != delta) {
+            // The word stays, for the next run.
             return Ok(false);
         }
-        self.has_word = false;
-        let last = wanted_end.wrapping_sub(1).wrapping_shr(shift);
-        let following = following.min(last.wrapping_sub(index)).min(self.budget);
-        let alike = self.alike(image, memory, geometry, place.wrapping_add(8), following);
-        self.budget = self.budget.saturating_sub(alike.wrapping_add(1).wrapping_add(l1_words));
-        let end = cluster.wrapping_add(alike.wrapping_add(1).wrapping_shl(shift));
-        self.run_end = l1.start.wrapping_add(end.min(wanted_end).into());
-        // A compressed cluster is a run of its own.
-        Ok(run.storage != Storage::Compressed)
-    }
-
-    /// Returns what the next L2 word says of the bytes at `run_end`, in the cluster that starts at `cluster`.
-    // Inlined, because what it returns is large to hand over.
-    #[inline(always)]
-    fn stored(&self, image: &ImageState, geometry: Geometry, cluster: GuestOffset) -> Result<Stored, Stop> {
-        let device = image.device();
-        let whole = geometry.cluster_bits.cluster_size();
-        let (run, end_in_cluster, following) =
-            match L2Entry::decode(self.word, geometry.cluster_bits).map_err(Stop::Corrupt)? {
-                L2Entry::Hole => (Run::nowhere(image.hole()), whole, u32::MAX),
-                L2Entry::Compressed(host, stored_len) => {
-                    if !device.has(host, stored_len.into()) && !device.salvage {
-                        return Err(Stop::Corrupt(CorruptKind::StreamPastEnd));
-                    }
-                    // The stream is where the run's first byte is, wherever in the cluster that may be.
-                    let delta = host.0.wrapping_sub(self.run_end.0);
-                    let storage = Storage::Compressed;
-                    (
-                        Run {
-                            storage,
-                            delta,
-                            stored_len,
-                        },
-                        whole,
-                        0,
-                    )
+        self.run = Run { storage, delta };
+        // The L1 word counts too, where the run enters its span.
+        let l1_words = u32::from(self.run_end == l1.start);
+        let mut words = l1_words;
+        if l1.table().is_none() {
+            self.run_end = wanted_end;
+        } else if in_cluster != geometry.cluster_bits.cluster_size() {
+            self.run_end = wanted_end.min(cluster.wrapping_add(in_cluster.into()));
+            // The word stays, for the rest of a cluster that the file's end cuts.
+            return Ok(false);
+        } else {
+            let (next, step) = match storage {
+                Storage::Data | Storage::Encrypted => {
+                    (cluster.0.wrapping_add(delta), geometry.cluster_bits.cluster_size())
                 }
-                L2Entry::Data(host) => {
-                    let in_file = saturating_u32(device.end.since(host));
-                    let (len, following) = match in_file.wrapping_shr(geometry.cluster_shift()) {
-                        0 => (image.readable_of_cut(cluster, geometry, in_file)?, 0),
-                        clusters => (whole, clusters.wrapping_sub(1)),
-                    };
-                    if self.run_end.wrapping_sub(cluster) < len.into() {
-                        (
-                            Run::in_file(image.plain(), host.0.wrapping_sub(cluster.0)),
-                            len,
-                            following,
-                        )
-                    } else {
-                        (Run::nowhere(Storage::Zero), whole, 0)
-                    }
-                }
+                _ => (0, 0),
             };
-        Ok(Stored {
-            run,
-            end_in_cluster,
-            following,
-        })
-    }
-
-    /// Extends the run by bytes up to `end` that are stored as `next` says, if they belong to it. Returns whether they do.
-    // Not inlined: two calls would double it.
-    #[inline(never)]
-    fn join(&mut self, next: Run, end: GuestOffset) -> bool {
-        // Equal deltas: side by side in the guest and in the file.
-        let joins = self.run_end == self.start || (self.run.storage == next.storage && self.run.delta == next.delta);
-        if joins {
-            self.run = next;
-            self.run_end = end.min(self.end);
+            let alike = image.parts.cache.alike(next, step, following.min(self.budget), memory);
+            words = words.wrapping_add(alike).wrapping_add(1);
+            let end = alike.wrapping_add(1).wrapping_shl(geometry.cluster_shift());
+            self.run_end = wanted_end.min(cluster.wrapping_add(end.into()));
         }
-        joins
+        self.has_word = false;
+        self.budget = self.budget.saturating_sub(words);
+        // A compressed cluster is a run of its own.
+        Ok(storage != Storage::Compressed)
     }
-
-    /// Returns the number of words from `place` on, at most `wanted`, with which the run goes on; it looks at those that are
-    /// cached beside the last.
-    fn alike(&self, image: &ImageState, memory: &[u8], geometry: Geometry, place: HostOffset, wanted: u32) -> u32 {
-        let (mut next, step) = match self.run.storage {
-            Storage::Data | Storage::Encrypted => (self.host_of(self.run_end).0, geometry.cluster_size()),
-            _ => (0, 0),
-        };
-        let (words, _) = image.parts.cache.recent(Table::L2, place, memory).as_chunks();
-        let alike = words.iter().zip(0..wanted).take_while(|(word, _)| {
-            let expected = next;
-            next = next.wrapping_add(step);
-            u64::from_be_bytes(**word) == expected
-        });
-        u32::try_from(alike.count()).unwrap_or(0)
-    }
-}
-
-/// What an L2 word says of its cluster.
-struct Stored {
-    run: Run,
-    /// How far into the cluster it goes, in bytes.
-    end_in_cluster: u32,
-    /// The number of clusters after this one that may be part of the run if their words go on alike.
-    following: u32,
 }

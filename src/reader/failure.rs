@@ -41,7 +41,7 @@ impl ExtentWalk {
                 let host = match flaw {
                     #[cfg(feature = "deflate-small")]
                     Flaw::Stream(_) => self.host(),
-                    Flaw::Rule(_) => L2Entry::host(self.word(), geometry.cluster_bits),
+                    Flaw::Rule(_) => L2Entry::host(image.last_word(), geometry.cluster_bits),
                 };
                 (geometry.cluster_start(self.start()), host)
             }

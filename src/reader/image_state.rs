@@ -5,7 +5,7 @@ use crate::error::CorruptKind;
 use crate::format::entry::L1Entry;
 use crate::format::geometry::Geometry;
 use crate::format::header::Header;
-use crate::offset::{GuestOffset, HostOffset, saturating_u32};
+use crate::offset::{GuestOffset, HostOffset, low_u32, saturating_u32};
 use crate::reader::cipher::Cipher;
 use crate::reader::device_shape::DeviceShape;
 #[cfg(feature = "deflate-small")]
@@ -45,7 +45,7 @@ impl L1Range {
         host: HostOffset(0),
     };
 
-    fn holds(&self, at: GuestOffset) -> bool {
+    pub(crate) fn holds(&self, at: GuestOffset) -> bool {
         at.wrapping_sub(self.start) < self.len
     }
 
@@ -82,27 +82,17 @@ pub(crate) struct Run {
     pub(crate) storage: Storage,
     /// The host offset less the guest offset, modulo 2^64; 0 if nothing is stored.
     pub(crate) delta: u64,
-    /// The length of a compressed stream in bytes, else 0.
-    pub(crate) stored_len: u32,
 }
 
 impl Run {
     /// Creates a run of bytes that lie in the file as they are.
     pub(crate) const fn in_file(storage: Storage, delta: u64) -> Self {
-        Self {
-            storage,
-            delta,
-            stored_len: 0,
-        }
+        Self { storage, delta }
     }
 
     /// Creates a run of bytes that this image does not store.
     pub(crate) const fn nowhere(storage: Storage) -> Self {
-        Self {
-            storage,
-            delta: 0,
-            stored_len: 0,
-        }
+        Self { storage, delta: 0 }
     }
 }
 
@@ -162,32 +152,70 @@ impl ImageState {
         Some(header.l1().plus(index.wrapping_shl(3))).filter(|&word| word < self.device().end)
     }
 
-    /// Looks up the L1 entry for `at`, unless it is [`ImageState::last_l1_entry`] already, which it is afterwards.
+    /// Returns where the L2 word for `at` is, if the last L1 entry is that of `at` and has a table.
+    fn l2_word_place(&self, geometry: Geometry, at: GuestOffset) -> Option<HostOffset> {
+        let l1 = &self.last_l1_entry;
+        let table = l1.table().filter(|_| l1.holds(at))?;
+        let index = low_u32(at.wrapping_sub(l1.start)).wrapping_shr(geometry.cluster_shift());
+        Some(table.wrapping_add(index.wrapping_shl(3).into()))
+    }
+
+    /// Looks up the table words for the guest byte at `at`. After that, [`ImageState::last_l1_entry`] is its L1 entry, and
+    /// [`ImageState::last_word`] is its L2 word; 0 if the L1 entry has no table.
     ///
     /// # Errors
     /// [`Stop::Miss`]; [`Stop::Corrupt`], and then `last_l1_entry` has the range and the offset that the entry is about.
-    pub(crate) fn look_up_l1(&mut self, geometry: Geometry, at: GuestOffset, memory: &mut [u8]) -> Result<(), Stop> {
-        if self.last_l1_entry.holds(at) {
-            return Ok(());
-        }
-        let start = geometry.span_start(at);
-        let Some(place) = self.l1_word_place(at) else {
-            // The rest of the L1 is past the end of the file too.
-            self.last_l1_entry = L1Range {
-                start,
-                len: self.size.wrapping_sub(start),
-                host: HostOffset(0),
+    #[inline(never)]
+    pub(crate) fn look_up(&mut self, geometry: Geometry, at: GuestOffset, memory: &mut [u8]) -> Result<(), Stop> {
+        // Bound: two turns, one for each table.
+        loop {
+            let (table, place) = match self.l2_word_place(geometry, at) {
+                Some(place) => (Table::L2, place),
+                None if self.last_l1_entry.holds(at) => {
+                    self.parts.cache.clear_word();
+                    return Ok(());
+                }
+                None => match self.l1_word_place(at) {
+                    Some(place) => (Table::L1, place),
+                    None => {
+                        self.enter_past_end(geometry, at);
+                        continue;
+                    }
+                },
             };
-            return Ok(());
+            self.parts.cache.word(table, place, memory)?;
+            if table == Table::L2 {
+                return Ok(());
+            }
+            self.enter(geometry, at)?;
+        }
+    }
+
+    /// Makes the range of `at` the last one, if its L1 word is past the end of the file.
+    fn enter_past_end(&mut self, geometry: Geometry, at: GuestOffset) {
+        let start = geometry.span_start(at);
+        // The rest of the L1 is past the end of the file too.
+        self.last_l1_entry = L1Range {
+            start,
+            len: self.size.wrapping_sub(start),
+            host: HostOffset(0),
         };
-        let mut word = 0;
-        self.parts.cache.word(Table::L1, place, &mut word, memory)?;
+    }
+
+    /// Makes the L1 entry for `at` the last one. Its word is the one looked up last.
+    // Not inlined, since most look-ups stay in their range.
+    #[inline(never)]
+    fn enter(&mut self, geometry: Geometry, at: GuestOffset) -> Result<(), Stop> {
+        let mut word = self.parts.cache.last_word();
         if self.header.as_ref().is_some_and(Header::l1_is_little_endian) {
             word = word.swap_bytes();
         }
-        let host = L1Entry::host(word);
         // Of length 0 until it is checked: no offset is in it, but an error names it.
-        self.last_l1_entry = L1Range { start, len: 0, host };
+        self.last_l1_entry = L1Range {
+            start: geometry.span_start(at),
+            len: 0,
+            host: L1Entry::host(word),
+        };
         if let L1Entry::Table(table) = L1Entry::decode(word).map_err(Stop::Corrupt)?
             && !self.device().has(table, geometry.l2_size())
             && !self.device().salvage
@@ -203,12 +231,9 @@ impl ImageState {
         &self.last_l1_entry
     }
 
-    /// Reads the L2 word at `place` into `word`, from the cache.
-    ///
-    /// # Errors
-    /// [`Stop::Miss`].
-    pub(crate) fn l2_word(&mut self, memory: &mut [u8], place: HostOffset, word: &mut u64) -> Result<(), Stop> {
-        self.parts.cache.word(Table::L2, place, word, memory)
+    /// Returns the L2 word looked up last; 0 if the L1 entry looked up last has no table.
+    pub(crate) fn last_word(&self) -> u64 {
+        self.parts.cache.last_word()
     }
 
     /// Returns the L2 table for `at`, if the L1 entry looked up last has one.
@@ -223,16 +248,16 @@ impl ImageState {
     /// # Errors
     /// [`Stop::Corrupt`] if bytes inside the disk are missing, except in salvage.
     pub(crate) fn readable_of_cut(&self, cluster: GuestOffset, geometry: Geometry, in_file: u32) -> Result<u32, Stop> {
-        let unit = self.plain().crypto_unit();
-        // A last cluster may lack what lies past the end of the disk.
         let size = geometry.cluster_bits.cluster_size();
+        // A last cluster may lack what lies past the end of the disk.
         let needed = saturating_u32(self.size.wrapping_sub(cluster)).min(size);
-        let readable = unit.round_down(in_file.into());
-        if readable >= unit.round_up(needed.into()) {
+        // An encrypted sector is read as a whole.
+        let within_unit = self.plain().crypto_unit().bytes().wrapping_sub(1);
+        if in_file >= needed.wrapping_add(within_unit) & !within_unit {
             // All that the disk has of it is there, and no walk goes beyond.
             Ok(size)
         } else if self.device().salvage {
-            Ok(saturating_u32(readable))
+            Ok(in_file & !within_unit)
         } else {
             Err(Stop::Corrupt(CorruptKind::ClusterPastEnd))
         }

@@ -43,8 +43,9 @@ impl DeviceShape {
     pub(crate) fn prefix<E>(self, memory: &mut [u8]) -> Result<&mut [u8], Error<E>> {
         let needed = lent_memory::minimum(self.block_size);
         let memory = memory.get_mut(..needed).ok_or(Error::MemoryTooSmall { needed })?;
-        let prefix = self.readable(HostOffset(0), saturating_usize(PREFIX));
-        memory.get_mut(..prefix).ok_or(Error::MemoryTooSmall { needed })
+        let blocks = memory.get_mut(..self.block_size.round_up_len(saturating_usize(PREFIX)));
+        let (_, prefix) = self.request(HostOffset(0), blocks.unwrap_or_default());
+        Ok(prefix)
     }
 
     /// Checks the image whose first bytes are in the part of `memory` that [`DeviceShape::prefix`] returned.

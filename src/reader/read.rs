@@ -3,7 +3,7 @@
 //! A driver asks for the next step, performs it, and asks again.
 
 use crate::device::BlockSize;
-use crate::offset::{GuestOffset, HostOffset, byte_count, saturating_usize};
+use crate::offset::{GuestOffset, HostOffset, byte_count, index, low_u32, saturating_usize};
 #[cfg(feature = "deflate-small")]
 use crate::reader::compressed::{Compressed, Stream};
 use crate::reader::extent_walk::ExtentWalk;
@@ -27,10 +27,10 @@ pub(super) enum Pending {
     None,
     /// Reads a piece of a table into the cache.
     Table,
-    /// Reads this many bytes straight into the caller's buffer.
-    Caller(usize),
-    /// Reads blocks into the bounce buffer. Its `len` bytes from `skip` on are the caller's.
-    Bounce {
+    /// Reads a plain run into the caller's buffer, or blocks of it into the bounce buffer. Its `len` bytes from `skip` on are
+    /// the caller's.
+    Data {
+        is_bounced: bool,
         skip: usize,
         len: usize,
     },
@@ -138,21 +138,20 @@ impl<'b> Read<'b> {
         let host = self.walk.host();
         let len = saturating_usize(self.walk.len());
         let unit = image.device().block_size.max(storage.crypto_unit());
-        let skip = saturating_usize(unit.within(host.0));
+        let skip = index(low_u32(unit.within(host.0)));
         let whole = unit.round_down_len(len);
         let start = HostOffset(unit.round_down(host.0));
-        let lba = image.device().lba(start);
-        let buffer = if skip == 0 && whole != 0 {
-            self.pending = Pending::Caller(whole);
-            self.dst.get_mut(..whole)
+        let is_bounced = skip != 0 || whole == 0;
+        let (len, buffer) = if is_bounced {
+            let bounce = image.parts.cache.bounce(memory).get_mut(..unit.len());
+            (len.min(unit.len().wrapping_sub(skip)), bounce)
         } else {
-            let len = len.min(unit.len().wrapping_sub(skip));
-            self.pending = Pending::Bounce { skip, len };
-            let readable = image.device().readable(start, unit.len());
-            image.parts.cache.bounce(memory).get_mut(..readable)
+            (whole, self.dst.get_mut(..whole))
         };
+        self.pending = Pending::Data { is_bounced, skip, len };
         // Unreachable; an error is better than a wrong byte.
-        Ok(Step::Request(lba, buffer.ok_or(Stop::OutOfRange)?))
+        let (lba, buffer) = image.device().request(start, buffer.ok_or(Stop::OutOfRange)?);
+        Ok(Step::Request(lba, buffer))
     }
 
     /// Puts what the driver has read where it belongs.
@@ -162,24 +161,19 @@ impl<'b> Read<'b> {
         match core::mem::replace(&mut self.pending, Pending::None) {
             Pending::None => {}
             Pending::Table => image.publish(memory),
-            Pending::Caller(len) => {
-                if is_encrypted {
-                    let sectors = self.dst.get_mut(..len).ok_or(Stop::OutOfRange)?;
-                    image.cipher.decrypt(start, sectors)?;
-                }
-                self.claim(byte_count(len));
-            }
-            Pending::Bounce { skip, len } => {
-                let bounce = image.parts.cache.bounce(memory);
+            Pending::Data { is_bounced, skip, len } => {
                 let end = skip.wrapping_add(len);
                 if is_encrypted {
+                    let read = if is_bounced { &mut *memory } else { &mut *self.dst };
                     // Clusters start at sectors in the guest and in the file, so both offsets are equal modulo 512.
-                    let sectors = bounce.get_mut(skip & !511..BlockSize::B512.round_up_len(end));
+                    let sectors = read.get_mut(skip & !511..BlockSize::B512.round_up_len(end));
                     image.cipher.decrypt(start, sectors.ok_or(Stop::OutOfRange)?)?;
                 }
                 let to = self.claim(byte_count(len));
-                let from = bounce.get(skip..end).filter(|from| from.len() == to.len());
-                to.copy_from_slice(from.ok_or(Stop::OutOfRange)?);
+                if is_bounced {
+                    let from = memory.get(skip..end).filter(|from| from.len() == to.len());
+                    to.copy_from_slice(from.ok_or(Stop::OutOfRange)?);
+                }
             }
             #[cfg(feature = "deflate-small")]
             Pending::Stream => {

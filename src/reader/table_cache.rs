@@ -6,7 +6,7 @@
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
 use crate::device::BlockSize;
-use crate::offset::{HostOffset, index, saturating_usize};
+use crate::offset::{HostOffset, index, low_u32, saturating_u32};
 use crate::reader::device_shape::DeviceShape;
 use crate::reader::stop::Stop;
 
@@ -82,27 +82,39 @@ pub(crate) struct TableCache {
     recent_l2_piece: Tag,
     /// The piece that is read next, and the slot chosen for it. It means nothing but between a miss and its publishing.
     filling: Tag,
-    split_word: SplitWord,
-    /// log2 of a piece: that of a slot, or less for the rest of a call in which a piece could not be read.
-    piece_shift: u8,
-    slot_shift: u8,
+    word: Word,
+    /// The size of a piece in bytes: that of a slot, or less for the rest of a call in which a piece could not be read.
+    piece_size: u32,
+    slot_size: u32,
 }
 
-/// The bytes that have been read of a word that lies across two pieces. A cache of one slot never holds both pieces.
+/// The word looked up last, as far as it has been read. A cache of one slot never holds both pieces of a word that lies
+/// across two.
 #[cfg_attr(qcow1_proofs, derive(Clone, PartialEq, Eq, Hash))]
-struct SplitWord {
+struct Word {
     at: u64,
     bytes: [u8; 8],
     len: u8,
 }
 
-impl SplitWord {
+impl Word {
     const fn new(at: u64) -> Self {
         Self {
             at,
             bytes: [0; 8],
             len: 0,
         }
+    }
+
+    /// Takes the bytes that it lacks, as far as `bytes` has them.
+    fn take(&mut self, bytes: &[u8]) {
+        let mut len = self.len;
+        let missing = self.bytes.get_mut(usize::from(len)..).unwrap_or_default();
+        for (to, from) in missing.iter_mut().zip(bytes) {
+            *to = *from;
+            len = len.wrapping_add(1);
+        }
+        self.len = len;
     }
 }
 
@@ -128,158 +140,172 @@ impl TableCache {
             recent_l1_piece: Tag::empty(0),
             recent_l2_piece: Tag::empty(0),
             filling: Tag::empty(0),
-            split_word: SplitWord::new(NONE),
-            piece_shift: slot_shift,
-            slot_shift,
+            word: Word::new(NONE),
+            piece_size: slot_size,
+            slot_size,
         }
     }
 
-    /// Reads the big-endian word of the file at `at` into `word`. Bytes past the end of the file are zeros.
+    /// Reads the word of the file at `at`, which [`TableCache::last_word`] returns afterwards. Bytes past the end of the file
+    /// are zeros.
     ///
     /// # Errors
     /// [`Stop::Miss`]: read the piece that [`TableCache::missing`] names, publish it, and call again.
-    pub(crate) fn word(&mut self, table: Table, at: HostOffset, word: &mut u64, memory: &mut [u8]) -> Result<(), Stop> {
-        if let Some(bytes) = self.recent(table, at, memory).first_chunk() {
-            *word = u64::from_be_bytes(*bytes);
+    pub(crate) fn word(&mut self, table: Table, at: HostOffset, memory: &mut [u8]) -> Result<(), Stop> {
+        if self.recent_word(table, at, memory) {
             return Ok(());
         }
-        self.find_word(table, at, word, memory)
+        if self.word.at != at.0 {
+            self.word.at = at.0;
+            self.word.len = 0;
+        }
+        // Bound: two turns, since a word lies in two pieces at most.
+        while self.word.len < 8 {
+            let from = at.wrapping_add(self.word.len.into());
+            let bytes = if from < self.device.end {
+                self.look_up(table, from, memory)?
+            } else {
+                &[0; 8]
+            };
+            if let (0, Some(whole)) = (self.word.len, bytes.first_chunk()) {
+                self.word.bytes = *whole;
+                self.word.len = 8;
+                break;
+            }
+            self.word.take(bytes);
+        }
+        Ok(())
     }
 
-    /// Does the same for a word that is not in the piece looked up last.
-    // Not inlined, so that the usual case has no registers to push.
-    #[inline(never)]
-    fn find_word(&mut self, table: Table, at: HostOffset, word: &mut u64, memory: &mut [u8]) -> Result<(), Stop> {
-        let within = at.0 & self.piece_size().wrapping_sub(1);
-        let bytes = if at >= self.device.end || within > self.piece_size().wrapping_sub(8) {
-            // Bound: a word lies in two pieces at most.
-            while !self.complete_split_word(table, at, memory) {
-                self.look_up(table, at.plus(self.split_word.len.into()), memory)?;
-            }
-            self.split_word.bytes
-        } else {
-            self.look_up(table, at, memory)?;
-            self.recent(table, at, memory)
-                .first_chunk()
-                .copied()
-                .unwrap_or_default()
+    /// Does the same if the whole word is in the recent piece. Returns whether it is.
+    pub(crate) fn recent_word(&mut self, table: Table, at: HostOffset, memory: &[u8]) -> bool {
+        let tag = self.recent_piece(table);
+        let within = at.0.wrapping_sub(tag.start);
+        if within > self.piece_size.wrapping_sub(8).into() {
+            return false;
+        }
+        let bytes = memory.get(index(tag.slot.wrapping_add(low_u32(within)))..);
+        let Some(bytes) = bytes.and_then(|bytes| bytes.first_chunk()) else {
+            return false;
         };
-        *word = u64::from_be_bytes(bytes);
-        Ok(())
+        self.word = Word {
+            at: at.0,
+            bytes: *bytes,
+            len: 8,
+        };
+        true
+    }
+
+    /// Returns the word that [`TableCache::word`] read last. It outlives the pieces that it came from.
+    pub(crate) fn last_word(&self) -> u64 {
+        u64::from_be_bytes(self.word.bytes)
+    }
+
+    /// Makes the last word 0, for one that no table has.
+    pub(crate) fn clear_word(&mut self) {
+        self.word.at = NONE;
+        self.word.bytes = [0; 8];
+    }
+
+    /// Returns the number of words of an L2 table after the one read last, at most `wanted`, that are `next + step`,
+    /// `next + 2 * step` and so on. It looks only at those that are cached beside that one.
+    #[inline(never)]
+    pub(crate) fn alike(&self, mut next: u64, step: u32, wanted: u32, memory: &[u8]) -> u32 {
+        let (words, _) = self
+            .recent(Table::L2, HostOffset(self.word.at).wrapping_add(8), memory)
+            .as_chunks();
+        let alike = words.iter().zip(0..wanted).take_while(|(word, _)| {
+            next = next.wrapping_add(step.into());
+            u64::from_be_bytes(**word) == next
+        });
+        u32::try_from(alike.count()).unwrap_or(0)
     }
 
     /// Returns the bytes of the file from `at` to the end of the piece looked up last in this kind of table; none if `at` is
     /// outside that piece.
     pub(crate) fn recent<'m>(&self, table: Table, at: HostOffset, memory: &'m [u8]) -> &'m [u8] {
-        let tag = match table {
-            Table::L1 => &self.recent_l1_piece,
-            Table::L2 => &self.recent_l2_piece,
-        };
+        let tag = self.recent_piece(table);
         let within = at.0.wrapping_sub(tag.start);
-        if within >= self.piece_size() {
+        if within >= self.piece_size.into() {
             return &[];
         }
-        // Slots lie inside the memory, so no sum of these wraps.
-        let slot = index(tag.slot);
-        let start = slot.wrapping_add(saturating_usize(within));
-        let end = slot.wrapping_add(saturating_usize(self.piece_size()));
-        memory.get(start..end).unwrap_or_default()
+        self.rest_of_slot(tag.slot, low_u32(within), memory)
     }
 
-    /// Adds what the recent piece has to `split_word`, a word that lies across two pieces or past the end of the file. Returns
-    /// whether the word is complete. Its first bytes survive a miss of the second piece.
-    #[cold]
-    fn complete_split_word(&mut self, table: Table, at: HostOffset, memory: &[u8]) -> bool {
-        if self.split_word.at != at.0 {
-            self.split_word = SplitWord::new(at.0);
-        }
-        // Bound: each turn takes a byte of 8.
-        while self.split_word.len < 8 {
-            let len = self.split_word.len;
-            let from = at.plus(len.into());
-            let byte = if from >= self.device.end {
-                0
-            } else if let Some(&byte) = self.recent(table, from, memory).first() {
-                byte
-            } else {
-                return false;
-            };
-            if let Some(next) = self.split_word.bytes.get_mut(usize::from(len)) {
-                *next = byte;
-            }
-            self.split_word.len = len.wrapping_add(1);
-        }
-        true
-    }
-
-    /// Makes the piece that holds `at` the recent one, and its tag the first of its set.
+    /// Makes the piece that holds `at` the recent one, and its tag the first of its set. Returns its bytes from `at` on.
     ///
     /// # Errors
     /// [`Stop::Miss`], and then a slot has been chosen for the piece: the least recently used of its set.
-    fn look_up(&mut self, table: Table, at: HostOffset, memory: &mut [u8]) -> Result<(), Stop> {
-        let start = at.0 & !self.piece_size().wrapping_sub(1);
-        // Hits in the recent piece of the L1 skip this function, so its slot looks old. It is kept if there is another one.
-        let mut kept = self.recent_l1_piece.start;
+    fn look_up<'m>(&mut self, table: Table, at: HostOffset, memory: &'m mut [u8]) -> Result<&'m [u8], Stop> {
+        let within = low_u32(at.0) & self.piece_size.wrapping_sub(1);
+        let start = at.0.wrapping_sub(within.into());
+        let kept = self.recent_l1_piece.start;
         let set = self.set(memory, start);
-        // Bound: two turns, since the second keeps none.
-        let tag = loop {
-            // Moves each tag back by one place, up to that of the piece. Without one, the last tag loses its place.
-            let mut carried = Tag::empty(0);
-            for tag in set.iter_mut() {
-                carried = tag.replace(carried);
-                // A piece that is missed again keeps the slot that it has.
-                if carried.start & !RESERVED == start {
-                    break;
-                }
+        // Moves each tag back by one place, up to that of the piece. Without one, the last tag loses its place.
+        let mut tag = Tag::empty(0);
+        for place in set.iter_mut() {
+            tag = place.replace(tag);
+            // A piece that is missed again keeps the slot that it has.
+            if tag.start & !RESERVED == start {
+                break;
             }
-            let is_found = carried.start == start;
-            let is_kept = carried.start == kept && kept != NONE;
-            kept = NONE;
-            if let Some(first) = set.first_mut() {
-                first.replace(carried);
-                if !is_found && !is_kept {
-                    first.start = start | RESERVED;
-                }
-            }
-            if is_found || !is_kept {
-                break carried;
-            }
-        };
-        if tag.start == start {
-            *self.recent_piece(table) = tag;
-            return Ok(());
         }
-        self.filling = Tag { start, slot: tag.slot };
-        for recent in [&mut self.recent_l1_piece, &mut self.recent_l2_piece] {
-            if recent.slot == tag.slot {
-                recent.start = NONE;
+        let is_found = tag.start == start;
+        if !is_found {
+            if let (true, [_, .., last]) = (tag.start == kept, &mut *set) {
+                // Hits in the recent piece of the L1 skip this function, so its slot looks old. It is kept if there is another one.
+                tag = last.replace(tag);
             }
+            tag.start = start | RESERVED;
+        }
+        if let Some(first) = set.first_mut() {
+            first.replace(tag);
+        }
+        tag.start = start;
+        if is_found {
+            match table {
+                Table::L1 => self.recent_l1_piece = tag,
+                Table::L2 => self.recent_l2_piece = tag,
+            }
+            return Ok(self.rest_of_slot(tag.slot, within, memory));
+        }
+        self.filling = tag;
+        if self.recent_l1_piece.slot == tag.slot {
+            self.recent_l1_piece.start = NONE;
+        }
+        if self.recent_l2_piece.slot == tag.slot {
+            self.recent_l2_piece.start = NONE;
         }
         Err(Stop::Miss)
     }
 
-    fn recent_piece(&mut self, table: Table) -> &mut Tag {
+    /// Returns the bytes of the piece in a slot that start `within` bytes into it, which is less than its size.
+    fn rest_of_slot<'m>(&self, slot: u32, within: u32, memory: &'m [u8]) -> &'m [u8] {
+        // Slots lie inside the memory, so no sum of these wraps.
+        let slot = index(slot);
+        let start = slot.wrapping_add(index(within));
+        let end = slot.wrapping_add(index(self.piece_size));
+        memory.get(start..end).unwrap_or_default()
+    }
+
+    fn recent_piece(&self, table: Table) -> Tag {
         match table {
-            Table::L1 => &mut self.recent_l1_piece,
-            Table::L2 => &mut self.recent_l2_piece,
+            Table::L1 => self.recent_l1_piece,
+            Table::L2 => self.recent_l2_piece,
         }
     }
 
     /// Returns the number of the first block of the piece that is read next, and the buffer for its blocks.
     pub(crate) fn missing<'m>(&self, memory: &'m mut [u8]) -> (u64, &'m mut [u8]) {
-        let start = HostOffset(self.filling.start);
-        let len = self.device.readable(start, saturating_usize(self.piece_size()));
-        (
-            self.device.lba(start),
-            self.filled(memory).get_mut(..len).unwrap_or_default(),
-        )
+        self.device.request(HostOffset(self.filling.start), self.filled(memory))
     }
 
     /// Takes in what [`TableCache::missing`] named, once it has been read. Bytes past the end of the file become zeros.
     pub(crate) fn publish(&mut self, memory: &mut [u8]) {
         let start = self.filling.start;
-        let stored = saturating_usize(self.device.end.since(HostOffset(start)));
-        self.filled(memory).get_mut(stored..).unwrap_or_default().fill(0);
+        // A piece that is missed begins inside the file.
+        let stored = saturating_u32(self.device.end.0.wrapping_sub(start));
+        self.filled(memory).get_mut(index(stored)..).unwrap_or_default().fill(0);
         // The slot is the first of its set, as when it was chosen.
         if let Some(tag) = self.set(memory, start).first_mut() {
             tag.start = start;
@@ -290,38 +316,43 @@ impl TableCache {
     /// [`TableCache::widen`], so a bad block beside a table word does not lose it.
     #[cold]
     pub(crate) fn narrow(&mut self, memory: &mut [u8]) -> bool {
-        let [smallest, ..] = self.device.block_size.max(BlockSize::B512).shift().to_le_bytes();
-        let is_larger = self.piece_shift > smallest;
-        self.set_piece_shift(smallest, memory);
+        let smallest = self.device.block_size.max(BlockSize::B512).bytes();
+        let is_larger = self.piece_size > smallest;
+        self.set_piece_size(smallest, memory);
         is_larger
     }
 
     /// Begins a call: pieces fill their slots again.
     pub(crate) fn widen(&mut self, memory: &mut [u8]) {
-        if self.piece_shift != self.slot_shift {
-            self.set_piece_shift(self.slot_shift, memory);
+        if self.piece_size != self.slot_size {
+            self.set_piece_size(self.slot_size, memory);
         }
     }
 
     /// Changes the size of pieces, and forgets those of another size.
     #[cold]
     #[inline(never)]
-    fn set_piece_shift(&mut self, shift: u8, memory: &mut [u8]) {
-        self.forget(memory);
-        self.piece_shift = shift;
+    fn set_piece_size(&mut self, size: u32, memory: &mut [u8]) {
+        self.forget_pieces(memory);
+        self.piece_size = size;
     }
 
     /// Returns the part of a slot that is being filled.
     fn filled<'m>(&self, memory: &'m mut [u8]) -> &'m mut [u8] {
-        let len = saturating_usize(self.piece_size());
+        let len = index(self.piece_size);
         let rest = memory.get_mut(index(self.filling.slot)..).unwrap_or_default();
         rest.get_mut(..len).unwrap_or_default()
     }
 
     /// Forgets everything.
-    // Not inlined: two calls would double it.
-    #[inline(never)]
     pub(crate) fn forget(&mut self, memory: &mut [u8]) {
+        self.word.at = NONE;
+        self.forget_pieces(memory);
+    }
+
+    // Not inlined: three calls would triple it.
+    #[inline(never)]
+    fn forget_pieces(&mut self, memory: &mut [u8]) {
         // The single tag is in no memory.
         self.single.start = NONE;
         for tag in tags(memory, index(self.tags_at), index(self.tag_count)) {
@@ -329,7 +360,6 @@ impl TableCache {
         }
         self.recent_l1_piece.start = NONE;
         self.recent_l2_piece.start = NONE;
-        self.split_word.at = NONE;
     }
 
     /// Returns the bounce buffer, which is the start of the memory. If the only slot is there too, it forgets the slot.
@@ -337,7 +367,7 @@ impl TableCache {
     #[inline(never)]
     pub(crate) fn bounce<'m>(&mut self, memory: &'m mut [u8]) -> &'m mut [u8] {
         if self.single.slot == 0 {
-            self.forget(memory);
+            self.forget_pieces(memory);
         }
         memory
     }
@@ -354,18 +384,13 @@ impl TableCache {
             return tags(memory, at, count);
         }
         // At most 16: the mask changes nothing, but saves machines of 32 bits half of a shift.
-        let number = start.wrapping_shr(u32::from(self.piece_shift) & 31);
+        let number = start.wrapping_shr(self.piece_size.trailing_zeros() & 31);
         // Tables lie at regular distances, so the number is hashed (by 2^32 over the golden ratio) before it is scaled to the
         // number of sets. There is no division, which small machines lack.
-        let hash = (number & 0xffff_ffff).wrapping_mul(0x9e37_79b9) & 0xffff_ffff;
+        let hash = u64::from(low_u32(number).wrapping_mul(0x9e37_79b9));
         let sets = u64::try_from(sets).unwrap_or(u64::MAX);
-        let set = saturating_usize(hash.wrapping_mul(sets).wrapping_shr(32));
+        let set = index(low_u32(hash.wrapping_mul(sets).wrapping_shr(32)));
         tags(memory, at.wrapping_add(set.wrapping_mul(SET_SIZE)), WAYS)
-    }
-
-    /// Returns the size of a piece in bytes, at most 2^16.
-    fn piece_size(&self) -> u64 {
-        1_u32.wrapping_shl(self.piece_shift.into()).into()
     }
 }
 

@@ -232,9 +232,8 @@ extern "C" fn blocks(input: &In, out: &mut Out) {
         return;
     };
     let len = saturating_usize(len);
-    [out[0], out[1], out[2], out[3], out[4], out[5], out[6], out[7]] = [
+    [out[0], out[1], out[2], out[3], out[4], out[5], out[6]] = [
         OK,
-        size.round_up(at),
         size.round_down(at),
         size.within(at),
         size.count(at),
