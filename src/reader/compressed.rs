@@ -49,6 +49,9 @@ fn part(len: usize) -> u32 {
     saturating_u32(byte_count(len))
 }
 
+/// The number of bytes of 8 slots of the table cache with their tags.
+const SLOTS: usize = 8 * (512 + 12);
+
 impl Compressed {
     /// The maximum read-ahead in bytes.
     pub(crate) const MAX_READ_AHEAD: usize = 64 << 10;
@@ -56,7 +59,7 @@ impl Compressed {
     /// The number of bytes beyond [`Compressed::needs`] with which the decoder gets
     /// [`Workspace::FAST`]. They leave 8 slots of the table cache with their tags, because fast
     /// inflating does not pay if every look-up goes to the device.
-    pub(crate) const FAST: usize = Workspace::FAST - Workspace::SMALL + 8 * (512 + 12);
+    pub(crate) const FAST: usize = Workspace::FAST - Workspace::SMALL + SLOTS;
 
     /// Returns the number of bytes that reading compressed clusters takes, whatever the alignment
     /// of the memory.
@@ -68,8 +71,15 @@ impl Compressed {
 
     /// Takes its part of the memory, which has `len` bytes, and returns where that starts: at
     /// `minimum` or more. If there is too little memory, it takes nothing. The decoder gets its
-    /// large tables if there is room for them, and an eighth of what is left is read-ahead.
-    pub(crate) fn split(len: u32, geometry: Geometry, block_size: BlockSize, minimum: usize) -> (Option<Self>, u32) {
+    /// large tables if there is room for them. A half of what is left is read-ahead, as far as the
+    /// table cache keeps `slots` bytes; an eighth in any case.
+    pub(crate) fn split(
+        len: u32,
+        geometry: Geometry,
+        block_size: BlockSize,
+        minimum: usize,
+        slots: usize,
+    ) -> (Option<Self>, u32) {
         // No sum wraps: each part but the read-ahead is smaller than 1 MiB.
         let input = part(input_size(geometry, block_size));
         let output = geometry.cluster_bits.cluster_size();
@@ -84,7 +94,12 @@ impl Compressed {
             Some(spare) => (Workspace::FAST, spare),
             None => (Workspace::SMALL, 0),
         };
-        let read_ahead = index(spare).wrapping_shr(3).min(Self::MAX_READ_AHEAD);
+        let spare = index(spare);
+        let beside_slots = spare.saturating_add(SLOTS).saturating_sub(slots);
+        let read_ahead = beside_slots
+            .min(spare.wrapping_shr(1))
+            .max(spare.wrapping_shr(3))
+            .min(Self::MAX_READ_AHEAD);
         let input = input.wrapping_add(part(block_size.round_down_len(read_ahead)));
         // No difference is below `minimum`.
         let tables_at = len.wrapping_sub(part(tables));
@@ -161,9 +176,9 @@ impl Compressed {
 
     /// Returns what to read: the number of the first block, and the buffer for the blocks.
     pub(crate) fn missing<'m>(&self, memory: &'m mut [u8], device: &DeviceShape) -> (u64, &'m mut [u8]) {
-        let len = device.readable(self.input_start, index(self.pending_len));
         let input = memory.get_mut(index(self.input_at)..).unwrap_or_default();
-        (device.lba(self.input_start), input.get_mut(..len).unwrap_or_default())
+        let input = input.get_mut(..index(self.pending_len));
+        device.request(self.input_start, input.unwrap_or_default())
     }
 
     /// Takes in what [`Compressed::missing`] named, once it has been read. Bytes past the end of

@@ -146,6 +146,18 @@ fn streams_in_order_are_read_as_many_at_a_time_as_the_caller_reads_bytes() {
 }
 
 #[test]
+fn in_64_kib_streams_in_order_are_read_by_more_than_16_kib_at_a_time() {
+    let all = stored(0..STREAMS);
+    let longest = (0..STREAMS).map(|i| stored([i])).max().unwrap();
+    for block_size in [1, 512] {
+        let (requests, _) = requests_of_streams(block_size, 64 << 10, [(0, STREAMS * CLUSTER)]);
+        // The first request reads one stream, and the last stream of each may be cut off.
+        let most = 1 + all.div_ceil((16 << 10) - longest);
+        assert!(requests <= most, "{requests} requests, {most} at most");
+    }
+}
+
+#[test]
 fn streams_out_of_order_are_read_alone() {
     for (name, clusters) in [
         ("backwards", (0..STREAMS).rev().collect::<Vec<_>>()),
