@@ -364,8 +364,9 @@ def memory_for(rules, l1_entries, cluster_bits, l2_bits, block_bits, file_size, 
     unit_bits = largest(wide(rules.sector_bits), block_bits)
     # A stream is shorter than a cluster, and begins and ends anywhere in a block.
     stream = up(cluster, block_bits) + If(block_bits == 0, wide(0), block)
-    minimum = power(unit_bits)
-    compressed = minimum + stream + cluster + rules.small_tables
+    # Where a block is a byte, the header is enough for an image that is not encrypted.
+    minimum = If(block_bits == 0, wide(64), power(unit_bits))
+    compressed = power(unit_bits) + stream + cluster + rules.small_tables
     # A table begins and ends anywhere in a slot.
     slot = power(largest(least(table_bits, wide(rules.max_slot_bits)), unit_bits))
     tables = l1_entries * (power(table_bits) + slot) + (l1_entries << rules.entry_bits) + 2 * slot

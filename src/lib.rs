@@ -70,7 +70,8 @@
 //!
 //! The memory holds a cache of the image's tables, a bounce buffer, and the buffers for inflating a
 //! cluster. max(512, block size) bytes are enough to open every valid image and to read every
-//! uncompressed byte of it. More memory saves device requests.
+//! uncompressed byte of it. On a byte-addressable device, such as memory-mapped flash, 64 bytes are
+//! enough unless the image is encrypted. More memory saves device requests.
 //!
 //! [`OpenOptions::memory_needed`] returns a good size for an image, and [`Header::memory_for`]
 //! returns all figures. The memory may have any alignment.

@@ -34,9 +34,10 @@ use crate::storage::Storage;
 /// unless a call is under way for it.
 ///
 /// `memory` is lent until qcow1_close(), or until the disk is no longer used: `memory_size` bytes
-/// of any alignment. max(512, block size) bytes open every image and read its uncompressed bytes;
-/// qcow1_memory_needed() returns how many are enough for everything. A raw disk needs one block; if
-/// its block size is 1, `memory` may be null and `memory_size` 0.
+/// of any alignment. max(512, block size) bytes open every image and read its uncompressed bytes. If
+/// the block size is 1, 64 bytes are enough, unless the image is encrypted. qcow1_memory_needed()
+/// returns how many are enough for everything. A raw disk needs one block; if its block size is 1,
+/// `memory` may be null and `memory_size` 0.
 ///
 /// `flags` is 0, QCOW1_RAW, or any of QCOW1_SALVAGE and QCOW1_OR_RAW. `device` is copied.
 ///

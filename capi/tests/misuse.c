@@ -243,9 +243,9 @@ CASE(null_memory) {
 }
 
 CASE(too_little_memory) {
-    EXPECT(qcow1_open(&disk, &device, memory[0], 511, 0), QCOW1_ERROR_MEMORY_TOO_SMALL);
+    EXPECT(qcow1_open(&disk, &device, memory[0], 63, 0), QCOW1_ERROR_MEMORY_TOO_SMALL);
     EXPECT(last(), QCOW1_ERROR_MEMORY_TOO_SMALL);
-    EXPECT(failure.needed, 512);
+    EXPECT(failure.needed, 64);
     EXPECT(qcow1_open(&disk, &device, memory[0], failure.needed, 0), 0);
 }
 
@@ -460,7 +460,7 @@ CASE(memory_for_null) {
     EXPECT(qcow1_memory_for(NULL, 1, file_size, &needs), QCOW1_ERROR_NULL_POINTER);
     EXPECT(qcow1_memory_for(file, 1, file_size, NULL), QCOW1_ERROR_NULL_POINTER);
     EXPECT(qcow1_memory_for(file, 1, file_size, &needs), 0);
-    EXPECT(needs.minimum, 512);
+    EXPECT(needs.minimum, 64);
     EXPECT(needs.minimum < needs.compressed, 1);
     EXPECT(needs.compressed < needs.compressed_fast, 1);
     EXPECT(needs.compressed_fast < needs.all_tables, 1);

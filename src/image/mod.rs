@@ -132,7 +132,8 @@ impl<D: BlockRead, M: Memory> Image<D, M> {
     /// Opens a QCOW1 image.
     ///
     /// `memory` must have at least max(512, block size) bytes, which is enough to read every uncompressed byte of every
-    /// valid image. Compressed clusters take their share first, and what remains caches tables: more memory saves device
+    /// valid image. On a byte-addressable device, whose block size is 1, 64 bytes are enough, and each table word is then one
+    /// read of 8 bytes (two, if its table is not at a multiple of 8); only a part of an encrypted sector needs 512. Compressed clusters take their share first, and what remains caches tables: more memory saves device
     /// reads. [`OpenOptions::memory_needed`] returns a figure for an image. The contents of `memory` are overwritten.
     ///
     /// An array as `memory` becomes a part of the image, which opening moves over the stack, more than once without
@@ -197,7 +198,8 @@ impl<D: BlockRead, M: Memory> Image<D, M> {
     /// - [`Error::BackingRequired`]: the range includes a hole, and the image names a backing file.
     /// - [`Error::KeyRequired`]: the range includes an encrypted cluster, and the image has no key.
     /// - [`Error::CipherFailed`]: the cipher of [`Image::set_cipher`] failed.
-    /// - [`Error::MemoryTooSmall`]: the range includes a compressed cluster, which needs more memory to inflate.
+    /// - [`Error::MemoryTooSmall`]: the range includes a compressed cluster, which needs more memory to inflate, or in less
+    ///   than 512 bytes of memory, a part of an encrypted sector.
     /// - [`Error::Unsupported`]: the range includes a compressed cluster, and the build lacks `deflate` and `deflate-small`.
     /// - [`Error::Io`]: the device failed.
     pub fn read_at(&mut self, offset: u64, dst: &mut [u8]) -> Result<(), Error<D::Error>> {

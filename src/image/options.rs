@@ -53,7 +53,7 @@ impl OpenOptions {
     /// it begins with the magic number.
     ///
     /// QCOW2, QCOW3 and invalid QCOW1 headers are still errors. [`Image::header`] returns `None` for a raw disk.
-    /// `memory` must have at least max(512, block size) bytes for either format.
+    /// `memory` must have at least max(512, block size) bytes for either format, or 64 if the block size is 1.
     ///
     /// **With this option, the first four bytes of the disk choose its format. Use it only if whoever can write the
     /// disk may also choose its format.**

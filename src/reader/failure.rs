@@ -21,9 +21,8 @@ impl ExtentWalk {
             Stop::Miss | Stop::OutOfRange => Error::OutOfRange,
             Stop::KeyRequired => Error::KeyRequired { guest_offset },
             Stop::CipherFailed => Error::CipherFailed { guest_offset },
-            #[cfg(feature = "deflate-small")]
             Stop::MemoryTooSmall => Error::MemoryTooSmall {
-                needed: image.needed_for_compressed(),
+                needed: image.needed_for(self.storage()),
             },
             #[cfg(not(feature = "deflate-small"))]
             Stop::Compression => Error::Unsupported(crate::error::Unsupported::Compression),

@@ -8,7 +8,6 @@ use crate::format::header::Header;
 use crate::offset::{GuestOffset, HostOffset, low_u32, saturating_u32};
 use crate::reader::cipher::Cipher;
 use crate::reader::device_shape::DeviceShape;
-#[cfg(feature = "deflate-small")]
 use crate::reader::lent_memory;
 use crate::reader::lent_memory::Parts;
 use crate::reader::open::Opening;
@@ -301,11 +300,14 @@ impl ImageState {
         self.geometry().map_or(0, |geometry| geometry.within_cluster(at))
     }
 
-    /// Returns the number of bytes of memory that reading compressed clusters needs.
-    #[cfg(feature = "deflate-small")]
-    pub(crate) fn needed_for_compressed(&self) -> usize {
-        let block_size = self.device().block_size;
-        self.geometry()
-            .map_or(0, |geometry| lent_memory::compressed(geometry, block_size))
+    /// Returns the number of bytes of memory that reading what is stored like this needs, if the image has fewer.
+    pub(crate) fn needed_for(&self, storage: Storage) -> usize {
+        match self.geometry() {
+            Some(geometry) if cfg!(feature = "deflate-small") && storage == Storage::Compressed => {
+                lent_memory::compressed(geometry, self.device().block_size)
+            }
+            // A part of an encrypted sector, on a byte-addressable device.
+            _ => lent_memory::bouncing(BlockSize::BYTE),
+        }
     }
 }

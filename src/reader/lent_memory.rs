@@ -2,7 +2,7 @@
 
 use crate::device::BlockSize;
 use crate::format::geometry::Geometry;
-use crate::format::header::Header;
+use crate::format::header::{Header, PREFIX};
 use crate::offset::{byte_count, index, saturating_u32, saturating_usize};
 #[cfg(feature = "deflate-small")]
 use crate::reader::compressed::Compressed;
@@ -11,6 +11,9 @@ use crate::reader::table_cache::{StoredTag, TableCache};
 
 /// log2 of the smallest slot: a disk's sector.
 const SECTOR_SHIFT: u32 = 9;
+
+/// log2 of the slot in less memory than a sector, which only a byte-addressable device allows: a table word.
+const WORD_SHIFT: u32 = 3;
 
 /// log2 of the largest slot, unless blocks are larger: a whole table of QEMU's plain images. A larger slot would make
 /// each random look-up read more.
@@ -36,8 +39,18 @@ fn bytes(shift: u32) -> usize {
     1_usize.wrapping_shl(shift)
 }
 
-/// Returns the minimum memory that opens an image: a sector or a block, whichever is larger.
+/// Returns the minimum memory that opens an image: a sector or a block, whichever is larger. If a block is a byte, nothing is
+/// bounced but parts of encrypted sectors, so the header is enough.
 pub(crate) fn minimum(block_size: BlockSize) -> usize {
+    if block_size == BlockSize::BYTE {
+        saturating_usize(PREFIX)
+    } else {
+        bouncing(block_size)
+    }
+}
+
+/// Returns the minimum memory that also has a bounce buffer: a sector or a block, whichever is larger.
+pub(crate) fn bouncing(block_size: BlockSize) -> usize {
     bytes(unit_shift(block_size))
 }
 
@@ -59,7 +72,7 @@ pub(crate) fn compressed(
     geometry: Geometry,
     block_size: BlockSize,
 ) -> usize {
-    let minimum = minimum(block_size);
+    let minimum = bouncing(block_size);
     #[cfg(feature = "deflate-small")]
     let minimum = minimum.saturating_add(Compressed::needs(geometry, block_size));
     minimum
@@ -89,12 +102,13 @@ pub(crate) fn compressed(
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub struct MemoryNeeds {
-    /// Enough to open the image, and to read all its uncompressed bytes.
+    /// Enough to open the image, and to read all its uncompressed bytes: max(512, block size), or 64 on a byte-addressable
+    /// device if the image is not encrypted.
     pub minimum: usize,
-    /// Enough to read compressed clusters too. Equal to `minimum` in a build without `deflate` and `deflate-small`.
+    /// Enough to read compressed clusters too. In a build without `deflate` and `deflate-small`, max(512, block size).
     pub compressed: usize,
     /// Enough to read compressed clusters two to five times as fast as with `compressed` bytes. In a build with
-    /// `deflate-small` alone, only device reads are saved. Equal to `minimum` in a build without both features.
+    /// `deflate-small` alone, only device reads are saved. Equal to `compressed` in a build without both features.
     pub compressed_fast: usize,
     /// Enough to cache all tables too that can exist in a file of this size: more gains little. Saturates at the size of the
     /// address space.
@@ -102,8 +116,8 @@ pub struct MemoryNeeds {
 }
 
 impl MemoryNeeds {
-    /// Returns the sizes for an image whose tables take `tables` bytes.
-    fn new(geometry: Geometry, block_size: BlockSize, tables: u64) -> Self {
+    /// Returns the sizes for an image whose tables take `tables` bytes, and which needs `minimum` bytes.
+    fn new(geometry: Geometry, block_size: BlockSize, tables: u64, minimum: usize) -> Self {
         // Slots have tags; some sets of slots are full before others; and a part goes into reading ahead of streams.
         let tables = tables.saturating_add(tables.wrapping_shr(1));
         let compressed = compressed(geometry, block_size);
@@ -112,7 +126,7 @@ impl MemoryNeeds {
         #[cfg(not(feature = "deflate-small"))]
         let (compressed_fast, read_ahead) = (compressed, 0);
         Self {
-            minimum: minimum(block_size),
+            minimum,
             compressed,
             compressed_fast,
             all_tables: compressed_fast
@@ -127,6 +141,7 @@ impl MemoryNeeds {
             Geometry::LARGEST,
             block_size,
             tables_in_file(file_size, Geometry::LARGEST, block_size),
+            bouncing(block_size),
         )
     }
 
@@ -156,7 +171,12 @@ impl Header {
             .saturating_add(self.l1_bytes())
             .saturating_add(slot.saturating_mul(2))
             .min(tables_in_file(file_size, geometry, block_size));
-        MemoryNeeds::new(geometry, block_size, tables)
+        let minimum = if self.is_encrypted() {
+            bouncing(block_size)
+        } else {
+            minimum(block_size)
+        };
+        MemoryNeeds::new(geometry, block_size, tables, minimum)
     }
 }
 
@@ -166,7 +186,7 @@ impl Parts {
     ///
     /// | from | |
     /// |---|---|
-    /// | 0 | the bounce buffer. If there is room for nothing else, it is the only slot too |
+    /// | 0 | the bounce buffer. If there is room for nothing else, it is the only slot too; in less than a sector, of one word |
     /// | a unit | slots, and their tags if they are two or more |
     /// | [`Compressed`] | the input, the output and the tables for compressed clusters |
     pub(crate) fn split(memory: &mut [u8], device: DeviceShape, geometry: Option<Geometry>) -> Self {
@@ -193,6 +213,7 @@ impl Parts {
                 let with_tag = bytes(slot_shift).wrapping_add(size_of::<StoredTag>());
                 (unit, rest.checked_div(with_tag).unwrap_or(0), slot_shift)
             }
+            _ if len < unit => (0, 0, WORD_SHIFT),
             _ => (0, 0, unit_shift),
         };
         // One slot has its tag in the image.

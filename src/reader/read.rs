@@ -149,8 +149,8 @@ impl<'b> Read<'b> {
             (whole, self.dst.get_mut(..whole))
         };
         self.pending = Pending::Data { is_bounced, skip, len };
-        // Unreachable; an error is better than a wrong byte.
-        let (lba, buffer) = image.device().request(start, buffer.ok_or(Stop::OutOfRange)?);
+        // Only a byte-addressable device allows less memory than a bounce buffer, and only parts of sectors need one there.
+        let (lba, buffer) = image.device().request(start, buffer.ok_or(Stop::MemoryTooSmall)?);
         Ok(Step::Request(lba, buffer))
     }
 

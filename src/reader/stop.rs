@@ -16,8 +16,7 @@ pub(crate) enum Stop {
     OutOfRange,
     KeyRequired,
     CipherFailed,
-    /// For a compressed cluster.
-    #[cfg(feature = "deflate-small")]
+    /// For a compressed cluster, or for a part of an encrypted sector.
     MemoryTooSmall,
     #[cfg(not(feature = "deflate-small"))]
     Compression,

@@ -317,8 +317,11 @@ impl TableCache {
     #[cold]
     pub(crate) fn narrow(&mut self, memory: &mut [u8]) -> bool {
         let smallest = self.device.block_size.max(BlockSize::B512).bytes();
+        // In less memory than a sector, pieces are words.
         let is_larger = self.piece_size > smallest;
-        self.set_piece_size(smallest, memory);
+        if is_larger {
+            self.set_piece_size(smallest, memory);
+        }
         is_larger
     }
 

@@ -211,12 +211,12 @@ fn numbers_have_the_suffixes_that_the_tool_prints() {
 fn too_little_memory_says_how_much_is_needed() {
     let place = Place::new();
     place.write("image.qcow", Qcow::new(SPAN).build());
-    let error = place.error(&["info", "image.qcow", "--memory", "511"]);
+    let error = place.error(&["info", "image.qcow", "--memory", "63"]);
     assert!(
-        error.starts_with("image.qcow: ") && error.ends_with("pass --memory 512"),
+        error.starts_with("image.qcow: ") && error.ends_with("pass --memory 64"),
         "{error}"
     );
-    place.output(&["info", "image.qcow", "--memory", "512"]);
+    place.output(&["info", "image.qcow", "--memory", "64"]);
     // The memory that opens the image may be too small to inflate a cluster.
     let image = Qcow::new(SPAN).compressed(0, b"stream");
     place.write("compressed.qcow", image.build());
