@@ -20,7 +20,7 @@ if [ ! -e "$venv/complete" ]; then
 fi
 
 # The exported functions.
-functions=$(sed -n -E 's/^extern "C" fn ([a-z0-9_]+).*/\1/p' harness/src/exports.rs)
+functions=$(sed -n -E 's/^extern "C" fn ([a-z0-9_]+).*/\1/p' harness/src/*.rs)
 
 (cd harness && cargo build --quiet --release --locked)
 (cd harness && bare_cargo thumbv7em-none-eabi build --quiet --release --locked)
@@ -29,5 +29,11 @@ link_roots x86_64-unknown-linux-gnu "$target/release/libqcow1_proofs.a" "$target
 # shellcheck disable=SC2086
 link_roots thumbv7em-none-eabi "$target/thumbv7em-none-eabi/release/libqcow1_proofs.a" "$target/proofs/thumbv7em" $functions
 
-cargo run --quiet --release --locked --manifest-path cache/Cargo.toml -- "$@"
-"$venv/bin/python" prove.py "$@" x86-64="$target/proofs/x86-64" thumbv7em="$target/proofs/thumbv7em"
+"$venv/bin/python" theorems.py
+(cd cache && cargo build --quiet --release --locked)
+"$target/release/qcow1-cache-states" "$@" &
+states=$!
+failed=0
+"$venv/bin/python" prove.py "$@" x86-64="$target/proofs/x86-64" thumbv7em="$target/proofs/thumbv7em" || failed=1
+wait "$states" || failed=1
+exit $failed

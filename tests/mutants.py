@@ -71,10 +71,15 @@ def main():
         readme.write("mutants", table(last))
         rows = [f"| `{mutant.replace('|', chr(92) + '|')}` | {why} |" for mutant, why in known.items()]
         readme.write("missed mutants", "\n".join(["| mutant | why no test can catch it |", "|---|---|", *rows]) + "\n")
-    for what, names in (("Missed, and not in missed_mutants.toml", unknown), ("In missed_mutants.toml, and not missed", stale)):
+    unproved = readme.unknown_theorems(reasons)
+    for what, names in (
+        ("Missed, and not in missed_mutants.toml", unknown),
+        ("In missed_mutants.toml, and not missed", stale),
+        ("A theorem in missed_mutants.toml, and not in proofs/theorems.py", unproved),
+    ):
         if names:
             print(f"{what}:", *names, sep="\n  ")
-    sys.exit(1 if unknown or stale else 0)
+    sys.exit(1 if unknown or stale or unproved else 0)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """Reads and writes what stands in a README between the two comments that bear a name."""
 
 import os
+import re
 
 BESIDE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "README.md")
 
@@ -25,3 +26,10 @@ def write(name, table, path=BESIDE):
     before, _, after = parts(name, path)
     with open(path, "w", encoding="utf-8") as file:
         file.write(before + table + after)
+
+
+def unknown_theorems(reasons):
+    """Returns the theorems that these reasons name and proofs/theorems.py does not have."""
+    with open(os.path.join(os.path.dirname(BESIDE), "../proofs/theorems.py"), encoding="utf-8") as file:
+        known = re.findall(r"^def (\w+)\(\w+, broken\):", file.read(), re.MULTILINE)
+    return sorted({name for reason in reasons for name in re.findall(r"theorem `(\w+)`", reason)} - {*known})

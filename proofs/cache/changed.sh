@@ -1,0 +1,42 @@
+#!/bin/sh
+# Searches the states of the cache with one operator of its source changed. The changes that only make a
+# look-up longer must show no wrong word, as `tests/missed_mutants.toml` says; the last one must.
+cd "$(dirname "$0")"
+. ../../examples/firmware.sh
+
+root=$(cd ../.. && pwd)
+target=${CARGO_TARGET_DIR:-$root/target}
+work=$target/changed-cache
+rm -rf "$work"
+mkdir -p "$work/proofs"
+cp -r "$root/src" "$root/inflate" "$work"
+cp -r "$root/proofs/cache" "$work/proofs"
+
+# search OLD NEW: searches with the only line that contains OLD changed.
+search() {
+    source=$root/src/reader/table_cache.rs
+    [ "$(grep -c -F "$1" "$source")" = 1 ] || fail "$source does not have the line '$1' once."
+    OLD=$1 NEW=$2 awk '{
+        at = index($0, ENVIRON["OLD"])
+        if (at) $0 = substr($0, 1, at - 1) ENVIRON["NEW"] substr($0, at + length(ENVIRON["OLD"]))
+        print
+    }' "$source" >"$work/src/reader/table_cache.rs"
+    (cd "$work/proofs/cache" && CARGO_TARGET_DIR="$target" cargo build --quiet --release --locked)
+    "$target/release/qcow1-cache-states"
+}
+
+for change in \
+    "within > self.piece_size().wrapping_sub(8)|within >= self.piece_size().wrapping_sub(8)" \
+    "let within = at.0 & self.piece_size|let within = at.0 \| self.piece_size" \
+    "while self.split_word.len < 8|while self.split_word.len <= 8"; do
+    old=${change%%|*}
+    new=$(echo "${change#*|}" | tr -d '\\')
+    search "$old" "$new" >"$work/log" || {
+        cat "$work/log" >&2
+        fail "With '$new', the cache is another."
+    }
+    echo "With '$new': no wrong word in $(wc -l <"$work/log") worlds."
+done
+if search "let within = at.0 & self.piece_size" "let within = at.0 ^ self.piece_size" >"$work/log"; then
+    fail "A cache that takes words for parts of pieces was not found out."
+fi
