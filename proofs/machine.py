@@ -100,6 +100,14 @@ class Machine:
             self.name_result(state, function, variable, named)
         manager = self.project.factory.simulation_manager(state)
         manager.run()
+        returned = self.returned(manager, name)
+        if results and not named:
+            raise Unproved(f"{self.name}: {name} does not call {list(results)}")
+        paths = [Path(state) for state in returned]
+        return paths, named
+
+    def returned(self, manager, name):
+        """Returns the states at the end of the paths, if all paths return."""
         end = self.project.simos.return_deadend & ~1
         returned = [state for state in manager.deadended if state.addr & ~1 == end]
         others = {
@@ -111,10 +119,7 @@ class Machine:
             raise Unproved(
                 f"{self.name}: {name}: paths that do not return: {others} {manager.errored} {manager.deadended}"
             )
-        if results and not named:
-            raise Unproved(f"{self.name}: {name} does not call {list(results)}")
-        paths = [Path(state) for state in returned]
-        return paths, named
+        return returned
 
     def name_result(self, state, function, variable, named):
         address, size = self.function(function)
@@ -143,6 +148,10 @@ class Machine:
 
     def emulate(self, name, words, tail=()):
         """Returns the words that QEMU's processor returns for numbers."""
+        return self.emulated(self.processor(name, words, tail))
+
+    def processor(self, name, words, tail=()):
+        """Returns QEMU's processor before it calls a function, and the function's address."""
         if self.is_arm:
             cpu = unicorn.Uc(unicorn.UC_ARCH_ARM, unicorn.UC_MODE_THUMB | unicorn.UC_MODE_MCLASS)
             stack, first, second = (
@@ -178,6 +187,40 @@ class Machine:
         cpu.reg_write(stack, top)
         cpu.reg_write(first, INPUT)
         cpu.reg_write(second, OUTPUT)
-        cpu.emu_start(address, RETURN, count=100_000)
+        return cpu, address
+
+    def emulated(self, cpu_and_address):
+        """Runs a processor, and returns the words that the function returned."""
+        cpu, address = cpu_and_address
+        cpu.emu_start(address, RETURN, count=1_000_000)
         output = cpu.mem_read(OUTPUT, 8 * WORDS)
         return [int.from_bytes(output[8 * i : 8 * i + 8], "little") for i in range(WORDS)]
+
+    def emulate_with_device(self, name, words, memory, block_bits, device):
+        """Returns the words that QEMU's processor returns. `memory` is the address and the size of the
+        lent memory; `device` has the bytes of the device by their places, if they are not zeros.
+        """
+        cpu, address = self.processor(name, words)
+        start, size = memory
+        cpu.mem_map(start, (size + PAGE - 1) & ~(PAGE - 1))
+
+        def read(cpu, *_):
+            if self.is_arm:
+                regs = (arm_const.UC_ARM_REG_R0, arm_const.UC_ARM_REG_R1)
+                low, high = map(cpu.reg_read, regs)
+                lba = high << 32 | low
+                buffer = cpu.reg_read(arm_const.UC_ARM_REG_R2)
+                length = cpu.reg_read(arm_const.UC_ARM_REG_R3)
+                cpu.reg_write(arm_const.UC_ARM_REG_R0, 0)
+            else:
+                lba = cpu.reg_read(x86_const.UC_X86_REG_RDI)
+                buffer = cpu.reg_read(x86_const.UC_X86_REG_RSI)
+                length = cpu.reg_read(x86_const.UC_X86_REG_RDX)
+                cpu.reg_write(x86_const.UC_X86_REG_RAX, 0)
+            places = range(lba << block_bits, (lba << block_bits) + length)
+            cpu.mem_write(buffer, bytes(device.get(place % 2**64, 0) for place in places))
+
+        at, _ = self.function("device_read")
+        at &= ~self.is_arm
+        cpu.hook_add(unicorn.UC_HOOK_CODE, read, begin=at, end=at)
+        return self.emulated((cpu, address))

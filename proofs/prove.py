@@ -15,6 +15,7 @@ from claripy import BVS, BVV, And, Not, Or
 
 import spec
 from machine import Machine, Unproved
+from words import WORDS_FOUND
 from spec import RULES, wide
 
 
@@ -58,6 +59,9 @@ class Proof:
     cases: list = field(default_factory=lambda: [()])
     # The cases that only `--all` adds.
     more_cases: list = field(default_factory=list)
+
+    def prove(self, machine, case, _find, _value):
+        return prove(machine, self, case)
 
 
 def word(name):
@@ -313,6 +317,7 @@ XEN = ["xen_at", "xen_flags_at", "xen_len", "xen_magic", "xen_page_bits", "xen_b
 ALL_TABLES = [(l2_bits, block_bits) for l2_bits in (6, 9, 13) for block_bits in (0, 9, 16)]
 
 PROOFS = [
+    WORDS_FOUND,
     Proof(
         "probe",
         "probe_bytes",
@@ -434,11 +439,12 @@ PROOFS = [
 def task(arguments):
     index, case, (name, elf) = arguments
     proof = PROOFS[index]
-    if elf not in MACHINES:
-        MACHINES[elf] = Machine(name, elf)
+    key = elf, type(proof)
+    if key not in MACHINES:
+        MACHINES[key] = Machine(name, elf)
     start = time.process_time()
     try:
-        paths, refuted = prove(MACHINES[elf], proof, case)
+        paths, refuted = proof.prove(MACHINES[key], case, model, value)
     except Unproved as reason:
         return index, name, case, 0, 0, 0, str(reason)
     except Exception as error:

@@ -40,3 +40,4 @@ done
 if search "let within = at.0 & self.piece_size" "let within = at.0 ^ self.piece_size" >"$work/log"; then
     fail "A cache that takes words for parts of pieces was not found out."
 fi
+echo "With a wrong operator: a wrong word."

@@ -265,7 +265,9 @@ fn main() -> ExitCode {
             };
             let start = Instant::now();
             let bounce = if shared { ", the bounce buffer too" } else { "" };
-            let title = format!("table cache: slots: {slots}, tags in the memory: {tags}{bounce}; pieces: {pieces}, the last without {cut} bytes");
+            let title = format!(
+                "table cache: slots: {slots}, tags in the memory: {tags}{bounce}; pieces: {pieces}, the last without {cut} bytes"
+            );
             match world.visit() {
                 Ok((states, transitions)) => {
                     let seconds = start.elapsed().as_secs_f32();

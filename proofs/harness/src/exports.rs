@@ -13,9 +13,9 @@ use crate::offset::{GuestOffset, HostOffset, byte_count, saturating_u32, saturat
 use crate::reader::device_shape::DeviceShape;
 
 /// The words that the prover chooses.
-type In = [u64; 8];
+pub(super) type In = [u64; 8];
 /// The words that it compares.
-type Out = [u64; 16];
+pub(super) type Out = [u64; 16];
 
 const OK: u64 = 0;
 const NONE: u64 = 1;
@@ -285,6 +285,16 @@ extern "C" fn offsets(input: &In, out: &mut Out) {
     ];
 }
 
+/// Returns a header as it lies in a file. Its other fields are zeros.
+pub(super) fn header(size: u64, cluster_bits: u8, l2_bits: u8) -> Result<Header, Error<Infallible>> {
+    let mut header = [0; 48];
+    header[..8].copy_from_slice(b"QFI\xfb\0\0\0\x01");
+    header[24..32].copy_from_slice(&size.to_be_bytes());
+    header[32] = cluster_bits;
+    header[33] = l2_bits;
+    Header::parse(&header)
+}
+
 /// The memory for an image. In: size, cluster_bits, l2_bits, block size in bytes, file size.
 #[unsafe(no_mangle)]
 extern "C" fn memory_for(input: &In, out: &mut Out) {
@@ -293,13 +303,7 @@ extern "C" fn memory_for(input: &In, out: &mut Out) {
         out[0] = NONE;
         return;
     };
-    // A header as it lies in the file. Its other fields are zeros.
-    let mut header = [0; 48];
-    header[..8].copy_from_slice(b"QFI\xfb\0\0\0\x01");
-    header[24..32].copy_from_slice(&size.to_be_bytes());
-    header[32] = cluster_bits as u8;
-    header[33] = l2_bits as u8;
-    match Header::parse(&header) {
+    match header(size, cluster_bits as u8, l2_bits as u8) {
         Ok(header) => {
             let needs = header.memory_for(block_size, file_size);
             [out[0], out[1], out[2], out[3], out[4]] = [

@@ -25,6 +25,7 @@ mod offset;
 mod reader;
 
 mod exports;
+mod words;
 
 unsafe extern "C" {
     /// Is defined nowhere, so a program with a panic path does not link.

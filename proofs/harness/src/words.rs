@@ -1,0 +1,120 @@
+//! The table cache on a device that the prover plays.
+
+use core::arch::global_asm;
+
+use crate::device::{BlockRead, BlockSize};
+use crate::exports::{In, Out, header};
+use crate::offset::{HostOffset, saturating_usize};
+use crate::reader::device_shape::DeviceShape;
+use crate::reader::image_state::ImageState;
+use crate::reader::open::Opening;
+use crate::reader::stop::Stop;
+
+// The prover takes the place of this function. It is in assembler, so the compiler knows nothing of what it does.
+#[cfg(target_arch = "x86_64")]
+global_asm!(
+    ".section .text.device_read,\"ax\",@progbits",
+    ".globl device_read",
+    ".type device_read,@function",
+    "device_read: ret",
+    ".size device_read, . - device_read",
+    ".text",
+);
+// The library of this target has no such functions. The prover takes their place too.
+#[cfg(target_arch = "x86_64")]
+global_asm!(
+    ".section .text.memcpy,\"ax\",@progbits",
+    ".globl memcpy",
+    ".type memcpy,@function",
+    "memcpy: mov rax, rdi",
+    "mov rcx, rdx",
+    "rep movsb",
+    "ret",
+    ".size memcpy, . - memcpy",
+    ".section .text.memset,\"ax\",@progbits",
+    ".globl memset",
+    ".type memset,@function",
+    "memset: mov r8, rdi",
+    "mov eax, esi",
+    "mov rcx, rdx",
+    "rep stosb",
+    "mov rax, r8",
+    "ret",
+    ".size memset, . - memset",
+    ".text",
+);
+#[cfg(target_arch = "arm")]
+global_asm!(
+    ".section .text.device_read,\"ax\",%progbits",
+    ".globl device_read",
+    ".type device_read,%function",
+    ".thumb_func",
+    "device_read: bx lr",
+    ".size device_read, . - device_read",
+    ".text",
+);
+
+unsafe extern "C" {
+    /// Fills `len` bytes with the blocks that start at `lba`. Returns 0, or another number if the device failed.
+    fn device_read(lba: u64, bytes: *mut u8, len: usize) -> u32;
+}
+
+struct Device {
+    block_size: BlockSize,
+    size: u64,
+}
+
+#[derive(Debug)]
+struct Failed;
+
+impl BlockRead for Device {
+    type Error = Failed;
+
+    fn block_size(&self) -> BlockSize {
+        self.block_size
+    }
+
+    fn size(&mut self) -> Result<u64, Failed> {
+        Ok(self.size)
+    }
+
+    fn read_blocks(&mut self, lba: u64, buf: &mut [u8]) -> Result<(), Failed> {
+        // SAFETY: it fills the buffer.
+        match unsafe { device_read(lba, buf.as_mut_ptr(), buf.len()) } {
+            0 => Ok(()),
+            _ => Err(Failed),
+        }
+    }
+}
+
+/// Looks up two words of L2 tables in a new cache. In: block size in bytes, device size, the places of the words, the address and
+/// the length of the memory.
+#[unsafe(no_mangle)]
+extern "C" fn two_words(input: &In, out: &mut Out) {
+    let [block_size, size, first, second, memory, memory_len, ..] = *input;
+    let Some(block_size) = u32::try_from(block_size).ok().and_then(BlockSize::new) else {
+        return;
+    };
+    // SAFETY: the prover has these bytes there.
+    let memory =
+        unsafe { core::slice::from_raw_parts_mut(saturating_usize(memory) as *mut u8, saturating_usize(memory_len)) };
+    let Ok(shape) = DeviceShape::new::<Failed>(size, block_size) else {
+        return;
+    };
+    let opening = Opening {
+        header: header(1 << 40, 12, 9).ok(),
+        device: shape,
+    };
+    let mut image = ImageState::new(opening, memory);
+    let mut device = Device { block_size, size };
+    for (place, word) in [first, second].into_iter().zip(&mut out[1..]) {
+        // Bound: at most two misses for each word.
+        while let Err(Stop::Miss) = image.l2_word(memory, HostOffset(place), word) {
+            let (lba, buffer) = image.missing(memory);
+            if device.read_blocks(lba, buffer).is_ok() {
+                image.publish(memory);
+            }
+        }
+    }
+    out[0] = 1;
+}
