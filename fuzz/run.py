@@ -20,6 +20,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tarfile
 import threading
 
 FOLDER = pathlib.Path(__file__).resolve().parent
@@ -32,7 +33,7 @@ TARGETS = sorted(path.stem for path in (FOLDER / "fuzz_targets").glob("*.rs"))
 # The longest input, in bytes. What a target does with more shows no more, and takes longer.
 LONGEST = {"session": 500, "differential": 400, "chain": 4096, "check": 3072, "image": 3072, "header": 4096, "inflate": 1024}
 
-# All seeds together; each target's folder gets a part of it.
+# All seeds together, in bytes; each target's archive gets a part of it.
 SEEDS_SIZE = 2 << 20
 
 # The code has no `unsafe`, so freed memory need not be kept from being used again.
@@ -80,15 +81,34 @@ def commit():
     return f"{short}-dirty" if changed else short
 
 
+def unpack(target):
+    """Returns a folder with the seeds of a target."""
+    folder = FOLDER / "target" / "seeds" / target
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    with tarfile.open(SEEDS / f"{target}.tar") as archive:
+        archive.extractall(folder, filter="data")
+    return folder
+
+
+def pack(target, files):
+    """Writes the archive of a target's seeds. The same files give the same archive."""
+    with tarfile.open(SEEDS / f"{target}.tar", "w", format=tarfile.USTAR_FORMAT) as archive:
+        for file in sorted(files, key=lambda path: path.name):
+            member = tarfile.TarInfo(file.name)
+            member.size = file.stat().st_size
+            with open(file, "rb") as content:
+                archive.addfile(member, content)
+
+
 def fuzz(target, seconds):
     """Runs one target. Returns what libFuzzer prints at the end, and the processor's time."""
     corpus = FOLDER / "target" / "corpus" / target
     corpus.mkdir(parents=True, exist_ok=True)
-    seeds = SEEDS / target
     words = command(
         target,
         corpus,
-        *([seeds] if seeds.exists() else []),
+        unpack(target),
         f"-max_total_time={seconds}",
         "-len_control=0",
         "-print_final_stats=1",
@@ -161,28 +181,26 @@ def refused(target, folder):
 
 def minimise(target):
     """Makes what is needed of the corpus the new seeds: the shortest inputs that reach all that has been reached."""
-    corpus, seeds = FOLDER / "target" / "corpus" / target, SEEDS / target
+    corpus, seeds = FOLDER / "target" / "corpus" / target, unpack(target)
     merged = FOLDER / "target" / "merged" / target
     shutil.rmtree(merged, ignore_errors=True)
     merged.mkdir(parents=True)
     sources = [folder for folder in (seeds, corpus) if folder.exists()]
     words = command(target, "-merge=1", merged, *sources)
     subprocess.run(words, check=True, env={**os.environ, "ASAN_OPTIONS": ASAN}, capture_output=True)
-    # The shortest first, until the folder's part is full.
+    # The shortest first, until the archive's part is full.
     useless = refused(target, merged)
     files = (path for path in merged.iterdir() if path.name not in useless)
     files = sorted(files, key=lambda path: (path.stat().st_size, path.name))
-    shutil.rmtree(seeds, ignore_errors=True)
-    seeds.mkdir(parents=True)
     left = SEEDS_SIZE // len(TARGETS)
-    kept = 0
+    kept = []
     for file in files:
         left -= file.stat().st_size
         if left < 0:
             break
-        shutil.copyfile(file, seeds / file.name)
-        kept += 1
-    print(f"{target}: {kept} of {len(files)} inputs; {len(useless)} are refused")
+        kept.append(file)
+    pack(target, kept)
+    print(f"{target}: {len(kept)} of {len(files)} inputs; {len(useless)} are refused")
 
 
 def main():

@@ -16,11 +16,21 @@ use fuzz::TARGETS;
 /// The maximum length of all seeds together, in bytes.
 const MAX_SEED_BYTES: usize = 2 << 20;
 
-/// Returns the seeds of a target.
+/// Returns the seeds of a target: the files in its archive.
 fn seeds(target: &str) -> Vec<Vec<u8>> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/seeds").join(target);
-    let files = std::fs::read_dir(folder).unwrap();
-    files.map(|file| std::fs::read(file.unwrap().path()).unwrap()).collect()
+    let name = format!("fuzz/seeds/{target}.tar");
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(&name);
+    let archive = std::fs::read(&path).unwrap_or_else(|error| panic!("{name}: {error}"));
+    let (mut rest, mut seeds) = (&archive[..], Vec::new());
+    // A file is a header of 512 bytes, with the length in octal digits, and its bytes in blocks of
+    // 512. A block of zeros follows the last file.
+    while rest[0] != 0 {
+        let len = std::str::from_utf8(&rest[124..135]).unwrap();
+        let len = usize::from_str_radix(len, 8).unwrap();
+        seeds.push(rest[512..][..len].to_vec());
+        rest = &rest[512 + len.next_multiple_of(512)..];
+    }
+    seeds
 }
 
 /// Runs a target over its seeds. The target panics if the crate is wrong. It must process nine of
