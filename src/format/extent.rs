@@ -3,9 +3,9 @@
 /// A run of guest bytes that are stored in the same way.
 ///
 /// ```
-/// # let disk: &[u8] = include_bytes!("../../tests/data/plain.qcow");
 /// use qcow1::{ExtentKind, Image};
 ///
+/// let disk: &[u8] = include_bytes!("../../tests/data/plain.qcow");
 /// let mut memory = [0; 4096];
 /// let mut image = Image::open(disk, &mut memory)?;
 /// let extent = image.extent_at(0, 512)?;
@@ -30,9 +30,9 @@ pub struct Extent {
 /// How the bytes of an [`Extent`] are stored.
 ///
 /// ```
-/// # let disk: &[u8] = include_bytes!("../../tests/data/sparse.qcow");
 /// use qcow1::{ExtentKind, Image};
 ///
+/// let disk: &[u8] = include_bytes!("../../tests/data/sparse.qcow");
 /// let mut memory = [0; 4096];
 /// let mut image = Image::open(disk, &mut memory)?;
 /// for extent in image.extents() {

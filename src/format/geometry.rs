@@ -5,9 +5,9 @@ use crate::offset::GuestOffset;
 /// The log2 of the cluster size in bytes: 9..=16, so 512 bytes to 64 KiB.
 ///
 /// ```
-/// # let file: &[u8] = include_bytes!("../../tests/data/plain.qcow");
 /// use qcow1::{ClusterBits, Header};
 ///
+/// let file: &[u8] = include_bytes!("../../tests/data/plain.qcow");
 /// let header = Header::parse(file)?;
 /// assert_eq!(header.cluster_bits().get(), 12);
 /// assert_eq!(header.cluster_bits().cluster_size(), 4096);
@@ -46,9 +46,9 @@ impl ClusterBits {
 /// The log2 of the number of entries in an L2 table: 6..=13, so tables of 512 bytes to 64 KiB.
 ///
 /// ```
-/// # let file: &[u8] = include_bytes!("../../tests/data/plain.qcow");
 /// use qcow1::{Header, L2Bits};
 ///
+/// let file: &[u8] = include_bytes!("../../tests/data/plain.qcow");
 /// let header = Header::parse(file)?;
 /// assert_eq!(header.l2_bits().get(), 9);
 /// assert_eq!(header.l2_bits().entries(), 512);

@@ -43,9 +43,9 @@ pub(crate) const PREFIX: u64 = 64;
 /// is an image.
 ///
 /// ```
-/// # let file: &[u8] = include_bytes!("../../tests/data/plain.qcow");
 /// use qcow1::{Probe, probe};
 ///
+/// let file: &[u8] = include_bytes!("../../tests/data/plain.qcow");
 /// match probe(file) {
 ///     Probe::Qcow1 => println!("a QCOW1 image"),
 ///     Probe::OtherVersion(version) => println!("QCOW version {version}, which this crate does not read"),
@@ -93,9 +93,9 @@ pub fn probe(prefix: &[u8]) -> Probe {
 /// A valid QCOW1 header.
 ///
 /// ```
-/// # let file: &[u8] = include_bytes!("../../tests/data/plain.qcow");
 /// use qcow1::{BlockSize, Header};
 ///
+/// let file: &[u8] = include_bytes!("../../tests/data/plain.qcow");
 /// let header = Header::parse(&file[..48])?;
 /// assert_eq!(header.virtual_size(), 131_072);
 /// assert_eq!(header.cluster_bits().cluster_size(), 4096);

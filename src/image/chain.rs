@@ -43,11 +43,11 @@ impl<D, M> Layer for Image<D, M> {
 /// have one type, of device and of memory.
 ///
 /// ```
-/// # let top: &[u8] = include_bytes!("../../tests/data/chain-top.qcow");
-/// # let middle: &[u8] = include_bytes!("../../tests/data/chain-middle.qcow");
-/// # let base: &[u8] = &[0; 99_840];
 /// use qcow1::{Chain, Image};
 ///
+/// let top: &[u8] = include_bytes!("../../tests/data/chain-top.qcow");
+/// let middle: &[u8] = include_bytes!("../../tests/data/chain-middle.qcow");
+/// let base: &[u8] = &[0; 99_840];
 /// let mut chain = Chain::<_, 3>::new();
 /// chain.push(Image::open(top, [0; 4096])?).expect("room for three images");
 /// chain.push(Image::open(middle, [0; 4096])?).expect("the image above has a backing file");
@@ -62,12 +62,12 @@ impl<D, M> Layer for Image<D, M> {
 /// same. For memories of different sizes, lend slices: `&mut array[..]`.
 ///
 /// ```
-/// # let (top, base): (&[u8], &[u8]) = (include_bytes!("../../tests/data/overlay.qcow"), &[7; 4096]);
 /// use core::convert::Infallible;
 /// use qcow1::{BlockRead, BlockSize, Blocks, Chain, Image};
 ///
 /// type Device<'a> = &'a mut dyn BlockRead<Error = Infallible>;
 ///
+/// let (top, base): (&[u8], &[u8]) = (include_bytes!("../../tests/data/overlay.qcow"), &[7; 4096]);
 /// let (mut top, mut base) = (top, Blocks::new(base, BlockSize::B512));
 /// let (mut upper, mut lower) = ([0; 4096], [0; 512]);
 /// let mut chain = Chain::<Image<Device, &mut [u8]>, 2>::new();
@@ -153,9 +153,11 @@ impl<D: BlockRead, M: Memory, const DEPTH: usize> Chain<Image<D, M>, DEPTH> {
     /// words of each image, with at most 2 device reads for each word, and at most 2 more for each that fails.
     ///
     /// ```
-    /// # let file: &[u8] = include_bytes!("../../tests/data/sparse.qcow");
-    /// # let mut chain = qcow1::Chain::<_, 2>::new();
-    /// # chain.push(qcow1::Image::open(file, [0; 4096])?).expect("room for two images");
+    /// use qcow1::{Chain, Image};
+    ///
+    /// let file: &[u8] = include_bytes!("../../tests/data/sparse.qcow");
+    /// let mut chain = Chain::<_, 2>::new();
+    /// chain.push(Image::open(file, [0; 4096])?).expect("room for two images");
     /// let mut at = 0;
     /// while at < chain.size() {
     ///     let (layer, extent) = chain.extent_at(at, u64::MAX)?;

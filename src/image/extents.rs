@@ -10,9 +10,9 @@ use crate::reader::extent_walk::ExtentWalk;
 /// a future.
 ///
 /// ```
-/// # let disk: &[u8] = include_bytes!("../../tests/data/sparse.qcow");
 /// use qcow1::{ExtentKind, Image};
 ///
+/// let disk: &[u8] = include_bytes!("../../tests/data/sparse.qcow");
 /// let mut memory = [0; 4096];
 /// let mut image = Image::open(disk, &mut memory)?;
 /// let mut holes = 0;

@@ -35,9 +35,9 @@ use crate::reader::stop::Stop;
 /// without that error.
 ///
 /// ```
-/// # let disk: &[u8] = include_bytes!("../../tests/data/plain.qcow");
 /// use qcow1::Image;
 ///
+/// let disk: &[u8] = include_bytes!("../../tests/data/plain.qcow");
 /// let mut image = Image::open(disk, [0; 4096])?;
 /// let mut bytes = [0; 1000];
 /// image.read_at(12_345, &mut bytes)?;
@@ -318,9 +318,9 @@ impl OpenOptions {
     /// it returns what the largest clusters would need, even if `device` holds no image.
     ///
     /// ```
-    /// # let mut file: &[u8] = include_bytes!("../../tests/data/compressed.qcow");
     /// use qcow1::{Image, OpenOptions};
     ///
+    /// let mut file: &[u8] = include_bytes!("../../tests/data/compressed.qcow");
     /// let options = OpenOptions::new();
     /// let mut memory = vec![0; options.memory_needed(&mut file, 1 << 20)?]; // at most 1 MiB for tables
     /// let image = Image::open_with(options, file, &mut memory[..])?;

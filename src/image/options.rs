@@ -4,9 +4,9 @@
 /// `aio::Image::open_with`.
 ///
 /// ```
-/// # let file: &[u8] = include_bytes!("../../tests/data/plain.qcow");
 /// use qcow1::{Image, OpenOptions};
 ///
+/// let file: &[u8] = include_bytes!("../../tests/data/plain.qcow");
 /// // A truncated file: the second half reads as zeros.
 /// let truncated = &file[..file.len() / 2];
 /// let options = OpenOptions::new().salvage(true);

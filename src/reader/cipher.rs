@@ -15,16 +15,18 @@ pub(crate) const SECTOR_SHIFT: u32 = 9;
 /// first 16 bytes of the passphrase, padded with zero bytes.
 ///
 /// ```
-/// # let file: &[u8] = include_bytes!("../../tests/data/encrypted.qcow");
 /// use core::cell::RefCell;
 /// use critical_section::Mutex;
 /// use qcow1::{CipherFailed, Image, SectorCipher};
-/// # struct Engine;
-/// # impl Engine {
-/// #     fn cbc_decrypt(&mut self, _iv: [u8; 16], _sector: &mut [u8]) -> Result<(), ()> { Ok(()) }
-/// # }
 ///
-/// /// The board's AES engine, which has the key.
+/// struct Engine; // your driver of the board's AES engine, which has the key
+///
+/// impl Engine {
+///     fn cbc_decrypt(&mut self, _iv: [u8; 16], _sector: &mut [u8]) -> Result<(), ()> {
+///         Ok(())
+///     }
+/// }
+///
 /// struct BoardCipher(Mutex<RefCell<Engine>>);
 ///
 /// impl SectorCipher for BoardCipher {
@@ -43,6 +45,7 @@ pub(crate) const SECTOR_SHIFT: u32 = 9;
 ///
 /// static CIPHER: BoardCipher = BoardCipher(Mutex::new(RefCell::new(Engine)));
 ///
+/// let file: &[u8] = include_bytes!("../../tests/data/encrypted.qcow");
 /// let mut image = Image::open(file, [0; 4096])?;
 /// image.set_cipher(&CIPHER);
 /// # Ok::<(), qcow1::Error<core::convert::Infallible>>(())
@@ -62,7 +65,6 @@ pub trait SectorCipher {
 /// The error of a [`SectorCipher`]. It has no details: if the engine reports a cause, the cipher must store it.
 ///
 /// ```
-/// # let file: &[u8] = include_bytes!("../../tests/data/encrypted.qcow");
 /// use qcow1::{CipherFailed, Error, Image, SectorCipher};
 ///
 /// struct BrokenEngine;
@@ -74,6 +76,7 @@ pub trait SectorCipher {
 /// }
 ///
 /// let mut memory = [0; 4096];
+/// let file: &[u8] = include_bytes!("../../tests/data/encrypted.qcow");
 /// let mut image = Image::open(file, &mut memory)?;
 /// image.set_cipher(&BrokenEngine);
 /// assert_eq!(image.read_at(0, &mut [0; 512]), Err(Error::CipherFailed { guest_offset: 0 }));
@@ -149,9 +152,9 @@ mod aes_cipher {
     /// ```
     ///
     /// ```
-    /// # let file: &[u8] = include_bytes!("../../tests/data/encrypted.qcow");
     /// use qcow1::{Image, Key};
     ///
+    /// let file: &[u8] = include_bytes!("../../tests/data/encrypted.qcow");
     /// let mut memory = [0; 4096];
     /// let mut image = Image::open(file, &mut memory)?;
     /// image.set_key(&Key::from_passphrase(b"passphrase"));
@@ -200,12 +203,12 @@ mod aes_cipher {
     /// lists what is not overwritten.
     ///
     /// ```
-    /// # let file: &[u8] = include_bytes!("../../tests/data/encrypted.qcow");
     /// use qcow1::{AesCipher, Image, Key};
     ///
     /// // Several images share one key schedule.
     /// let cipher: &'static AesCipher = Box::leak(Box::new(AesCipher::new(&Key::from_passphrase(b"passphrase"))));
     /// let mut memory = [0; 4096];
+    /// let file: &[u8] = include_bytes!("../../tests/data/encrypted.qcow");
     /// let mut image = Image::open(file, &mut memory)?;
     /// image.set_cipher(cipher);
     /// image.read_at(0, &mut [0; 512])?;

@@ -83,9 +83,9 @@ pub(crate) fn compressed(
 /// [`OpenOptions::memory_needed`](crate::OpenOptions::memory_needed) returns one figure for a device and a budget for tables.
 ///
 /// ```
-/// # let file: &[u8] = include_bytes!("../../tests/data/compressed.qcow");
 /// use qcow1::{BlockSize, Header, Image, MemoryNeeds};
 ///
+/// let file: &[u8] = include_bytes!("../../tests/data/compressed.qcow");
 /// let header = Header::parse(file)?;
 /// let MemoryNeeds { minimum, compressed, all_tables, .. } = header.memory_for(BlockSize::BYTE, file.len() as u64);
 /// assert!(minimum <= compressed && compressed <= all_tables);

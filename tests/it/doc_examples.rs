@@ -80,6 +80,45 @@ pub fn exported(text: &str) -> BTreeSet<String> {
         .collect()
 }
 
+/// Returns the hidden lines of examples that define a name for shown lines after them.
+fn hidden_definitions(text: &str) -> Vec<&str> {
+    let definitions = [
+        "let ", "struct ", "enum ", "impl ", "trait ", "fn ", "static ", "const ", "type ", "use ",
+    ];
+    let (mut found, mut hidden, mut inside) = (Vec::new(), Vec::new(), false);
+    for line in text.lines().map(str::trim) {
+        let doc = line
+            .strip_prefix("///")
+            .or_else(|| line.strip_prefix("//!"))
+            .map(str::trim);
+        if doc.is_some_and(|doc| doc.starts_with("```")) || line.contains("doc = \"```\"") {
+            inside = !inside;
+            hidden.clear();
+        } else if let Some(doc) = doc.filter(|_| inside) {
+            match doc.strip_prefix("# ").map(str::trim) {
+                Some(code) if code.starts_with("fn main()") => {}
+                Some(code) if definitions.iter().any(|start| code.starts_with(start)) => hidden.push(line),
+                None if !doc.is_empty() && doc != "#" => found.append(&mut hidden),
+                _ => {}
+            }
+        }
+    }
+    found
+}
+
+#[test]
+fn no_example_hides_a_definition_that_its_reader_needs() {
+    let mut sources = Vec::new();
+    files(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut sources);
+    let found: Vec<_> = sources
+        .iter()
+        .flat_map(|(file, text)| hidden_definitions(text).into_iter().map(move |line| (file, line)))
+        .collect();
+    assert!(found.is_empty(), "{found:#?}");
+    let hides = "/// ```\n/// # let file = open();\n/// read(file);\n/// # let last = 1;\n/// ```";
+    assert_eq!(hidden_definitions(hides), ["/// # let file = open();"]);
+}
+
 #[test]
 fn each_public_type_has_a_runnable_example() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));

@@ -10,9 +10,9 @@ use crate::offset::GuestOffset;
 /// `Display` describes it in full.
 ///
 /// ```
-/// # let file: &[u8] = include_bytes!("../../../tests/data/plain.qcow");
 /// use qcow1::{Finding, Image};
 ///
+/// let file: &[u8] = include_bytes!("../../../tests/data/plain.qcow");
 /// let truncated = &file[..file.len() - 4096];
 /// let mut memory = [0; 4096];
 /// let mut image = Image::open(truncated, &mut memory)?;
@@ -74,9 +74,9 @@ impl fmt::Display for Finding {
 /// The summary of a check: the number of findings, and what the image consists of.
 ///
 /// ```
-/// # let file: &[u8] = include_bytes!("../../../tests/data/sparse.qcow");
 /// use qcow1::{CheckSummary, Image};
 ///
+/// let file: &[u8] = include_bytes!("../../../tests/data/sparse.qcow");
 /// let mut memory = [0; 4096];
 /// let mut image = Image::open(file, &mut memory)?;
 /// let CheckSummary { findings, data_bytes, hole_bytes, .. } = image.check(|finding| println!("{finding}"))?;

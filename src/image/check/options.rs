@@ -8,7 +8,7 @@ use crate::offset::HostOffset;
 ///
 /// ```
 /// # fn main() -> Result<(), qcow1::Error<core::convert::Infallible>> {
-/// # let file: &[u8] = include_bytes!("../../../tests/data/compressed.qcow");
+/// let file: &[u8] = include_bytes!("../../../tests/data/compressed.qcow");
 /// let mut memory = [0; 65_536];
 /// let mut image = qcow1::Image::open(file, &mut memory)?;
 /// let mut bitmap = vec![0; image.check_bitmap_len()];

@@ -32,9 +32,8 @@ use crate::offset::HostOffset;
 /// }
 ///
 /// # fn main() -> Result<(), qcow1::Error<core::convert::Infallible>> {
-/// # let file: &[u8] = include_bytes!("../../../tests/data/plain.qcow");
-/// # let mut memory = [0; 4096];
-/// # let mut image = qcow1::Image::open(file, &mut memory)?;
+/// let file: &[u8] = include_bytes!("../../../tests/data/plain.qcow");
+/// let mut image = qcow1::Image::open(file, [0; 4096])?;
 /// let mut usage = Sparse::default();
 /// let options = qcow1::CheckOptions::new().usage_map(&mut usage);
 /// let summary = image.check_with(options, |finding| println!("{finding}"))?;
