@@ -50,6 +50,6 @@ timed 'examples/grub/run.sh' grub/run.sh $record
 # shellcheck disable=SC2086
 timed 'examples/uefi/system.sh' uefi/system.sh $record
 
-# Without optimisation, for the stack of a debug build.
+# Without optimization, for the stack of a debug build.
 echo
 (cd footprint && bare_cargo thumbv7em-none-eabi run --quiet --release --locked --config unoptimised.toml)

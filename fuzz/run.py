@@ -5,7 +5,7 @@
     ./run.py --seconds 3600 --processes 2 session check
     ./run.py --seconds 600 --publish        adds a record of each target's run to runs.json, and writes the table of README.md
     ./run.py --seconds 0 --publish          writes the table of what runs.json holds
-    ./run.py --minimise                     makes the corpus that has been found the new seeds, as small as it can be
+    ./run.py --minimize                     makes the corpus that has been found the new seeds, as small as it can be
 
 With --publish it fails if a target makes fewer executions a second of one processor than LEAST. What is found is kept in target/corpus,
 and a crash in target/crashes. Needs cargo-fuzz and a nightly compiler.
@@ -179,7 +179,7 @@ def refused(target, folder):
     return set(subprocess.run(words, cwd=FOLDER, capture_output=True, text=True, check=True).stdout.split())
 
 
-def minimise(target):
+def minimize(target):
     """Makes what is needed of the corpus the new seeds: the shortest inputs that reach all that has been reached."""
     corpus, seeds = FOLDER / "target" / "corpus" / target, unpack(target)
     merged = FOLDER / "target" / "merged" / target
@@ -209,14 +209,14 @@ def main():
     parser.add_argument("--seconds", type=int, default=60, help="for each target")
     parser.add_argument("--processes", type=int, default=1, help="targets that run at the same time")
     parser.add_argument("--publish", action="store_true")
-    parser.add_argument("--minimise", action="store_true")
+    parser.add_argument("--minimize", action="store_true")
     arguments = parser.parse_args()
     checkout = commit()
-    if arguments.minimise or arguments.seconds:
+    if arguments.minimize or arguments.seconds:
         build(arguments.targets)
-    if arguments.minimise:
+    if arguments.minimize:
         for target in arguments.targets:
-            minimise(target)
+            minimize(target)
         return
 
     def run(target):

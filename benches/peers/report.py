@@ -3,7 +3,7 @@
 from html import escape
 
 READERS = [
-    # The name of the reader, its heading, and its colour.
+    # The name of the reader, its heading, and its color.
     ("ours", "qcow1", "#1d6fb8"),
     ("limit", "limit", "#9aa3ad"),
     ("qemu io_uring", "QEMU, io_uring", "#e07b39"),
@@ -177,11 +177,11 @@ def chart(rows, size):
         middle = y + BAR * len(readers) / 2 + 4
         name = escape(row.title)
         marks.append(f'<text x="{LEFT - 12}" y="{middle:.1f}" text-anchor="end" class="work">{name}</text>')
-        for reader, title, colour in readers:
+        for reader, title, color in readers:
             length = max(WIDTH * fastest / row.median(reader), 1)
             value = speed(row, row.median(reader), size)
             label = f"{title}: {value}"
-            marks.append(f'<rect x="{LEFT}" y="{y}" width="{length:.1f}" height="{BAR - 2}" fill="{colour}"/>')
+            marks.append(f'<rect x="{LEFT}" y="{y}" width="{length:.1f}" height="{BAR - 2}" fill="{color}"/>')
             marks.append(f'<text x="{LEFT + length + 6:.1f}" y="{y + 9}">{escape(label)}</text>')
             y += BAR
         y += GAP

@@ -131,7 +131,7 @@ class Setup:
     def __init__(self, folder, size, ours, libqcow):
         self.folder, self.size, self.ours_path, self.libqcow_path = folder, size, ours, libqcow
         self.count = size // images.CLUSTER
-        # An odd number of clusters near the golden section of the disk: no two neighbours, no table twice in a row.
+        # An odd number of clusters near the golden section of the disk: no two neighbors, no table twice in a row.
         self.stride = (int(self.count * 0.6180339887) | 1) * images.CLUSTER
 
     def paths(self, names):

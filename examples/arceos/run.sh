@@ -31,7 +31,7 @@ machine() {
     done
     # shellcheck disable=SC2086
     boot console 0 qemu-system-riscv64 -machine virt -m 128M -bios default -nographic -kernel kernel.bin $disks
-    # Colours and carriage returns would hide the start and the end of a line.
+    # Colors and carriage returns would hide the start and the end of a line.
     sed "s/$(printf '\033')\[[0-9]*m//g; s/$(printf '\r')//g" console >"$name.log"
     # The firmware's and ArceOS's headings end with this line.
     sed '1,/^smp = /d; /^$/d' "$name.log"

@@ -2,7 +2,7 @@
 # Proves that no panic path is left in qcow1, and compares its sizes with budgets.txt. With another compiler than that of
 # budgets.txt, it prints the sizes beside the budgets and compares nothing.
 #
-# For each target, optimisation level and feature set, it builds the static library and links it with each table of API
+# For each target, optimization level and feature set, it builds the static library and links it with each table of API
 # pointers as the only root. A remaining panic path is an undefined symbol. Then it does the same with one unchecked index,
 # which must fail, because otherwise the proof would prove nothing.
 cd "$(dirname "$0")"
@@ -18,7 +18,7 @@ for tool in llvm-readobj llvm-objdump llvm-nm llvm-size llvm-cxxfilt; do
 done
 
 # build TARGET OPT-LEVEL FEATURES: builds the library. Only this crate, qcow1 and the crates that it inlines have the
-# optimisation level, so `core` is built once for each target.
+# optimization level, so `core` is built once for each target.
 build() {
     overrides=
     [ "$2" = s ] || for package in footprint qcow1 qcow1-inflate embedded-io heapless zerocopy; do
@@ -82,7 +82,7 @@ objects() {
 ./complete.sh
 failed=0
 : >"$work/figures"
-echo "| target | optimised for | open, read | whole API | + deflate-small: open, read | whole API | + deflate: open, read | whole API |"
+echo "| target | optimized for | open, read | whole API | + deflate-small: open, read | whole API | + deflate: open, read | whole API |"
 echo "|---|---|--:|--:|--:|--:|--:|--:|"
 for target in ${TARGETS:-thumbv7em-none-eabi riscv64gc-unknown-none-elf aarch64-unknown-none x86_64-unknown-none}; do
     for level in s 3; do
@@ -134,7 +134,7 @@ for features in plain deflate-small deflate; do
     figure "stack-$features" "$deepest"
     figure "stack-read-$features" "$(head -n 1 "$work/stack-READER-$features" | cut -f 1)"
     echo
-    echo "Deepest stack on thumbv7em, optimised for size, $features ($deepest bytes):"
+    echo "Deepest stack on thumbv7em, optimized for size, $features ($deepest bytes):"
     echo
     echo "| call | bytes | frames |"
     echo "|---|--:|---|"
@@ -153,7 +153,7 @@ if [ "$found" != "$held" ]; then
     echo "These are the sizes of $found. The budgets hold for $held, so nothing is compared:"
     echo
 fi
-echo "| optimised for size, on thumbv7em where no 64 says otherwise: $found | bytes | budget |"
+echo "| optimized for size, on thumbv7em where no 64 says otherwise: $found | bytes | budget |"
 echo "|---|--:|--:|"
 while read -r name value; do
     budget=$(awk -v name="$name" '$1 == name { print $2 }' budgets.txt)

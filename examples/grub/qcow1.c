@@ -2,7 +2,7 @@
 /*
  * Disks inside QCOW1 images: `qcow1 NAME FILE` makes the disk in the image FILE the disk NAME of GRUB.
  *
- * The library is qcow1's; see qcow1.h. GRUB loads only modules whose licence is compatible with the GPL, version 3. This file's
+ * The library is qcow1's; see qcow1.h. GRUB loads only modules whose license is compatible with the GPL, version 3. This file's
  * and the library's are, so the module, which is compiled with GRUB's headers, is under the GPL, version 3 or later.
  */
 

@@ -81,7 +81,7 @@ impl<D, M> Image<D, M> {
     /// engine.
     ///
     /// `cipher` is shared, so that images of one key can use one cipher, and `Sync`, so that the image can move between
-    /// threads. [`SectorCipher`] shows how an engine behind a `critical_section::Mutex` fulfils both.
+    /// threads. [`SectorCipher`] shows how an engine behind a `critical_section::Mutex` fulfills both.
     pub fn set_cipher(&mut self, cipher: &'static (dyn SectorCipher + Sync)) {
         self.state.cipher = Cipher::Lent(cipher);
     }

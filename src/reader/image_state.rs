@@ -19,7 +19,7 @@ pub(crate) struct ImageState {
     /// None: raw.
     header: Option<Header>,
     size: GuestOffset,
-    /// The L1 entry looked up last: its neighbours need only their L2 words.
+    /// The L1 entry looked up last: its neighbors need only their L2 words.
     last_l1_entry: L1Range,
     /// The end of the guest bytes that a read of a chain asks of this image.
     pub(crate) read_end: GuestOffset,

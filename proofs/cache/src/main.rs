@@ -89,7 +89,7 @@ const FATES: [Fate; 6] = [
 impl World {
     fn file(&self) -> Vec<u8> {
         let len = self.pieces * PIECE - self.cut;
-        // Neighbouring words differ, and so do the words of different pieces.
+        // Neighboring words differ, and so do the words of different pieces.
         (0..len).map(|at| u8::try_from(at % 200).unwrap()).collect()
     }
 
