@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""Runs every input of a small world, and compares each result with an independent decoder; see exhaust/.
+"""Runs every input of a small world, and compares each result with an independent decoder or reader; see exhaust/.
 
     ./exhaust.py --sample            the first part of each world
     ./exhaust.py streams codes       all parts, and then writes a record of each world to exhausted.json
-    ./exhaust.py --processes 2 streams
+    ./exhaust.py --processes 2 images
 
 A run that was stopped continues where it was, unless what it runs has changed. Needs a stable compiler, and a C compiler for zlib.
 """
@@ -26,7 +26,7 @@ RECORDS = FOLDER / "exhausted.json"
 SOURCES = ["src", "inflate/src", "fuzz/src", "fuzz/exhaust", "tests/common"]
 
 # The least number of inputs of the first part of each world.
-LEAST = {"codes": 300_000, "streams": 1 << 24}
+LEAST = {"codes": 300_000, "images": 3_400_000, "streams": 1 << 24}
 
 LOCK = threading.Lock()
 

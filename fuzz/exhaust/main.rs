@@ -8,6 +8,7 @@
 
 mod codes;
 mod decoders;
+mod images;
 mod streams;
 
 /// What one part of a world has run.
@@ -33,12 +34,18 @@ struct World {
     run: fn(u64) -> Count,
 }
 
-const WORLDS: [World; 2] = [
+const WORLDS: [World; 3] = [
     World {
         name: "codes",
         parts: codes::PARTS,
         inputs: codes::INPUTS,
         run: codes::run,
+    },
+    World {
+        name: "images",
+        parts: images::PARTS,
+        inputs: images::INPUTS,
+        run: images::run,
     },
     World {
         name: "streams",

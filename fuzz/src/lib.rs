@@ -3,7 +3,7 @@
 //! Each returns whether the input is worth keeping: inputs that are refused at once or take too long are not. A target
 //! panics if a result of the crate is wrong.
 
-mod compare;
+pub mod compare;
 mod device;
 mod forge;
 mod levels;
@@ -17,7 +17,7 @@ mod inflate;
 mod session;
 
 #[path = "../../tests/common/bounds.rs"]
-mod bounds;
+pub mod bounds;
 #[path = "../../tests/common/builder.rs"]
 #[allow(dead_code)]
 mod builder;
@@ -25,13 +25,13 @@ mod builder;
 #[allow(dead_code)]
 mod checker;
 #[path = "../../tests/common/class.rs"]
-mod class;
+pub mod class;
 #[path = "../../tests/common/futures.rs"]
 #[allow(dead_code)]
 mod futures;
 #[path = "../../tests/common/oracle.rs"]
 #[allow(dead_code)]
-mod oracle;
+pub mod oracle;
 
 pub use chain::chain;
 pub use check::check;
