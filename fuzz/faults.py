@@ -1,0 +1,97 @@
+#!/usr/bin/env python3
+"""Plants faults in a copy of the crate, one at a time, and asks what finds them without a test.
+
+    ./faults.py                 runs the first part of the images of exhaust.py
+    ./faults.py --proofs        also runs proofs/run.sh for what that does not find
+    ./faults.py --publish       records what was found in faults.json
+
+It fails if a fault is not found.
+"""
+
+import argparse
+import json
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+import tempfile
+
+FOLDER = pathlib.Path(__file__).resolve().parent
+ROOT = FOLDER.parent
+RECORD = FOLDER / "faults.json"
+
+# Where, what is there, what takes its place, and what that means. They were chosen before it was known what finds them.
+FAULTS = [
+    ("src/format/entry.rs", "word & 511 == 0", "word & 255 == 0", "a boundary: data clusters at multiples of 256"),
+    ("src/format/geometry.rs", "whole.wrapping_add(1)\n", "whole\n", "the partial last span has no L1 entry"),
+    ("src/format/extent.rs", "a.checked_add(self.len) == Some(b)", "b.checked_add(self.len) == Some(a)", "swapped operands: extents join backwards"),
+    ("src/offset.rs", "impl HostOffset {\n    /// Adds `bytes`, saturating: for offsets that are not known to lie inside the disk or the file.\n    pub(crate) const fn plus(self, bytes: u64) -> Self {\n        Self(self.0.saturating_add(bytes))", "impl HostOffset {\n    pub(crate) const fn plus(self, bytes: u64) -> Self {\n        Self(self.0.wrapping_add(bytes))", "a host offset wraps instead of saturating"),
+    ("src/reader/device_shape.rs", "<= self.end.0", "< self.end.0", "a boundary: a part that ends where the file ends is past the end"),
+    ("src/reader/extent_walk.rs", "clusters => (whole, clusters.wrapping_sub(1)),", "clusters => (whole, clusters),", "off by one: a run goes on past the end of the file"),
+    ("src/reader/compressed.rs", "let room = self.input_len.checked_sub(stream.len);", "let room = self.input_len.checked_sub(1);", "a forgotten length: half of a stream counts as read"),
+    ("src/reader/read.rs", "self.claim(image.read_end.wrapping_sub(self.walk.start())).fill(0);", "self.claim(image.read_end.wrapping_sub(self.walk.start()));", "forgotten zeros after the end of a shorter backing file"),
+    ("src/reader/failure.rs", "(geometry.cluster_start(self.start()), host)", "(self.start(), host)", "an error names a byte, not the start of the cluster"),
+    ("src/reader/image_state.rs", "header.l1().plus(index.wrapping_shl(3))", "header.l1().plus(index.wrapping_shl(2))", "a shift: L1 words of 4 bytes"),
+    ("src/format/header.rs", "backing_len > MAX_NAME", "backing_len >= MAX_NAME", "a boundary: a name of 1,023 bytes is too long"),
+    ("src/reader/image_state.rs", "let readable = unit.round_down(in_file.into());", "let readable = u64::from(in_file);", "a forgotten rounding: a cut encrypted sector counts as readable"),
+    ("src/reader/table_cache.rs", "self.filled(memory).get_mut(stored..).unwrap_or_default().fill(0);", "let _ = stored;", "forgotten zeros: words past the end of the file are what the memory held"),
+    ("src/format/xen.rs", "l1_offset & 0xfff == 0", "l1_offset & 0x1ff == 0", "a mask: an L1 table at a sector counts as at a page"),
+]
+
+
+def plant(copy, fault):
+    """Changes the copy. Returns what undoes it."""
+    path = copy / fault[0]
+    text = path.read_text()
+    if text.count(fault[1]) != 1:
+        sys.exit(f"{fault[0]} has {text.count(fault[1])} times: {fault[1]}")
+    path.write_text(text.replace(fault[1], fault[2]))
+    return lambda: path.write_text(text)
+
+
+def finds(copy, words, target):
+    """Returns whether a command fails."""
+    environment = {**os.environ, "CARGO_TARGET_DIR": str(target)}
+    process = subprocess.run(words, cwd=copy, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    if process.returncode != 0 and "could not compile" in process.stderr:
+        sys.exit(f"a fault does not compile:\n{process.stderr}")
+    return process.returncode != 0
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--proofs", action="store_true")
+    parser.add_argument("--publish", action="store_true")
+    arguments = parser.parse_args()
+    commands = {"images": ["fuzz/exhaust.py", "--sample", "images"]}
+    if arguments.proofs:
+        commands["proofs"] = ["proofs/run.sh"]
+    base = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")).resolve()
+    records = []
+    with tempfile.TemporaryDirectory() as folder:
+        copy = pathlib.Path(folder) / "copy"
+        files = subprocess.run(["git", "-C", ROOT, "ls-files", "-z"], capture_output=True, text=True, check=True).stdout
+        for name in files.split("\0")[:-1]:
+            if not name.startswith("fuzz/seeds/"):
+                (copy / name).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy(ROOT / name, copy / name)
+        for name, words in commands.items():
+            if finds(copy, words, base / "faults" / name):
+                sys.exit(f"{' '.join(words)} fails without a fault.")
+        for fault in FAULTS:
+            undo = plant(copy, fault)
+            finders = (name for name, words in commands.items() if finds(copy, words, base / "faults" / name))
+            finder = next(finders, None)
+            undo()
+            records.append({"file": fault[0], "fault": fault[3], "found_by": finder})
+            print(f"{fault[0]}: {fault[3]}: {finder}", flush=True)
+    if arguments.publish:
+        lines = ",\n".join(json.dumps(record) for record in records)
+        RECORD.write_text(f"[\n{lines}\n]\n")
+    if missed := [record["fault"] for record in records if not record["found_by"]]:
+        sys.exit(f"not found: {'; '.join(missed)}")
+
+
+if __name__ == "__main__":
+    main()
