@@ -267,7 +267,7 @@ impl ImageState {
     #[cold]
     pub(crate) fn forget(&mut self, memory: &mut [u8]) {
         self.parts.cache.forget(memory);
-        self.last_l1_entry = L1Range::NONE;
+        self.last_l1_entry.len = 0;
         #[cfg(feature = "deflate-small")]
         if let Some(compressed) = &mut self.parts.compressed {
             compressed.forget();

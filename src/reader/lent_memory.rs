@@ -195,11 +195,7 @@ impl Parts {
         let len = u32::try_from(memory.len()).unwrap_or(u32::MAX);
         #[cfg(feature = "deflate-small")]
         let (compressed, end) = match geometry {
-            Some(geometry) => {
-                let slot = bytes(largest_slot_shift(unit_shift, geometry)).wrapping_add(size_of::<StoredTag>());
-                let slots = slot.wrapping_mul(MIN_SLOTS);
-                Compressed::split(len, geometry, device.block_size, bytes(unit_shift), slots)
-            }
+            Some(geometry) => Compressed::split(len, geometry, device.block_size, bytes(unit_shift)),
             None => (None, len),
         };
         #[cfg(not(feature = "deflate-small"))]
