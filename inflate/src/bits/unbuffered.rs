@@ -46,7 +46,7 @@ impl<'a> Bits<'a> {
     }
 
     /// Drops `number` bits.
-    #[inline(always)]
+    #[inline(never)]
     pub(crate) fn drop(&mut self, number: u32) {
         let used = self.used.wrapping_add(number);
         self.next = self.next.wrapping_add(word(used >> 3));
