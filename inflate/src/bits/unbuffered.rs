@@ -5,6 +5,9 @@ use super::{low_byte, ones, word};
 /// The minimum number of bits that [`Bits::peek`] returns.
 pub(crate) const REFILLED: u32 = 17;
 
+// `Bits::peek` loads three bytes, of which up to 7 bits were taken.
+const _: () = assert!(usize::BITS >= 24, "a word holds three bytes");
+
 /// The bits of an input slice, least significant first. After the last byte come zeros;
 /// [`Bits::overrun`] returns whether any of them was taken. Test it before you use a result.
 #[derive(Clone, Copy)]
