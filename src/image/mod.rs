@@ -133,8 +133,10 @@ impl<D: BlockRead, M: Memory> Image<D, M> {
     ///
     /// `memory` must have at least max(512, block size) bytes, which is enough to read every uncompressed byte of every
     /// valid image. On a byte-addressable device, whose block size is 1, 64 bytes are enough, and each table word is then one
-    /// read of 8 bytes (two, if its table is not at a multiple of 8); only a part of an encrypted sector needs 512. Compressed clusters take their share first, and what remains caches tables: more memory saves device
-    /// reads. [`OpenOptions::memory_needed`] returns a figure for an image. The contents of `memory` are overwritten.
+    /// read of 8 bytes (two, if its table is not at a multiple of 8); only a part of an encrypted sector needs 512.
+    ///
+    /// Compressed clusters take their share first, and what remains caches tables: more memory saves device reads.
+    /// [`OpenOptions::memory_needed`] returns a figure for an image. The contents of `memory` are overwritten.
     ///
     /// An array as `memory` becomes a part of the image, which opening moves over the stack, more than once without
     /// optimization. Firmware with little stack lends a `&'static mut` reference instead; the documentation of the crate has
