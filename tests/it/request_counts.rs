@@ -71,6 +71,22 @@ fn a_random_read_costs_one_table_request_beside_its_data() {
 }
 
 #[test]
+fn two_slots_keep_the_l1_table_while_l2_tables_change() {
+    // The bounce buffer, and two slots of a sector with tags of 12 bytes: the minimum memory with more than one slot.
+    let mut memory = [0; 512 + 2 * (512 + 12)];
+    let mut device = QemuLayout::new(GIB, Order::Ascending, BlockSize::BYTE);
+    let mut image = Image::open(&mut device, &mut memory[..]).unwrap();
+    let mut buf = [0; 4096];
+    image.read_at(0, &mut buf).unwrap();
+    let before = requests(&mut image);
+    // The first sector has 48 bytes of header and 58 words of the L1 table, so one slot keeps these.
+    for span in 1..58 {
+        image.read_at(span * 2 * MIB, &mut buf).unwrap();
+    }
+    assert_eq!(requests(&mut image) - before, 2 * 57);
+}
+
+#[test]
 fn a_random_read_costs_only_its_data_once_all_tables_are_cached() {
     let requests = requests_at_random(4 << 20, 40_000, 10_000);
     assert!(requests <= 10_200, "{requests} requests for 10,000 reads");
