@@ -440,12 +440,14 @@ fn parts_past_the_end_of_the_file_overlap_nothing() {
         // They overlap as soon as the file has a byte of a sector that both fill.
         assert_eq!(found.len(), usize::from(len > 0x2000), "{len:#x}: {found:?}");
     }
-    // A stream at the offset of the truncated part of the L1.
+    // A stream in the truncated part of the L1: after the end of the file, and at the end itself.
     let mut builder = ImageBuilder::new(1 << 20).bits(9, 6).l1_at(0x2000);
     builder.table_at(0, 0x200).stream_at(0, 0x2080, &[0], 16);
-    let mut file = builder.build();
-    file.truncate(0x2040);
-    assert_eq!(findings(&file, true).0, []);
+    for len in [0x2040, 0x2080] {
+        let mut file = builder.build();
+        file.truncate(len);
+        assert_eq!(findings(&file, true).0, [], "{len:#x}");
+    }
     // Clusters and a table wholly past the end of the file.
     let mut builder = ImageBuilder::new(1 << 19).bits(12, 6);
     builder
