@@ -240,10 +240,12 @@ def memory_for(machine):
     """Any valid size, geometry and block size."""
     block_bits, block_size, given = block()
     size, cluster_bits, l2_bits = word("size"), word("cluster_bits"), word("l2_bits")
+    crypt_method = word("crypt_method")
     given = [given, *bits_given(cluster_bits, l2_bits), *size_given(size, cluster_bits, l2_bits)]
+    given.append(crypt_method <= RULES.aes)
     l1_entries = spec.ceil(wide(size), wide(cluster_bits) + wide(l2_bits))
     inputs = Inputs(
-        [size, cluster_bits, l2_bits, block_size, word("file_size")],
+        [size, cluster_bits, l2_bits, block_size, word("file_size"), crypt_method],
         [],
         given,
         wide(2**machine.bits - 1),
@@ -269,7 +271,7 @@ def all_tables(machine, l2_bits, block_bits):
     if model(*sizes, is_ > 2**49) is not None:
         raise Unproved("there are more than 2^49 L1 entries")
     inputs = Inputs(
-        [size, cluster_bits, l2_bits, BVV(2**block_bits, 64), word("file_size")],
+        [size, cluster_bits, l2_bits, BVV(2**block_bits, 64), word("file_size"), BVV(0, 64)],
         [],
         [*sizes, l1_entries <= 2**49],
         wide(2**machine.bits - 1),
@@ -282,9 +284,16 @@ def all_tables(machine, l2_bits, block_bits):
 
 
 def memory_for_rules(rules, x):
-    _, cluster_bits, l2_bits, _, file_size = map(wide, x.words)
+    _, cluster_bits, l2_bits, _, file_size, crypt_method = map(wide, x.words)
     return spec.memory_for(
-        rules, x.l1_entries, cluster_bits, l2_bits, x.block_bits, file_size, x.max_length
+        rules,
+        x.l1_entries,
+        cluster_bits,
+        l2_bits,
+        x.block_bits,
+        file_size,
+        crypt_method,
+        x.max_length,
     )
 
 
@@ -411,10 +420,10 @@ PROOFS = [
     Proof(
         "Header::memory_for but all_tables",
         "memory_for",
-        "2^64 sizes x 64 geometries x 17 block sizes",
+        "2^64 sizes x 64 geometries x 17 block sizes x 2 crypt methods",
         memory_for,
         memory_for_rules,
-        ["sector_bits", "small_tables", "fast"],
+        ["sector_bits", "small_tables", "fast", "min_memory"],
         [0, 1, 2, 3],
     ),
     Proof(

@@ -62,6 +62,7 @@ class Rules:
     max_block_bits: int = 16
     max_device: int = 2**63
     # The memory: the figures of the README's table.
+    min_memory: int = 64  # For an image that is not encrypted, on a device with blocks of a byte.
     max_slot_bits: int = (
         12  # A cache slot holds a table, but no more than 4 KiB of it, and a block at least.
     )
@@ -354,7 +355,9 @@ def offsets(rules, a, b, max_length):
 # The memory
 
 
-def memory_for(rules, l1_entries, cluster_bits, l2_bits, block_bits, file_size, max_length):
+def memory_for(
+    rules, l1_entries, cluster_bits, l2_bits, block_bits, file_size, crypt_method, max_length
+):
     """Returns the sizes of memory for an image: enough for plain clusters, for compressed ones, for
     those faster, and for all tables of a full disk too.
     """
@@ -364,8 +367,10 @@ def memory_for(rules, l1_entries, cluster_bits, l2_bits, block_bits, file_size, 
     unit_bits = largest(wide(rules.sector_bits), block_bits)
     # A stream is shorter than a cluster, and begins and ends anywhere in a block.
     stream = up(cluster, block_bits) + If(block_bits == 0, wide(0), block)
-    # Where a block is a byte, the header is enough for an image that is not encrypted.
-    minimum = If(block_bits == 0, wide(64), power(unit_bits))
+    # If a block is a byte, nothing is bounced but parts of encrypted sectors.
+    minimum = If(
+        And(block_bits == 0, crypt_method != rules.aes), wide(rules.min_memory), power(unit_bits)
+    )
     compressed = power(unit_bits) + stream + cluster + rules.small_tables
     # A table begins and ends anywhere in a slot.
     slot = power(largest(least(table_bits, wide(rules.max_slot_bits)), unit_bits))

@@ -192,5 +192,6 @@ WORDS_FOUND = DeviceProof(
     "two table words",
     "all pairs of places, all files of whole sectors, all bytes",
     WordInputs,
-    [Case(512, 0)],
+    # A slot of a sector, and one of a word.
+    [Case(512, 0), Case(64, 0)],
 )

@@ -286,24 +286,25 @@ extern "C" fn offsets(input: &In, out: &mut Out) {
 }
 
 /// Returns a header as it lies in a file. Its other fields are zeros.
-pub(super) fn header(size: u64, cluster_bits: u8, l2_bits: u8) -> Result<Header, Error<Infallible>> {
+fn header(size: u64, cluster_bits: u8, l2_bits: u8, crypt_method: u8) -> Result<Header, Error<Infallible>> {
     let mut header = [0; 48];
     header[..8].copy_from_slice(b"QFI\xfb\0\0\0\x01");
     header[24..32].copy_from_slice(&size.to_be_bytes());
     header[32] = cluster_bits;
     header[33] = l2_bits;
+    header[39] = crypt_method;
     Header::parse(&header)
 }
 
-/// The memory for an image. In: size, cluster_bits, l2_bits, block size in bytes, file size.
+/// The memory for an image. In: size, cluster_bits, l2_bits, block size in bytes, file size, crypt method.
 #[unsafe(no_mangle)]
 extern "C" fn memory_for(input: &In, out: &mut Out) {
-    let [size, cluster_bits, l2_bits, bytes, file_size, ..] = *input;
+    let [size, cluster_bits, l2_bits, bytes, file_size, crypt_method, ..] = *input;
     let Some(block_size) = u32::try_from(bytes).ok().and_then(BlockSize::new) else {
         out[0] = NONE;
         return;
     };
-    match header(size, cluster_bits as u8, l2_bits as u8) {
+    match header(size, cluster_bits as u8, l2_bits as u8, crypt_method as u8) {
         Ok(header) => {
             let needs = header.memory_for(block_size, file_size);
             [out[0], out[1], out[2], out[3], out[4]] = [

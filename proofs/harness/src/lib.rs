@@ -23,6 +23,9 @@ mod memory;
 mod offset;
 #[path = "../../../src/reader/mod.rs"]
 mod reader;
+// Again, because `reader` does not show it.
+#[path = "../../../src/reader/table_cache.rs"]
+mod table_cache;
 
 mod exports;
 mod words;
