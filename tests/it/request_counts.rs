@@ -1,7 +1,7 @@
 //! The number of device requests of long workloads. The counts are exact, so they are tests, not
 //! benches.
 
-use qcow1::{BlockSize, Image, Memory};
+use qcow1::{BlockSize, Image, Memory, OpenOptions};
 
 use crate::common::qemu_layout::{Order, QemuLayout};
 use crate::common::{ImageBuilder, Log, Random, TestDevice, pattern};
@@ -84,6 +84,22 @@ fn two_slots_keep_the_l1_table_while_l2_tables_change() {
         image.read_at(span * 2 * MIB, &mut buf).unwrap();
     }
     assert_eq!(requests(&mut image) - before, 2 * 57);
+}
+
+#[test]
+fn a_salvaged_table_word_at_the_end_of_the_file_reads_as_a_hole_without_an_empty_request() {
+    let mut builder = ImageBuilder::new(MIB);
+    builder.table_at(0, 0x1000).data_at(0, 0x2000, &pattern(1, 4096));
+    let mut file = builder.build();
+    // 64 words of the table are left, so that of cluster 64 would start at the end.
+    file.truncate(0x1200);
+    let mut memory = [0; 512];
+    // It panics at an empty request.
+    let device = TestDevice::new(&file, 1);
+    let mut image = Image::open_with(OpenOptions::new().salvage(true), device, &mut memory[..]).unwrap();
+    let mut buf = [1; 4096];
+    image.read_at(64 * 4096, &mut buf).unwrap();
+    assert_eq!(buf, [0; 4096]);
 }
 
 #[test]
