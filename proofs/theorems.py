@@ -95,13 +95,20 @@ def part_of_cluster(bits, broken):
 
 @theorem(
     "src/reader/table_cache.rs",
-    "while self.split_word.len < 8 {",
-    "if let Some(next) = self.split_word.bytes.get_mut(usize::from(len)) {",
+    "if within > self.piece_size.wrapping_sub(8).into() {",
+    "let bytes = memory.get(index(tag.slot.wrapping_add(low_u32(within)))..);",
+    "let Some(bytes) = bytes.and_then(|bytes| bytes.first_chunk()) else {",
 )
-def byte_of_split_word(bits, broken):
-    """A word that lacks a byte has room for it."""
-    (length,) = words("length", 8)
-    return [ULE(length, 8) if broken else ULT(length, 8)], ULT(length, 8)
+def word_of_slot(bits, broken):
+    """A word that is not too near to the end of its piece is inside the memory, as each slot is. The
+    smallest piece is a word.
+    """
+    slot, size, within = words("slot size within", 64)
+    memory = BitVec("memory", 64)
+    given = [ULE(memory, (1 << 32) - 1), ULE(slot, memory), UGE(size, 8), ULE(size, memory - slot)]
+    given.append(ULE(within, size - (7 if broken else 8)))
+    start = z3.ZeroExt(32, z3.Extract(31, 0, slot + within))
+    return given, And(ULE(start, memory), UGE(memory - start, 8))
 
 
 @theorem(
@@ -150,19 +157,6 @@ def tags_in_memory(_, broken):
 
 
 # Copies of the decoder
-
-
-@theorem(
-    "inflate/src/copy.rs",
-    "let end = end.min(output.len());",
-    "for to in at..end {",
-    "if let Some(to) = output.get_mut(to) {",
-)
-def byte_of_output(bits, broken):
-    """A byte before the truncated end is inside the output."""
-    to, end, output = words("to end output", bits)
-    end = end if broken else least(end, output)
-    return [ULT(to, end), *slice_bounds(bits, output)], ULT(to, output)
 
 
 def match(bits):
@@ -232,12 +226,12 @@ def two_steps(bits, broken):
 
 @theorem(
     "inflate/src/symbols.rs",
-    "if at >= output.len() {",
-    "match symbol(&mut own, output, at, codes) {",
+    "while at < output.len() && limit != 0 {",
+    "match symbol(near, output, at, codes) {",
     "if let Some(byte) = output.get_mut(at) {",
 )
 def literal_in_output(bits, broken):
-    """A literal is inside the output, because a full output ends the loop."""
+    """A literal is inside the output, because the loop ends when the output is full."""
     at, output = words("at output", bits)
     return [ULE(at, output) if broken else ULT(at, output)], ULT(at, output)
 
@@ -247,12 +241,12 @@ def literal_in_output(bits, broken):
 
 @theorem(
     "inflate/src/lengths.rs",
-    "lengths.split_at_mut_checked(ORDER.len()).unwrap_or_default();",
-    "if let Some(slot) = precode_lengths.get_mut(usize::from(symbol)) {",
+    "let (precode_lengths, _) = lengths.split_at_mut_checked(ORDER.len()).unwrap_or_default();",
+    "if let Some(slot) = lengths.get_mut(usize::from(symbol)) {",
     "const ORDER: [u8; 19] = [16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14, 1, 15];",
 )
 def precode_symbol(bits, broken):
-    """Each symbol of the code for code lengths is less than their number."""
+    """Each symbol of the code for code lengths is less than their number, 19. There is space for more."""
     order = [16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14, 1, 15]
     (symbol,) = words("symbol", 8)
     return [Or(*[symbol == value for value in order])], ULT(symbol, 18 if broken else 19)
@@ -292,13 +286,26 @@ def piece_of_lengths(bits, broken):
 
 @theorem(
     "inflate/src/order.rs",
-    "if let Some(next) = next.get_mut(usize::from(length & 15)) {",
+    "&& let Some(end) = ends.get_mut(usize::from(length & 15))",
     "if let Some(count) = counts.get_mut(usize::from(length & 15)) {",
 )
 def count_of_length(bits, broken):
     """Four bits are an index of 16 counts."""
     (length,) = words("length", 8)
     return [], ULT(length & (31 if broken else 15), 16)
+
+
+@theorem(
+    "inflate/src/compact.rs",
+    "pub(super) distance: [u16; ENDS + 32],",
+    "pub(super) litlen: [u16; ENDS + 288],",
+    "pub(super) const ENDS: usize = 16;",
+    "let Some((ends, symbols)) = code.split_first_chunk::<ENDS>() else {",
+)
+def ends_of_code(bits, broken):
+    """Both codes have the 16 ends before their symbols."""
+    (size,) = words("size", bits)
+    return [Or(size == (15 if broken else 16 + 32), size == 16 + 288)], UGE(size, 16)
 
 
 @theorem(
@@ -366,15 +373,18 @@ def index_of_first_level(bits, broken):
 
 @theorem(
     "src/reader/table_cache.rs",
-    "let start = at.0 & !self.piece_size().wrapping_sub(1);",
-    "first.start = start | RESERVED;",
+    "let within = low_u32(at.0) & self.piece_size.wrapping_sub(1);",
+    "let start = at.0.wrapping_sub(within.into());",
+    "tag.start = start | RESERVED;",
     "const RESERVED: u64 = 1;",
 )
 def reserved_bit(bits, broken):
-    """The start of a piece of 512 bytes or more is even, so it has no bit in common with the mark."""
+    """The start of a piece of 8 bytes or more is even, so it has no bit in common with the mark."""
     at, shift = words("at shift", 64)
-    start = at & ~((BitVecVal(1, 64) << shift) - 1)
-    return [UGE(shift, 0 if broken else 9), ULE(shift, 16)], disjoint(start, BitVecVal(1, 64))
+    piece_size = BitVecVal(1, 32) << z3.Extract(31, 0, shift)
+    within = z3.Extract(31, 0, at) & (piece_size - 1)
+    start = at - z3.ZeroExt(32, within)
+    return [UGE(shift, 0 if broken else 3), ULE(shift, 16)], disjoint(start, BitVecVal(1, 64))
 
 
 @theorem(
@@ -412,23 +422,10 @@ def parts_of_base(bits, broken):
 
 
 @theorem(
-    "inflate/src/compact.rs",
-    "let hidden = 1_usize.wrapping_shl(mantissa);",
-    "let base = hidden | (symbol & hidden.wrapping_sub(1));",
-)
-def hidden_bit(bits, broken):
-    """The mantissa is below the hidden bit."""
-    symbol, mantissa = words("symbol mantissa", bits)
-    hidden = BitVecVal(1, bits) << mantissa
-    given = [Or(mantissa == 1, mantissa == 2), ULT(symbol, 30)]
-    return given, disjoint(hidden, symbol & (hidden * 2 - 1 if broken else hidden - 1))
-
-
-@theorem(
-    "inflate/src/bits.rs",
+    "inflate/src/bits/buffered.rs",
     "word((!count & (usize::BITS - 1)) >> 3) & (WORD - 1)",
     "self.count |= REFILLED;",
-    "pub(super) const REFILLED: u32 = usize::BITS - 8;",
+    "pub(crate) const REFILLED: u32 = usize::BITS - 8;",
 )
 def refill_keeps_place(bits, broken):
     """A refill moves the input on by as many bits as it adds to the buffer. So a refill more, at any
@@ -489,15 +486,15 @@ def wide_with_difference(bits, broken):
 
 @theorem(
     "src/reader/table_cache.rs",
-    "let number = start.wrapping_shr(u32::from(self.piece_shift) & 31);",
-    "let hash = (number & 0xffff_ffff).wrapping_mul(0x9e37_79b9) & 0xffff_ffff;",
-    "let set = saturating_usize(hash.wrapping_mul(sets).wrapping_shr(32));",
+    "let number = start.wrapping_shr(self.piece_size.trailing_zeros() & 31);",
+    "let hash = u64::from(low_u32(number).wrapping_mul(0x9e37_79b9));",
+    "let set = index(low_u32(hash.wrapping_mul(sets).wrapping_shr(32)));",
 )
 def hash_in_range(_, broken):
     """Whatever a piece's number is, its set is one of those that there are."""
     hashed, sets = z3.Ints("hashed sets")
     given = [hashed >= 0, hashed <= (1 << 32) - (0 if broken else 1), sets >= 2, sets < 1 << 29]
-    # The quotient by 2^32 is less than `sets`, and the product wraps in no 64 bits.
+    # The quotient by 2^32 is less than `sets`, so it is below 2^32 too. The product wraps in no 64 bits.
     return given, And(hashed * sets < sets * 2**32, hashed * sets < 2**64)
 
 

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Searches the states of the cache with one operator of its source changed. The changes that only make a
-# look-up longer must show no wrong word, as `tests/missed_mutants.toml` says; the last one must.
+# Searches the states of the cache with one operator of its source changed. The first change only makes a
+# look-up longer and must show no wrong word, as `tests/missed_mutants.toml` says; the second one must.
 cd "$(dirname "$0")"
 . ../../examples/firmware.sh
 
@@ -25,19 +25,13 @@ search() {
     "$target/release/qcow1-cache-states"
 }
 
-for change in \
-    "within > self.piece_size().wrapping_sub(8)|within >= self.piece_size().wrapping_sub(8)" \
-    "let within = at.0 & self.piece_size|let within = at.0 \| self.piece_size" \
-    "while self.split_word.len < 8|while self.split_word.len <= 8"; do
-    old=${change%%|*}
-    new=$(echo "${change#*|}" | tr -d '\\')
-    search "$old" "$new" >"$work/log" || {
-        cat "$work/log" >&2
-        fail "With '$new', the cache is another."
-    }
-    echo "With '$new': no wrong word in $(wc -l <"$work/log") worlds."
-done
-if search "let within = at.0 & self.piece_size" "let within = at.0 ^ self.piece_size" >"$work/log"; then
+new="within >= self.piece_size.wrapping_sub(8)"
+search "within > self.piece_size.wrapping_sub(8)" "$new" >"$work/log" || {
+    cat "$work/log" >&2
+    fail "With '$new', the cache is another."
+}
+echo "With '$new': no wrong word in $(wc -l <"$work/log") worlds."
+if search "let within = low_u32(at.0) & self.piece_size" "let within = low_u32(at.0) ^ self.piece_size" >"$work/log"; then
     fail "A cache that takes words for parts of pieces was not found out."
 fi
 echo "With a wrong operator: a wrong word."
