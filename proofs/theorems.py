@@ -81,7 +81,7 @@ def header_before_extension(bits, broken):
 
 @theorem(
     "src/reader/compressed.rs",
-    "let from = output.get(saturating_usize(within)..);",
+    "let from = output.get(index(low_u32(within))..);",
     "let from = from.and_then(|from| from.get(..to.len())).ok_or(Stop::OutOfRange)?;",
 )
 def part_of_cluster(bits, broken):
