@@ -65,14 +65,15 @@ pub(crate) fn saturating_u32(number: u64) -> u32 {
     u32::try_from(number).unwrap_or(u32::MAX)
 }
 
-/// Returns the lower 32 bits: all of a number that is known to be smaller than 2^32. Saturating takes four times the code on
-/// 32-bit machines.
+/// Returns the lower 32 bits: all of a number that is known to be smaller than 2^32. Saturating
+/// takes four times the code on 32-bit machines.
 pub(crate) const fn low_u32(number: u64) -> u32 {
     let [a, b, c, d, ..] = number.to_le_bytes();
     u32::from_le_bytes([a, b, c, d])
 }
 
-/// Returns an offset in the image's memory as a `usize`. Machines of 16 bits have less memory than its maximum there.
+/// Returns an offset in the image's memory as a `usize`. Machines of 16 bits have less memory than
+/// its maximum there.
 pub(crate) fn index(offset: u32) -> usize {
     usize::try_from(offset).unwrap_or(usize::MAX)
 }

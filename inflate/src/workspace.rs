@@ -36,11 +36,12 @@ impl<'m> Workspace<'m> {
     /// [`Workspace::SMALL`] in a build without the feature `fast`.
     pub const FAST: usize = Self::SMALL + size_of::<Tables>();
 
-    /// Returns a workspace in `memory`: a fast one if it has [`Workspace::FAST`] bytes or more, else a small one.
-    /// Returns `None` if it has fewer than [`Workspace::SMALL`] bytes.
+    /// Returns a workspace in `memory`: a fast one if it has [`Workspace::FAST`] bytes or more,
+    /// else a small one. Returns `None` if it has fewer than [`Workspace::SMALL`] bytes.
     #[must_use]
     pub fn new(memory: &'m mut [u8]) -> Option<Self> {
-        // Fewer bytes than these would do at some alignments. The choice must not depend on the alignment.
+        // Fewer bytes than these would do at some alignments. The choice must not depend on the
+        // alignment.
         if memory.len() < Self::SMALL {
             return None;
         }

@@ -277,13 +277,15 @@ impl<D, M> Image<D, M> {
         self.0.size()
     }
 
-    /// Sets the key with which later reads decrypt the image's encrypted clusters; see [`crate::Image::set_key`].
+    /// Sets the key with which later reads decrypt the image's encrypted clusters; see
+    /// [`crate::Image::set_key`].
     #[cfg(feature = "aes")]
     pub fn set_key(&mut self, key: &Key) {
         self.0.set_key(key);
     }
 
-    /// Sets the cipher with which later reads decrypt the image's encrypted clusters; see [`crate::Image::set_cipher`].
+    /// Sets the cipher with which later reads decrypt the image's encrypted clusters; see
+    /// [`crate::Image::set_cipher`].
     pub fn set_cipher(&mut self, cipher: &'static (dyn SectorCipher + Sync)) {
         self.0.set_cipher(cipher);
     }
@@ -340,7 +342,8 @@ impl<D: BlockRead, M: Memory> Image<D, M> {
         read_at(core::slice::from_mut(self), offset, dst).await
     }
 
-    /// Returns how the guest's bytes that start at `offset` are stored; see [`crate::Image::extent_at`].
+    /// Returns how the guest's bytes that start at `offset` are stored; see
+    /// [`crate::Image::extent_at`].
     ///
     /// # Errors
     /// As [`crate::Image::extent_at`].
@@ -370,15 +373,18 @@ impl<D: BlockRead, M: Memory> Image<D, M> {
         Ok(Some(name))
     }
 
-    /// Returns a [`Cursor`] at byte 0, which implements `embedded_io_async::{Read, Seek}` with the feature `embedded-io-async`.
+    /// Returns a [`Cursor`] at byte 0, which implements `embedded_io_async::{Read, Seek}` with the
+    /// feature `embedded-io-async`.
     pub fn cursor(&mut self) -> Cursor<&mut Self> {
         Cursor::new(self)
     }
 
-    /// Returns the walk's next run, and performs the device reads for it. After an error, the image forgets all tables.
+    /// Returns the walk's next run, and performs the device reads for it. After an error, the image
+    /// forgets all tables.
     async fn advance(&mut self, walk: &mut ExtentWalk) -> Result<Extent, Error<D::Error>> {
         self.0.state.begin(self.0.memory.bytes());
-        // Bound: at most two misses for each table word that the walk looks at, and two more for each failed read.
+        // Bound: at most two misses for each table word that the walk looks at, and two more for
+        // each failed read.
         loop {
             let memory = self.0.memory.bytes();
             match walk.find(&mut self.0.state, memory) {
@@ -436,7 +442,8 @@ async fn probe_shape<D: BlockRead>(device: &mut D) -> Result<DeviceShape, Error<
 }
 
 impl OpenOptions {
-    /// Returns the number of bytes of memory for the image on an asynchronous `device`; see [`OpenOptions::memory_needed`].
+    /// Returns the number of bytes of memory for the image on an asynchronous `device`; see
+    /// [`OpenOptions::memory_needed`].
     ///
     /// # Errors
     /// As [`OpenOptions::memory_needed`].
@@ -471,8 +478,8 @@ async fn perform<D: BlockRead, M: Memory>(
     images: &mut [Image<D, M>],
     mut read: Read<'_>,
 ) -> Result<(), Error<D::Error>> {
-    // Bound: each turn reads at least one byte, reads one of the two parts of a table word, or changes the image for at
-    // least one byte.
+    // Bound: each turn reads at least one byte, reads one of the two parts of a table word, or
+    // changes the image for at least one byte.
     let error = loop {
         let Some(Image(image)) = images.get_mut(read.level()) else {
             break read.backing_required();
@@ -524,18 +531,18 @@ impl<D: BlockRead, M: Memory> Extents<'_, Image<D, M>> {
 }
 
 impl<D: BlockRead, M: Memory, const DEPTH: usize> Chain<Image<D, M>, DEPTH> {
-    /// Fills `dst` with the guest's bytes that start at `offset`; see [`Chain::read_at`](crate::Chain#method.read_at) for the
-    /// number of device reads.
+    /// Fills `dst` with the guest's bytes that start at `offset`; see
+    /// [`Chain::read_at`](crate::Chain#method.read_at) for the number of device reads.
     ///
     /// # Errors
-    /// As [`crate::Image::read_at`]. [`Error::BackingRequired`] is returned only if the lowest image names a backing
-    /// file.
+    /// As [`crate::Image::read_at`]. [`Error::BackingRequired`] is returned only if the lowest
+    /// image names a backing file.
     pub async fn read_at(&mut self, offset: u64, dst: &mut [u8]) -> Result<(), Error<D::Error>> {
         read_at(self.layers(), offset, dst).await
     }
 
-    /// Returns how the guest's bytes that start at `offset` are stored, and the index of the image that stores them (0 is the
-    /// top); see [`crate::Image::extent_at`].
+    /// Returns how the guest's bytes that start at `offset` are stored, and the index of the image
+    /// that stores them (0 is the top); see [`crate::Image::extent_at`].
     ///
     /// # Errors
     /// As [`crate::Image::extent_at`].
@@ -556,7 +563,8 @@ impl<D: BlockRead, M: Memory, const DEPTH: usize> Chain<Image<D, M>, DEPTH> {
         query.found.ok_or(Error::OutOfRange)
     }
 
-    /// Returns a [`Cursor`] at byte 0, which implements `embedded_io_async::{Read, Seek}` with the feature `embedded-io-async`.
+    /// Returns a [`Cursor`] at byte 0, which implements `embedded_io_async::{Read, Seek}` with the
+    /// feature `embedded-io-async`.
     pub fn cursor(&mut self) -> Cursor<&mut Self> {
         Cursor::new(self)
     }

@@ -18,7 +18,8 @@ impl L1Entry {
     /// Decodes `word`.
     ///
     /// # Errors
-    /// [`CorruptKind::L1Bit63Set`] if bit 63 is set. It is not a flag in an L1 word, and QEMU fails to read such a table.
+    /// [`CorruptKind::L1Bit63Set`] if bit 63 is set. It is not a flag in an L1 word, and QEMU fails
+    /// to read such a table.
     pub(crate) const fn decode(word: u64) -> Result<Self, CorruptKind> {
         if word == 0 {
             Ok(Self::Hole)
@@ -48,8 +49,8 @@ impl L2Entry {
     /// Decodes `word`.
     ///
     /// # Errors
-    /// [`CorruptKind::ClusterMisaligned`] for a plain cluster whose offset is not a multiple of 512, as in QEMU;
-    /// [`CorruptKind::StreamEmpty`] for a stream of 0 bytes.
+    /// [`CorruptKind::ClusterMisaligned`] for a plain cluster whose offset is not a multiple of
+    /// 512, as in QEMU; [`CorruptKind::StreamEmpty`] for a stream of 0 bytes.
     #[inline(always)]
     pub(crate) fn decode(word: u64, cluster_bits: ClusterBits) -> Result<Self, CorruptKind> {
         if word == 0 {
@@ -79,15 +80,15 @@ impl L2Entry {
     }
 }
 
-/// Returns the upper 32 bits of a word. They hold the flag and the size, and cost less than 64-bit shifts on 32-bit
-/// machines.
+/// Returns the upper 32 bits of a word. They hold the flag and the size, and cost less than 64-bit
+/// shifts on 32-bit machines.
 const fn high(word: u64) -> u32 {
     let [a, b, c, d, ..] = word.to_be_bytes();
     u32::from_be_bytes([a, b, c, d])
 }
 
-/// Returns the position of the size in the upper half of a compressed cluster's word. From bit 63 down, the word holds
-/// the flag, `cluster_bits` bits of size, and the offset.
+/// Returns the position of the size in the upper half of a compressed cluster's word. From bit 63
+/// down, the word holds the flag, `cluster_bits` bits of size, and the offset.
 fn size_shift(cluster_bits: ClusterBits) -> u32 {
     31_u32.wrapping_sub(cluster_bits.get().into())
 }

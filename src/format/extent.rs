@@ -65,7 +65,8 @@ pub enum ExtentKind {
     },
     /// Not stored: they read as zeros.
     Zero,
-    /// Stored in the backing file at the same guest offset. Past the end of that file they read as zeros.
+    /// Stored in the backing file at the same guest offset. Past the end of that file they read as
+    /// zeros.
     Backing,
 }
 
@@ -85,8 +86,8 @@ impl Extent {
 
     /// Appends `next` if it continues this run. Returns `true` if it was appended.
     ///
-    /// `next` continues this run if it starts at [`end`](Self::end), has the same kind and, for [`ExtentKind::Data`],
-    /// continues it in the file too. Compressed clusters are never joined.
+    /// `next` continues this run if it starts at [`end`](Self::end), has the same kind and, for
+    /// [`ExtentKind::Data`], continues it in the file too. Compressed clusters are never joined.
     pub fn join(&mut self, next: &Self) -> bool {
         let joins = next.start == self.end()
             && match (self.kind, next.kind) {

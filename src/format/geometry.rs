@@ -1,4 +1,5 @@
-//! The geometry of an image: cluster and table sizes, validated once, so that arithmetic with them cannot overflow.
+//! The geometry of an image: cluster and table sizes, validated once, so that arithmetic with them
+//! cannot overflow.
 
 use crate::offset::GuestOffset;
 
@@ -79,8 +80,8 @@ impl L2Bits {
     }
 }
 
-/// The sizes that map a guest offset to table entries. They are powers of two, because firmware has no fast 64-bit
-/// division.
+/// The sizes that map a guest offset to table entries. They are powers of two, because firmware has
+/// no fast 64-bit division.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub(crate) struct Geometry {
@@ -96,7 +97,8 @@ impl Geometry {
     };
 
     pub(crate) const fn cluster_shift(self) -> u32 {
-        // At most 16. The mask changes nothing, but makes a 64-bit shift cheaper on 32-bit machines.
+        // At most 16. The mask changes nothing, but makes a 64-bit shift cheaper on 32-bit
+        // machines.
         widen(self.cluster_bits.0) & 31
     }
 

@@ -39,8 +39,8 @@ pub(crate) const PREFIX: u64 = 64;
 
 /// The format that the first bytes of a file claim; see [`probe`].
 ///
-/// A raw disk may begin with any bytes, also with QCOW's magic number. So [`Probe::Qcow1`] does not prove that a file
-/// is an image.
+/// A raw disk may begin with any bytes, also with QCOW's magic number. So [`Probe::Qcow1`] does not
+/// prove that a file is an image.
 ///
 /// ```
 /// use qcow1::{Probe, probe};
@@ -64,10 +64,12 @@ pub enum Probe {
     NotQcow,
 }
 
-/// Returns the format that the first 8 bytes of a file claim. Further bytes are ignored; fewer are [`Probe::NotQcow`].
+/// Returns the format that the first 8 bytes of a file claim. Further bytes are ignored; fewer are
+/// [`Probe::NotQcow`].
 ///
-/// Whoever writes the first bytes of a disk chooses the result. [`OpenOptions::or_raw`](crate::OpenOptions::or_raw)
-/// describes when it is safe to choose a format by it.
+/// Whoever writes the first bytes of a disk chooses the result.
+/// [`OpenOptions::or_raw`](crate::OpenOptions::or_raw) describes when it is safe to choose a format
+/// by it.
 ///
 /// ```
 /// use qcow1::{Probe, probe};
@@ -105,8 +107,8 @@ pub fn probe(prefix: &[u8]) -> Probe {
 /// # Ok::<(), qcow1::Error<core::convert::Infallible>>(())
 /// ```
 ///
-/// Each field is inside its range. Opening an image also checks that the L1 table and the backing file's name lie
-/// inside the file; reads check the L2 tables.
+/// Each field is inside its range. Opening an image also checks that the L1 table and the backing
+/// file's name lie inside the file; reads check the L2 tables.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Header {
@@ -128,7 +130,8 @@ impl Header {
     /// - [`Error::Empty`]: there are 0 bytes.
     /// - [`Error::NotQcow`]: the magic number is missing.
     /// - [`Error::Unsupported`]: the version is not 1, or the encryption method is unknown.
-    /// - [`Error::Corrupt`]: a field is outside the range that QEMU accepts, or there are fewer than 48 bytes.
+    /// - [`Error::Corrupt`]: a field is outside the range that QEMU accepts, or there are fewer
+    ///   than 48 bytes.
     pub fn parse(first_48_bytes: &[u8]) -> Result<Self, Error<Infallible>> {
         Self::parse_48(first_48_bytes)
     }
@@ -160,8 +163,8 @@ impl Header {
             return corrupt(CorruptKind::L2Bits, raw.l2_bits.into());
         };
         let geometry = Geometry { cluster_bits, l2_bits };
-        // QEMU refuses a size to which one L1 span cannot be added in 64 bits. So rounding up to a span cannot
-        // overflow.
+        // QEMU refuses a size to which one L1 span cannot be added in 64 bits. So rounding up to a
+        // span cannot overflow.
         if size.checked_add(geometry.span()).is_none() {
             return corrupt(CorruptKind::SizeTooLarge, size);
         }
@@ -170,7 +173,8 @@ impl Header {
             1 => true,
             other => return Err(Error::Unsupported(Unsupported::CryptMethod(other))),
         };
-        // QEMU reads the length only if the offset is not 0, and treats a length of 0 as no backing file.
+        // QEMU reads the length only if the offset is not 0, and treats a length of 0 as no backing
+        // file.
         let backing_offset = raw.backing_offset.get();
         let backing_len = if backing_offset == 0 { 0 } else { raw.backing_len.get() };
         if backing_len > MAX_NAME {
@@ -197,7 +201,8 @@ impl Header {
         Ok(header)
     }
 
-    /// Returns the size of the guest's disk in bytes. It is exact; QEMU rounds it down to a multiple of 512.
+    /// Returns the size of the guest's disk in bytes. It is exact; QEMU rounds it down to a
+    /// multiple of 512.
     #[must_use]
     pub const fn virtual_size(&self) -> u64 {
         self.size
@@ -227,7 +232,8 @@ impl Header {
         self.l1_offset
     }
 
-    /// Returns `true` if plain clusters are encrypted (crypt method 1, AES). Compressed clusters never are.
+    /// Returns `true` if plain clusters are encrypted (crypt method 1, AES). Compressed clusters
+    /// never are.
     #[must_use]
     pub const fn is_encrypted(&self) -> bool {
         self.encrypted
@@ -251,15 +257,15 @@ impl Header {
         self.mtime
     }
 
-    /// Returns `true` if the image has the extension that Xen's tapdisk writes after the header. [`Header::parse`] does
-    /// not look for it; opening an [`Image`](crate::Image) does.
+    /// Returns `true` if the image has the extension that Xen's tapdisk writes after the header.
+    /// [`Header::parse`] does not look for it; opening an [`Image`](crate::Image) does.
     #[must_use]
     pub const fn is_xen(&self) -> bool {
         !matches!(self.xen, Xen::Absent)
     }
 
-    /// Returns `true` if the L1 table is read as little-endian, as old versions of tapdisk wrote it. QEMU reads such an
-    /// image as empty.
+    /// Returns `true` if the L1 table is read as little-endian, as old versions of tapdisk wrote
+    /// it. QEMU reads such an image as empty.
     #[must_use]
     pub const fn l1_is_little_endian(&self) -> bool {
         matches!(self.xen, Xen::LittleEndianL1)

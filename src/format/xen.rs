@@ -29,13 +29,14 @@ pub(crate) enum Xen {
 }
 
 impl Xen {
-    /// Reads `extension`, the bytes after the header of an image whose L1 table starts at `l1_offset`.
+    /// Reads `extension`, the bytes after the header of an image whose L1 table starts at
+    /// `l1_offset`.
     pub(crate) fn read(extension: &[u8], l1_offset: u64) -> Self {
         match RawXen::ref_from_prefix(extension) {
             Ok((raw, _)) if raw.magic.get() == XEN_MAGIC => {
-                // Old versions of tapdisk wrote the L1 in the byte order of their machine; newer ones set the flag.
-                // Their L1 is always page aligned. QEMU's is not, and a backing name that QEMU wrote could look like
-                // the extension.
+                // Old versions of tapdisk wrote the L1 in the byte order of their machine; newer
+                // ones set the flag. Their L1 is always page aligned. QEMU's is not, and a backing
+                // name that QEMU wrote could look like the extension.
                 let page_aligned = l1_offset & 0xfff == 0;
                 if page_aligned && raw.flags.get() & XEN_L1_BIG_ENDIAN == 0 {
                     Self::LittleEndianL1

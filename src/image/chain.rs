@@ -38,9 +38,9 @@ impl<D, M> Layer for Image<D, M> {
 
 /// An image with its backing images, top first, at most `DEPTH` images in all.
 ///
-/// A hole of an image reads from the next image at the same guest offset, and as zeros past that image's end. `I` is
-/// [`Image`] or, with the feature `async`, `aio::Image`; the chain then has the same methods as the image. All images
-/// have one type, of device and of memory.
+/// A hole of an image reads from the next image at the same guest offset, and as zeros past that
+/// image's end. `I` is [`Image`] or, with the feature `async`, `aio::Image`; the chain then has the
+/// same methods as the image. All images have one type, of device and of memory.
 ///
 /// ```
 /// use qcow1::{Chain, Image};
@@ -58,8 +58,9 @@ impl<D, M> Layer for Image<D, M> {
 /// # Ok::<(), qcow1::Error<core::convert::Infallible>>(())
 /// ```
 ///
-/// Use `&mut dyn BlockRead` for devices of different types that have the same error; [`MapErr`](crate::MapErr) makes it the
-/// same. For memories of different sizes, lend slices: `&mut array[..]`.
+/// Use `&mut dyn BlockRead` for devices of different types that have the same error;
+/// [`MapErr`](crate::MapErr) makes it the same. For memories of different sizes, lend slices:
+/// `&mut array[..]`.
 ///
 /// ```
 /// use core::convert::Infallible;
@@ -123,7 +124,8 @@ impl<I: Layer, const DEPTH: usize> Chain<I, DEPTH> {
         &mut self.images
     }
 
-    /// Returns the size of the guest's disk in bytes: that of the top image, or 0 if the chain is empty.
+    /// Returns the size of the guest's disk in bytes: that of the top image, or 0 if the chain is
+    /// empty.
     #[must_use]
     pub fn size(&self) -> u64 {
         self.images.first().map_or(0, |top| top.size())
@@ -133,24 +135,28 @@ impl<I: Layer, const DEPTH: usize> Chain<I, DEPTH> {
 impl<D: BlockRead, M: Memory, const DEPTH: usize> Chain<Image<D, M>, DEPTH> {
     /// Fills `dst` with the guest's bytes that start at `offset`; see [`Image::read_at`].
     ///
-    /// For each cluster that the range touches, a QCOW1 image makes at most 5 device reads, and a raw disk at most 3. A
-    /// QCOW1 image also makes at most 2 for each of its L1 entries. The size of these clusters is the smallest cluster
-    /// size of the image and the images above it, because each hole above is read separately. A raw disk without images
-    /// above it makes at most 3 device reads in total.
+    /// For each cluster that the range touches, a QCOW1 image makes at most 5 device reads, and a
+    /// raw disk at most 3. A QCOW1 image also makes at most 2 for each of its L1 entries. The size
+    /// of these clusters is the smallest cluster size of the image and the images above it, because
+    /// each hole above is read separately. A raw disk without images above it makes at most 3
+    /// device reads in total.
     ///
     /// # Errors
-    /// As [`Image::read_at`]. [`Error::BackingRequired`] is returned only if the lowest image names a backing file.
+    /// As [`Image::read_at`]. [`Error::BackingRequired`] is returned only if the lowest image names
+    /// a backing file.
     pub fn read_at(&mut self, offset: u64, dst: &mut [u8]) -> Result<(), Error<D::Error>> {
         read_at(&mut self.images, offset, dst)
     }
 
-    /// Returns how the guest's bytes that start at `offset` are stored, and the index of the image that stores them (0 is the
-    /// top); see [`Image::extent_at`].
+    /// Returns how the guest's bytes that start at `offset` are stored, and the index of the image
+    /// that stores them (0 is the top); see [`Image::extent_at`].
     ///
-    /// [`ExtentKind::Backing`](crate::ExtentKind::Backing) is returned only if the lowest image names a backing file.
+    /// [`ExtentKind::Backing`](crate::ExtentKind::Backing) is returned only if the lowest image
+    /// names a backing file.
     ///
-    /// A call asks each image at most once, from the top until one stores the bytes. So it looks at no more than 4,099 table
-    /// words of each image, with at most 2 device reads for each word, and at most 2 more for each that fails.
+    /// A call asks each image at most once, from the top until one stores the bytes. So it looks at
+    /// no more than 4,099 table words of each image, with at most 2 device reads for each word, and
+    /// at most 2 more for each that fails.
     ///
     /// ```
     /// use qcow1::{Chain, Image};
@@ -186,7 +192,8 @@ impl<D: BlockRead, M: Memory, const DEPTH: usize> Chain<Image<D, M>, DEPTH> {
         query.found.ok_or(Error::OutOfRange)
     }
 
-    /// Returns a [`Cursor`] at byte 0, which implements [`embedded_io::Read`] and [`embedded_io::Seek`].
+    /// Returns a [`Cursor`] at byte 0, which implements [`embedded_io::Read`] and
+    /// [`embedded_io::Seek`].
     pub fn cursor(&mut self) -> Cursor<&mut Self> {
         Cursor::new(self)
     }

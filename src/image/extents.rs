@@ -6,8 +6,8 @@ use crate::reader::extent_walk::ExtentWalk;
 
 /// An iterator over the runs of a disk in sequence; see [`Image::extents`](crate::Image::extents).
 ///
-/// Over an [`Image`](crate::Image) it implements [`Iterator`]. Over an `aio::Image` it has a method `next` that returns
-/// a future.
+/// Over an [`Image`](crate::Image) it implements [`Iterator`]. Over an `aio::Image` it has a method
+/// `next` that returns a future.
 ///
 /// ```
 /// use qcow1::{ExtentKind, Image};

@@ -30,9 +30,9 @@ use crate::reader::stop::Stop;
 
 /// A QCOW1 image, or a raw disk, on a block device.
 ///
-/// It owns its device and its memory, or borrows them: `&mut D` is a device too, and [`Memory`] is implemented for mutable
-/// references. It is `Send` and `Sync` if both are. After an error it stays usable, and later reads return the same bytes as
-/// without that error.
+/// It owns its device and its memory, or borrows them: `&mut D` is a device too, and [`Memory`] is
+/// implemented for mutable references. It is `Send` and `Sync` if both are. After an error it stays
+/// usable, and later reads return the same bytes as without that error.
 ///
 /// ```
 /// use qcow1::Image;
@@ -60,34 +60,36 @@ impl<D, M> Image<D, M> {
         self.state.header()
     }
 
-    /// Returns the size of the guest's disk in bytes. It is exact; QEMU rounds it down to a multiple of 512.
+    /// Returns the size of the guest's disk in bytes. It is exact; QEMU rounds it down to a
+    /// multiple of 512.
     #[must_use]
     pub fn size(&self) -> u64 {
         self.state.size().0
     }
 
-    /// Sets the key with which later reads decrypt the image's encrypted clusters. An image that is not encrypted
-    /// ignores it.
+    /// Sets the key with which later reads decrypt the image's encrypted clusters. An image that is
+    /// not encrypted ignores it.
     ///
-    /// Without a key, a read that includes an encrypted cluster returns [`Error::KeyRequired`]. Holes, backing data and
-    /// compressed clusters are never encrypted and need no key. QCOW1 stores no key check: a wrong key yields garbage,
-    /// not an error.
+    /// Without a key, a read that includes an encrypted cluster returns [`Error::KeyRequired`].
+    /// Holes, backing data and compressed clusters are never encrypted and need no key. QCOW1
+    /// stores no key check: a wrong key yields garbage, not an error.
     #[cfg(feature = "aes")]
     pub fn set_key(&mut self, key: &Key) {
         self.state.cipher = Cipher::Aes(AesCipher::new(key));
     }
 
-    /// Sets the cipher with which later reads decrypt the image's encrypted clusters: for example, a board's AES
-    /// engine.
+    /// Sets the cipher with which later reads decrypt the image's encrypted clusters: for example,
+    /// a board's AES engine.
     ///
-    /// `cipher` is shared, so that images of one key can use one cipher, and `Sync`, so that the image can move between
-    /// threads. [`SectorCipher`] shows how an engine behind a `critical_section::Mutex` fulfills both.
+    /// `cipher` is shared, so that images of one key can use one cipher, and `Sync`, so that the
+    /// image can move between threads. [`SectorCipher`] shows how an engine behind a
+    /// `critical_section::Mutex` fulfills both.
     pub fn set_cipher(&mut self, cipher: &'static (dyn SectorCipher + Sync)) {
         self.state.cipher = Cipher::Lent(cipher);
     }
 
-    /// Returns a mutable reference to the device: for example, to read the counts of a [`Tracer`](crate::Tracer). The
-    /// bytes that the device reads must stay the same.
+    /// Returns a mutable reference to the device: for example, to read the counts of a
+    /// [`Tracer`](crate::Tracer). The bytes that the device reads must stay the same.
     pub fn device_mut(&mut self) -> &mut D {
         &mut self.device
     }
@@ -99,7 +101,8 @@ impl<D, M> Image<D, M> {
     }
 
     /// Returns the image, or an error with the device and the memory.
-    // Inlined, because the image is large to return. In a debug build, inlining would only make the stack deeper.
+    // Inlined, because the image is large to return. In a debug build, inlining would only make the
+    // stack deeper.
     #[cfg_attr(not(debug_assertions), inline(always))]
     pub(crate) fn opened<E>(
         device: D,
@@ -131,16 +134,18 @@ impl<D, M: Memory> Image<D, M> {
 impl<D: BlockRead, M: Memory> Image<D, M> {
     /// Opens a QCOW1 image.
     ///
-    /// `memory` must have at least max(512, block size) bytes, which is enough to read every uncompressed byte of every
-    /// valid image. On a byte-addressable device, whose block size is 1, 64 bytes are enough, and each table word is then one
-    /// read of 8 bytes (two, if its table is not at a multiple of 8); only a part of an encrypted sector needs 512.
+    /// `memory` must have at least max(512, block size) bytes, which is enough to read every
+    /// uncompressed byte of every valid image. On a byte-addressable device, whose block size is 1,
+    /// 64 bytes are enough, and each table word is then one read of 8 bytes (two, if its table is
+    /// not at a multiple of 8); only a part of an encrypted sector needs 512.
     ///
-    /// Compressed clusters take their share first, and what remains caches tables: more memory saves device reads.
-    /// [`OpenOptions::memory_needed`] returns a figure for an image. The contents of `memory` are overwritten.
+    /// Compressed clusters take their share first, and what remains caches tables: more memory
+    /// saves device reads. [`OpenOptions::memory_needed`] returns a figure for an image. The
+    /// contents of `memory` are overwritten.
     ///
-    /// An array as `memory` becomes a part of the image, which opening moves over the stack, more than once without
-    /// optimization. Firmware with little stack lends a `&'static mut` reference instead; the documentation of the crate has
-    /// both.
+    /// An array as `memory` becomes a part of the image, which opening moves over the stack, more
+    /// than once without optimization. Firmware with little stack lends a `&'static mut` reference
+    /// instead; the documentation of the crate has both.
     ///
     /// Opening makes one device read.
     ///
@@ -148,10 +153,10 @@ impl<D: BlockRead, M: Memory> Image<D, M> {
     /// Each error returns the device and the memory.
     /// - [`Error::Empty`]: the device has 0 bytes.
     /// - [`Error::NotQcow`]: the magic number is missing.
-    /// - [`Error::Unsupported`]: the version is not 1, the encryption method is unknown, or the device has more than
-    ///   2^63 bytes.
-    /// - [`Error::Corrupt`]: the header is invalid, or the L1 table or the backing file's name reaches past the end of
-    ///   the file.
+    /// - [`Error::Unsupported`]: the version is not 1, the encryption method is unknown, or the
+    ///   device has more than 2^63 bytes.
+    /// - [`Error::Corrupt`]: the header is invalid, or the L1 table or the backing file's name
+    ///   reaches past the end of the file.
     /// - [`Error::MemoryTooSmall`]: `memory` is smaller than the minimum.
     /// - [`Error::Io`]: the device failed.
     pub fn open(device: D, memory: M) -> Result<Self, OpenError<D, M, D::Error>> {
@@ -167,7 +172,8 @@ impl<D: BlockRead, M: Memory> Image<D, M> {
         Self::opened(device, memory, opening)
     }
 
-    /// Opens a device as a raw disk, whatever its bytes are: for example, as the base of a [`Chain`](crate::Chain).
+    /// Opens a device as a raw disk, whatever its bytes are: for example, as the base of a
+    /// [`Chain`](crate::Chain).
     ///
     /// `memory` must have at least the size of one block, or may be empty if the block size is 1.
     ///
@@ -183,42 +189,48 @@ impl<D: BlockRead, M: Memory> Image<D, M> {
         Self::opened(device, memory, opening)
     }
 
-    /// Fills `dst` with the guest's bytes that start at `offset`. `offset`, in bytes, and the length of `dst` may have any
-    /// alignment.
+    /// Fills `dst` with the guest's bytes that start at `offset`. `offset`, in bytes, and the
+    /// length of `dst` may have any alignment.
     ///
-    /// Clusters that are adjacent in the file are read with one device request, directly into `dst`; only partial
-    /// blocks at the ends are copied. A call makes at most 5 device reads for each cluster that the range touches, and 2 for
-    /// each L1 entry. For a raw disk it makes at most 3 device reads in total.
+    /// Clusters that are adjacent in the file are read with one device request, directly into
+    /// `dst`; only partial blocks at the ends are copied. A call makes at most 5 device reads for
+    /// each cluster that the range touches, and 2 for each L1 entry. For a raw disk it makes at
+    /// most 3 device reads in total.
     ///
-    /// If the device cannot read a block, only the bytes that need this block are lost: a failed read of more than one block
-    /// of a table, or of more than one compressed cluster, is tried again for less. Each adds at most 2 device reads.
+    /// If the device cannot read a block, only the bytes that need this block are lost: a failed
+    /// read of more than one block of a table, or of more than one compressed cluster, is tried
+    /// again for less. Each adds at most 2 device reads.
     ///
     /// # Errors
     /// The contents of `dst` are unspecified after an error; the image stays usable.
     /// - [`Error::OutOfRange`]: the range does not lie inside the disk.
-    /// - [`Error::Corrupt`]: a table word or a compressed cluster is invalid. The error contains its place.
+    /// - [`Error::Corrupt`]: a table word or a compressed cluster is invalid. The error contains
+    ///   its place.
     /// - [`Error::BackingRequired`]: the range includes a hole, and the image names a backing file.
     /// - [`Error::KeyRequired`]: the range includes an encrypted cluster, and the image has no key.
     /// - [`Error::CipherFailed`]: the cipher of [`Image::set_cipher`] failed.
-    /// - [`Error::MemoryTooSmall`]: the range includes a compressed cluster, which needs more memory to inflate, or in less
-    ///   than 512 bytes of memory, a part of an encrypted sector.
-    /// - [`Error::Unsupported`]: the range includes a compressed cluster, and the build lacks `deflate` and `deflate-small`.
+    /// - [`Error::MemoryTooSmall`]: the range includes a compressed cluster, which needs more
+    ///   memory to inflate, or in less than 512 bytes of memory, a part of an encrypted sector.
+    /// - [`Error::Unsupported`]: the range includes a compressed cluster, and the build lacks
+    ///   `deflate` and `deflate-small`.
     /// - [`Error::Io`]: the device failed.
     pub fn read_at(&mut self, offset: u64, dst: &mut [u8]) -> Result<(), Error<D::Error>> {
         read_at(core::slice::from_mut(self), offset, dst)
     }
 
-    /// Returns how the guest's bytes that start at `offset` are stored: one run of 1..=`max_len` bytes. `max_len` may reach past
-    /// the end of the disk.
+    /// Returns how the guest's bytes that start at `offset` are stored: one run of 1..=`max_len`
+    /// bytes. `max_len` may reach past the end of the disk.
     ///
-    /// A run consists of adjacent clusters that are stored in the same way. A call looks at no more than 4,099 table
-    /// words, so the next run may continue this one; [`Extent::join`] joins them. A call reads only tables, with at
-    /// most 2 device reads for each table word, and at most 2 more for each that fails.
+    /// A run consists of adjacent clusters that are stored in the same way. A call looks at no more
+    /// than 4,099 table words, so the next run may continue this one; [`Extent::join`] joins them.
+    /// A call reads only tables, with at most 2 device reads for each table word, and at most 2
+    /// more for each that fails.
     ///
     /// # Errors
     /// - [`Error::OutOfRange`]: `offset` is not inside the disk, or `max_len` is 0.
     /// - [`Error::Corrupt`]: a table word is invalid. The error contains its place.
-    /// - [`Error::Io`]: the device failed to read what describes the byte at `offset`. A run ends before what cannot be read.
+    /// - [`Error::Io`]: the device failed to read what describes the byte at `offset`. A run ends
+    ///   before what cannot be read.
     pub fn extent_at(&mut self, offset: u64, max_len: u64) -> Result<Extent, Error<D::Error>> {
         let mut walk = ExtentWalk::extent_at(&self.state, offset, max_len)?;
         self.advance(&mut walk)
@@ -226,12 +238,12 @@ impl<D: BlockRead, M: Memory> Image<D, M> {
 
     /// Returns the runs of the whole disk in sequence, each as [`Image::extent_at`] returns it.
     ///
-    /// The iterator ends after the last run or after an error. To continue after an error, call [`Image::extent_at`]
-    /// with a later offset.
+    /// The iterator ends after the last run or after an error. To continue after an error, call
+    /// [`Image::extent_at`] with a later offset.
     ///
-    /// Each item has the bounds of [`Image::extent_at`], but the number of items is bounded only by the size of the
-    /// tables: a device of 2^50 bytes may hold an L1 table of 2^47 words. For an untrusted image, limit it with
-    /// [`Iterator::take`].
+    /// Each item has the bounds of [`Image::extent_at`], but the number of items is bounded only by
+    /// the size of the tables: a device of 2^50 bytes may hold an L1 table of 2^47 words. For an
+    /// untrusted image, limit it with [`Iterator::take`].
     pub fn extents(&mut self) -> Extents<'_, Self> {
         Extents {
             walk: Some(ExtentWalk::extents(&self.state)),
@@ -239,11 +251,13 @@ impl<D: BlockRead, M: Memory> Image<D, M> {
         }
     }
 
-    /// Reads the backing file's name into `buf` and returns it, or returns `None` if the image names no backing file.
+    /// Reads the backing file's name into `buf` and returns it, or returns `None` if the image
+    /// names no backing file.
     ///
-    /// The name is untrusted bytes, not necessarily text. It may contain NULs; QEMU's names end at the first one. It is a path
-    /// on the machine that wrote the image, absolute or relative to the image's folder. This crate never opens it. No name is
-    /// longer than 1,023 bytes. A call makes at most 3 device reads.
+    /// The name is untrusted bytes, not necessarily text. It may contain NULs; QEMU's names end at
+    /// the first one. It is a path on the machine that wrote the image, absolute or relative to the
+    /// image's folder. This crate never opens it. No name is longer than 1,023 bytes. A call makes
+    /// at most 3 device reads.
     ///
     /// # Errors
     /// - [`Error::MemoryTooSmall`]: `buf` is shorter than the name.
@@ -257,15 +271,18 @@ impl<D: BlockRead, M: Memory> Image<D, M> {
         Ok(Some(name))
     }
 
-    /// Returns a [`Cursor`] at byte 0, which implements [`embedded_io::Read`] and [`embedded_io::Seek`].
+    /// Returns a [`Cursor`] at byte 0, which implements [`embedded_io::Read`] and
+    /// [`embedded_io::Seek`].
     pub fn cursor(&mut self) -> Cursor<&mut Self> {
         Cursor::new(self)
     }
 
-    /// Returns the walk's next run, and performs the device reads for it. After an error, the image forgets all tables.
+    /// Returns the walk's next run, and performs the device reads for it. After an error, the image
+    /// forgets all tables.
     pub(crate) fn advance(&mut self, walk: &mut ExtentWalk) -> Result<Extent, Error<D::Error>> {
         self.state.begin(self.memory.bytes());
-        // Bound: at most two misses for each table word that the walk looks at, and two more for each failed read.
+        // Bound: at most two misses for each table word that the walk looks at, and two more for
+        // each failed read.
         loop {
             let memory = self.memory.bytes();
             match walk.find(&mut self.state, memory) {
@@ -313,11 +330,12 @@ fn probe<D: BlockRead>(options: OpenOptions, device: &mut D, memory: &mut [u8]) 
 }
 
 impl OpenOptions {
-    /// Returns the number of bytes of memory for the image on `device`: enough to read everything at full speed, and `cache`
-    /// bytes more for tables, unless the image cannot have as many.
+    /// Returns the number of bytes of memory for the image on `device`: enough to read everything
+    /// at full speed, and `cache` bytes more for tables, unless the image cannot have as many.
     ///
-    /// It reads the header, and opening checks it again. If the blocks of `device` are larger than 512 bytes, it reads nothing:
-    /// it returns what the largest clusters would need, even if `device` holds no image.
+    /// It reads the header, and opening checks it again. If the blocks of `device` are larger than
+    /// 512 bytes, it reads nothing: it returns what the largest clusters would need, even if
+    /// `device` holds no image.
     ///
     /// ```
     /// use qcow1::{Image, OpenOptions};
@@ -371,8 +389,8 @@ pub(crate) fn read_at<D: BlockRead, M: Memory>(
 
 #[inline(never)]
 fn perform<D: BlockRead, M: Memory>(images: &mut [Image<D, M>], mut read: Read<'_>) -> Result<(), Error<D::Error>> {
-    // Bound: each turn reads at least one byte, reads one of the two parts of a table word, or changes the image for at
-    // least one byte.
+    // Bound: each turn reads at least one byte, reads one of the two parts of a table word, or
+    // changes the image for at least one byte.
     let error = loop {
         let Some(image) = images.get_mut(read.level()) else {
             break read.backing_required();

@@ -1,7 +1,7 @@
 //! Options for opening an image.
 
-/// Options for opening an image with [`Image::open_with`](crate::Image::open_with) or, with the feature `async`,
-/// `aio::Image::open_with`.
+/// Options for opening an image with [`Image::open_with`](crate::Image::open_with) or, with the
+/// feature `async`, `aio::Image::open_with`.
 ///
 /// ```
 /// use qcow1::{Image, OpenOptions};
@@ -22,8 +22,8 @@ pub struct OpenOptions {
 }
 
 impl OpenOptions {
-    /// Returns the defaults, which [`Image::open`](crate::Image::open) uses: [`salvage`](Self::salvage) and
-    /// [`or_raw`](Self::or_raw) are off.
+    /// Returns the defaults, which [`Image::open`](crate::Image::open) uses:
+    /// [`salvage`](Self::salvage) and [`or_raw`](Self::or_raw) are off.
     #[must_use]
     pub const fn new() -> Self {
         Self {
@@ -32,37 +32,42 @@ impl OpenOptions {
         }
     }
 
-    /// Sets whether everything past the end of the file reads as zeros: tables, clusters and the backing file's name.
+    /// Sets whether everything past the end of the file reads as zeros: tables, clusters and the
+    /// backing file's name.
     ///
-    /// Use it to read what is left of a truncated image. QEMU always reads images in this way. By default, reading past
-    /// the end of the file is an error that states where.
+    /// Use it to read what is left of a truncated image. QEMU always reads images in this way. By
+    /// default, reading past the end of the file is an error that states where.
     ///
-    /// - A compressed cluster that the end of the file cuts, or that lies past it, reads as the bytes that are left of its
-    ///   stream yield, and as zeros after them. It is inflated at most 18 times for that.
+    /// - A compressed cluster that the end of the file cuts, or that lies past it, reads as the
+    ///   bytes that are left of its stream yield, and as zeros after them. It is inflated at most
+    ///   18 times for that.
     /// - An encrypted sector that the end of the file cuts reads as zeros.
     ///
-    /// Nothing else changes: a corrupt table word, or a stream that is whole and corrupt, is still an error.
+    /// Nothing else changes: a corrupt table word, or a stream that is whole and corrupt, is still
+    /// an error.
     #[must_use]
     pub const fn salvage(mut self, salvage: bool) -> Self {
         self.salvage = salvage;
         self
     }
 
-    /// Sets whether a disk without QCOW's magic number and version is opened as a raw disk. By default it is
-    /// [`Error::NotQcow`] or, if it has 0 bytes, [`Error::Empty`]. A disk of 4 to 7 bytes has no version, so it is raw even if
-    /// it begins with the magic number.
+    /// Sets whether a disk without QCOW's magic number and version is opened as a raw disk. By
+    /// default it is [`Error::NotQcow`] or, if it has 0 bytes, [`Error::Empty`]. A disk of 4 to 7
+    /// bytes has no version, so it is raw even if it begins with the magic number.
     ///
-    /// QCOW2, QCOW3 and invalid QCOW1 headers are still errors. [`Image::header`] returns `None` for a raw disk.
-    /// `memory` must have at least max(512, block size) bytes for either format, or 64 if the block size is 1.
+    /// QCOW2, QCOW3 and invalid QCOW1 headers are still errors. [`Image::header`] returns `None`
+    /// for a raw disk. `memory` must have at least max(512, block size) bytes for either format, or
+    /// 64 if the block size is 1.
     ///
-    /// **With this option, the first four bytes of the disk choose its format. Use it only if whoever can write the
-    /// disk may also choose its format.**
-    /// - It is safe for the owner of the machine and its disks: a boot loader or a unikernel that opens no file that an
-    ///   image names.
-    /// - It is not safe for a host that runs guests. A guest with a raw disk can write a QCOW1 header into its first
-    ///   sector and name any file of the host as the backing file. A host that then opens the disk as QCOW1 and follows
-    ///   the name lets the guest read that file (CVE-2008-2004). Such a host knows the format of each disk: it uses
-    ///   [`Image::open`] or [`Image::open_raw`].
+    /// **With this option, the first four bytes of the disk choose its format. Use it only if
+    /// whoever can write the disk may also choose its format.**
+    /// - It is safe for the owner of the machine and its disks: a boot loader or a unikernel that
+    ///   opens no file that an image names.
+    /// - It is not safe for a host that runs guests. A guest with a raw disk can write a QCOW1
+    ///   header into its first sector and name any file of the host as the backing file. A host
+    ///   that then opens the disk as QCOW1 and follows the name lets the guest read that file
+    ///   (CVE-2008-2004). Such a host knows the format of each disk: it uses [`Image::open`] or
+    ///   [`Image::open_raw`].
     ///
     /// [`Error::NotQcow`]: crate::Error::NotQcow
     /// [`Error::Empty`]: crate::Error::Empty

@@ -28,10 +28,12 @@ impl ImageState {
 }
 
 impl<'b> Read<'b> {
-    /// Creates a read of the backing file's name into `name`, which [`ImageState::backing_name_in`] returned.
+    /// Creates a read of the backing file's name into `name`, which [`ImageState::backing_name_in`]
+    /// returned.
     pub(crate) fn backing_name(image: &ImageState, name: &'b mut [u8]) -> Self {
         let (start, _) = image.backing_name().unwrap_or((image.device().end, 0));
-        // Only salvage opens an image whose name reaches past the end of the file. The rest of it is zeros.
+        // Only salvage opens an image whose name reaches past the end of the file. The rest of it
+        // is zeros.
         let stored = saturating_usize(image.device().end.since(start)).min(name.len());
         let (name, past_end) = name.split_at_mut_checked(stored).unwrap_or_default();
         past_end.fill(0);

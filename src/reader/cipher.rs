@@ -8,11 +8,13 @@ use crate::reader::stop::Stop;
 /// log2 of a sector's bytes.
 pub(crate) const SECTOR_SHIFT: u32 = 9;
 
-/// A cipher that decrypts sectors, for example with a board's AES engine; see [`Image::set_cipher`].
+/// A cipher that decrypts sectors, for example with a board's AES engine; see
+/// [`Image::set_cipher`].
 ///
-/// The format's cipher (crypt method 1) is AES-128 in CBC mode, separately for each sector. The initialization vector
-/// is the sector's number as a little-endian `u64`, followed by eight zero bytes (`plain64` in QEMU). The key is the
-/// first 16 bytes of the passphrase, padded with zero bytes.
+/// The format's cipher (crypt method 1) is AES-128 in CBC mode, separately for each sector. The
+/// initialization vector is the sector's number as a little-endian `u64`, followed by eight zero
+/// bytes (`plain64` in QEMU). The key is the first 16 bytes of the passphrase, padded with zero
+/// bytes.
 ///
 /// ```
 /// use core::cell::RefCell;
@@ -53,8 +55,9 @@ pub(crate) const SECTOR_SHIFT: u32 = 9;
 ///
 /// [`Image::set_cipher`]: crate::Image::set_cipher
 pub trait SectorCipher {
-    /// Decrypts `sectors` in place: one or more sectors of 512 bytes that are adjacent in the guest's disk.
-    /// `first_sector` is the number of the first sector, which is its guest offset divided by 512.
+    /// Decrypts `sectors` in place: one or more sectors of 512 bytes that are adjacent in the
+    /// guest's disk. `first_sector` is the number of the first sector, which is its guest offset
+    /// divided by 512.
     ///
     /// # Errors
     /// [`CipherFailed`] if the engine fails. The image's read then returns
@@ -62,7 +65,8 @@ pub trait SectorCipher {
     fn decrypt(&self, first_sector: u64, sectors: &mut [u8]) -> Result<(), CipherFailed>;
 }
 
-/// The error of a [`SectorCipher`]. It has no details: if the engine reports a cause, the cipher must store it.
+/// The error of a [`SectorCipher`]. It has no details: if the engine reports a cause, the cipher
+/// must store it.
 ///
 /// ```
 /// use qcow1::{CipherFailed, Error, Image, SectorCipher};
@@ -141,10 +145,13 @@ mod aes_cipher {
     /// Dropping it overwrites it with zeros. These are not overwritten:
     /// - the passphrase, which the caller owns,
     /// - copies of the key or of the key schedule that a move leaves on the stack:
-    ///   [`Image::set_key`](crate::Image::set_key) moves the schedule, and so does moving an image that has a key,
-    /// - decrypted bytes of the disk in the lent memory, through which partial sectors and blocks are read.
+    ///   [`Image::set_key`](crate::Image::set_key) moves the schedule, and so does moving an image
+    ///   that has a key,
+    /// - decrypted bytes of the disk in the lent memory, through which partial sectors and blocks
+    ///   are read.
     ///
-    /// QEMU makes an encrypted image, here an overlay on a raw disk, with the passphrase "passphrase":
+    /// QEMU makes an encrypted image, here an overlay on a raw disk, with the passphrase
+    /// "passphrase":
     ///
     /// ```text
     /// qemu-img create -f qcow -b disk.raw -F raw --object secret,id=s0,data=passphrase \
@@ -167,7 +174,8 @@ mod aes_cipher {
     impl Key {
         /// Derives QEMU's key from a passphrase: its first 16 bytes, padded with zero bytes.
         ///
-        /// QCOW1 has no key derivation, no salt and no key check: a wrong passphrase yields garbage, not an error.
+        /// QCOW1 has no key derivation, no salt and no key check: a wrong passphrase yields
+        /// garbage, not an error.
         #[must_use]
         pub fn from_passphrase(passphrase: &[u8]) -> Self {
             let mut key = Self([0; 16]);
@@ -196,11 +204,11 @@ mod aes_cipher {
         }
     }
 
-    /// The format's cipher in software, or with the processor's AES instructions if the build enables them or they are
-    /// detected at run time.
+    /// The format's cipher in software, or with the processor's AES instructions if the build
+    /// enables them or they are detected at run time.
     ///
-    /// [`Image::set_key`](crate::Image::set_key) uses it. Dropping it overwrites its key schedule with zeros; [`Key`]
-    /// lists what is not overwritten.
+    /// [`Image::set_key`](crate::Image::set_key) uses it. Dropping it overwrites its key schedule
+    /// with zeros; [`Key`] lists what is not overwritten.
     ///
     /// ```
     /// use qcow1::{AesCipher, Image, Key};

@@ -19,8 +19,8 @@ impl DeviceShape {
     /// Creates the shape of a device of `size` bytes, without salvage.
     ///
     /// # Errors
-    /// [`Unsupported::DeviceSize`] above 2^63 bytes: no table word addresses a byte beyond that, and no rounding up to blocks
-    /// wraps below it.
+    /// [`Unsupported::DeviceSize`] above 2^63 bytes: no table word addresses a byte beyond that,
+    /// and no rounding up to blocks wraps below it.
     pub(crate) const fn new<E>(size: u64, block_size: BlockSize) -> Result<Self, Error<E>> {
         if size > 1 << 63 {
             return Err(Error::Unsupported(Unsupported::DeviceSize(size)));
@@ -42,15 +42,16 @@ impl DeviceShape {
         self.block_size.lba(host.0)
     }
 
-    /// Returns the length in bytes of the blocks that hold the `len` bytes from `start` on, as far as the file goes. A block
-    /// starts at `start`.
+    /// Returns the length in bytes of the blocks that hold the `len` bytes from `start` on, as far
+    /// as the file goes. A block starts at `start`.
     pub(crate) fn readable(&self, start: HostOffset, len: usize) -> usize {
         let in_file = saturating_usize(self.end.since(start));
         self.block_size.round_up_len(len.min(in_file))
     }
 
-    /// Returns the request that fills `buffer` from `start` on, where a block starts, as far as the file goes: the number of
-    /// the first block, and the part of the buffer for it and the blocks after it.
+    /// Returns the request that fills `buffer` from `start` on, where a block starts, as far as the
+    /// file goes: the number of the first block, and the part of the buffer for it and the blocks
+    /// after it.
     // Not inlined: four calls would cost a hundred bytes.
     #[inline(never)]
     pub(crate) fn request<'m>(&self, start: HostOffset, buffer: &'m mut [u8]) -> (u64, &'m mut [u8]) {

@@ -17,9 +17,9 @@ impl ImageState {
         }
     }
 
-    /// Returns the number of the first block of the `len` guest bytes from `start` on, inside the disk, if they are whole
-    /// blocks of one plain cluster whose table words are cached. Otherwise, `None`: a [`Read`](crate::reader::read::Read) finds
-    /// out how they are stored.
+    /// Returns the number of the first block of the `len` guest bytes from `start` on, inside the
+    /// disk, if they are whole blocks of one plain cluster whose table words are cached. Otherwise,
+    /// `None`: a [`Read`](crate::reader::read::Read) finds out how they are stored.
     #[inline(never)]
     pub(crate) fn direct_lba(&mut self, memory: &mut [u8], start: GuestOffset, len: usize) -> Option<u64> {
         let block_size = self.device().block_size;

@@ -1,4 +1,5 @@
-//! Which guest bytes are stored in the same way, and where: a walk through the L2 tables, a run at a time.
+//! Which guest bytes are stored in the same way, and where: a walk through the L2 tables, a run at
+//! a time.
 
 use crate::error::{CorruptKind, Error};
 use crate::format::entry::L2Entry;
@@ -12,8 +13,8 @@ const EXTENT_QUOTA: u32 = 4096;
 
 /// A walk through guest bytes from one offset to another, a run at a time.
 ///
-/// [`ExtentWalk::find`] finds the next run; [`ExtentWalk::take_extent`] and [`ExtentWalk::advance`] move past it. What has been
-/// found survives a miss.
+/// [`ExtentWalk::find`] finds the next run; [`ExtentWalk::take_extent`] and [`ExtentWalk::advance`]
+/// move past it. What has been found survives a miss.
 pub(crate) struct ExtentWalk {
     /// Where the run begins.
     start: GuestOffset,
@@ -25,7 +26,8 @@ pub(crate) struct ExtentWalk {
     run: Run,
     /// The length of a compressed stream in bytes.
     stored_len: u32,
-    /// Whether the word that the image looked up last is that of the byte at `run_end`, so that no word is looked up twice.
+    /// Whether the word that the image looked up last is that of the byte at `run_end`, so that no
+    /// word is looked up twice.
     has_word: bool,
     /// Whether the run has been found to its end.
     is_found: bool,
@@ -69,7 +71,8 @@ impl ExtentWalk {
         Ok(walk)
     }
 
-    /// Creates a walk of one run, found already: `len` bytes of the file itself, as if they were the guest's from 0 on.
+    /// Creates a walk of one run, found already: `len` bytes of the file itself, as if they were
+    /// the guest's from 0 on.
     pub(crate) fn of_file(host: HostOffset, len: u64) -> Self {
         let mut walk = Self::new(GuestOffset(0), GuestOffset(len));
         walk.run_end = walk.end;
@@ -148,8 +151,8 @@ impl ExtentWalk {
         extent
     }
 
-    /// Returns the part of the run that has been found before the device failed, or `error` if there is none: then the run
-    /// begins at what cannot be read.
+    /// Returns the part of the run that has been found before the device failed, or `error` if
+    /// there is none: then the run begins at what cannot be read.
     pub(crate) fn take_before<E>(&mut self, error: E) -> Result<Extent, E> {
         if self.len() == 0 {
             return Err(error);
@@ -157,11 +160,12 @@ impl ExtentWalk {
         Ok(self.take_extent())
     }
 
-    /// Finds the next run, extended as far as possible; does nothing while part of the last one is left. Must not be called
-    /// once [`ExtentWalk::is_done`].
+    /// Finds the next run, extended as far as possible; does nothing while part of the last one is
+    /// left. Must not be called once [`ExtentWalk::is_done`].
     ///
     /// # Errors
-    /// [`Stop::Miss`], after which the next call continues; [`Stop::Corrupt`] for a flaw at the start of the run.
+    /// [`Stop::Miss`], after which the next call continues; [`Stop::Corrupt`] for a flaw at the
+    /// start of the run.
     #[inline(always)]
     pub(crate) fn find(&mut self, image: &mut ImageState, memory: &mut [u8]) -> Result<(), Stop> {
         if self.is_found && self.run_end != self.start {
@@ -174,7 +178,8 @@ impl ExtentWalk {
     #[inline(never)]
     fn search(&mut self, image: &mut ImageState, memory: &mut [u8]) -> Result<(), Stop> {
         self.is_found = false;
-        // Bound: each turn takes a table word or more, or it is the last. A run is never empty, whatever the budget.
+        // Bound: each turn takes a table word or more, or it is the last. A run is never empty,
+        // whatever the budget.
         while self.run_end < self.end && (self.budget != 0 || self.run_end == self.start) {
             match self.extend(image, memory) {
                 Ok(true) => {}
@@ -188,8 +193,8 @@ impl ExtentWalk {
         Ok(())
     }
 
-    /// Extends the run by one table word and by the contiguous ones after it. Returns whether the run may continue after
-    /// them.
+    /// Extends the run by one table word and by the contiguous ones after it. Returns whether the
+    /// run may continue after them.
     fn extend(&mut self, image: &mut ImageState, memory: &mut [u8]) -> Result<bool, Stop> {
         let Some(geometry) = image.geometry() else {
             self.run = Run::in_file(Storage::Data, 0);

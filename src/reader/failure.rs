@@ -29,7 +29,8 @@ impl ExtentWalk {
         }
     }
 
-    /// Returns a flaw with its offsets: those of the L1 entry, of the next L2 word, or of the run's stream.
+    /// Returns a flaw with its offsets: those of the L1 entry, of the next L2 word, or of the run's
+    /// stream.
     fn corrupt(&self, flaw: Flaw, image: &ImageState) -> Corrupt {
         let l1 = image.last_l1_entry();
         let (guest, host) = match (flaw, image.geometry()) {

@@ -97,7 +97,8 @@ impl Run {
 
 impl ImageState {
     /// Creates the image in lent memory of the length that it was judged with, or more.
-    // Inlined, because the image is large to hand over. In a debug build that would only make the stack deeper.
+    // Inlined, because the image is large to hand over. In a debug build that would only make the
+    // stack deeper.
     #[cfg_attr(not(debug_assertions), inline(always))]
     pub(crate) fn new(opening: Opening, memory: &mut [u8]) -> Self {
         let Opening { header, device } = opening;
@@ -144,7 +145,8 @@ impl ImageState {
         }
     }
 
-    /// Returns where the L1 word for `at` is, or `None` past the end of the file, where only salvage allows words.
+    /// Returns where the L1 word for `at` is, or `None` past the end of the file, where only
+    /// salvage allows words.
     fn l1_word_place(&self, at: GuestOffset) -> Option<HostOffset> {
         let header = self.header.as_ref()?;
         let index = header.geometry().l1_index(at);
@@ -159,11 +161,13 @@ impl ImageState {
         Some(table.wrapping_add(index.wrapping_shl(3).into()))
     }
 
-    /// Looks up the table words for the guest byte at `at`. After that, [`ImageState::last_l1_entry`] is its L1 entry, and
-    /// [`ImageState::last_word`] is its L2 word; 0 if the L1 entry has no table.
+    /// Looks up the table words for the guest byte at `at`. After that,
+    /// [`ImageState::last_l1_entry`] is its L1 entry, and [`ImageState::last_word`] is its L2 word;
+    /// 0 if the L1 entry has no table.
     ///
     /// # Errors
-    /// [`Stop::Miss`]; [`Stop::Corrupt`], and then `last_l1_entry` has the range and the offset that the entry is about.
+    /// [`Stop::Miss`]; [`Stop::Corrupt`], and then `last_l1_entry` has the range and the offset
+    /// that the entry is about.
     #[inline(never)]
     pub(crate) fn look_up(&mut self, geometry: Geometry, at: GuestOffset, memory: &mut [u8]) -> Result<(), Stop> {
         // Bound: two turns, one for each table.
@@ -241,8 +245,8 @@ impl ImageState {
         self.last_l1_entry.table().filter(|_| self.last_l1_entry.holds(at))
     }
 
-    /// Returns the number of bytes that can be read of the plain cluster at `cluster`, if the file ends `in_file` bytes after
-    /// the start of the cluster.
+    /// Returns the number of bytes that can be read of the plain cluster at `cluster`, if the file
+    /// ends `in_file` bytes after the start of the cluster.
     ///
     /// # Errors
     /// [`Stop::Corrupt`] if bytes inside the disk are missing, except in salvage.
@@ -262,8 +266,9 @@ impl ImageState {
         }
     }
 
-    /// Forgets everything that was read from the device. After an error, nothing that came from the failed call may be
-    /// believed: if the device returned wrong bytes once, it gets a second chance.
+    /// Forgets everything that was read from the device. After an error, nothing that came from the
+    /// failed call may be believed: if the device returned wrong bytes once, it gets a second
+    /// chance.
     #[cold]
     pub(crate) fn forget(&mut self, memory: &mut [u8]) {
         self.parts.cache.forget(memory);
@@ -274,12 +279,14 @@ impl ImageState {
         }
     }
 
-    /// Returns what to read after [`Stop::Miss`]: the number of the first block, and the buffer for the blocks.
+    /// Returns what to read after [`Stop::Miss`]: the number of the first block, and the buffer for
+    /// the blocks.
     pub(crate) fn missing<'m>(&self, memory: &'m mut [u8]) -> (u64, &'m mut [u8]) {
         self.parts.cache.missing(memory)
     }
 
-    /// Reacts to a failed read of what [`ImageState::missing`] named. Returns `true` if there is less to read.
+    /// Reacts to a failed read of what [`ImageState::missing`] named. Returns `true` if there is
+    /// less to read.
     pub(crate) fn narrow(&mut self, memory: &mut [u8]) -> bool {
         self.parts.cache.narrow(memory)
     }
@@ -300,7 +307,8 @@ impl ImageState {
         self.geometry().map_or(0, |geometry| geometry.within_cluster(at))
     }
 
-    /// Returns the number of bytes of memory that reading what is stored like this needs, if the image has fewer.
+    /// Returns the number of bytes of memory that reading what is stored like this needs, if the
+    /// image has fewer.
     pub(crate) fn needed_for(&self, storage: Storage) -> usize {
         match self.geometry() {
             Some(geometry) if cfg!(feature = "deflate-small") && storage == Storage::Compressed => {

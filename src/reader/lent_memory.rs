@@ -12,11 +12,12 @@ use crate::reader::table_cache::{StoredTag, TableCache};
 /// log2 of the smallest slot: a disk's sector.
 const SECTOR_SHIFT: u32 = 9;
 
-/// log2 of the slot in less memory than a sector, which only a byte-addressable device allows: a table word.
+/// log2 of the slot in less memory than a sector, which only a byte-addressable device allows: a
+/// table word.
 const WORD_SHIFT: u32 = 3;
 
-/// log2 of the largest slot, unless blocks are larger: a whole table of QEMU's plain images. A larger slot would make
-/// each random look-up read more.
+/// log2 of the largest slot, unless blocks are larger: a whole table of QEMU's plain images. A
+/// larger slot would make each random look-up read more.
 const MAX_SLOT_SHIFT: u32 = 12;
 
 /// Slots are larger than the minimum only if at least this many fit.
@@ -39,8 +40,8 @@ fn bytes(shift: u32) -> usize {
     1_usize.wrapping_shl(shift)
 }
 
-/// Returns the minimum memory that opens an image: a sector or a block, whichever is larger. If a block is a byte, nothing is
-/// bounced but parts of encrypted sectors, so the header is enough.
+/// Returns the minimum memory that opens an image: a sector or a block, whichever is larger. If a
+/// block is a byte, nothing is bounced but parts of encrypted sectors, so the header is enough.
 pub(crate) fn minimum(block_size: BlockSize) -> usize {
     if block_size == BlockSize::BYTE {
         saturating_usize(PREFIX)
@@ -49,12 +50,14 @@ pub(crate) fn minimum(block_size: BlockSize) -> usize {
     }
 }
 
-/// Returns the minimum memory that also has a bounce buffer: a sector or a block, whichever is larger.
+/// Returns the minimum memory that also has a bounce buffer: a sector or a block, whichever is
+/// larger.
 pub(crate) fn bouncing(block_size: BlockSize) -> usize {
     bytes(unit_shift(block_size))
 }
 
-/// Returns the minimum memory of a raw disk: a block to bounce ragged ends, or none if a block is a byte.
+/// Returns the minimum memory of a raw disk: a block to bounce ragged ends, or none if a block is a
+/// byte.
 pub(crate) fn minimum_raw(block_size: BlockSize) -> usize {
     if block_size == BlockSize::BYTE {
         0
@@ -80,7 +83,8 @@ pub(crate) fn compressed(
 
 /// The sizes of memory for an image, in bytes. Each holds for memory of any alignment.
 ///
-/// [`OpenOptions::memory_needed`](crate::OpenOptions::memory_needed) returns one figure for a device and a budget for tables.
+/// [`OpenOptions::memory_needed`](crate::OpenOptions::memory_needed) returns one figure for a
+/// device and a budget for tables.
 ///
 /// ```
 /// use qcow1::{BlockSize, Header, Image, MemoryNeeds};
@@ -96,29 +100,33 @@ pub(crate) fn compressed(
 /// # Ok::<(), qcow1::Error<core::convert::Infallible>>(())
 /// ```
 ///
-/// Firmware with a static takes the figure from the table in the README: for QEMU's clusters of 4 KiB, 9,739 bytes on a
-/// byte-addressable device, or 10,251 with blocks of 512 bytes.
+/// Firmware with a static takes the figure from the table in the README: for QEMU's clusters of 4
+/// KiB, 9,739 bytes on a byte-addressable device, or 10,251 with blocks of 512 bytes.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub struct MemoryNeeds {
-    /// Enough to open the image, and to read all its uncompressed bytes: max(512, block size), or 64 on a byte-addressable
-    /// device if the image is not encrypted.
+    /// Enough to open the image, and to read all its uncompressed bytes: max(512, block size), or
+    /// 64 on a byte-addressable device if the image is not encrypted.
     pub minimum: usize,
-    /// Enough to read compressed clusters too. In a build without `deflate` and `deflate-small`, max(512, block size).
+    /// Enough to read compressed clusters too. In a build without `deflate` and `deflate-small`,
+    /// max(512, block size).
     pub compressed: usize,
-    /// Enough to read compressed clusters two to five times as fast as with `compressed` bytes. In a build with
-    /// `deflate-small` alone, only device reads are saved. Equal to `compressed` in a build without both features.
+    /// Enough to read compressed clusters two to five times as fast as with `compressed` bytes. In
+    /// a build with `deflate-small` alone, only device reads are saved. Equal to `compressed` in a
+    /// build without both features.
     pub compressed_fast: usize,
-    /// Enough to cache all tables too that can exist in a file of this size: more gains little. Saturates at the size of the
-    /// address space.
+    /// Enough to cache all tables too that can exist in a file of this size: more gains little.
+    /// Saturates at the size of the address space.
     pub all_tables: usize,
 }
 
 impl MemoryNeeds {
-    /// Returns the sizes for an image whose tables take `tables` bytes, and which needs `minimum` bytes.
+    /// Returns the sizes for an image whose tables take `tables` bytes, and which needs `minimum`
+    /// bytes.
     fn new(geometry: Geometry, block_size: BlockSize, tables: u64, minimum: usize) -> Self {
-        // Slots have tags; some sets of slots are full before others; and a part goes into reading ahead of streams.
+        // Slots have tags; some sets of slots are full before others; and a part goes into reading
+        // ahead of streams.
         let tables = tables.saturating_add(tables.wrapping_shr(1));
         let compressed = compressed(geometry, block_size);
         #[cfg(feature = "deflate-small")]
@@ -145,8 +153,8 @@ impl MemoryNeeds {
         )
     }
 
-    /// Returns the size for fast reads of compressed clusters, with `cache` bytes more for tables: as far as there can be
-    /// tables.
+    /// Returns the size for fast reads of compressed clusters, with `cache` bytes more for tables:
+    /// as far as there can be tables.
     pub(crate) fn with_cache(self, cache: usize) -> usize {
         self.all_tables.min(self.compressed_fast.saturating_add(cache))
     }
@@ -159,7 +167,8 @@ fn tables_in_file(file_size: u64, geometry: Geometry, block_size: BlockSize) -> 
 }
 
 impl Header {
-    /// Returns the sizes of memory for this image, in a file of `file_size` bytes on a device with blocks of `block_size`.
+    /// Returns the sizes of memory for this image, in a file of `file_size` bytes on a device with
+    /// blocks of `block_size`.
     #[must_use]
     pub fn memory_for(&self, block_size: BlockSize, file_size: u64) -> MemoryNeeds {
         let geometry = self.geometry();
@@ -181,8 +190,8 @@ impl Header {
 }
 
 impl Parts {
-    /// Splits at least [`minimum`] bytes, or [`minimum_raw`] bytes for a raw disk, which has no geometry. Of less, some parts are
-    /// not there, and what needs them is an error.
+    /// Splits at least [`minimum`] bytes, or [`minimum_raw`] bytes for a raw disk, which has no
+    /// geometry. Of less, some parts are not there, and what needs them is an error.
     ///
     /// | from | |
     /// |---|---|
@@ -236,7 +245,8 @@ fn slot_shift(memory: usize, unit_shift: u32, geometry: Geometry) -> u32 {
     shift
 }
 
-/// Returns log2 of the largest slot: a table, or the largest part of one that a look-up should read.
+/// Returns log2 of the largest slot: a table, or the largest part of one that a look-up should
+/// read.
 fn largest_slot_shift(unit_shift: u32, geometry: Geometry) -> u32 {
     let table_shift = u32::from(geometry.l2_bits.get()).wrapping_add(3);
     table_shift.min(MAX_SLOT_SHIFT).max(unit_shift)

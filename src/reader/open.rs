@@ -1,4 +1,5 @@
-//! Opening: decides from a device's size and first bytes what is on it, before the lent memory is split.
+//! Opening: decides from a device's size and first bytes what is on it, before the lent memory is
+//! split.
 
 use crate::error::{Corrupt, CorruptKind, Error};
 use crate::format::header::{Header, PREFIX};
@@ -6,10 +7,12 @@ use crate::offset::{HostOffset, saturating_usize};
 use crate::reader::device_shape::DeviceShape;
 use crate::reader::lent_memory::{self, MemoryNeeds};
 
-/// The size of the largest block that [`Opening::memory_needed`] is found out with: more would not fit on small stacks.
+/// The size of the largest block that [`Opening::memory_needed`] is found out with: more would not
+/// fit on small stacks.
 pub(crate) const FIRST_BLOCK: usize = 512;
 
-/// What opening found on a device: an image that can be opened in memory of the length that was checked.
+/// What opening found on a device: an image that can be opened in memory of the length that was
+/// checked.
 #[derive(Clone, Copy)]
 pub(crate) struct Opening {
     /// None: raw.
@@ -18,7 +21,8 @@ pub(crate) struct Opening {
 }
 
 impl Opening {
-    /// Returns the number of bytes of memory for the image, with `cache` bytes for tables; see `OpenOptions::memory_needed`.
+    /// Returns the number of bytes of memory for the image, with `cache` bytes for tables; see
+    /// `OpenOptions::memory_needed`.
     pub(crate) fn memory_needed(&self, cache: usize) -> usize {
         let DeviceShape { block_size, end, .. } = self.device;
         self.header.as_ref().map_or_else(
@@ -30,13 +34,14 @@ impl Opening {
 }
 
 impl DeviceShape {
-    /// Returns the number of bytes of memory that are enough for any image on the device, with `cache` bytes for tables.
+    /// Returns the number of bytes of memory that are enough for any image on the device, with
+    /// `cache` bytes for tables.
     pub(crate) fn memory_for_any_image(self, cache: usize) -> usize {
         MemoryNeeds::for_any_image(self.block_size, self.end.0).with_cache(cache)
     }
 
-    /// Returns the part of the lent memory to read the device's first blocks into before [`DeviceShape::image`] is called;
-    /// empty for an empty device.
+    /// Returns the part of the lent memory to read the device's first blocks into before
+    /// [`DeviceShape::image`] is called; empty for an empty device.
     ///
     /// # Errors
     /// [`Error::MemoryTooSmall`] for less memory than opens an image.
@@ -48,11 +53,13 @@ impl DeviceShape {
         Ok(prefix)
     }
 
-    /// Checks the image whose first bytes are in the part of `memory` that [`DeviceShape::prefix`] returned.
+    /// Checks the image whose first bytes are in the part of `memory` that [`DeviceShape::prefix`]
+    /// returned.
     ///
     /// # Errors
-    /// Those of [`Header::parse`], except that with `or_raw` a device without the magic is a raw disk; and
-    /// [`Error::Corrupt`] if the L1 table or the backing file's name ends past the end of the file, except in salvage.
+    /// Those of [`Header::parse`], except that with `or_raw` a device without the magic is a raw
+    /// disk; and [`Error::Corrupt`] if the L1 table or the backing file's name ends past the end of
+    /// the file, except in salvage.
     pub(crate) fn image<E>(self, memory: &[u8], salvage: bool, or_raw: bool) -> Result<Opening, Error<E>> {
         let prefix = saturating_usize(self.end.0.min(PREFIX));
         let header = match Header::parse_with_xen(memory.get(..prefix).unwrap_or_default()) {

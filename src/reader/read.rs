@@ -1,4 +1,5 @@
-//! How guest bytes get into the caller's buffer: through an image and those below it, one device request at a time.
+//! How guest bytes get into the caller's buffer: through an image and those below it, one device
+//! request at a time.
 //!
 //! A driver asks for the next step, performs it, and asks again.
 
@@ -10,7 +11,8 @@ use crate::reader::extent_walk::ExtentWalk;
 use crate::reader::image_state::{ImageState, Storage};
 use crate::reader::stop::Stop;
 
-/// A read of guest bytes through a chain of images. It goes through one image at a time, so it needs no recursion.
+/// A read of guest bytes through a chain of images. It goes through one image at a time, so it
+/// needs no recursion.
 pub(crate) struct Read<'b> {
     /// The part of the caller's buffer that is not filled yet.
     dst: &'b mut [u8],
@@ -27,8 +29,8 @@ pub(super) enum Pending {
     None,
     /// Reads a piece of a table into the cache.
     Table,
-    /// Reads a plain run into the caller's buffer, or blocks of it into the bounce buffer. Its `len` bytes from `skip` on are
-    /// the caller's.
+    /// Reads a plain run into the caller's buffer, or blocks of it into the bounce buffer. Its
+    /// `len` bytes from `skip` on are the caller's.
     Data {
         is_bounced: bool,
         skip: usize,
@@ -116,8 +118,8 @@ impl<'b> Read<'b> {
         }
     }
 
-    /// Reacts to a failed request. Returns `true` if the next step makes a smaller one in its place: a bad block beside a table
-    /// word or behind a compressed cluster must not lose it.
+    /// Reacts to a failed request. Returns `true` if the next step makes a smaller one in its
+    /// place: a bad block beside a table word or behind a compressed cluster must not lose it.
     #[cold]
     pub(crate) fn narrow(&mut self, image: &mut ImageState, memory: &mut [u8]) -> bool {
         match core::mem::replace(&mut self.pending, Pending::None) {
@@ -128,8 +130,8 @@ impl<'b> Read<'b> {
         }
     }
 
-    /// Requests the next bytes of a plain run: all whole blocks at once, straight into the caller's buffer, or a ragged end
-    /// by way of the bounce buffer.
+    /// Requests the next bytes of a plain run: all whole blocks at once, straight into the caller's
+    /// buffer, or a ragged end by way of the bounce buffer.
     fn request<'a>(&'a mut self, image: &mut ImageState, memory: &'a mut [u8]) -> Result<Step<'a>, Stop> {
         let storage = self.walk.storage();
         if storage == Storage::Encrypted && image.cipher.is_none() {
@@ -149,7 +151,8 @@ impl<'b> Read<'b> {
             (whole, self.dst.get_mut(..whole))
         };
         self.pending = Pending::Data { is_bounced, skip, len };
-        // Only a byte-addressable device allows less memory than a bounce buffer, and only parts of sectors need one there.
+        // Only a byte-addressable device allows less memory than a bounce buffer, and only parts of
+        // sectors need one there.
         let (lba, buffer) = image.device().request(start, buffer.ok_or(Stop::MemoryTooSmall)?);
         Ok(Step::Request(lba, buffer))
     }
@@ -165,7 +168,8 @@ impl<'b> Read<'b> {
                 let end = skip.wrapping_add(len);
                 if is_encrypted {
                     let read = if is_bounced { &mut *memory } else { &mut *self.dst };
-                    // Clusters start at sectors in the guest and in the file, so both offsets are equal modulo 512.
+                    // Clusters start at sectors in the guest and in the file, so both offsets are
+                    // equal modulo 512.
                     let sectors = read.get_mut(skip & !511..BlockSize::B512.round_up_len(end));
                     image.cipher.decrypt(start, sectors.ok_or(Stop::OutOfRange)?)?;
                 }
@@ -193,7 +197,8 @@ impl<'b> Read<'b> {
         Ok(())
     }
 
-    /// Inflates the run, a cluster or a part of one. Returns `false` if the stream has to be read first.
+    /// Inflates the run, a cluster or a part of one. Returns `false` if the stream has to be read
+    /// first.
     // Not inlined, so that reads of plain clusters have no part in its registers and stack.
     #[cfg(feature = "deflate-small")]
     #[inline(never)]
@@ -247,7 +252,8 @@ impl<'b> Read<'b> {
                 Err(Stop::OutOfRange)
             };
         };
-        // An image that is shorter than the one above it reads as zeros after its end. Others have 0 bytes left.
+        // An image that is shorter than the one above it reads as zeros after its end. Others have
+        // 0 bytes left.
         self.claim(image.read_end.wrapping_sub(self.walk.start())).fill(0);
         self.level = above;
         self.pending = Pending::ChangeImage { down: false };

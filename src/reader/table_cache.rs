@@ -1,7 +1,8 @@
 //! The table cache: the fixed-capacity buffer that L1 and L2 words are read through.
 //!
-//! A *piece* is an aligned part of the file of 2^n bytes, and fills a *slot* of the cache. A slot is reserved from the moment
-//! that it is chosen for a piece until the piece has been read, so a failed read leaves nothing that could be believed.
+//! A *piece* is an aligned part of the file of 2^n bytes, and fills a *slot* of the cache. A slot
+//! is reserved from the moment that it is chosen for a piece until the piece has been read, so a
+//! failed read leaves nothing that could be believed.
 
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
@@ -13,10 +14,12 @@ use crate::reader::stop::Stop;
 /// The number of slots in a set. A cache with fewer than twice as many slots is one set.
 const WAYS: usize = 8;
 
-/// The start of no piece: near no table word, since those are below 2^63 plus the size of a table, in salvage too.
+/// The start of no piece: near no table word, since those are below 2^63 plus the size of a table,
+/// in salvage too.
 const NONE: u64 = 3 << 62;
 
-/// The bit of a tag's start that says that the slot is reserved: the piece has not been read. Pieces start at even offsets.
+/// The bit of a tag's start that says that the slot is reserved: the piece has not been read.
+/// Pieces start at even offsets.
 const RESERVED: u64 = 1;
 
 /// The tag of a slot: which piece of the file it holds.
@@ -25,7 +28,8 @@ const RESERVED: u64 = 1;
 #[cfg_attr(qcow1_proofs, derive(PartialEq, Eq, Hash))]
 #[repr(C, packed(4))]
 struct Tag {
-    /// Where the piece starts in the file, with [`RESERVED`] until it has been read; `NONE` for an empty slot.
+    /// Where the piece starts in the file, with [`RESERVED`] until it has been read; `NONE` for an
+    /// empty slot.
     start: u64,
     /// Where the slot starts in the memory.
     slot: u32,
@@ -37,7 +41,8 @@ impl Tag {
     }
 }
 
-/// A tag in the image's memory. That moves with the image if the image owns it, so nothing in it has an alignment.
+/// A tag in the image's memory. That moves with the image if the image owns it, so nothing in it
+/// has an alignment.
 #[derive(Clone, Copy, FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned)]
 #[cfg_attr(qcow1_proofs, derive(PartialEq, Eq, Hash))]
 #[repr(C, packed)]
@@ -67,29 +72,33 @@ pub(crate) enum Table {
     L2,
 }
 
-/// What the cache knows beside its slots and tags, which lie in the image's memory. Each call gets that memory.
+/// What the cache knows beside its slots and tags, which lie in the image's memory. Each call gets
+/// that memory.
 #[cfg_attr(qcow1_proofs, derive(Clone, PartialEq, Eq, Hash))]
 pub(crate) struct TableCache {
     pub(crate) device: DeviceShape,
     /// Where the tags start in the memory.
     tags_at: u32,
-    /// The number of tags, in sets. The tag used last is the first of its set. If there is one slot, its tag is `single` and
-    /// this is 0, so that the minimum of memory holds nothing but a block.
+    /// The number of tags, in sets. The tag used last is the first of its set. If there is one
+    /// slot, its tag is `single` and this is 0, so that the minimum of memory holds nothing but a
+    /// block.
     tag_count: u32,
     single: StoredTag,
     /// The pieces looked up last, for each kind of table: most words are found in them.
     recent_l1_piece: Tag,
     recent_l2_piece: Tag,
-    /// The piece that is read next, and the slot chosen for it. It means nothing but between a miss and its publishing.
+    /// The piece that is read next, and the slot chosen for it. It means nothing but between a miss
+    /// and its publishing.
     filling: Tag,
     word: Word,
-    /// The size of a piece in bytes: that of a slot, or less for the rest of a call in which a piece could not be read.
+    /// The size of a piece in bytes: that of a slot, or less for the rest of a call in which a
+    /// piece could not be read.
     piece_size: u32,
     slot_size: u32,
 }
 
-/// The word looked up last, as far as it has been read. A cache of one slot never holds both pieces of a word that lies
-/// across two.
+/// The word looked up last, as far as it has been read. A cache of one slot never holds both pieces
+/// of a word that lies across two.
 #[cfg_attr(qcow1_proofs, derive(Clone, PartialEq, Eq, Hash))]
 struct Word {
     at: u64,
@@ -119,8 +128,8 @@ impl Word {
 }
 
 impl TableCache {
-    /// Creates a cache of slots of 2^`slot_shift` bytes each, from `slots_at` on: `tag_count` of them, with their tags behind
-    /// them, or one if that is 0.
+    /// Creates a cache of slots of 2^`slot_shift` bytes each, from `slots_at` on: `tag_count` of
+    /// them, with their tags behind them, or one if that is 0.
     pub(crate) fn new(device: DeviceShape, memory: &mut [u8], slots_at: u32, tag_count: u32, slot_shift: u8) -> Self {
         let slot_size = 1_u32.wrapping_shl(slot_shift.into());
         let tags_at = slots_at.wrapping_add(tag_count.wrapping_mul(slot_size));
@@ -146,8 +155,8 @@ impl TableCache {
         }
     }
 
-    /// Reads the word of the file at `at`, which [`TableCache::last_word`] returns afterwards. Bytes past the end of the file
-    /// are zeros.
+    /// Reads the word of the file at `at`, which [`TableCache::last_word`] returns afterwards.
+    /// Bytes past the end of the file are zeros.
     ///
     /// # Errors
     /// [`Stop::Miss`]: read the piece that [`TableCache::missing`] names, publish it, and call again.
@@ -196,7 +205,8 @@ impl TableCache {
         true
     }
 
-    /// Returns the word that [`TableCache::word`] read last. It outlives the pieces that it came from.
+    /// Returns the word that [`TableCache::word`] read last. It outlives the pieces that it came
+    /// from.
     pub(crate) fn last_word(&self) -> u64 {
         u64::from_be_bytes(self.word.bytes)
     }
@@ -207,8 +217,9 @@ impl TableCache {
         self.word.bytes = [0; 8];
     }
 
-    /// Returns the number of words of an L2 table after the one read last, at most `wanted`, that are `next + step`,
-    /// `next + 2 * step` and so on. It looks only at those that are cached beside that one.
+    /// Returns the number of words of an L2 table after the one read last, at most `wanted`, that
+    /// are `next + step`, `next + 2 * step` and so on. It looks only at those that are cached
+    /// beside that one.
     #[inline(never)]
     pub(crate) fn alike(&self, mut next: u64, step: u32, wanted: u32, memory: &[u8]) -> u32 {
         let (words, _) = self
@@ -221,8 +232,8 @@ impl TableCache {
         u32::try_from(alike.count()).unwrap_or(0)
     }
 
-    /// Returns the bytes of the file from `at` to the end of the piece looked up last in this kind of table; none if `at` is
-    /// outside that piece.
+    /// Returns the bytes of the file from `at` to the end of the piece looked up last in this kind
+    /// of table; none if `at` is outside that piece.
     pub(crate) fn recent<'m>(&self, table: Table, at: HostOffset, memory: &'m [u8]) -> &'m [u8] {
         let tag = self.recent_piece(table);
         let within = at.0.wrapping_sub(tag.start);
@@ -232,16 +243,19 @@ impl TableCache {
         self.rest_of_slot(tag.slot, low_u32(within), memory)
     }
 
-    /// Makes the piece that holds `at` the recent one, and its tag the first of its set. Returns its bytes from `at` on.
+    /// Makes the piece that holds `at` the recent one, and its tag the first of its set. Returns
+    /// its bytes from `at` on.
     ///
     /// # Errors
-    /// [`Stop::Miss`], and then a slot has been chosen for the piece: the least recently used of its set.
+    /// [`Stop::Miss`], and then a slot has been chosen for the piece: the least recently used of
+    /// its set.
     fn look_up<'m>(&mut self, table: Table, at: HostOffset, memory: &'m mut [u8]) -> Result<&'m [u8], Stop> {
         let within = low_u32(at.0) & self.piece_size.wrapping_sub(1);
         let start = at.0.wrapping_sub(within.into());
         let kept = self.recent_l1_piece.start;
         let set = self.set(memory, start);
-        // Moves each tag back by one place, up to that of the piece. Without one, the last tag loses its place.
+        // Moves each tag back by one place, up to that of the piece. Without one, the last tag
+        // loses its place.
         let mut tag = Tag::empty(0);
         for place in set.iter_mut() {
             tag = place.replace(tag);
@@ -253,7 +267,8 @@ impl TableCache {
         let is_found = tag.start == start;
         if !is_found {
             if let (true, [_, .., last]) = (tag.start == kept, &mut *set) {
-                // Hits in the recent piece of the L1 skip this function, so its slot looks old. It is kept if there is another one.
+                // Hits in the recent piece of the L1 skip this function, so its slot looks old. It
+                // is kept if there is another one.
                 tag = last.replace(tag);
             }
             tag.start = start | RESERVED;
@@ -279,7 +294,8 @@ impl TableCache {
         Err(Stop::Miss)
     }
 
-    /// Returns the bytes of the piece in a slot that start `within` bytes into it, which is less than its size.
+    /// Returns the bytes of the piece in a slot that start `within` bytes into it, which is less
+    /// than its size.
     fn rest_of_slot<'m>(&self, slot: u32, within: u32, memory: &'m [u8]) -> &'m [u8] {
         // Slots lie inside the memory, so no sum of these wraps.
         let slot = index(slot);
@@ -295,12 +311,14 @@ impl TableCache {
         }
     }
 
-    /// Returns the number of the first block of the piece that is read next, and the buffer for its blocks.
+    /// Returns the number of the first block of the piece that is read next, and the buffer for its
+    /// blocks.
     pub(crate) fn missing<'m>(&self, memory: &'m mut [u8]) -> (u64, &'m mut [u8]) {
         self.device.request(HostOffset(self.filling.start), self.filled(memory))
     }
 
-    /// Takes in what [`TableCache::missing`] named, once it has been read. Bytes past the end of the file become zeros.
+    /// Takes in what [`TableCache::missing`] named, once it has been read. Bytes past the end of
+    /// the file become zeros.
     pub(crate) fn publish(&mut self, memory: &mut [u8]) {
         let start = self.filling.start;
         // A piece that is missed begins inside the file.
@@ -312,8 +330,9 @@ impl TableCache {
         }
     }
 
-    /// Reacts to a failed read of a piece. Returns `true` if there is less to read: pieces are as small as they can be until
-    /// [`TableCache::widen`], so a bad block beside a table word does not lose it.
+    /// Reacts to a failed read of a piece. Returns `true` if there is less to read: pieces are as
+    /// small as they can be until [`TableCache::widen`], so a bad block beside a table word does
+    /// not lose it.
     #[cold]
     pub(crate) fn narrow(&mut self, memory: &mut [u8]) -> bool {
         let smallest = self.device.block_size.max(BlockSize::B512).bytes();
@@ -365,7 +384,8 @@ impl TableCache {
         self.recent_l2_piece.start = NONE;
     }
 
-    /// Returns the bounce buffer, which is the start of the memory. If the only slot is there too, it forgets the slot.
+    /// Returns the bounce buffer, which is the start of the memory. If the only slot is there too,
+    /// it forgets the slot.
     // Not inlined: two calls would double it.
     #[inline(never)]
     pub(crate) fn bounce<'m>(&mut self, memory: &'m mut [u8]) -> &'m mut [u8] {
@@ -388,8 +408,9 @@ impl TableCache {
         }
         // At most 16: the mask changes nothing, but saves machines of 32 bits half of a shift.
         let number = start.wrapping_shr(self.piece_size.trailing_zeros() & 31);
-        // Tables lie at regular distances, so the number is hashed (by 2^32 over the golden ratio) before it is scaled to the
-        // number of sets. There is no division, which small machines lack.
+        // Tables lie at regular distances, so the number is hashed (by 2^32 over the golden ratio)
+        // before it is scaled to the number of sets. There is no division, which small machines
+        // lack.
         let hash = u64::from(low_u32(number).wrapping_mul(0x9e37_79b9));
         let sets = u64::try_from(sets).unwrap_or(u64::MAX);
         let set = index(low_u32(hash.wrapping_mul(sets).wrapping_shr(32)));

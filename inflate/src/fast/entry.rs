@@ -21,10 +21,11 @@ impl Packed {
 
 /// An entry of a table.
 ///
-/// Bits 0..6 are the number of bits to take, extra bits included (in a link, the number of index bits of the second
-/// level). Bit 6 marks a literal, bit 7 a special entry. Bits 8..16 are the literal, the index of a length or distance in
-/// [`LENGTHS`] or [`DISTANCES`], or half the offset of a second level from the end of the first. The other bits are zero.
-/// The flags do not change a shift by the entry, which uses 6 bits or fewer.
+/// Bits 0..6 are the number of bits to take, extra bits included (in a link, the number of index
+/// bits of the second level). Bit 6 marks a literal, bit 7 a special entry. Bits 8..16 are the
+/// literal, the index of a length or distance in [`LENGTHS`] or [`DISTANCES`], or half the offset
+/// of a second level from the end of the first. The other bits are zero. The flags do not change a
+/// shift by the entry, which uses 6 bits or fewer.
 #[derive(Clone, Copy)]
 pub(super) struct Entry(u32);
 
@@ -52,8 +53,8 @@ impl Entry {
         }
     }
 
-    /// Returns a link to a second level, which `index_bits` bits index. It starts `start` entries after the end of the
-    /// first level.
+    /// Returns a link to a second level, which `index_bits` bits index. It starts `start` entries
+    /// after the end of the first level.
     pub(super) fn link(start: usize, index_bits: u32) -> Self {
         let start = u32::try_from(start).unwrap_or(0);
         Self(start.wrapping_shl(7) | SPECIAL | index_bits)
@@ -65,8 +66,8 @@ impl Entry {
         Packed(u16::from_le_bytes([low, high]))
     }
 
-    /// Returns the number of codeword and extra bits, or of index bits of a link, in the lowest 6 bits. The others are
-    /// undefined.
+    /// Returns the number of codeword and extra bits, or of index bits of a link, in the lowest 6
+    /// bits. The others are undefined.
     #[inline(always)]
     pub(super) fn bits(self) -> u32 {
         self.0
@@ -106,13 +107,14 @@ impl Entry {
         byte
     }
 
-    /// Returns the offset of the second level from the end of the first. Must be called on a link only.
+    /// Returns the offset of the second level from the end of the first. Must be called on a link
+    /// only.
     pub(super) fn start(self) -> usize {
         usize::from(self.byte()).wrapping_mul(2)
     }
 
-    /// Returns the length or distance of an entry. `before` and `after` are the buffer before and after its bits are
-    /// dropped.
+    /// Returns the length or distance of an entry. `before` and `after` are the buffer before and
+    /// after its bits are dropped.
     #[inline(always)]
     pub(super) fn value(self, bases: &[Base; 32], before: usize, after: usize) -> usize {
         let base = bases.get(usize::from(self.byte() & 31)).map_or(0, |base| base.0);
@@ -158,7 +160,8 @@ pub(super) const DISTANCE: Alphabet = Alphabet {
     others: &DISTANCES,
 };
 
-/// The lengths, from symbol 256 on, which is the end of a block. The last two are in no dynamic block.
+/// The lengths, from symbol 256 on, which is the end of a block. The last two are in no dynamic
+/// block.
 #[rustfmt::skip]
 pub(super) static LENGTHS: [Base; 32] = [
     Base(SPECIAL),

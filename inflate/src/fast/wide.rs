@@ -1,8 +1,8 @@
 //! The decoding loop for buffers of 64 bits, far from the ends of the input and of the output.
 //!
-//! The time that a symbol takes is that of its look-up and of a wrong guess of the processor whether the next symbol is a
-//! literal. So both are begun as early as possible: bits are dropped before the test, and a distance is looked up before
-//! anything else is done with a length.
+//! The time that a symbol takes is that of its look-up and of a wrong guess of the processor
+//! whether the next symbol is a literal. So both are begun as early as possible: bits are dropped
+//! before the test, and a distance is looked up before anything else is done with a length.
 
 use super::entry::{DISTANCES, LENGTHS};
 use super::{DISTANCE_BITS, LITLEN_BITS, Tables};
@@ -12,15 +12,16 @@ use crate::copy::copy;
 use crate::copy::steps::{STEP, TWO_STEPS, step};
 use crate::symbols::{self, Stop};
 
-/// The maximum number of bits that a turn takes: a literal, and a length and a distance with 5 and 13 extra bits, all of
-/// the first level.
+/// The maximum number of bits that a turn takes: a literal, and a length and a distance with 5 and
+/// 13 extra bits, all of the first level.
 const TURN: u32 = LITLEN_BITS + LITLEN_BITS + 5 + DISTANCE_BITS + 13;
 
-/// Whether a refilled buffer has the bits for a turn, and those above its count are enough to look up the next entry.
+/// Whether a refilled buffer has the bits for a turn, and those above its count are enough to look
+/// up the next entry.
 pub(super) const WIDE: bool = REFILLED >= TURN && usize::BITS >= TURN + LITLEN_BITS;
 
-/// Decodes symbols into `output` from `at` on, until the block ends or few bytes of the input or the output are left.
-/// Returns the end of the bytes written.
+/// Decodes symbols into `output` from `at` on, until the block ends or few bytes of the input or
+/// the output are left. Returns the end of the bytes written.
 #[inline(never)]
 pub(super) fn decode(bits: &mut Bits<'_>, output: &mut [u8], at: usize, tables: &Tables) -> (usize, Stop) {
     let mut window = Window::new(bits);
@@ -29,7 +30,8 @@ pub(super) fn decode(bits: &mut Bits<'_>, output: &mut [u8], at: usize, tables: 
     result
 }
 
-/// The state of [`Bits`] in the form that takes the fewest instructions, as long as the input has words.
+/// The state of [`Bits`] in the form that takes the fewest instructions, as long as the input has
+/// words.
 struct Window<'a> {
     /// The input that is not in the buffer yet.
     rest: &'a [u8],
@@ -47,7 +49,8 @@ impl<'a> Window<'a> {
     }
 
     fn store(&self, bits: &mut Bits<'_>) {
-        // Refilling leaves a byte or more. With none left, `bits` may have passed the end, and its index is right.
+        // Refilling leaves a byte or more. With none left, `bits` may have passed the end, and its
+        // index is right.
         if !self.rest.is_empty() {
             bits.next = bits.input.len().wrapping_sub(self.rest.len());
         }

@@ -53,8 +53,8 @@ fn ours(stream: &[u8], len: usize) -> Result<Vec<u8>, InflateError> {
     Memory::new().inflate(stream, len)
 }
 
-/// Decodes a stream with zlib. Returns the bytes if they fill the output, even if zlib refuses what follows, because
-/// QEMU tests only the output.
+/// Decodes a stream with zlib. Returns the bytes if they fill the output, even if zlib refuses what
+/// follows, because QEMU tests only the output.
 fn reference(stream: &[u8], len: usize) -> Option<Vec<u8>> {
     let mut zlib = Decompress::new(false);
     let mut output = vec![0; len];
@@ -62,7 +62,8 @@ fn reference(stream: &[u8], len: usize) -> Option<Vec<u8>> {
     (zlib.total_out() as usize == len).then_some(output)
 }
 
-/// Decodes a stream with miniz_oxide. Unlike zlib, it accepts a block without a code for its own end.
+/// Decodes a stream with miniz_oxide. Unlike zlib, it accepts a block without a code for its own
+/// end.
 fn miniz(stream: &[u8], len: usize) -> Option<Vec<u8>> {
     let mut output = vec![0; len];
     let flags = inflate_flags::TINFL_FLAG_USING_NON_WRAPPING_OUTPUT_BUF;
@@ -70,7 +71,8 @@ fn miniz(stream: &[u8], len: usize) -> Option<Vec<u8>> {
     (written == len).then_some(output)
 }
 
-/// Asserts that the crate, zlib and miniz_oxide decode a stream to the same bytes, or all refuse it.
+/// Asserts that the crate, zlib and miniz_oxide decode a stream to the same bytes, or all refuse
+/// it.
 fn agrees(stream: &[u8], len: usize) {
     let ours = ours(stream, len).ok();
     assert_eq!(ours, reference(stream, len), "stream {stream:02x?}");
@@ -196,8 +198,8 @@ fn memory_of_any_alignment_and_length_gets_the_tables_that_its_length_permits() 
 fn fixed_and_stored_blocks_build_no_tables() {
     let mut stream = BitWriter::default();
     for byte in 0..100 {
-        // An empty fixed block, a fixed block of a literal and a match, an empty stored block, a stored block of one
-        // byte.
+        // An empty fixed block, a fixed block of a literal and a match, an empty stored block, a
+        // stored block of one byte.
         stream.number(0, 1).number(1, 2).code(0, 7);
         stream
             .number(0, 1)
@@ -292,7 +294,8 @@ fn each_kind_of_broken_block_is_refused_by_its_name() {
 
     let mut lone = BitWriter::default();
     lone.number(1, 1).number(2, 2).number(0, 5).number(0, 5).number(0, 4);
-    // zlib accepts a lone codeword in the two codes of a block, but not in the code for code lengths.
+    // zlib accepts a lone codeword in the two codes of a block, but not in the code for code
+    // lengths.
     refused(lone.number(1, 3).number(0, 9), IncompleteCode);
 }
 

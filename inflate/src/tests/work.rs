@@ -40,8 +40,8 @@ fn append_stored(stream: &mut BitWriter, len: u32) {
 
 #[test]
 fn the_headers_of_a_stream_made_to_be_slow_cost_what_is_documented_for_each_of_its_bytes() {
-    // The lengths of one codeword of each length from 1 to `ladder`, and of `codes` codewords of `bits` bits. The last
-    // is that of symbol 256.
+    // The lengths of one codeword of each length from 1 to `ladder`, and of `codes` codewords of
+    // `bits` bits. The last is that of symbol 256.
     let codes = |ladder: u32, codes: usize, bits: u32| {
         let mut lengths: Vec<u32> = (1..=ladder).collect();
         lengths.resize(lengths.len() + codes, bits);
@@ -72,7 +72,8 @@ fn the_headers_of_a_stream_made_to_be_slow_cost_what_is_documented_for_each_of_i
     for (litlen, distance) in blocks {
         let empty = block(&litlen, &distance, 0);
         shortest = shortest.min(empty.used);
-        // Alone, alternating with an empty fixed block, and alternating with a fixed block of one literal.
+        // Alone, alternating with an empty fixed block, and alternating with a fixed block of one
+        // literal.
         for between in [None, Some(&fixed), Some(&literal)] {
             let mut stream = BitWriter::default();
             let mut blocks = 0;
@@ -95,7 +96,8 @@ fn the_headers_of_a_stream_made_to_be_slow_cost_what_is_documented_for_each_of_i
                 assert_bounded(work, stream.bytes.len());
             }
         }
-        // As many symbols that tables are filled for, or nearly. Then so that each block follows a long one.
+        // As many symbols that tables are filled for, or nearly. Then so that each block follows a
+        // long one.
         for (literals, after_long) in [
             (SHORT_BLOCK - 1, false),
             (SHORT_BLOCK, false),

@@ -35,8 +35,9 @@ impl BitWriter {
         }
     }
 
-    /// Starts a last, dynamic block. Its code for code lengths has 16 codewords of 4 bits: each length below 14 is its
-    /// own codeword, 14 repeats the previous length (symbol 16), and 15 is a run of zeros (symbol 17).
+    /// Starts a last, dynamic block. Its code for code lengths has 16 codewords of 4 bits: each
+    /// length below 14 is its own codeword, 14 repeats the previous length (symbol 16), and 15 is a
+    /// run of zeros (symbol 17).
     pub(super) fn dynamic(litlens: u32, distances: u32) -> Self {
         let mut this = Self::default();
         this.number(1, 1).number(2, 2);
@@ -72,16 +73,16 @@ impl BitWriter {
     }
 }
 
-/// Starts a dynamic block with the codewords 0 for `a`, 10 for the end of the block, and 11 for a match of 3 bytes. The
-/// caller appends the length of the only distance codeword.
+/// Starts a dynamic block with the codewords 0 for `a`, 10 for the end of the block, and 11 for a
+/// match of 3 bytes. The caller appends the length of the only distance codeword.
 pub(super) fn three_symbols() -> BitWriter {
     let mut writer = BitWriter::dynamic(258, 1);
     writer.zeros(97).lengths(&[1]).zeros(158).lengths(&[2, 2]);
     writer
 }
 
-/// Returns the lengths of a random complete code: `leaves` of the `symbols` symbols have a codeword, of 15 bits at
-/// most. `needed` is one of them.
+/// Returns the lengths of a random complete code: `leaves` of the `symbols` symbols have a
+/// codeword, of 15 bits at most. `needed` is one of them.
 pub(super) fn complete_code(
     u: &mut arbtest::arbitrary::Unstructured<'_>,
     symbols: usize,
@@ -132,8 +133,8 @@ pub(super) fn codewords(lengths: &[u32]) -> Vec<u32> {
     words
 }
 
-/// Returns a block with these codes and of `literals` literals, the shortest that there are, in nearly as few bits as the
-/// format allows.
+/// Returns a block with these codes and of `literals` literals, the shortest that there are, in
+/// nearly as few bits as the format allows.
 pub(super) fn block(litlen: &[u32], distance: &[u32], literals: usize) -> BitWriter {
     // Symbols of the code for code lengths, with the value and the number of their extra bits.
     let mut written: Vec<(usize, u32, u32)> = Vec::new();
@@ -162,7 +163,8 @@ pub(super) fn block(litlen: &[u32], distance: &[u32], literals: usize) -> BitWri
     used.sort_by(|a, b| b.cmp(a));
     let mut precode = [0; 19];
     for (rank, (_, symbol)) in used.iter().enumerate() {
-        // One bit for the most frequent symbol, two for the next, and so on. With more than 8 symbols, 4 bits for each.
+        // One bit for the most frequent symbol, two for the next, and so on. With more than 8
+        // symbols, 4 bits for each.
         precode[*symbol] = if used.len() <= 8 {
             (rank + 1).min(used.len() - 1) as u32
         } else {

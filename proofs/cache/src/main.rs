@@ -1,13 +1,13 @@
 //! Visits every state of the table cache in a small world, breadth first, until no state is new.
 //!
 //! A state is the cache and the memory of its slots, as they are in the crate. In each state, every
-//! word is looked up, in both kinds of table. A piece that is missed is read correctly, or the device
-//! fails and leaves garbage, or a future is dropped before or after the bytes have arrived, or the
-//! device lies and an error makes the cache forget everything. The cache also forgets everything, and
-//! the bounce buffer is overwritten.
+//! word is looked up, in both kinds of table. A piece that is missed is read correctly, or the
+//! device fails and leaves garbage, or a future is dropped before or after the bytes have arrived,
+//! or the device lies and an error makes the cache forget everything. The cache also forgets
+//! everything, and the bounce buffer is overwritten.
 //!
-//! In every state, each word and each byte that the cache returns must be the file's. Each word must
-//! be found after at most two misses. A second miss of the same piece must change nothing.
+//! In every state, each word and each byte that the cache returns must be the file's. Each word
+//! must be found after at most two misses. A second miss of the same piece must change nothing.
 #![allow(dead_code, unused_imports)]
 
 #[path = "../../../src/device/mod.rs"]
@@ -30,7 +30,8 @@ use crate::offset::HostOffset;
 use crate::reader::device_shape::DeviceShape;
 use crate::reader::table_cache::{Table, TableCache};
 
-/// log2 of the size of a piece. The crate's are 512 bytes and more, which would only make states larger.
+/// log2 of the size of a piece. The crate's are 512 bytes and more, which would only make states
+/// larger.
 const PIECE_SHIFT: u8 = 4;
 const PIECE: usize = 1 << PIECE_SHIFT;
 /// The size of a stored tag.
@@ -42,8 +43,8 @@ const GARBAGE: u8 = 0xee;
 #[derive(Clone, Copy)]
 struct World {
     slots: usize,
-    /// The number of tags in the memory. A single slot has its tag in the cache; the crate never gives it one in the memory, but
-    /// it could.
+    /// The number of tags in the memory. A single slot has its tag in the cache; the crate never
+    /// gives it one in the memory, but it could.
     tags: usize,
     pieces: usize,
     /// The number of bytes that the last piece lacks.
@@ -67,7 +68,8 @@ enum Fate {
     Read,
     /// The device fails and leaves garbage, or a read is dropped in the middle.
     Garbage,
-    /// The device returns garbage as if it were the file's. Then an error makes the image forget everything.
+    /// The device returns garbage as if it were the file's. Then an error makes the image forget
+    /// everything.
     Lie,
     /// The same, but the device lies only once, and a second read is dropped.
     LieOnce,
@@ -103,8 +105,8 @@ impl World {
         State { cache, memory }
     }
 
-    /// Returns the places that words are looked up at: the last in each piece, the first across its end, and past the end of
-    /// the file.
+    /// Returns the places that words are looked up at: the last in each piece, the first across its
+    /// end, and past the end of the file.
     fn places(&self) -> Vec<u64> {
         let pieces = (0..=self.pieces).flat_map(|piece| [piece * PIECE + PIECE - 8, piece * PIECE + PIECE - 7]);
         pieces.map(|at| u64::try_from(at).unwrap()).collect()
@@ -251,8 +253,8 @@ fn main() -> ExitCode {
             if !all && (slots > 2 || (tags > 0 && pieces > 4)) {
                 continue;
             }
-            // The cache's decisions do not depend on the bytes of a slot, so other bytes than garbage show nothing more.
-            // Three slots have too many states with them.
+            // The cache's decisions do not depend on the bytes of a slot, so other bytes than
+            // garbage show nothing more. Three slots have too many states with them.
             let fates = if slots < 3 { &FATES[..] } else { &FATES[..3] };
             let world = World {
                 slots,

@@ -1,4 +1,5 @@
-//! The exported functions. Each takes the words that the prover chose, and fills the words that it compares.
+//! The exported functions. Each takes the words that the prover chose, and fills the words that it
+//! compares.
 //!
 //! `../../spec.py` has the numbers of the outcomes.
 
@@ -76,7 +77,8 @@ fn geometry(cluster_bits: u64, l2_bits: u64) -> Option<Geometry> {
 /// Returns `bytes`, `len` bytes from there on.
 ///
 /// # Safety
-/// The prover has as many bytes there, or a proof that only those at the start of a longer slice are read.
+/// The prover has as many bytes there, or a proof that only those at the start of a longer slice
+/// are read.
 unsafe fn slice<'a>(bytes: *const u8, len: u64) -> &'a [u8] {
     unsafe { core::slice::from_raw_parts(bytes, saturating_usize(len)) }
 }
@@ -296,7 +298,8 @@ fn header(size: u64, cluster_bits: u8, l2_bits: u8, crypt_method: u8) -> Result<
     Header::parse(&header)
 }
 
-/// The memory for an image. In: size, cluster_bits, l2_bits, block size in bytes, file size, crypt method.
+/// The memory for an image. In: size, cluster_bits, l2_bits, block size in bytes, file size, crypt
+/// method.
 #[unsafe(no_mangle)]
 extern "C" fn memory_for(input: &In, out: &mut Out) {
     let [size, cluster_bits, l2_bits, bytes, file_size, crypt_method, ..] = *input;

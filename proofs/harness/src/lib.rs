@@ -1,7 +1,7 @@
 //! Exports functions of qcow1 for the proofs of their machine code.
 //!
-//! The modules are the files of the crate as they are. They are modules of this crate, so that private items can be
-//! called without a wider public API.
+//! The modules are the files of the crate as they are. They are modules of this crate, so that
+//! private items can be called without a wider public API.
 //!
 //! Each exported function takes words from the prover and returns words to it.
 #![no_std]

@@ -9,7 +9,8 @@ use crate::reader::device_shape::DeviceShape;
 use crate::reader::stop::Stop;
 use crate::table_cache::{Table, TableCache};
 
-// The prover takes the place of this function. It is in assembler, so the compiler knows nothing of what it does.
+// The prover takes the place of this function. It is in assembler, so the compiler knows nothing of
+// what it does.
 #[cfg(target_arch = "x86_64")]
 global_asm!(
     ".section .text.device_read,\"ax\",@progbits",
@@ -54,7 +55,8 @@ global_asm!(
 );
 
 unsafe extern "C" {
-    /// Fills `len` bytes with the blocks that start at `lba`. Returns 0, or another number if the device failed.
+    /// Fills `len` bytes with the blocks that start at `lba`. Returns 0, or another number if the
+    /// device failed.
     fn device_read(lba: u64, bytes: *mut u8, len: usize) -> u32;
 }
 
@@ -86,8 +88,8 @@ impl BlockRead for Device {
     }
 }
 
-/// Looks up two words of L2 tables in a new cache. In: block size in bytes, device size, the places of the words, the address and
-/// the length of the memory.
+/// Looks up two words of L2 tables in a new cache. In: block size in bytes, device size, the places
+/// of the words, the address and the length of the memory.
 #[unsafe(no_mangle)]
 extern "C" fn two_words(input: &In, out: &mut Out) {
     let [block_size, size, first, second, memory, memory_len, ..] = *input;
@@ -100,7 +102,8 @@ extern "C" fn two_words(input: &In, out: &mut Out) {
     let Ok(shape) = DeviceShape::new::<Failed>(size, block_size) else {
         return;
     };
-    // One slot at the start of the memory, with its tag in the cache: of a sector, or of a word in less memory.
+    // One slot at the start of the memory, with its tag in the cache: of a sector, or of a word in
+    // less memory.
     let slot_shift = if memory.len() < 512 { 3 } else { 9 };
     let mut cache = TableCache::new(shape, memory, 0, 0, slot_shift);
     let mut device = Device { block_size, size };

@@ -28,10 +28,11 @@ use crate::offset::GuestOffset;
 pub struct Finding {
     /// The flaw, and the first place that has it.
     pub corrupt: Corrupt,
-    /// The number of clusters, L2 tables or L1 entries that have the flaw, at least 1. Their guest offsets are
-    /// adjacent; their host offsets need not be.
+    /// The number of clusters, L2 tables or L1 entries that have the flaw, at least 1. Their guest
+    /// offsets are adjacent; their host offsets need not be.
     pub count: u64,
-    /// The number of guest bytes that they cover, from [`Corrupt::guest_offset`] on, or 0 if that is `None`.
+    /// The number of guest bytes that they cover, from [`Corrupt::guest_offset`] on, or 0 if that
+    /// is `None`.
     pub guest_len: u64,
 }
 
@@ -45,8 +46,8 @@ impl Finding {
         }
     }
 
-    /// Extends the finding up to `end` if `corrupt` is the same flaw in the guest bytes that follow. Returns `true` if
-    /// it was extended.
+    /// Extends the finding up to `end` if `corrupt` is the same flaw in the guest bytes that
+    /// follow. Returns `true` if it was extended.
     pub(crate) fn join(&mut self, corrupt: &Corrupt, end: GuestOffset) -> bool {
         let start = self.corrupt.guest();
         let joins = self.corrupt.is_like(corrupt) && start.plus(self.guest_len) == corrupt.guest();
@@ -96,8 +97,8 @@ pub struct CheckSummary {
     pub compressed_bytes: u64,
     /// The number of guest bytes that this image does not store.
     pub hole_bytes: u64,
-    /// The number of bytes of the file that nothing refers to, in gaps of at least a cluster. Smaller gaps are
-    /// alignment. 0 without a usage map.
+    /// The number of bytes of the file that nothing refers to, in gaps of at least a cluster.
+    /// Smaller gaps are alignment. 0 without a usage map.
     pub unreachable_bytes: u64,
 }
 

@@ -1,4 +1,5 @@
-//! `Image::check`: the synchronous driver of a check, which looks at every table word and at what it refers to.
+//! `Image::check`: the synchronous driver of a check, which looks at every table word and at what
+//! it refers to.
 
 pub(crate) mod finding;
 pub(crate) mod options;
@@ -16,7 +17,8 @@ use crate::memory::Memory;
 use crate::reader::stop::Stop;
 
 impl<D, M> Image<D, M> {
-    /// Returns the number of bytes that [`CheckOptions::bitmap`] needs: one for each 2 KiB of the file.
+    /// Returns the number of bytes that [`CheckOptions::bitmap`] needs: one for each 2 KiB of the
+    /// file.
     #[must_use]
     pub fn check_bitmap_len(&self) -> usize {
         usage::map_len(self.state.device().end)
@@ -30,16 +32,18 @@ impl<D: BlockRead, M: Memory> Image<D, M> {
     /// - an L1 word with bit 63 set,
     /// - more L2 tables than fit in the file.
     ///
-    /// Adjacent words with the same flaw are one finding. The summary does not count guest bytes whose table words are
-    /// invalid. A check reads only tables, never data.
+    /// Adjacent words with the same flaw are one finding. The summary does not count guest bytes
+    /// whose table words are invalid. A check reads only tables, never data.
     ///
-    /// It looks at the tables in the sequence of the disk, and reads as much of them at a time as the memory allows. With so
-    /// little memory that the image has one slot for tables, it also reads a part of the L1 table for each L2 table. For any
-    /// image, the size of the file bounds its work: it looks only at L1 words inside the file, and at no more than one L2
-    /// table beyond the number that fits in the file, with at most 4 device reads for each table word.
+    /// It looks at the tables in the sequence of the disk, and reads as much of them at a time as
+    /// the memory allows. With so little memory that the image has one slot for tables, it also
+    /// reads a part of the L1 table for each L2 table. For any image, the size of the file bounds
+    /// its work: it looks only at L1 words inside the file, and at no more than one L2 table beyond
+    /// the number that fits in the file, with at most 4 device reads for each table word.
     ///
     /// # Errors
-    /// [`Error::Io`] if the device failed. The rest of the image was not checked; earlier findings have been reported.
+    /// [`Error::Io`] if the device failed. The rest of the image was not checked; earlier findings
+    /// have been reported.
     pub fn check(&mut self, found: impl FnMut(Finding)) -> Result<CheckSummary, Error<D::Error>> {
         self.check_with(CheckOptions::new(), found)
     }
@@ -65,8 +69,8 @@ impl<D: BlockRead, M: Memory> Image<D, M> {
         options.clear_map(file_end)?;
         let check = Check::new(header, file_end, options, found);
         let mut checking = Checking { image: self, check };
-        // Bound: each turn ends a run, and a span takes one turn or, if it has a table, at most two for each of its
-        // words.
+        // Bound: each turn ends a run, and a span takes one turn or, if it has a table, at most two
+        // for each of its words.
         while let Some(question) = checking.check.question() {
             let Checking { image, check } = &mut checking;
             let answered = match question {
@@ -79,7 +83,8 @@ impl<D: BlockRead, M: Memory> Image<D, M> {
         Ok(checking.check.summary())
     }
 
-    /// Answers a question about tables. Not inlined, so that the walk is not on the stack during a read.
+    /// Answers a question about tables. Not inlined, so that the walk is not on the stack during a
+    /// read.
     #[inline(never)]
     fn look_up<U: UsageMap + ?Sized>(
         &mut self,
@@ -87,7 +92,8 @@ impl<D: BlockRead, M: Memory> Image<D, M> {
     ) -> Result<(), Error<D::Error>> {
         let mut walk = check.walk();
         self.state.begin(self.memory.bytes());
-        // Bound: at most two misses for each table word that the walk looks at, and two more for each failed read.
+        // Bound: at most two misses for each table word that the walk looks at, and two more for
+        // each failed read.
         loop {
             let found = walk.find(&mut self.state, self.memory.bytes());
             if check.takes_table(&self.state) {

@@ -34,14 +34,15 @@ impl<'b> CheckOptions<'b> {
         }
     }
 
-    /// Lends [`Image::check_bitmap_len`](crate::Image::check_bitmap_len) bytes, in which the check records what each
-    /// sector of the file is used for. With it, the check also finds tables and clusters that overlap or are used
-    /// twice, and counts the bytes that nothing refers to. The contents of the bytes are overwritten.
+    /// Lends [`Image::check_bitmap_len`](crate::Image::check_bitmap_len) bytes, in which the check
+    /// records what each sector of the file is used for. With it, the check also finds tables and
+    /// clusters that overlap or are used twice, and counts the bytes that nothing refers to. The
+    /// contents of the bytes are overwritten.
     ///
-    /// Two parts of the file overlap if they share a sector of 512 bytes that one of them fills, or if they are L2
-    /// tables that start in the same sector. The check cannot find an overlap inside a sector that neither part fills.
-    /// Such sectors occur at the ends of compressed clusters, which are packed byte by byte, and at the ends of
-    /// unaligned tables.
+    /// Two parts of the file overlap if they share a sector of 512 bytes that one of them fills, or
+    /// if they are L2 tables that start in the same sector. The check cannot find an overlap inside
+    /// a sector that neither part fills. Such sectors occur at the ends of compressed clusters,
+    /// which are packed byte by byte, and at the ends of unaligned tables.
     #[must_use]
     pub const fn bitmap(self, bitmap: &'b mut [u8]) -> Self {
         self.usage_map(bitmap)

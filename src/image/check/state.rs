@@ -1,4 +1,5 @@
-//! The state of a check: what it looks at next, and what it concludes. It does no I/O: a driver answers its questions.
+//! The state of a check: what it looks at next, and what it concludes. It does no I/O: a driver
+//! answers its questions.
 
 use crate::error::{Corrupt, CorruptKind, CorruptPart, Error, Flaw};
 use crate::format::extent::{Extent, ExtentKind};
@@ -14,7 +15,8 @@ use crate::reader::image_state::ImageState;
 /// What a check must know next about a range of guest bytes.
 #[derive(Clone, Copy, PartialEq)]
 pub(crate) enum Question {
-    /// Whether the range has an L2 table. If so, [`ImageState::last_table`] returns it; if not, the range is a hole.
+    /// Whether the range has an L2 table. If so, [`ImageState::last_table`] returns it; if not, the
+    /// range is a hole.
     Table,
     /// How the start of the range is stored. Its table has been claimed.
     Run,
@@ -49,8 +51,8 @@ pub(crate) trait Forget {
     fn forget(&mut self);
 }
 
-/// A check and its image. If the check has findings, fails, or is dropped with its future, the image forgets what was read: the
-/// device may have returned wrong bytes once.
+/// A check and its image. If the check has findings, fails, or is dropped with its future, the
+/// image forgets what was read: the device may have returned wrong bytes once.
 pub(crate) struct Checking<'i, 'b, I: Forget, U: ?Sized, F> {
     pub(crate) image: &'i mut I,
     pub(crate) check: Check<'b, U, F>,
@@ -106,7 +108,8 @@ impl<'b, U: UsageMap + ?Sized, F: FnMut(Finding)> Check<'b, U, F> {
         (self.at < self.size).then_some(self.question)
     }
 
-    /// Returns a walk that answers a question about tables. To find the table itself, a walk of one byte is enough.
+    /// Returns a walk that answers a question about tables. To find the table itself, a walk of one
+    /// byte is enough.
     pub(crate) fn walk(&self) -> ExtentWalk {
         let end = match self.question {
             Question::Table => self.at.plus(1),
@@ -115,8 +118,8 @@ impl<'b, U: UsageMap + ?Sized, F: FnMut(Finding)> Check<'b, U, F> {
         ExtentWalk::new(self.at, end)
     }
 
-    /// Claims the table if the question was [`Question::Table`] and there is one. Returns `true` if so: nothing that
-    /// was read from the table may be used before it is claimed.
+    /// Claims the table if the question was [`Question::Table`] and there is one. Returns `true` if
+    /// so: nothing that was read from the table may be used before it is claimed.
     pub(crate) fn takes_table(&mut self, map: &ImageState) -> bool {
         if self.question == Question::Table
             && let Some(table) = map.last_table(self.at)
@@ -132,8 +135,8 @@ impl<'b, U: UsageMap + ?Sized, F: FnMut(Finding)> Check<'b, U, F> {
         false
     }
 
-    /// Continues after an attempt to answer `question`. A flaw is recorded, and the guest bytes that have it are
-    /// skipped.
+    /// Continues after an attempt to answer `question`. A flaw is recorded, and the guest bytes
+    /// that have it are skipped.
     ///
     /// # Errors
     /// Every error but [`Error::Corrupt`]. It ends the check.
@@ -162,7 +165,8 @@ impl<'b, U: UsageMap + ?Sized, F: FnMut(Finding)> Check<'b, U, F> {
     pub(crate) fn summary(&mut self) -> CheckSummary {
         self.flush();
         if let Some(mut usage) = self.options.map(self.file_end) {
-            // QEMU writes the L1 in sectors of its own, so the bytes after it in its last sector are padding.
+            // QEMU writes the L1 in sectors of its own, so the bytes after it in its last sector
+            // are padding.
             usage.share(self.l1_end, self.l1.0.wrapping_sub(self.l1_end.0) & 511);
             self.summary.unreachable_bytes = usage.unreachable(self.geometry.cluster_size());
         }
@@ -180,7 +184,8 @@ impl<'b, U: UsageMap + ?Sized, F: FnMut(Finding)> Check<'b, U, F> {
             self.span_end = if l1_word < self.file_end {
                 self.geometry.span_end(at).min(self.size)
             } else {
-                // In salvage, the rest of the L1 is past the end of the file too, so the rest of the disk is one hole.
+                // In salvage, the rest of the L1 is past the end of the file too, so the rest of
+                // the disk is one hole.
                 self.size
             };
         }
@@ -209,7 +214,8 @@ impl<'b, U: UsageMap + ?Sized, F: FnMut(Finding)> Check<'b, U, F> {
         self.go_to(self.span_end);
     }
 
-    /// Takes the next run, and claims the part of the file that stores it. Without a table, the whole span is one hole.
+    /// Takes the next run, and claims the part of the file that stores it. Without a table, the
+    /// whole span is one hole.
     #[inline(never)]
     pub(crate) fn run(&mut self, run: &Extent) {
         let end = match self.question {
@@ -256,7 +262,8 @@ impl<'b, U: UsageMap + ?Sized, F: FnMut(Finding)> Check<'b, U, F> {
             guest = guest.plus(len);
             host = host.plus(len);
         }
-        // The last cluster's bytes past the end of the disk belong to it, but may overlap other parts.
+        // The last cluster's bytes past the end of the disk belong to it, but may overlap other
+        // parts.
         if let Some(mut usage) = self.options.map(self.file_end) {
             usage.share(host, end.0.wrapping_neg() & size.wrapping_sub(1));
         }
@@ -265,7 +272,8 @@ impl<'b, U: UsageMap + ?Sized, F: FnMut(Finding)> Check<'b, U, F> {
     /// Claims a part of the file. Returns `true` if it overlaps nothing else.
     #[inline(never)]
     fn claim(&mut self, part: CorruptPart, guest: GuestOffset, host: HostOffset, len: u64) -> bool {
-        // In salvage, a part may reach past the end of the file; only its bytes in the file can overlap.
+        // In salvage, a part may reach past the end of the file; only its bytes in the file can
+        // overlap.
         let end = HostOffset(host.0.wrapping_add(len)).min(self.file_end);
         let over_metadata = host < end && (host.0 < self.header_len.into() || (host < self.l1_end && self.l1 < end));
         let twice = match self.options.map(self.file_end) {

@@ -3,11 +3,11 @@
 use crate::error::CorruptPart;
 use crate::offset::HostOffset;
 
-/// The memory in which a check records what each sector of the image file is used for: one byte for four sectors, which
-/// are 2 KiB of the file.
+/// The memory in which a check records what each sector of the image file is used for: one byte for
+/// four sectors, which are 2 KiB of the file.
 ///
-/// It is implemented for byte slices, which [`CheckOptions::bitmap`](crate::CheckOptions::bitmap) takes. For a large
-/// sparse file, a structure that holds only the bytes in use needs less memory:
+/// It is implemented for byte slices, which [`CheckOptions::bitmap`](crate::CheckOptions::bitmap)
+/// takes. For a large sparse file, a structure that holds only the bytes in use needs less memory:
 ///
 /// ```
 /// use std::collections::BTreeMap;
@@ -45,8 +45,9 @@ pub trait UsageMap {
     /// Sets the first `len` bytes to 0. Returns `false` if the map has no room for `len` bytes.
     fn clear(&mut self, len: usize) -> bool;
 
-    /// Returns the byte at `index`, for the check to change. It must return a byte for every index below the cleared
-    /// length. If it returns `None`, the check finds no overlaps in the sectors of that byte.
+    /// Returns the byte at `index`, for the check to change. It must return a byte for every index
+    /// below the cleared length. If it returns `None`, the check finds no overlaps in the sectors
+    /// of that byte.
     fn byte(&mut self, index: usize) -> Option<&mut u8>;
 
     /// Returns the index and the value of the first byte at or after `index` that is not 0.
@@ -69,14 +70,15 @@ impl UsageMap for [u8] {
     }
 }
 
-/// What a sector is used for, in two bits. If a sector has two uses, the larger is stored; if their sum is above 3,
-/// they overlap.
+/// What a sector is used for, in two bits. If a sector has two uses, the larger is stored; if their
+/// sum is above 3, they overlap.
 type Use = u8;
 
-/// Several parts of the file may share the sector: streams, which are packed byte by byte, and the ends of tables.
+/// Several parts of the file may share the sector: streams, which are packed byte by byte, and the
+/// ends of tables.
 const SHARED: Use = 1;
-/// The sector may be shared, and an unaligned table starts in it. No second table can, because none is shorter than a
-/// sector.
+/// The sector may be shared, and an unaligned table starts in it. No second table can, because none
+/// is shorter than a sector.
 const TABLE_START: Use = 2;
 /// One part of the file fills the sector.
 const WHOLE: Use = 3;
@@ -100,7 +102,8 @@ impl<U: UsageMap + ?Sized> Usage<'_, U> {
         self.mark(start, len, SHARED, WHOLE)
     }
 
-    /// Claims the bytes of a part, as [`Usage::claim`]. Two tables that start in the same sector overlap.
+    /// Claims the bytes of a part, as [`Usage::claim`]. Two tables that start in the same sector
+    /// overlap.
     pub(crate) fn claim_part(&mut self, part: CorruptPart, start: HostOffset, len: u64) -> bool {
         let first = match part {
             CorruptPart::L2Table => TABLE_START,
@@ -114,9 +117,10 @@ impl<U: UsageMap + ?Sized> Usage<'_, U> {
         self.mark(start, len, SHARED, SHARED);
     }
 
-    /// Records bytes: `first` for a sector inside which they start, `whole` for sectors that they fill (the last sector
-    /// of the file up to its end), and [`SHARED`] for a sector inside which they end. Bytes past the end of the file
-    /// are ignored. Returns `true` if they overlap bytes that were recorded before.
+    /// Records bytes: `first` for a sector inside which they start, `whole` for sectors that they
+    /// fill (the last sector of the file up to its end), and [`SHARED`] for a sector inside which
+    /// they end. Bytes past the end of the file are ignored. Returns `true` if they overlap bytes
+    /// that were recorded before.
     #[inline(never)]
     fn mark(&mut self, start: HostOffset, len: u64, first: Use, whole: Use) -> bool {
         let end = start.plus(len).min(self.file_end);
@@ -155,8 +159,8 @@ impl<U: UsageMap + ?Sized> Usage<'_, U> {
         let mut all = 0_u64;
         let mut used_end = HostOffset(0);
         let mut index = 0_usize;
-        // Bound: the bytes of the map. Bytes of the slice after the map are ignored; the end of the file ends the last
-        // gap.
+        // Bound: the bytes of the map. Bytes of the slice after the map are ignored; the end of the
+        // file ends the last gap.
         while index <= len {
             let (found, byte) = self
                 .map
