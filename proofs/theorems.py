@@ -518,7 +518,7 @@ def l1_word_at_end(bits, broken):
 @theorem(
     "src/image/check/state.rs",
     "self.span_end = if l1_word < self.file_end {",
-    "// In salvage, the rest of the L1 is past the end of the file too, so the rest of the disk is one hole.",
+    "// In salvage, the rest of the L1 is past the end of the file too, so the rest of",
 )
 def hole_in_two_parts(bits, broken):
     """A hole up to the end of the disk has as many bytes as its first span and the rest of it."""
