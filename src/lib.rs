@@ -24,8 +24,8 @@
 //! ```
 //!
 //! - A device is a type that implements [`BlockRead`], a trait with three methods. Byte slices,
-//!   arrays and files implement it, and adapters make a device of other crates' traits: see
-//!   [below](#which-adapter-for-which-trait).
+//!   arrays and files implement it, and adapters turn types with other crates' traits into devices:
+//!   see [below](#which-adapter-for-which-trait).
 //! - [`OpenOptions`] opens truncated images, and disks that may be raw.
 //! - A [`Chain`] reads an image with its backing images. This crate never opens a file that an
 //!   image names; [`Image::backing_name`] returns the name.
@@ -35,7 +35,7 @@
 //!   crates' traits take any type that implements it.
 //! - [`Image::extents`] returns how the disk is stored. With the feature `check`, [`Image::check`]
 //!   finds flaws of the image.
-//! - [`Tracer`] shows the requests that a device gets.
+//! - [`Tracer`] passes each device request to a callback.
 //! - [`aio`] has the same API for devices whose reads are futures.
 //!
 //! # Dependencies
@@ -61,7 +61,7 @@
 //! qcow1 = { version = "0.1", default-features = false }
 //!
 //! [profile.dev]
-//! opt-level = 1 # without optimization, a call takes several times the stack
+//! opt-level = 1 # without optimization, calls need several times as much stack
 //! ```
 //!
 //! Until the crate is published, write `path = "../qcow1"` or `git = "..."` for `version = "0.1"`.
@@ -134,14 +134,14 @@
 //! # Threads
 //!
 //! [`Image`], [`Chain`], [`aio::Image`], [`Cursor`] and all wrappers of devices are `Send` and
-//! `Sync` if their device and memory are, and the closure of a [`MapErr`] or [`Tracer`]. So are the
-//! adapters, except that [`ToBlockDevice`] is never `Sync`.
+//! `Sync` if everything they contain is: the device, the memory, and the closure of a [`MapErr`] or
+//! [`Tracer`]. The same holds for the adapters, except that [`ToBlockDevice`] is never `Sync`.
 //!
 //! An image performs one read at a time, so reads need `&mut`. Share an image behind a mutex, or
 //! open one for each thread, each on a device of its own.
 //!
-//! With an array as its memory, a disk in a `static` is one line. Opening moves the array over the
-//! stack:
+//! If the memory is an array, a `static` can hold the whole [`Image`]. Opening copies the array
+//! through the stack:
 //!
 //! ```
 //! use std::sync::Mutex; // or your kernel's
@@ -162,7 +162,7 @@
 //! ```
 //!
 //! Many kernels require `Send + Sync` of a block device, and read it through a shared reference. A
-//! mutex around any disk does both:
+//! mutex around a disk meets both requirements:
 //!
 //! ```
 //! use std::fmt::Debug;
@@ -192,7 +192,7 @@
 //!
 //! # DMA and transfer limits
 //!
-//! A request is for whole blocks inside the device, at least one. Its buffer is one of two:
+//! Each request is for one or more whole blocks inside the device. Its buffer is one of these:
 //!
 //! - a part of the buffer of the caller's read, at any address and of any length, if whole blocks
 //!   of the disk are stored in sequence;
@@ -206,7 +206,7 @@
 //! | cannot reach all memory by DMA | [`Bounced`] |
 //! | limits the length of a request: a BIOS, USB, virtio's `seg_max` | [`Limited`] |
 //! | should be read in larger blocks than its own | [`Blocks`] |
-//! | has another error type than the other devices of a chain | [`MapErr`] |
+//! | has a different error type from the other devices of a chain | [`MapErr`] |
 //!
 //! Wrappers stack. Put [`Limited`] outside: it splits a request first, and [`Bounced`] or
 //! [`Aligned`] then aligns each part. For a driver that takes at most 127 sectors, at multiples of
@@ -245,8 +245,8 @@
 //! | `BlockDevice` of [embedded-sdmmc] | | [`ToBlockDevice`] | `embedded-sdmmc-types` |
 //! | `block_device_driver::BlockDevice` | the example `block_device_driver` | the same | `async` |
 //!
-//! A [`Partition`] is a part of a disk as a disk of its own, for a file system crate that reads
-//! from byte 0.
+//! A [`Partition`] presents a range of a disk as a disk, for a file system crate that reads from
+//! byte 0.
 //!
 //! [fatfs]: https://docs.rs/fatfs
 //! [embedded-sdmmc]: https://docs.rs/embedded-sdmmc
@@ -262,8 +262,7 @@
 //! # Errors
 //!
 //! An [`Error`] states its cause; [`Corrupt`] also contains the place, as guest and host offsets.
-//! For users, print it with `Display`, which is a sentence: a `main` that returns the error prints
-//! `Debug`.
+//! `Display` prints a sentence for users. A `main` that returns the error prints `Debug` instead.
 //!
 //! After any error the image stays usable, and later calls return what they would have returned
 //! without the error.
@@ -294,8 +293,8 @@
 //! the kernel enables SSE and the build has `-C target-feature=+aes,+sse2,-soft-float`. For a board
 //! with an AES engine, implement [`SectorCipher`].
 //!
-//! RustCrypto's software AES has an index that is always in range, but no compiler can prove that,
-//! so a panic path that is never taken stays in the program. `--cfg aes_backend_soft="compact"` in
+//! RustCrypto's software AES has an index that is always in range. No compiler can prove that, so
+//! the program keeps a panic path that is never taken. `--cfg aes_backend_soft="compact"` in
 //! `RUSTFLAGS` selects a smaller and slower AES without it.
 //!
 //! # Compared with other readers, and when not to use this

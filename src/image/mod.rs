@@ -145,7 +145,7 @@ impl<D: BlockRead, M: Memory> Image<D, M> {
     ///
     /// An array as `memory` becomes a part of the image, which opening moves over the stack, more
     /// than once without optimization. Firmware with little stack lends a `&'static mut` reference
-    /// instead; the documentation of the crate has both.
+    /// instead; the crate's documentation shows both.
     ///
     /// Opening makes one device read.
     ///
@@ -198,8 +198,8 @@ impl<D: BlockRead, M: Memory> Image<D, M> {
     /// most 3 device reads in total.
     ///
     /// If the device cannot read a block, only the bytes that need this block are lost: a failed
-    /// read of more than one block of a table, or of more than one compressed cluster, is tried
-    /// again for less. Each adds at most 2 device reads.
+    /// read of more than one block of a table, or of more than one compressed cluster, is retried
+    /// with a smaller request. Each retry adds at most 2 device reads.
     ///
     /// # Errors
     /// The contents of `dst` are unspecified after an error; the image stays usable.
@@ -210,7 +210,8 @@ impl<D: BlockRead, M: Memory> Image<D, M> {
     /// - [`Error::KeyRequired`]: the range includes an encrypted cluster, and the image has no key.
     /// - [`Error::CipherFailed`]: the cipher of [`Image::set_cipher`] failed.
     /// - [`Error::MemoryTooSmall`]: the range includes a compressed cluster, which needs more
-    ///   memory to inflate, or in less than 512 bytes of memory, a part of an encrypted sector.
+    ///   memory to inflate, or, with less than 512 bytes of memory, it includes a part of an
+    ///   encrypted sector.
     /// - [`Error::Unsupported`]: the range includes a compressed cluster, and the build lacks
     ///   `deflate` and `deflate-small`.
     /// - [`Error::Io`]: the device failed.
@@ -224,7 +225,7 @@ impl<D: BlockRead, M: Memory> Image<D, M> {
     /// A run consists of adjacent clusters that are stored in the same way. A call looks at no more
     /// than 4,099 table words, so the next run may continue this one; [`Extent::join`] joins them.
     /// A call reads only tables, with at most 2 device reads for each table word, and at most 2
-    /// more for each that fails.
+    /// more for each device read that fails.
     ///
     /// # Errors
     /// - [`Error::OutOfRange`]: `offset` is not inside the disk, or `max_len` is 0.

@@ -18,12 +18,12 @@ pub(crate) struct Stream {
 
 /// Where the memory for compressed clusters is, and what it holds.
 pub(crate) struct Compressed {
-    /// Where in the memory the input starts: a part of the file as it is, from `input_start` on,
-    /// where a block starts.
+    /// Where in the memory the input starts: an unmodified part of the file that starts at
+    /// `input_start`, which is block-aligned.
     input_at: u32,
     /// Where the output starts: one inflated cluster.
     output_at: u32,
-    /// Where the decoder's tables start, which mean nothing between two calls.
+    /// Where the decoder's tables start. Their contents are not kept between calls.
     tables_at: u32,
     /// The number of valid bytes of the input: 0 while others are being read into it.
     input_len: u32,
@@ -68,7 +68,8 @@ impl Compressed {
 
     /// Takes its part of the memory, which has `len` bytes, and returns where that starts: at
     /// `minimum` or more. If there is too little memory, it takes nothing. The decoder gets its
-    /// large tables if there is room for them, and three eighths of what is left are read-ahead.
+    /// large tables if there is room for them, and three eighths of the rest become read-ahead, at
+    /// most [`Compressed::MAX_READ_AHEAD`].
     pub(crate) fn split(len: u32, geometry: Geometry, block_size: BlockSize, minimum: usize) -> (Option<Self>, u32) {
         // No sum wraps: each part but the read-ahead is smaller than 1 MiB.
         let input = part(input_size(geometry, block_size));
@@ -108,8 +109,8 @@ impl Compressed {
         (Some(this), input_at)
     }
 
-    /// Fills `to` with the bytes of the inflated cluster from `within` on, and returns `true`; or
-    /// returns `false` if what [`Compressed::missing`] names has to be read first.
+    /// Fills `to` with the inflated cluster's bytes that start at `within`. Returns `false` if
+    /// [`Compressed::missing`] must be read first.
     ///
     /// `ahead` is the number of guest bytes that the caller reads from here on.
     ///
@@ -131,8 +132,8 @@ impl Compressed {
             if self.input_start < device.end {
                 return Ok(false);
             }
-            // Only salvage reads a stream that is wholly past the end of the file: nothing of it
-            // can be read.
+            // Only salvage reads a stream that is wholly past the end of the file: none of its
+            // bytes can be read.
             self.publish();
         }
         let (rest, tables) = split(memory, self.tables_at)?;
@@ -168,8 +169,7 @@ impl Compressed {
         device.request(self.input_start, input.unwrap_or_default())
     }
 
-    /// Takes in what [`Compressed::missing`] named, once it has been read. Bytes past the end of
-    /// the file have any value.
+    /// Publishes the input that the driver has read. Input past the end of the file is unspecified.
     pub(crate) fn publish(&mut self) {
         self.input_len = self.pending_len;
     }
@@ -195,8 +195,8 @@ impl Compressed {
         skip
     }
 
-    /// Reacts to a failed read of what [`Compressed::missing`] named. Returns `true` if there is
-    /// less to read: the stream alone, since nothing is read ahead after a failure.
+    /// Reacts to a failed read of what [`Compressed::missing`] named. Returns `true` if a smaller
+    /// read is possible: the stream alone, since nothing is read ahead after a failure.
     pub(crate) fn narrow(&mut self) -> bool {
         core::mem::take(&mut self.reads_ahead)
     }

@@ -32,7 +32,7 @@ impl DeviceShape {
         })
     }
 
-    /// Returns whether the file has all `len` bytes that start at `start`, which is below 2^63.
+    /// Returns `true` if the file has all `len` bytes that start at `start`, which is below 2^63.
     pub(crate) const fn has(&self, start: HostOffset, len: u64) -> bool {
         start.0.wrapping_add(len) <= self.end.0
     }
@@ -42,16 +42,16 @@ impl DeviceShape {
         self.block_size.lba(host.0)
     }
 
-    /// Returns the length in bytes of the blocks that hold the `len` bytes from `start` on, as far
-    /// as the file goes. A block starts at `start`.
+    /// Returns the length in bytes of the blocks that hold the `len` bytes that start at `start`,
+    /// up to the end of the file. `start` is block-aligned.
     pub(crate) fn readable(&self, start: HostOffset, len: usize) -> usize {
         let in_file = saturating_usize(self.end.since(start));
         self.block_size.round_up_len(len.min(in_file))
     }
 
-    /// Returns the request that fills `buffer` from `start` on, where a block starts, as far as the
-    /// file goes: the number of the first block, and the part of the buffer for it and the blocks
-    /// after it.
+    /// Returns the request that fills `buffer` with the bytes that start at `start`, up to the end
+    /// of the file: the number of the first block, and the part of the buffer for it and the blocks
+    /// after it. `start` is block-aligned.
     // Not inlined: four calls would cost a hundred bytes.
     #[inline(never)]
     pub(crate) fn request<'m>(&self, start: HostOffset, buffer: &'m mut [u8]) -> (u64, &'m mut [u8]) {

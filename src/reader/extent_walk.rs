@@ -14,7 +14,7 @@ const EXTENT_QUOTA: u32 = 4096;
 /// A walk through guest bytes from one offset to another, a run at a time.
 ///
 /// [`ExtentWalk::find`] finds the next run; [`ExtentWalk::take_extent`] and [`ExtentWalk::advance`]
-/// move past it. What has been found survives a miss.
+/// move past it. A miss keeps what has been found.
 pub(crate) struct ExtentWalk {
     /// Where the run begins.
     start: GuestOffset,
@@ -71,8 +71,8 @@ impl ExtentWalk {
         Ok(walk)
     }
 
-    /// Creates a walk of one run, found already: `len` bytes of the file itself, as if they were
-    /// the guest's from 0 on.
+    /// Creates a walk of one known run: `len` bytes of the file itself, addressed from guest offset
+    /// 0.
     pub(crate) fn of_file(host: HostOffset, len: u64) -> Self {
         let mut walk = Self::new(GuestOffset(0), GuestOffset(len));
         walk.run_end = walk.end;
@@ -112,17 +112,17 @@ impl ExtentWalk {
         self.start >= self.end
     }
 
-    /// Consumes `bytes` bytes of the run, which has at least as many.
+    /// Consumes `bytes` bytes, which are at most `len()`, except past the end of the walk.
     pub(crate) fn advance(&mut self, bytes: u64) {
         self.start = self.start.wrapping_add(bytes);
     }
 
-    /// Lets the walk end with the run.
+    /// Moves the end of the walk to the end of the run.
     pub(crate) fn end_with_run(&mut self) {
         self.end = self.run_end;
     }
 
-    /// Lets the walk go on from where it is to `end`, in another image.
+    /// Continues the walk in another image, from the current offset to `end`.
     pub(crate) fn go_on_in_other_image(&mut self, end: GuestOffset) {
         self.run_end = self.start;
         self.end = end;
@@ -130,7 +130,7 @@ impl ExtentWalk {
         self.budget = u32::MAX;
     }
 
-    /// Returns the run as an extent, and goes on past it.
+    /// Returns the run as an extent, and advances past it.
     pub(crate) fn take_extent(&mut self) -> Extent {
         let host_offset = self.host().0;
         let extent = Extent {
@@ -193,7 +193,7 @@ impl ExtentWalk {
         Ok(())
     }
 
-    /// Extends the run by one table word and by the contiguous ones after it. Returns whether the
+    /// Extends the run by one table word and by the contiguous ones after it. Returns `true` if the
     /// run may continue after them.
     fn extend(&mut self, image: &mut ImageState, memory: &mut [u8]) -> Result<bool, Stop> {
         let Some(geometry) = image.geometry() else {
@@ -247,7 +247,7 @@ impl ExtentWalk {
             return Ok(false);
         }
         self.run = Run { storage, delta };
-        // The L1 word counts too, where the run enters its span.
+        // The L1 word counts too, if the run enters its span.
         let l1_words = u32::from(self.run_end == l1.start);
         let mut words = l1_words;
         if l1.table().is_none() {

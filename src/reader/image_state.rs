@@ -213,7 +213,8 @@ impl ImageState {
         if self.header.as_ref().is_some_and(Header::l1_is_little_endian) {
             word = word.swap_bytes();
         }
-        // Of length 0 until it is checked: no offset is in it, but an error names it.
+        // Has length 0 until it is checked, so that it holds no offset; an error still reports its
+        // place.
         self.last_l1_entry = L1Range {
             start: geometry.span_start(at),
             len: 0,
@@ -252,7 +253,7 @@ impl ImageState {
     /// [`Stop::Corrupt`] if bytes inside the disk are missing, except in salvage.
     pub(crate) fn readable_of_cut(&self, cluster: GuestOffset, geometry: Geometry, in_file: u32) -> Result<u32, Stop> {
         let size = geometry.cluster_bits.cluster_size();
-        // A last cluster may lack what lies past the end of the disk.
+        // The file need not contain the last cluster's bytes past the end of the disk.
         let needed = saturating_u32(self.size.wrapping_sub(cluster)).min(size);
         // An encrypted sector is read as a whole.
         let within_unit = self.plain().crypto_unit().bytes().wrapping_sub(1);
@@ -285,8 +286,8 @@ impl ImageState {
         self.parts.cache.missing(memory)
     }
 
-    /// Reacts to a failed read of what [`ImageState::missing`] named. Returns `true` if there is
-    /// less to read.
+    /// Reacts to a failed read of what [`ImageState::missing`] named. Returns `true` if a smaller
+    /// read is possible.
     pub(crate) fn narrow(&mut self, memory: &mut [u8]) -> bool {
         self.parts.cache.narrow(memory)
     }

@@ -116,8 +116,8 @@ pub struct MemoryNeeds {
     /// a build with `deflate-small` alone, only device reads are saved. Equal to `compressed` in a
     /// build without both features.
     pub compressed_fast: usize,
-    /// Enough to cache all tables too that can exist in a file of this size: more gains little.
-    /// Saturates at the size of the address space.
+    /// Also enough to cache all tables that a file of this size can contain. More memory gains
+    /// little. Saturates at the size of the address space.
     pub all_tables: usize,
 }
 
@@ -125,8 +125,8 @@ impl MemoryNeeds {
     /// Returns the sizes for an image whose tables take `tables` bytes, and which needs `minimum`
     /// bytes.
     fn new(geometry: Geometry, block_size: BlockSize, tables: u64, minimum: usize) -> Self {
-        // Slots have tags; some sets of slots are full before others; and a part goes into reading
-        // ahead of streams.
+        // Slots have tags; some sets of slots are full before others; and a part is used for
+        // read-ahead.
         let tables = tables.saturating_add(tables.wrapping_shr(1));
         let compressed = compressed(geometry, block_size);
         #[cfg(feature = "deflate-small")]
@@ -191,7 +191,7 @@ impl Header {
 
 impl Parts {
     /// Splits at least [`minimum`] bytes, or [`minimum_raw`] bytes for a raw disk, which has no
-    /// geometry. Of less, some parts are not there, and what needs them is an error.
+    /// geometry. With less memory, some parts are missing, and operations that need them fail.
     ///
     /// | from | |
     /// |---|---|

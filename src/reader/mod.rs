@@ -10,7 +10,7 @@
 //!   [`level`](read::Read::level) returns. If there is no such image, the call fails with
 //!   [`backing_required`](read::Read::backing_required).
 //! - If it returns a [`Request`](read::Step::Request), fill the whole buffer from the device, and
-//!   begin again. The next step believes the buffer, so if the device failed, call
+//!   begin again. The next step trusts the buffer, so if the device failed, call
 //!   [`narrow`](read::Read::narrow) first. If that returns `false`, the call fails with the
 //!   device's error.
 //! - If it returns [`ChangeImage`](read::Step::ChangeImage), begin again: `level` has changed. If
@@ -26,7 +26,9 @@
 //! until it succeeds. If it stops with `Miss`, fill what
 //! [`missing`](image_state::ImageState::missing) returns and call
 //! [`publish`](image_state::ImageState::publish). If the device failed, call
-//! [`narrow`](image_state::ImageState::narrow) instead, which means the same as for a read.
+//! [`narrow`](image_state::ImageState::narrow) instead. If it returns `false`, the call fails with
+//! the device's error, unless [`take_before`](extent_walk::ExtentWalk::take_before) returns a part
+//! of the run.
 //!
 //! # What each file decides
 //!

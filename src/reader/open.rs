@@ -44,7 +44,7 @@ impl DeviceShape {
     /// [`DeviceShape::image`] is called; empty for an empty device.
     ///
     /// # Errors
-    /// [`Error::MemoryTooSmall`] for less memory than opens an image.
+    /// [`Error::MemoryTooSmall`] if `memory` is too small to open an image.
     pub(crate) fn prefix<E>(self, memory: &mut [u8]) -> Result<&mut [u8], Error<E>> {
         let needed = lent_memory::minimum(self.block_size);
         let memory = memory.get_mut(..needed).ok_or(Error::MemoryTooSmall { needed })?;

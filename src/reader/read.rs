@@ -16,7 +16,7 @@ use crate::reader::stop::Stop;
 pub(crate) struct Read<'b> {
     /// The part of the caller's buffer that is not filled yet.
     dst: &'b mut [u8],
-    /// The guest bytes for it, as far as the current image is asked for them.
+    /// The guest bytes that the current image must supply for `dst`.
     walk: ExtentWalk,
     /// The current image; 0 is the top.
     level: usize,
@@ -29,8 +29,8 @@ pub(super) enum Pending {
     None,
     /// Reads a piece of a table into the cache.
     Table,
-    /// Reads a plain run into the caller's buffer, or blocks of it into the bounce buffer. Its
-    /// `len` bytes from `skip` on are the caller's.
+    /// Reads a plain run into the caller's buffer, or blocks of it into the bounce buffer. The
+    /// caller gets the `len` bytes that start at `skip`.
     Data {
         is_bounced: bool,
         skip: usize,
@@ -39,7 +39,7 @@ pub(super) enum Pending {
     /// Reads what a compressed cluster is inflated from.
     #[cfg(feature = "deflate-small")]
     Stream,
-    /// Goes on in another image: the one below for the guest bytes of the walk, or the one above.
+    /// Switches to another image: down for the bytes of a hole, or back up.
     ChangeImage {
         down: bool,
     },
@@ -49,13 +49,14 @@ pub(super) enum Pending {
 pub(crate) enum Step<'a> {
     /// Read the blocks that start at this one into the buffer.
     Request(u64, &'a mut [u8]),
-    /// Go on with the image that [`Read::level`] returns by now.
+    /// Continue with the image that [`Read::level`] now returns.
     ChangeImage,
     Done,
 }
 
 impl<'b> Read<'b> {
-    /// Creates a read of the guest bytes from `start` on, all inside the disk of the top image.
+    /// Creates a read of the guest bytes that start at `start`; all lie inside the disk of the top
+    /// image.
     pub(crate) fn new(start: GuestOffset, dst: &'b mut [u8]) -> Self {
         let end = start.wrapping_add(byte_count(dst.len()));
         // The first step enters the top image as it would one below.
@@ -119,7 +120,8 @@ impl<'b> Read<'b> {
     }
 
     /// Reacts to a failed request. Returns `true` if the next step makes a smaller one in its
-    /// place: a bad block beside a table word or behind a compressed cluster must not lose it.
+    /// place: a bad block beside a table word or after a compressed cluster must not make it
+    /// unreadable.
     #[cold]
     pub(crate) fn narrow(&mut self, image: &mut ImageState, memory: &mut [u8]) -> bool {
         match core::mem::replace(&mut self.pending, Pending::None) {
@@ -130,8 +132,8 @@ impl<'b> Read<'b> {
         }
     }
 
-    /// Requests the next bytes of a plain run: all whole blocks at once, straight into the caller's
-    /// buffer, or a ragged end by way of the bounce buffer.
+    /// Requests the next bytes of a plain run: all whole blocks at once, directly into the caller's
+    /// buffer, or a ragged end through the bounce buffer.
     fn request<'a>(&'a mut self, image: &mut ImageState, memory: &'a mut [u8]) -> Result<Step<'a>, Stop> {
         let storage = self.walk.storage();
         if storage == Storage::Encrypted && image.cipher.is_none() {
@@ -186,7 +188,7 @@ impl<'b> Read<'b> {
                 }
             }
             Pending::ChangeImage { down } => {
-                // On the way up, the image has its own from when it was entered.
+                // On the way up, the image still has the `read_end` of its entry.
                 if down {
                     image.begin(memory);
                     image.read_end = self.walk.end();
@@ -222,7 +224,7 @@ impl<'b> Read<'b> {
         Ok(is_read)
     }
 
-    /// Returns the next `len` bytes of the caller's buffer, and goes on past them.
+    /// Returns the next `len` bytes of the caller's buffer, and advances past them.
     // Not inlined: four calls would add a hundred bytes.
     #[inline(never)]
     fn claim(&mut self, len: u64) -> &'b mut [u8] {
@@ -234,7 +236,7 @@ impl<'b> Read<'b> {
         taken
     }
 
-    /// Goes on in the image below, for the run.
+    /// Continues in the image below, for the bytes of the run.
     fn go_down(&mut self) -> Step<'static> {
         self.level = self.level.saturating_add(1);
         self.walk.end_with_run();
@@ -242,7 +244,8 @@ impl<'b> Read<'b> {
         Step::ChangeImage
     }
 
-    /// Goes on in the image above, if there is one.
+    /// Ends this image's part: finishes the read at the top image; otherwise, zeros what the image
+    /// lacks and continues in the image above.
     fn go_up(&mut self, image: &ImageState) -> Result<Step<'static>, Stop> {
         let Some(above) = self.level.checked_sub(1) else {
             // Unreachable with bytes left; an error is better than a wrong byte.
@@ -252,8 +255,8 @@ impl<'b> Read<'b> {
                 Err(Stop::OutOfRange)
             };
         };
-        // An image that is shorter than the one above it reads as zeros after its end. Others have
-        // 0 bytes left.
+        // An image that is shorter than the one above it reads as zeros after its end. In any other
+        // image, no bytes are left.
         self.claim(image.read_end.wrapping_sub(self.walk.start())).fill(0);
         self.level = above;
         self.pending = Pending::ChangeImage { down: false };

@@ -2,7 +2,7 @@
 //!
 //! A *piece* is an aligned part of the file of 2^n bytes, and fills a *slot* of the cache. A slot
 //! is reserved from the moment that it is chosen for a piece until the piece has been read, so a
-//! failed read leaves nothing that could be believed.
+//! failed read leaves no bytes that a look-up could trust.
 
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
@@ -87,8 +87,8 @@ pub(crate) struct TableCache {
     /// The pieces looked up last, for each kind of table: most words are found in them.
     recent_l1_piece: Tag,
     recent_l2_piece: Tag,
-    /// The piece that is read next, and the slot chosen for it. It means nothing but between a miss
-    /// and its publishing.
+    /// The piece that is read next, and the slot chosen for it. Only valid between a miss and
+    /// `publish`.
     filling: Tag,
     word: Word,
     /// The size of a piece in bytes: that of a slot, or less for the rest of a call in which a
@@ -97,8 +97,8 @@ pub(crate) struct TableCache {
     slot_size: u32,
 }
 
-/// The word looked up last, as far as it has been read. A cache of one slot never holds both pieces
-/// of a word that lies across two.
+/// The word looked up last, and how many of its bytes have been read. A cache of one slot never
+/// holds both pieces of a word that lies across two.
 #[cfg_attr(qcow1_proofs, derive(Clone, PartialEq, Eq, Hash))]
 struct Word {
     at: u64,
@@ -115,7 +115,7 @@ impl Word {
         }
     }
 
-    /// Takes the bytes that it lacks, as far as `bytes` has them.
+    /// Appends bytes from `bytes` until the word is complete or `bytes` ends.
     fn take(&mut self, bytes: &[u8]) {
         let mut len = self.len;
         let missing = self.bytes.get_mut(usize::from(len)..).unwrap_or_default();
@@ -186,7 +186,8 @@ impl TableCache {
         Ok(())
     }
 
-    /// Does the same if the whole word is in the recent piece. Returns whether it is.
+    /// Fast path of [`TableCache::word`]: reads the word if it lies wholly in the recent piece.
+    /// Returns `true` if so.
     pub(crate) fn recent_word(&mut self, table: Table, at: HostOffset, memory: &[u8]) -> bool {
         let tag = self.recent_piece(table);
         let within = at.0.wrapping_sub(tag.start);
@@ -211,7 +212,7 @@ impl TableCache {
         u64::from_be_bytes(self.word.bytes)
     }
 
-    /// Makes the last word 0, for one that no table has.
+    /// Sets the last word to 0, the value for a span without a table.
     pub(crate) fn clear_word(&mut self) {
         self.word.at = NONE;
         self.word.bytes = [0; 8];
@@ -244,7 +245,7 @@ impl TableCache {
     }
 
     /// Makes the piece that holds `at` the recent one, and its tag the first of its set. Returns
-    /// its bytes from `at` on.
+    /// its bytes that start at `at`.
     ///
     /// # Errors
     /// [`Stop::Miss`], and then a slot has been chosen for the piece: the least recently used of
@@ -317,8 +318,7 @@ impl TableCache {
         self.device.request(HostOffset(self.filling.start), self.filled(memory))
     }
 
-    /// Takes in what [`TableCache::missing`] named, once it has been read. Bytes past the end of
-    /// the file become zeros.
+    /// Publishes the piece that the driver has read. Bytes past the end of the file become zeros.
     pub(crate) fn publish(&mut self, memory: &mut [u8]) {
         let start = self.filling.start;
         // A piece that is missed begins inside the file.
@@ -330,8 +330,8 @@ impl TableCache {
         }
     }
 
-    /// Reacts to a failed read of a piece. Returns `true` if there is less to read: pieces are as
-    /// small as they can be until [`TableCache::widen`], so a bad block beside a table word does
+    /// Reacts to a failed read of a piece. Returns `true` if a smaller read is possible: pieces are
+    /// as small as they can be until [`TableCache::widen`], so a bad block beside a table word does
     /// not lose it.
     #[cold]
     pub(crate) fn narrow(&mut self, memory: &mut [u8]) -> bool {
@@ -384,8 +384,8 @@ impl TableCache {
         self.recent_l2_piece.start = NONE;
     }
 
-    /// Returns the bounce buffer, which is the start of the memory. If the only slot is there too,
-    /// it forgets the slot.
+    /// Returns the bounce buffer, which is the start of the memory. If this is also the only slot,
+    /// its piece is forgotten.
     // Not inlined: two calls would double it.
     #[inline(never)]
     pub(crate) fn bounce<'m>(&mut self, memory: &'m mut [u8]) -> &'m mut [u8] {

@@ -119,7 +119,7 @@ impl<'b, U: UsageMap + ?Sized, F: FnMut(Finding)> Check<'b, U, F> {
     }
 
     /// Claims the table if the question was [`Question::Table`] and there is one. Returns `true` if
-    /// so: nothing that was read from the table may be used before it is claimed.
+    /// so. Words read before that must not be used: the table was not claimed yet.
     pub(crate) fn takes_table(&mut self, map: &ImageState) -> bool {
         if self.question == Question::Table
             && let Some(table) = map.last_table(self.at)
@@ -165,8 +165,8 @@ impl<'b, U: UsageMap + ?Sized, F: FnMut(Finding)> Check<'b, U, F> {
     pub(crate) fn summary(&mut self) -> CheckSummary {
         self.flush();
         if let Some(mut usage) = self.options.map(self.file_end) {
-            // QEMU writes the L1 in sectors of its own, so the bytes after it in its last sector
-            // are padding.
+            // QEMU writes the L1 in separate sectors, so the bytes after it in its last sector are
+            // padding.
             usage.share(self.l1_end, self.l1.0.wrapping_sub(self.l1_end.0) & 511);
             self.summary.unreachable_bytes = usage.unreachable(self.geometry.cluster_size());
         }
