@@ -28,7 +28,7 @@ const _: () = assert!(size_of::<SmallTables>() == 1032, "as documented");
 /// The codes of a block, without tables.
 pub(super) enum Compact<'t> {
     /// The codes of a block of type 1 (RFC 1951, section 3.2.6). A stream may switch to them every
-    /// few bits, so they must cost nothing to set up.
+    /// few bits, so they need no setup.
     Fixed,
     /// The codes of a dynamic block.
     Dynamic(&'t SmallTables),

@@ -31,7 +31,7 @@ pub(super) enum Stop {
     Error(InflateError),
 }
 
-/// Decodes at most `limit` symbols into `output` from `at` on. Returns the end of the bytes
+/// Decodes at most `limit` symbols into `output`, starting at `at`. Returns the end of the bytes
 /// written.
 // It returns two words in registers. A `Result` would take memory and a register for its address.
 #[cfg_attr(feature = "fast", inline(never))]

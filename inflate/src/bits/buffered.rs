@@ -96,8 +96,8 @@ impl<'a> Bits<'a> {
         self.drop(self.count & 7);
     }
 
-    /// Copies the next `length` bytes, or as many as fit, to `output` from `at` on. The next bit
-    /// must be the first of a byte. The bytes after the end of the input are not written.
+    /// Copies the next `length` bytes, or as many as fit, to `output`, starting at `at`. The next
+    /// bit must be the first of a byte. The bytes after the end of the input are not written.
     pub(crate) fn copy(&mut self, output: &mut [u8], at: usize, length: usize) {
         let to = output.get_mut(at..).unwrap_or_default();
         let length = to.len().min(length);

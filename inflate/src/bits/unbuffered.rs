@@ -70,7 +70,7 @@ impl<'a> Bits<'a> {
         self.used = 0;
     }
 
-    /// Copies the next `length` bytes, or as many as fit, to `output` from `at` on.
+    /// Copies the next `length` bytes, or as many as fit, to `output`, starting at `at`.
     pub(crate) fn copy(&mut self, output: &mut [u8], at: usize, length: usize) {
         // Bound: 65,535 turns, the longest stored block.
         for to in output.iter_mut().skip(at).take(length) {

@@ -1,4 +1,4 @@
-//! Filling of decoding tables from the lengths of a code.
+//! Fills decoding tables from the lengths of a code.
 
 use super::entry::{Alphabet, Entry, Packed};
 use crate::bits::{ones, word};

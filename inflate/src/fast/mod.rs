@@ -56,7 +56,7 @@ impl Tables {
         fill(&DISTANCE, DISTANCE_BITS, &small.distance, &mut self.distance);
     }
 
-    /// Decodes symbols into `output` from `at` on, until the block ends or `output` is full.
+    /// Decodes symbols into `output`, starting at `at`, until the block ends or `output` is full.
     /// Returns the end of the bytes written.
     pub(crate) fn decode(&self, bits: &mut Bits<'_>, output: &mut [u8], at: usize) -> (usize, Stop) {
         let (at, stop) = if WIDE {

@@ -20,8 +20,8 @@ const TURN: u32 = LITLEN_BITS + LITLEN_BITS + 5 + DISTANCE_BITS + 13;
 /// up the next entry.
 pub(super) const WIDE: bool = REFILLED >= TURN && usize::BITS >= TURN + LITLEN_BITS;
 
-/// Decodes symbols into `output` from `at` on, until the block ends or few bytes of the input or
-/// the output are left. Returns the end of the bytes written.
+/// Decodes symbols into `output`, starting at `at`, until the block ends or few bytes of the input
+/// or the output are left. Returns the end of the bytes written.
 #[inline(never)]
 pub(super) fn decode(bits: &mut Bits<'_>, output: &mut [u8], at: usize, tables: &Tables) -> (usize, Stop) {
     let mut window = Window::new(bits);
