@@ -156,7 +156,7 @@ impl<D: BlockRead, M: Memory, const DEPTH: usize> Chain<Image<D, M>, DEPTH> {
     ///
     /// A call asks each image at most once, from the top until one stores the bytes. So it looks at
     /// no more than 4,099 table words of each image, with at most 2 device reads for each word, and
-    /// at most 2 more for each that fails.
+    /// at most 2 more for each device read that fails.
     ///
     /// ```
     /// use qcow1::{Chain, Image};
