@@ -39,6 +39,25 @@ bare_cargo() {
     fi
 }
 
+# package_sources FOLDER TYPE...: writes this machine's list of Debian's packages to a file in the folder, for packages of the
+# types, deb or deb-src, and sets $list to the file. Returns 1 if the machine has no list.
+package_sources() {
+    list=$1
+    shift
+    # A machine's list is in one of two formats.
+    if [ -f /etc/apt/sources.list.d/debian.sources ]; then
+        list=$list/debian.sources
+        sed "s/^Types: .*/Types: $*/" /etc/apt/sources.list.d/debian.sources >"$list"
+    elif [ -f /etc/apt/sources.list ]; then
+        list=$list/sources.list
+        for type in "$@"; do
+            sed -n "s/^deb /$type /p" /etc/apt/sources.list
+        done >"$list"
+    else
+        return 1
+    fi
+}
+
 # link_roots TARGET LIBRARY OUTPUT SYMBOL...: links only the code that these symbols of a static library reach.
 link_roots() {
     case $1 in

@@ -46,16 +46,8 @@ download() {
     need dpkg-source "Debian's tools for sources (dpkg-dev), or name the folders of another GRUB"
     rm -rf "$grub/debian" "$grub/new"
     mkdir -p "$grub/new/lists/partial"
-    # A machine's list is in one of two formats.
-    if [ -f /etc/apt/sources.list.d/debian.sources ]; then
-        list=$grub/new/debian.sources
-        sed 's/^Types: .*/Types: deb deb-src/' /etc/apt/sources.list.d/debian.sources >"$list"
-    elif [ -f /etc/apt/sources.list ]; then
-        list=$grub/new/sources.list
-        sed -n 's/^deb /deb-src /p; /^deb /p' /etc/apt/sources.list >"$list"
-    else
+    package_sources "$grub/new" deb deb-src ||
         fail "This machine has no list of Debian's packages: name the folders of another GRUB."
-    fi
     set -- -q=2 -oDir::Etc::sourcelist="$list" -oDir::Etc::sourceparts=/dev/null -oDir::State::Lists="$grub/new/lists" \
         -oDir::Cache::pkgcache= -oDir::Cache::srcpkgcache= -oAPT::Sandbox::User=root \
         -oAPT::Architectures::=amd64 -oAPT::Architectures::=arm64

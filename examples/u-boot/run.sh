@@ -21,16 +21,8 @@ need qemu-io "QEMU's disk tools (Debian: qemu-utils)"
 # download: unpacks Debian's source into the work folder.
 download() {
     mkdir -p "$work/lists/partial"
-    # A machine's list is in one of two formats.
-    if [ -f /etc/apt/sources.list.d/debian.sources ]; then
-        list=$work/debian.sources
-        sed 's/^Types: .*/Types: deb-src/' /etc/apt/sources.list.d/debian.sources >"$list"
-    elif [ -f /etc/apt/sources.list ]; then
-        list=$work/sources.list
-        sed -n 's/^deb /deb-src /p' /etc/apt/sources.list >"$list"
-    else
+    package_sources "$work" deb-src ||
         fail "This machine has no list of Debian's sources: give the folder of a U-Boot 2023.01 as an argument."
-    fi
     set -- -q -o "Dir::Etc::sourcelist=$list" -o Dir::Etc::sourceparts=/dev/null \
         -o "Dir::State::lists=$work/lists"
     apt-get "$@" update
