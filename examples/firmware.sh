@@ -102,6 +102,18 @@ boot() {
     fi
 }
 
+# virtio_disks FILE...: sets $disks to QEMU's options for read-only disks on virtio-mmio, the first one on the first slot.
+virtio_disks() {
+    disks=
+    slot=0
+    for image in "$@"; do
+        # With the slot, because QEMU would fill slots from the last.
+        disks="$disks -drive if=none,id=d$slot,format=raw,readonly=on,file=$image"
+        disks="$disks -device virtio-blk-device,drive=d$slot,bus=virtio-mmio-bus.$slot"
+        slot=$((slot + 1))
+    done
+}
+
 # same_disk CONSOLE NAME RAW: fails unless the console has a line 'NAME: sha256 DIGEST' with the digest of the raw disk.
 same_disk() {
     digest=$(sha256sum "$3" | cut -d ' ' -f 1)

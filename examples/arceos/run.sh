@@ -21,14 +21,7 @@ machine() {
     name=$1
     shift
     echo "arceos: $name"
-    disks=
-    slot=0
-    for image in "$@"; do
-        # With the slot, because QEMU would fill slots from the last.
-        disks="$disks -drive if=none,id=d$slot,format=raw,readonly=on,file=$image"
-        disks="$disks -device virtio-blk-device,drive=d$slot,bus=virtio-mmio-bus.$slot"
-        slot=$((slot + 1))
-    done
+    virtio_disks "$@"
     # shellcheck disable=SC2086
     boot console 0 qemu-system-riscv64 -machine virt -m 128M -bios default -nographic -kernel kernel.bin $disks
     # Colors and carriage returns would hide the start and the end of a line.

@@ -17,14 +17,7 @@ machine() {
     raw=$2
     shift 2
     echo "unikernel: $name"
-    disks=
-    slot=0
-    for image in "$@"; do
-        # With the slot, because QEMU would fill slots from the last.
-        disks="$disks -drive if=none,id=d$slot,format=raw,readonly=on,file=$image"
-        disks="$disks -device virtio-blk-device,drive=d$slot,bus=virtio-mmio-bus.$slot"
-        slot=$((slot + 1))
-    done
+    virtio_disks "$@"
     # shellcheck disable=SC2086
     boot "$name.log" 0 qemu-system-riscv64 -machine virt -m 64M -bios none -nographic -kernel "$program" \
         -global virtio-mmio.force-legacy=false $disks
