@@ -56,6 +56,19 @@ debian() {
     echo "$kernel" >debian/kernel
 }
 
+# install_boot DISK INITRD OPTIONS: copies Debian's kernel, the initrd, and systemd-boot, which starts them, to the volume of a disk.
+install_boot() {
+    cat >debian.conf <<CONF
+title Debian
+linux /vmlinuz
+initrd /initrd
+options $3
+CONF
+    echo 'timeout 0' >loader.conf
+    files "$1" "EFI/BOOT/$boot_name=debian/boot.efi" loader/loader.conf=loader.conf \
+        loader/entries/debian.conf=debian.conf vmlinuz=debian/vmlinuz initrd="$2"
+}
+
 # guest OPTIONS: makes guest.raw, a small disk with Debian, as an installer makes it.
 guest() {
     rm -rf root
@@ -85,17 +98,10 @@ INIT
         seq 1 300000
     } >root/payload
     (cd root && find . | LC_ALL=C sort | cpio --quiet -o -H newc -R 0:0) >initrd
-    cat >debian.conf <<CONF
-title Debian
-linux /vmlinuz
-initrd /initrd
-options $1
-CONF
-    echo 'timeout 0' >loader.conf
     echo "\"Debian\" \"$1 manager=rEFInd\"" >refind_linux.conf
     fat_disk guest.raw 64
-    files guest.raw "EFI/BOOT/$boot_name=debian/boot.efi" loader/loader.conf=loader.conf \
-        loader/entries/debian.conf=debian.conf vmlinuz=debian/vmlinuz initrd=initrd refind_linux.conf=refind_linux.conf
+    install_boot guest.raw initrd "$1"
+    files guest.raw refind_linux.conf=refind_linux.conf
 }
 
 # guest_grub OPTIONS: makes grub.raw, the same disk as guest.raw with another boot manager.

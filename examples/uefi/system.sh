@@ -67,15 +67,7 @@ system_disk() {
     truncate -s 96M system.raw
     printf 'label: gpt\nstart=2048, size=30M, type=U\nstart=63488, size=64M, type=L\n' | sfdisk -q system.raw
     mformat -i system.raw@@1M -T 61440 -h 64 -s 32 ::
-    cat >system.conf <<CONF
-title Debian
-linux /vmlinuz
-initrd /initrd
-options $1
-CONF
-    echo 'timeout 0' >loader.conf
-    files system.raw "EFI/BOOT/$boot_name=debian/boot.efi" loader/loader.conf=loader.conf \
-        loader/entries/debian.conf=system.conf vmlinuz=debian/vmlinuz initrd=system.initrd
+    install_boot system.raw system.initrd "$1"
     dd if=system.ext4 of=system.raw bs=1M seek=31 conv=notrunc,sparse status=none
 }
 
