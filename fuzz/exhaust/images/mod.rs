@@ -263,6 +263,16 @@ fn headers(stage: &mut Stage, digits: &mut Digits) -> bool {
     is_read
 }
 
+/// Returns a way to open an image without a key.
+fn without_key(digits: &mut Digits) -> How {
+    How {
+        salvage: digits.pick([false, true]),
+        block_size: block(digits.pick([1, 512, 4096])),
+        lend: digits.pick([Lend::Minimum, Lend::Much]),
+        has_key: false,
+    }
+}
+
 /// Two words beside each other, in one table or in two.
 fn words(stage: &mut Stage, digits: &mut Digits) -> bool {
     let (geometry, skew) = (digits.pick(SMALL), digits.pick(SKEWS));
@@ -274,12 +284,7 @@ fn words(stage: &mut Stage, digits: &mut Digits) -> bool {
         size: digits.pick([0, 5, 9, 11, 13]),
         ..Sketch::default()
     };
-    let how = How {
-        salvage: digits.pick([false, true]),
-        block_size: block(digits.pick([1, 512, 4096])),
-        lend: digits.pick([Lend::Minimum, Lend::Much]),
-        has_key: false,
-    };
+    let how = without_key(digits);
     stage.image(geometry, skew, sketch, how, &Log::default(), look)
 }
 
@@ -295,12 +300,7 @@ fn tables(stage: &mut Stage, digits: &mut Digits) -> bool {
         words: [1, 7],
         ..Sketch::default()
     };
-    let how = How {
-        salvage: digits.pick([false, true]),
-        block_size: block(digits.pick([1, 512, 4096])),
-        lend: digits.pick([Lend::Minimum, Lend::Much]),
-        has_key: false,
-    };
+    let how = without_key(digits);
     stage.image(geometry, skew, sketch, how, &Log::default(), |mut opened, drawn| {
         opened.name();
         look(opened, drawn)
