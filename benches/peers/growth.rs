@@ -9,7 +9,8 @@ use std::time::{Duration, Instant};
 
 use qcow1::Image;
 
-use crate::work::{Aligned, BLOCK, Counted, MIB, below};
+use crate::random::Random;
+use crate::work::{Aligned, BLOCK, Counted, MIB};
 
 type Failure = Box<dyn Error>;
 
@@ -136,11 +137,11 @@ fn with_size(path: &Path, size: u64) -> Result<String, Failure> {
     // Filled with ones, so that the system maps it.
     let mut memory = vec![1; 64 << 10];
     let mut buf = Aligned::new(BLOCK);
-    let mut state = 1;
+    let mut random = Random(1);
     let offsets: Vec<u64> = (0..2 * READS)
         .map(|_| {
-            let extent = size / EXTENTS * below(&mut state, EXTENTS);
-            extent + below(&mut state, EXTENT / BLOCK as u64) * BLOCK as u64
+            let extent = size / EXTENTS * random.below(EXTENTS);
+            extent + random.below(EXTENT / BLOCK as u64) * BLOCK as u64
         })
         .collect();
     let (warm_up, timed) = offsets.split_at(READS);
@@ -185,9 +186,9 @@ fn with_memory(path: &Path, bytes: usize) -> Result<String, Failure> {
     let size = open(path, &mut memory)?.size();
     let mut buf = Aligned::new(MIB);
     let in_order: Vec<u64> = (0..size / MIB as u64).map(|i| i * MIB as u64).collect();
-    let mut state = 1;
+    let mut random = Random(1);
     let at_random: Vec<u64> = (0..2 * READS)
-        .map(|_| below(&mut state, size / BLOCK as u64) * BLOCK as u64)
+        .map(|_| random.below(size / BLOCK as u64) * BLOCK as u64)
         .collect();
     let (warm_up, timed) = at_random.split_at(READS);
 

@@ -66,7 +66,7 @@ static void read_at(libqcow_file_t *file, uint64_t offset, uint8_t *buf, size_t 
     }
 }
 
-/* xorshift64*, scaled down below `end`: the order of the other program. */
+/* xorshift64*, scaled down below `end`: the generator of tests/common/random.rs. */
 static uint64_t below(uint64_t *state, uint64_t end) {
     *state ^= *state >> 12;
     *state ^= *state << 25;

@@ -5,6 +5,9 @@
 
 mod growth;
 mod limits;
+#[allow(dead_code, reason = "the benches use a part of it")]
+#[path = "../../tests/common/random.rs"]
+mod random;
 mod readers;
 mod work;
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 use qcow1::{BlockRead, BlockSize};
 
 use crate::Places;
+use crate::random::Random;
 
 pub(crate) const MIB: usize = 1 << 20;
 
@@ -36,7 +37,7 @@ impl Places {
     /// Returns the offsets in a disk of `size` bytes, those of the warm-up first.
     pub(crate) fn offsets(&self, size: u64) -> Vec<u64> {
         let blocks = size / BLOCK as u64;
-        let mut state = self.seed;
+        let mut random = Random(self.seed);
         let mut place = 0;
         (0..self.warm_up + self.count)
             .map(|_| match self.stride {
@@ -45,19 +46,10 @@ impl Places {
                     place = (place + stride) % size;
                     offset
                 }
-                None => below(&mut state, blocks) * BLOCK as u64,
+                None => random.below(blocks) * BLOCK as u64,
             })
             .collect()
     }
-}
-
-/// Returns the next number of xorshift64*, scaled to 0..end.
-pub(crate) fn below(state: &mut u64, end: u64) -> u64 {
-    *state ^= *state >> 12;
-    *state ^= *state << 25;
-    *state ^= *state >> 27;
-    let number = state.wrapping_mul(0x2545_f491_4f6c_dd1d);
-    ((u128::from(number) * u128::from(end)) >> 64) as u64
 }
 
 /// Adds a block's first word to `check`. It costs one load, and shows whether two readers read the same bytes.
