@@ -1,10 +1,10 @@
 //! The number of device requests of long workloads. The counts are exact, so they are tests, not
 //! benches.
 
-use qcow1::{BlockSize, Image, Memory, OpenOptions};
+use qcow1::{BlockSize, Error, Image, Memory, OpenOptions};
 
 use crate::common::qemu_layout::{Order, QemuLayout};
-use crate::common::{ImageBuilder, Log, Random, TestDevice, pattern};
+use crate::common::{Broken, ImageBuilder, Log, Random, TestDevice, pattern};
 
 const GIB: u64 = 1 << 30;
 const MIB: u64 = 1 << 20;
@@ -106,6 +106,27 @@ fn a_salvaged_table_word_at_the_end_of_the_file_reads_as_a_hole_without_an_empty
 fn a_random_read_costs_only_its_data_once_all_tables_are_cached() {
     let requests = requests_at_random(4 << 20, 40_000, 10_000);
     assert!(requests <= 10_200, "{requests} requests for 10,000 reads");
+}
+
+#[test]
+fn a_plain_cluster_whose_read_has_failed_needs_no_table_again() {
+    let disk = pattern(1, 8192);
+    let mut image = ImageBuilder::new(8192);
+    image.data(0, &disk);
+    let file = image.build();
+    let device = TestDevice::new(&file, 512);
+    let log = device.log.clone();
+    let mut image = Image::open(device, vec![0; 64 << 10]).unwrap();
+    let mut cluster = [0; 4096];
+    image.read_at(0, &mut cluster).unwrap();
+
+    log.fail_after(0);
+    assert_eq!(image.read_at(4096, &mut cluster), Err(Error::Io(Broken)));
+
+    let before = log.requests();
+    image.read_at(4096, &mut cluster).unwrap();
+    assert_eq!(log.requests() - before, 1);
+    assert!(cluster == disk[4096..]);
 }
 
 #[test]
