@@ -348,14 +348,14 @@ impl<D: BlockRead, M: Memory> Image<D, M> {
     /// # Errors
     /// As [`crate::Image::extent_at`].
     pub async fn extent_at(&mut self, offset: u64, max_len: u64) -> Result<Extent, Error<D::Error>> {
-        let mut walk = ExtentWalk::extent_at(&self.0.state, offset, max_len)?;
+        let mut walk = ExtentWalk::over_range(&self.0.state, offset, max_len)?;
         self.advance(&mut walk).await
     }
 
     /// Returns the runs of the whole disk in sequence; see [`crate::Image::extents`].
     pub fn extents(&mut self) -> Extents<'_, Self> {
         Extents {
-            walk: Some(ExtentWalk::extents(&self.0.state)),
+            walk: Some(ExtentWalk::over_disk(&self.0.state)),
             image: self,
         }
     }
@@ -392,7 +392,7 @@ impl<D: BlockRead, M: Memory> Image<D, M> {
                 Err(Stop::Miss) => {
                     if let Err(error) = self.fill().await {
                         self.forget();
-                        return walk.take_before(error);
+                        return walk.take_partial_extent(error);
                     }
                 }
                 Err(stop) => {

@@ -233,7 +233,7 @@ impl<D: BlockRead, M: Memory> Image<D, M> {
     /// - [`Error::Io`]: the device failed to read what describes the byte at `offset`. A run ends
     ///   before what cannot be read.
     pub fn extent_at(&mut self, offset: u64, max_len: u64) -> Result<Extent, Error<D::Error>> {
-        let mut walk = ExtentWalk::extent_at(&self.state, offset, max_len)?;
+        let mut walk = ExtentWalk::over_range(&self.state, offset, max_len)?;
         self.advance(&mut walk)
     }
 
@@ -247,7 +247,7 @@ impl<D: BlockRead, M: Memory> Image<D, M> {
     /// untrusted image, limit it with [`Iterator::take`].
     pub fn extents(&mut self) -> Extents<'_, Self> {
         Extents {
-            walk: Some(ExtentWalk::extents(&self.state)),
+            walk: Some(ExtentWalk::over_disk(&self.state)),
             image: self,
         }
     }
@@ -291,7 +291,7 @@ impl<D: BlockRead, M: Memory> Image<D, M> {
                 Err(Stop::Miss) => {
                     if let Err(error) = self.fill() {
                         self.forget();
-                        return walk.take_before(error);
+                        return walk.take_partial_extent(error);
                     }
                 }
                 Err(stop) => {

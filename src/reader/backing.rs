@@ -37,7 +37,7 @@ impl<'b> Read<'b> {
         let stored = saturating_usize(image.device().end.since(start)).min(name.len());
         let (name, past_end) = name.split_at_mut_checked(stored).unwrap_or_default();
         past_end.fill(0);
-        let walk = ExtentWalk::of_file(start, byte_count(stored));
+        let walk = ExtentWalk::over_file(start, byte_count(stored));
         Self::through(walk, name, Pending::None)
     }
 }
@@ -78,7 +78,7 @@ impl ExtentQuery {
             Some(_) => return Ok(None),
             None => {}
         }
-        ExtentWalk::extent_at(image, self.offset, self.max_len).map(Some)
+        ExtentWalk::over_range(image, self.offset, self.max_len).map(Some)
     }
 
     /// Takes the answer of that image.

@@ -8,8 +8,8 @@ use crate::offset::{GuestOffset, HostOffset, low_u32, saturating_u32};
 use crate::reader::image_state::{ImageState, Run, Storage};
 use crate::reader::stop::Stop;
 
-/// The number of table words that one extent may cost its caller.
-const EXTENT_QUOTA: u32 = 4096;
+/// The number of table words that the walk may take for one extent.
+const EXTENT_BUDGET: u32 = 4096;
 
 /// A walk through guest bytes from one offset to another, a run at a time.
 ///
@@ -30,7 +30,7 @@ pub(crate) struct ExtentWalk {
     /// word is looked up twice.
     has_word: bool,
     /// Whether the run has been found to its end.
-    is_found: bool,
+    is_complete: bool,
     /// The number of table words that the run may still take.
     budget: u32,
 }
@@ -42,38 +42,39 @@ impl ExtentWalk {
             start,
             run_end: start,
             end,
-            run: Run::nowhere(Storage::Zero),
+            run: Run::unstored(Storage::Zero),
             stored_len: 0,
             has_word: false,
-            is_found: false,
+            is_complete: false,
             budget: u32::MAX,
         }
     }
 
     /// Creates a walk through the extents of the whole disk.
-    pub(crate) fn extents(image: &ImageState) -> Self {
+    pub(crate) fn over_disk(image: &ImageState) -> Self {
         let mut walk = Self::new(GuestOffset(0), image.size());
-        walk.budget = EXTENT_QUOTA;
+        walk.budget = EXTENT_BUDGET;
         walk
     }
 
-    /// Creates a walk whose first run is the extent at `offset`, at most `max_len` bytes long.
+    /// Creates a walk through the extents of the `max_len` bytes that start at `offset`, or up to the
+    /// end of the disk.
     ///
     /// # Errors
     /// [`Error::OutOfRange`] for an offset past the end of the disk or a `max_len` of 0.
-    pub(crate) fn extent_at<E>(image: &ImageState, offset: u64, max_len: u64) -> Result<Self, Error<E>> {
+    pub(crate) fn over_range<E>(image: &ImageState, offset: u64, max_len: u64) -> Result<Self, Error<E>> {
         let end = image.size().min(GuestOffset(offset).plus(max_len));
         if offset >= end.0 {
             return Err(Error::OutOfRange);
         }
         let mut walk = Self::new(GuestOffset(offset), end);
-        walk.budget = EXTENT_QUOTA;
+        walk.budget = EXTENT_BUDGET;
         Ok(walk)
     }
 
     /// Creates a walk of one known run: `len` bytes of the file itself, addressed from guest offset
     /// 0.
-    pub(crate) fn of_file(host: HostOffset, len: u64) -> Self {
+    pub(crate) fn over_file(host: HostOffset, len: u64) -> Self {
         let mut walk = Self::new(GuestOffset(0), GuestOffset(len));
         walk.run_end = walk.end;
         walk.run = Run::in_file(Storage::Data, host.0);
@@ -99,7 +100,7 @@ impl ExtentWalk {
 
     /// Returns where the run starts in the file, if it is stored there.
     pub(crate) fn host(&self) -> HostOffset {
-        HostOffset(self.start.0.wrapping_add(self.run.delta))
+        HostOffset(self.start.0.wrapping_add(self.run.host_minus_guest))
     }
 
     /// Returns the number of bytes of the run that have been found so far.
@@ -118,12 +119,12 @@ impl ExtentWalk {
     }
 
     /// Moves the end of the walk to the end of the run.
-    pub(crate) fn end_with_run(&mut self) {
+    pub(crate) fn truncate_to_run(&mut self) {
         self.end = self.run_end;
     }
 
     /// Continues the walk in another image, from the current offset to `end`.
-    pub(crate) fn go_on_in_other_image(&mut self, end: GuestOffset) {
+    pub(crate) fn switch_image(&mut self, end: GuestOffset) {
         self.run_end = self.start;
         self.end = end;
         self.has_word = false;
@@ -147,13 +148,13 @@ impl ExtentWalk {
             },
         };
         self.start = self.run_end;
-        self.budget = EXTENT_QUOTA;
+        self.budget = EXTENT_BUDGET;
         extent
     }
 
     /// Returns the part of the run that has been found before the device failed, or `error` if
     /// there is none: then the run begins at what cannot be read.
-    pub(crate) fn take_before<E>(&mut self, error: E) -> Result<Extent, E> {
+    pub(crate) fn take_partial_extent<E>(&mut self, error: E) -> Result<Extent, E> {
         if self.len() == 0 {
             return Err(error);
         }
@@ -168,16 +169,16 @@ impl ExtentWalk {
     /// start of the run.
     #[inline(always)]
     pub(crate) fn find(&mut self, image: &mut ImageState, memory: &mut [u8]) -> Result<(), Stop> {
-        if self.is_found && self.run_end != self.start {
+        if self.is_complete && self.run_end != self.start {
             return Ok(());
         }
-        self.search(image, memory)
+        self.complete_run(image, memory)
     }
 
     // Not inlined, so that the rest of a run costs no call.
     #[inline(never)]
-    fn search(&mut self, image: &mut ImageState, memory: &mut [u8]) -> Result<(), Stop> {
-        self.is_found = false;
+    fn complete_run(&mut self, image: &mut ImageState, memory: &mut [u8]) -> Result<(), Stop> {
+        self.is_complete = false;
         // Bound: each turn takes a table word or more, or it is the last. A run is never empty,
         // whatever the budget.
         while self.run_end < self.end && (self.budget != 0 || self.run_end == self.start) {
@@ -189,7 +190,7 @@ impl ExtentWalk {
                 Err(stop) => return Err(stop),
             }
         }
-        self.is_found = true;
+        self.is_complete = true;
         Ok(())
     }
 
@@ -208,64 +209,73 @@ impl ExtentWalk {
         let l1 = *image.last_l1_entry();
         let wanted_end = self.end.min(l1.start.wrapping_add(l1.len));
         let cluster = geometry.cluster_start(self.run_end);
-        // The number of clusters after this one that are wanted, all in the range of the L1 entry.
-        let mut following =
+        // The number of wanted clusters after this one. All are in the range of the L1 entry.
+        let mut clusters_after =
             low_u32(wanted_end.wrapping_sub(cluster).wrapping_sub(1)).wrapping_shr(geometry.cluster_shift());
-        let mut in_cluster = geometry.cluster_bits.cluster_size();
+        // The number of bytes of this cluster that can be read: a truncated file lacks the others.
+        let mut readable = geometry.cluster_bits.cluster_size();
         let device = image.device();
-        let (storage, delta) = match L2Entry::decode(image.last_word(), geometry.cluster_bits).map_err(Stop::Corrupt)? {
-            L2Entry::Hole => (image.hole(), 0),
-            L2Entry::Compressed(host, stored_len) => {
-                if !device.has(host, stored_len.into()) && !device.salvage {
-                    return Err(Stop::Corrupt(CorruptKind::StreamPastEnd));
-                }
-                following = 0;
-                self.stored_len = stored_len;
-                // The stream is where the run's first byte is, wherever in the cluster that may be.
-                (Storage::Compressed, host.0.wrapping_sub(self.run_end.0))
-            }
-            L2Entry::Data(host) => {
-                let in_file = saturating_u32(device.end.since(host));
-                match in_file.wrapping_shr(geometry.cluster_shift()) {
-                    0 => {
-                        in_cluster = image.readable_of_cut(cluster, geometry, in_file)?;
-                        following = 0;
+        let (storage, host_minus_guest) =
+            match L2Entry::decode(image.last_word(), geometry.cluster_bits).map_err(Stop::Corrupt)? {
+                L2Entry::Hole => (image.hole(), 0),
+                L2Entry::Compressed(host, stored_len) => {
+                    if !device.has(host, stored_len.into()) && !device.salvage {
+                        return Err(Stop::Corrupt(CorruptKind::StreamPastEnd));
                     }
-                    clusters => following = following.min(clusters.wrapping_sub(1)),
+                    clusters_after = 0;
+                    self.stored_len = stored_len;
+                    // The stream is where the run's first byte is, wherever in the cluster that may be.
+                    (Storage::Compressed, host.0.wrapping_sub(self.run_end.0))
                 }
-                if self.run_end.wrapping_sub(cluster) < in_cluster.into() {
-                    (image.plain(), host.0.wrapping_sub(cluster.0))
-                } else {
-                    in_cluster = geometry.cluster_bits.cluster_size();
-                    (Storage::Zero, 0)
+                L2Entry::Data(host) => {
+                    let in_file = saturating_u32(device.end.since(host));
+                    match in_file.wrapping_shr(geometry.cluster_shift()) {
+                        0 => {
+                            readable = image.readable_of_cut(cluster, geometry, in_file)?;
+                            clusters_after = 0;
+                        }
+                        clusters => clusters_after = clusters_after.min(clusters.wrapping_sub(1)),
+                    }
+                    if self.run_end.wrapping_sub(cluster) < readable.into() {
+                        (image.plain(), host.0.wrapping_sub(cluster.0))
+                    } else {
+                        readable = geometry.cluster_bits.cluster_size();
+                        (Storage::Zero, 0)
+                    }
                 }
-            }
-        };
+            };
         // Equal deltas: side by side in the guest and in the file.
-        if self.run_end != self.start && (self.run.storage != storage || self.run.delta != delta) {
+        if self.run_end != self.start && (self.run.storage != storage || self.run.host_minus_guest != host_minus_guest)
+        {
             // The word stays, for the next run.
             return Ok(false);
         }
-        self.run = Run { storage, delta };
+        self.run = Run {
+            storage,
+            host_minus_guest,
+        };
         // The L1 word counts too, if the run enters its span.
-        let l1_words = u32::from(self.run_end == l1.start);
-        let mut words = l1_words;
+        let mut words = u32::from(self.run_end == l1.start);
         if l1.table().is_none() {
             self.run_end = wanted_end;
-        } else if in_cluster != geometry.cluster_bits.cluster_size() {
-            self.run_end = wanted_end.min(cluster.wrapping_add(in_cluster.into()));
+        } else if readable != geometry.cluster_bits.cluster_size() {
+            self.run_end = wanted_end.min(cluster.wrapping_add(readable.into()));
             // The word stays, for the rest of a cluster that the file's end cuts.
             return Ok(false);
         } else {
-            let (next, step) = match storage {
-                Storage::Data | Storage::Encrypted => {
-                    (cluster.0.wrapping_add(delta), geometry.cluster_bits.cluster_size())
-                }
+            let (word, step) = match storage {
+                Storage::Data | Storage::Encrypted => (
+                    cluster.0.wrapping_add(host_minus_guest),
+                    geometry.cluster_bits.cluster_size(),
+                ),
                 _ => (0, 0),
             };
-            let alike = image.parts.cache.alike(next, step, following.min(self.budget), memory);
-            words = words.wrapping_add(alike).wrapping_add(1);
-            let end = alike.wrapping_add(1).wrapping_shl(geometry.cluster_shift());
+            let consecutive = image
+                .parts
+                .cache
+                .count_consecutive(word, step, clusters_after.min(self.budget), memory);
+            words = words.wrapping_add(consecutive).wrapping_add(1);
+            let end = consecutive.wrapping_add(1).wrapping_shl(geometry.cluster_shift());
             self.run_end = wanted_end.min(cluster.wrapping_add(end.into()));
         }
         self.has_word = false;

@@ -80,18 +80,24 @@ impl Storage {
 pub(crate) struct Run {
     pub(crate) storage: Storage,
     /// The host offset less the guest offset, modulo 2^64; 0 if nothing is stored.
-    pub(crate) delta: u64,
+    pub(crate) host_minus_guest: u64,
 }
 
 impl Run {
     /// Creates a run of bytes that lie in the file as they are.
-    pub(crate) const fn in_file(storage: Storage, delta: u64) -> Self {
-        Self { storage, delta }
+    pub(crate) const fn in_file(storage: Storage, host_minus_guest: u64) -> Self {
+        Self {
+            storage,
+            host_minus_guest,
+        }
     }
 
     /// Creates a run of bytes that this image does not store.
-    pub(crate) const fn nowhere(storage: Storage) -> Self {
-        Self { storage, delta: 0 }
+    pub(crate) const fn unstored(storage: Storage) -> Self {
+        Self {
+            storage,
+            host_minus_guest: 0,
+        }
     }
 }
 

@@ -27,7 +27,7 @@
 //! [`missing`](image_state::ImageState::missing) returns and call
 //! [`publish`](image_state::ImageState::publish). If the device failed, call
 //! [`narrow`](image_state::ImageState::narrow) instead. If it returns `false`, the call fails with
-//! the device's error, unless [`take_before`](extent_walk::ExtentWalk::take_before) returns a part
+//! the device's error, unless [`take_partial_extent`](extent_walk::ExtentWalk::take_partial_extent) returns a part
 //! of the run.
 //!
 //! # What each file decides

@@ -193,7 +193,7 @@ impl<'b> Read<'b> {
                     image.begin(memory);
                     image.read_end = self.walk.end();
                 }
-                self.walk.go_on_in_other_image(image.read_end.min(image.size()));
+                self.walk.switch_image(image.read_end.min(image.size()));
             }
         }
         Ok(())
@@ -239,7 +239,7 @@ impl<'b> Read<'b> {
     /// Continues in the image below, for the bytes of the run.
     fn go_down(&mut self) -> Step<'static> {
         self.level = self.level.saturating_add(1);
-        self.walk.end_with_run();
+        self.walk.truncate_to_run();
         self.pending = Pending::ChangeImage { down: true };
         Step::ChangeImage
     }

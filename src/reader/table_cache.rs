@@ -218,19 +218,19 @@ impl TableCache {
         self.word.bytes = [0; 8];
     }
 
-    /// Returns the number of words of an L2 table after the one read last, at most `wanted`, that
-    /// are `next + step`, `next + 2 * step` and so on. It looks only at those that are cached
-    /// beside that one.
+    /// Counts the words of an L2 table after the one read last, at most `max`, that are
+    /// `word + step`, `word + 2 * step` and so on. It looks only at those that are cached beside
+    /// that one.
     #[inline(never)]
-    pub(crate) fn alike(&self, mut next: u64, step: u32, wanted: u32, memory: &[u8]) -> u32 {
+    pub(crate) fn count_consecutive(&self, mut word: u64, step: u32, max: u32, memory: &[u8]) -> u32 {
         let (words, _) = self
             .recent(Table::L2, HostOffset(self.word.at).wrapping_add(8), memory)
             .as_chunks();
-        let alike = words.iter().zip(0..wanted).take_while(|(word, _)| {
-            next = next.wrapping_add(step.into());
-            u64::from_be_bytes(**word) == next
+        let consecutive = words.iter().zip(0..max).take_while(|(bytes, _)| {
+            word = word.wrapping_add(step.into());
+            u64::from_be_bytes(**bytes) == word
         });
-        u32::try_from(alike.count()).unwrap_or(0)
+        u32::try_from(consecutive.count()).unwrap_or(0)
     }
 
     /// Returns the bytes of the file from `at` to the end of the piece looked up last in this kind
