@@ -63,7 +63,7 @@ impl<D: BlockRead, M: Memory> Image<D, M> {
         check: &mut Check<'_, U, impl FnMut(Finding)>,
     ) -> Result<(), Error<D::Error>> {
         let mut walk = check.walk();
-        self.0.state.begin(self.0.memory.bytes());
+        self.0.state.begin_call(self.0.memory.bytes());
         // Bound: at most two misses for each table word that the walk looks at, and two more for
         // each failed read.
         loop {

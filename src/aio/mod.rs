@@ -155,7 +155,7 @@ use crate::reader::cipher::Key;
 use crate::reader::cipher::SectorCipher;
 use crate::reader::device_shape::DeviceShape;
 use crate::reader::extent_walk::ExtentWalk;
-use crate::reader::open::{FIRST_BLOCK, Opening};
+use crate::reader::open::{FIRST_BLOCK, ProbedDevice};
 use crate::reader::read::{Read, Step};
 use crate::reader::stop::Stop;
 
@@ -320,8 +320,8 @@ impl<D: BlockRead, M: Memory> Image<D, M> {
         mut device: D,
         mut memory: M,
     ) -> Result<Self, OpenError<D, M, D::Error>> {
-        let opening = probe(options, &mut device, memory.bytes()).await;
-        crate::Image::opened(device, memory, opening).map(Self)
+        let probed = probe(options, &mut device, memory.bytes()).await;
+        crate::Image::from_probed(device, memory, probed).map(Self)
     }
 
     /// Opens a device as a raw disk; see [`crate::Image::open_raw`].
@@ -330,8 +330,8 @@ impl<D: BlockRead, M: Memory> Image<D, M> {
     /// As [`crate::Image::open_raw`].
     pub async fn open_raw(mut device: D, mut memory: M) -> Result<Self, OpenError<D, M, D::Error>> {
         let shape = probe_shape(&mut device).await;
-        let opening = shape.and_then(|shape| shape.raw(memory.bytes()));
-        crate::Image::opened(device, memory, opening).map(Self)
+        let probed = shape.and_then(|shape| shape.probe_raw(memory.bytes()));
+        crate::Image::from_probed(device, memory, probed).map(Self)
     }
 
     /// Fills `dst` with the guest's bytes that start at `offset`; see [`crate::Image::read_at`].
@@ -382,7 +382,7 @@ impl<D: BlockRead, M: Memory> Image<D, M> {
     /// Returns the walk's next run, and performs the device reads for it. After an error, the image
     /// forgets all tables.
     async fn advance(&mut self, walk: &mut ExtentWalk) -> Result<Extent, Error<D::Error>> {
-        self.0.state.begin(self.0.memory.bytes());
+        self.0.state.begin_call(self.0.memory.bytes());
         // Bound: at most two misses for each table word that the walk looks at, and two more for
         // each failed read.
         loop {
@@ -427,13 +427,13 @@ async fn probe<D: BlockRead>(
     options: OpenOptions,
     device: &mut D,
     memory: &mut [u8],
-) -> Result<Opening, Error<D::Error>> {
+) -> Result<ProbedDevice, Error<D::Error>> {
     let shape = probe_shape(device).await?;
-    let prefix = shape.prefix(memory)?;
-    if !prefix.is_empty() {
-        device.read_blocks(0, prefix).await.map_err(Error::Io)?;
+    let buffer = shape.header_buffer(memory)?;
+    if !buffer.is_empty() {
+        device.read_blocks(0, buffer).await.map_err(Error::Io)?;
     }
-    shape.image(memory, options.salvage, options.or_raw)
+    shape.probe_image(memory, options.salvage, options.or_raw)
 }
 
 async fn probe_shape<D: BlockRead>(device: &mut D) -> Result<DeviceShape, Error<D::Error>> {

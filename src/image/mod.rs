@@ -24,7 +24,7 @@ use crate::reader::cipher::{Cipher, SectorCipher};
 use crate::reader::device_shape::DeviceShape;
 use crate::reader::extent_walk::ExtentWalk;
 use crate::reader::image_state::ImageState;
-use crate::reader::open::{FIRST_BLOCK, Opening};
+use crate::reader::open::{FIRST_BLOCK, ProbedDevice};
 use crate::reader::read::{Read, Step};
 use crate::reader::stop::Stop;
 
@@ -100,22 +100,22 @@ impl<D, M> Image<D, M> {
         (self.device, self.memory)
     }
 
-    /// Returns the image, or an error with the device and the memory.
+    /// Creates the image that a probe found, or returns an error with the device and the memory.
     // Inlined, because the image is large to return. In a debug build, inlining would only make the
     // stack deeper.
     #[cfg_attr(not(debug_assertions), inline(always))]
-    pub(crate) fn opened<E>(
+    pub(crate) fn from_probed<E>(
         device: D,
         mut memory: M,
-        opening: Result<Opening, Error<E>>,
+        probed: Result<ProbedDevice, Error<E>>,
     ) -> Result<Self, OpenError<D, M, E>>
     where
         M: Memory,
     {
-        match opening {
+        match probed {
             // The memory is borrowed for the state before it moves.
-            Ok(opening) => Ok(Self {
-                state: ImageState::new(opening, memory.bytes()),
+            Ok(probed) => Ok(Self {
+                state: ImageState::new(probed, memory.bytes()),
                 device,
                 memory,
             }),
@@ -168,8 +168,8 @@ impl<D: BlockRead, M: Memory> Image<D, M> {
     /// # Errors
     /// As [`Image::open`].
     pub fn open_with(options: OpenOptions, mut device: D, mut memory: M) -> Result<Self, OpenError<D, M, D::Error>> {
-        let opening = probe(options, &mut device, memory.bytes());
-        Self::opened(device, memory, opening)
+        let probed = probe(options, &mut device, memory.bytes());
+        Self::from_probed(device, memory, probed)
     }
 
     /// Opens a device as a raw disk, whatever its bytes are: for example, as the base of a
@@ -185,8 +185,8 @@ impl<D: BlockRead, M: Memory> Image<D, M> {
     /// - [`Error::Unsupported`]: the device has more than 2^63 bytes.
     /// - [`Error::Io`]: the device failed.
     pub fn open_raw(mut device: D, mut memory: M) -> Result<Self, OpenError<D, M, D::Error>> {
-        let opening = probe_shape(&mut device).and_then(|shape| shape.raw(memory.bytes()));
-        Self::opened(device, memory, opening)
+        let probed = probe_shape(&mut device).and_then(|shape| shape.probe_raw(memory.bytes()));
+        Self::from_probed(device, memory, probed)
     }
 
     /// Fills `dst` with the guest's bytes that start at `offset`. `offset`, in bytes, and the
@@ -281,7 +281,7 @@ impl<D: BlockRead, M: Memory> Image<D, M> {
     /// Returns the walk's next run, and performs the device reads for it. After an error, the image
     /// forgets all tables.
     pub(crate) fn advance(&mut self, walk: &mut ExtentWalk) -> Result<Extent, Error<D::Error>> {
-        self.state.begin(self.memory.bytes());
+        self.state.begin_call(self.memory.bytes());
         // Bound: at most two misses for each table word that the walk looks at, and two more for
         // each failed read.
         loop {
@@ -321,13 +321,17 @@ fn probe_shape<D: BlockRead>(device: &mut D) -> Result<DeviceShape, Error<D::Err
     DeviceShape::new(size, device.block_size())
 }
 
-fn probe<D: BlockRead>(options: OpenOptions, device: &mut D, memory: &mut [u8]) -> Result<Opening, Error<D::Error>> {
+fn probe<D: BlockRead>(
+    options: OpenOptions,
+    device: &mut D,
+    memory: &mut [u8],
+) -> Result<ProbedDevice, Error<D::Error>> {
     let shape = probe_shape(device)?;
-    let prefix = shape.prefix(memory)?;
-    if !prefix.is_empty() {
-        device.read_blocks(0, prefix).map_err(Error::Io)?;
+    let buffer = shape.header_buffer(memory)?;
+    if !buffer.is_empty() {
+        device.read_blocks(0, buffer).map_err(Error::Io)?;
     }
-    shape.image(memory, options.salvage, options.or_raw)
+    shape.probe_image(memory, options.salvage, options.or_raw)
 }
 
 impl OpenOptions {

@@ -33,7 +33,7 @@ impl DeviceShape {
     }
 
     /// Returns `true` if the file has all `len` bytes that start at `start`, which is below 2^63.
-    pub(crate) const fn has(&self, start: HostOffset, len: u64) -> bool {
+    pub(crate) const fn contains(&self, start: HostOffset, len: u64) -> bool {
         start.0.wrapping_add(len) <= self.end.0
     }
 
@@ -44,7 +44,7 @@ impl DeviceShape {
 
     /// Returns the length in bytes of the blocks that hold the `len` bytes that start at `start`,
     /// up to the end of the file. `start` is block-aligned.
-    pub(crate) fn readable(&self, start: HostOffset, len: usize) -> usize {
+    pub(crate) fn readable_len(&self, start: HostOffset, len: usize) -> usize {
         let in_file = saturating_usize(self.end.since(start));
         self.block_size.round_up_len(len.min(in_file))
     }
@@ -55,7 +55,7 @@ impl DeviceShape {
     // Not inlined: four calls would cost a hundred bytes.
     #[inline(never)]
     pub(crate) fn request<'m>(&self, start: HostOffset, buffer: &'m mut [u8]) -> (u64, &'m mut [u8]) {
-        let len = self.readable(start, buffer.len());
+        let len = self.readable_len(start, buffer.len());
         (self.lba(start), buffer.get_mut(..len).unwrap_or_default())
     }
 }

@@ -26,7 +26,7 @@ impl ImageState {
         let geometry = self.geometry()?;
         let within = index(low_u32(geometry.within_cluster(start)));
         let is_one_cluster = len != 0 && len.checked_add(within)? <= geometry.cluster_bits.len();
-        if !is_one_cluster || block_size.round_down_len(len) != len || self.plain() != Storage::Data {
+        if !is_one_cluster || block_size.round_down_len(len) != len || self.plain_storage() != Storage::Data {
             return None;
         }
         // After a miss, the `Read` that follows reads the piece.
@@ -35,7 +35,7 @@ impl ImageState {
             return None;
         };
         let host = cluster.wrapping_add(byte_count(within));
-        let is_in_file = self.device().has(cluster, geometry.cluster_size());
+        let is_in_file = self.device().contains(cluster, geometry.cluster_size());
         // Clusters start at sectors, which need not be blocks.
         (is_in_file && block_size.within(host.0) == 0).then(|| block_size.lba(host.0))
     }

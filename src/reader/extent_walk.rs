@@ -217,9 +217,9 @@ impl ExtentWalk {
         let device = image.device();
         let (storage, host_minus_guest) =
             match L2Entry::decode(image.last_word(), geometry.cluster_bits).map_err(Stop::Corrupt)? {
-                L2Entry::Hole => (image.hole(), 0),
+                L2Entry::Hole => (image.hole_storage(), 0),
                 L2Entry::Compressed(host, stored_len) => {
-                    if !device.has(host, stored_len.into()) && !device.salvage {
+                    if !device.contains(host, stored_len.into()) && !device.salvage {
                         return Err(Stop::Corrupt(CorruptKind::StreamPastEnd));
                     }
                     clusters_after = 0;
@@ -231,13 +231,13 @@ impl ExtentWalk {
                     let in_file = saturating_u32(device.end.since(host));
                     match in_file.wrapping_shr(geometry.cluster_shift()) {
                         0 => {
-                            readable = image.readable_of_cut(cluster, geometry, in_file)?;
+                            readable = image.readable_of_truncated_cluster(cluster, geometry, in_file)?;
                             clusters_after = 0;
                         }
                         clusters => clusters_after = clusters_after.min(clusters.wrapping_sub(1)),
                     }
                     if self.run_end.wrapping_sub(cluster) < readable.into() {
-                        (image.plain(), host.0.wrapping_sub(cluster.0))
+                        (image.plain_storage(), host.0.wrapping_sub(cluster.0))
                     } else {
                         readable = geometry.cluster_bits.cluster_size();
                         (Storage::Zero, 0)

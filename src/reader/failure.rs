@@ -22,7 +22,7 @@ impl ExtentWalk {
             Stop::KeyRequired => Error::KeyRequired { guest_offset },
             Stop::CipherFailed => Error::CipherFailed { guest_offset },
             Stop::MemoryTooSmall => Error::MemoryTooSmall {
-                needed: image.needed_for(self.storage()),
+                needed: image.memory_needed_for(self.storage()),
             },
             #[cfg(not(feature = "deflate-small"))]
             Stop::Compression => Error::Unsupported(crate::error::Unsupported::Compression),

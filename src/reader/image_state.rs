@@ -10,7 +10,7 @@ use crate::reader::cipher::Cipher;
 use crate::reader::device_shape::DeviceShape;
 use crate::reader::lent_memory;
 use crate::reader::lent_memory::Parts;
-use crate::reader::open::Opening;
+use crate::reader::open::ProbedDevice;
 use crate::reader::stop::Stop;
 use crate::reader::table_cache::Table;
 
@@ -44,7 +44,7 @@ impl L1Range {
         host: HostOffset(0),
     };
 
-    pub(crate) fn holds(&self, at: GuestOffset) -> bool {
+    pub(crate) fn contains(&self, at: GuestOffset) -> bool {
         at.wrapping_sub(self.start) < self.len
     }
 
@@ -106,8 +106,8 @@ impl ImageState {
     // Inlined, because the image is large to hand over. In a debug build that would only make the
     // stack deeper.
     #[cfg_attr(not(debug_assertions), inline(always))]
-    pub(crate) fn new(opening: Opening, memory: &mut [u8]) -> Self {
-        let Opening { header, device } = opening;
+    pub(crate) fn new(probed: ProbedDevice, memory: &mut [u8]) -> Self {
+        let ProbedDevice { header, device } = probed;
         Self {
             header,
             size: GuestOffset(header.map_or(device.end.0, |header| header.virtual_size())),
@@ -136,7 +136,7 @@ impl ImageState {
     }
 
     /// Returns how a hole reads.
-    pub(crate) fn hole(&self) -> Storage {
+    pub(crate) fn hole_storage(&self) -> Storage {
         match &self.header {
             Some(header) if header.has_backing() => Storage::Backing,
             _ => Storage::Zero,
@@ -144,7 +144,7 @@ impl ImageState {
     }
 
     /// Returns how a plain cluster is stored.
-    pub(crate) fn plain(&self) -> Storage {
+    pub(crate) fn plain_storage(&self) -> Storage {
         match &self.header {
             Some(header) if header.is_encrypted() => Storage::Encrypted,
             _ => Storage::Data,
@@ -153,16 +153,16 @@ impl ImageState {
 
     /// Returns where the L1 word for `at` is, or `None` past the end of the file, where only
     /// salvage allows words.
-    fn l1_word_place(&self, at: GuestOffset) -> Option<HostOffset> {
+    fn l1_word_offset(&self, at: GuestOffset) -> Option<HostOffset> {
         let header = self.header.as_ref()?;
         let index = header.geometry().l1_index(at);
         Some(header.l1().plus(index.wrapping_shl(3))).filter(|&word| word < self.device().end)
     }
 
     /// Returns where the L2 word for `at` is, if the last L1 entry is that of `at` and has a table.
-    fn l2_word_place(&self, geometry: Geometry, at: GuestOffset) -> Option<HostOffset> {
+    fn l2_word_offset(&self, geometry: Geometry, at: GuestOffset) -> Option<HostOffset> {
         let l1 = &self.last_l1_entry;
-        let table = l1.table().filter(|_| l1.holds(at))?;
+        let table = l1.table().filter(|_| l1.contains(at))?;
         let index = low_u32(at.wrapping_sub(l1.start)).wrapping_shr(geometry.cluster_shift());
         Some(table.wrapping_add(index.wrapping_shl(3).into()))
     }
@@ -178,16 +178,16 @@ impl ImageState {
     pub(crate) fn look_up(&mut self, geometry: Geometry, at: GuestOffset, memory: &mut [u8]) -> Result<(), Stop> {
         // Bound: two turns, one for each table.
         loop {
-            let (table, place) = match self.l2_word_place(geometry, at) {
+            let (table, place) = match self.l2_word_offset(geometry, at) {
                 Some(place) => (Table::L2, place),
-                None if self.last_l1_entry.holds(at) => {
+                None if self.last_l1_entry.contains(at) => {
                     self.parts.cache.clear_word();
                     return Ok(());
                 }
-                None => match self.l1_word_place(at) {
+                None => match self.l1_word_offset(at) {
                     Some(place) => (Table::L1, place),
                     None => {
-                        self.enter_past_end(geometry, at);
+                        self.enter_span_past_end(geometry, at);
                         continue;
                     }
                 },
@@ -196,12 +196,12 @@ impl ImageState {
             if table == Table::L2 {
                 return Ok(());
             }
-            self.enter(geometry, at)?;
+            self.enter_span(geometry, at)?;
         }
     }
 
     /// Makes the range of `at` the last one, if its L1 word is past the end of the file.
-    fn enter_past_end(&mut self, geometry: Geometry, at: GuestOffset) {
+    fn enter_span_past_end(&mut self, geometry: Geometry, at: GuestOffset) {
         let start = geometry.span_start(at);
         // The rest of the L1 is past the end of the file too.
         self.last_l1_entry = L1Range {
@@ -214,7 +214,7 @@ impl ImageState {
     /// Makes the L1 entry for `at` the last one. Its word is the one looked up last.
     // Not inlined, since most look-ups stay in their range.
     #[inline(never)]
-    fn enter(&mut self, geometry: Geometry, at: GuestOffset) -> Result<(), Stop> {
+    fn enter_span(&mut self, geometry: Geometry, at: GuestOffset) -> Result<(), Stop> {
         let mut word = self.parts.cache.last_word();
         if self.header.as_ref().is_some_and(Header::l1_is_little_endian) {
             word = word.swap_bytes();
@@ -227,7 +227,7 @@ impl ImageState {
             host: L1Entry::host(word),
         };
         if let L1Entry::Table(table) = L1Entry::decode(word).map_err(Stop::Corrupt)?
-            && !self.device().has(table, geometry.l2_size())
+            && !self.device().contains(table, geometry.l2_size())
             && !self.device().salvage
         {
             return Err(Stop::Corrupt(CorruptKind::L2PastEnd));
@@ -249,7 +249,7 @@ impl ImageState {
     /// Returns the L2 table for `at`, if the L1 entry looked up last has one.
     #[cfg(feature = "check")]
     pub(crate) fn last_table(&self, at: GuestOffset) -> Option<HostOffset> {
-        self.last_l1_entry.table().filter(|_| self.last_l1_entry.holds(at))
+        self.last_l1_entry.table().filter(|_| self.last_l1_entry.contains(at))
     }
 
     /// Returns the number of bytes that can be read of the plain cluster at `cluster`, if the file
@@ -257,12 +257,17 @@ impl ImageState {
     ///
     /// # Errors
     /// [`Stop::Corrupt`] if bytes inside the disk are missing, except in salvage.
-    pub(crate) fn readable_of_cut(&self, cluster: GuestOffset, geometry: Geometry, in_file: u32) -> Result<u32, Stop> {
+    pub(crate) fn readable_of_truncated_cluster(
+        &self,
+        cluster: GuestOffset,
+        geometry: Geometry,
+        in_file: u32,
+    ) -> Result<u32, Stop> {
         let size = geometry.cluster_bits.cluster_size();
         // The file need not contain the last cluster's bytes past the end of the disk.
         let needed = saturating_u32(self.size.wrapping_sub(cluster)).min(size);
         // An encrypted sector is read as a whole.
-        let within_unit = self.plain().crypto_unit().bytes().wrapping_sub(1);
+        let within_unit = self.plain_storage().crypto_unit().bytes().wrapping_sub(1);
         if in_file >= needed.wrapping_add(within_unit) & !within_unit {
             // All that the disk has of it is there, and no walk goes beyond.
             Ok(size)
@@ -299,7 +304,7 @@ impl ImageState {
     }
 
     /// Begins a call.
-    pub(crate) fn begin(&mut self, memory: &mut [u8]) {
+    pub(crate) fn begin_call(&mut self, memory: &mut [u8]) {
         self.parts.cache.widen(memory);
     }
 
@@ -316,7 +321,7 @@ impl ImageState {
 
     /// Returns the number of bytes of memory that reading what is stored like this needs, if the
     /// image has fewer.
-    pub(crate) fn needed_for(&self, storage: Storage) -> usize {
+    pub(crate) fn memory_needed_for(&self, storage: Storage) -> usize {
         match self.geometry() {
             Some(geometry) if cfg!(feature = "deflate-small") && storage == Storage::Compressed => {
                 lent_memory::compressed(geometry, self.device().block_size)

@@ -22,7 +22,7 @@
 //! `perform` in `image/mod.rs` and in `aio/mod.rs`.
 //!
 //! An [`ExtentWalk`](extent_walk::ExtentWalk) has such a loop for one image. Call
-//! [`begin`](image_state::ImageState::begin), and then [`find`](extent_walk::ExtentWalk::find)
+//! [`begin_call`](image_state::ImageState::begin_call), and then [`find`](extent_walk::ExtentWalk::find)
 //! until it succeeds. If it stops with `Miss`, fill what
 //! [`missing`](image_state::ImageState::missing) returns and call
 //! [`publish`](image_state::ImageState::publish). If the device failed, call

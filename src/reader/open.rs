@@ -1,5 +1,5 @@
-//! Opening: decides from a device's size and first bytes what is on it, before the lent memory is
-//! split.
+//! Opening: determines the contents of a device from its size and first bytes, before the lent
+//! memory is split.
 
 use crate::error::{Corrupt, CorruptKind, Error};
 use crate::format::header::{Header, PREFIX};
@@ -7,20 +7,20 @@ use crate::offset::{HostOffset, saturating_usize};
 use crate::reader::device_shape::DeviceShape;
 use crate::reader::lent_memory::{self, MemoryNeeds};
 
-/// The size of the largest block that [`Opening::memory_needed`] is found out with: more would not
-/// fit on small stacks.
+/// The size of the largest block with which [`ProbedDevice::memory_needed`] is computed: larger
+/// blocks would not fit on small stacks.
 pub(crate) const FIRST_BLOCK: usize = 512;
 
-/// What opening found on a device: an image that can be opened in memory of the length that was
-/// checked.
+/// A device whose contents are known: an image with a valid header, or a raw disk. Opening it needs
+/// memory of the length that was checked.
 #[derive(Clone, Copy)]
-pub(crate) struct Opening {
+pub(crate) struct ProbedDevice {
     /// None: raw.
     pub(crate) header: Option<Header>,
     pub(crate) device: DeviceShape,
 }
 
-impl Opening {
+impl ProbedDevice {
     /// Returns the number of bytes of memory for the image, with `cache` bytes for tables; see
     /// `OpenOptions::memory_needed`.
     pub(crate) fn memory_needed(&self, cache: usize) -> usize {
@@ -41,11 +41,11 @@ impl DeviceShape {
     }
 
     /// Returns the part of the lent memory to read the device's first blocks into before
-    /// [`DeviceShape::image`] is called; empty for an empty device.
+    /// [`DeviceShape::probe_image`] is called; empty for an empty device.
     ///
     /// # Errors
     /// [`Error::MemoryTooSmall`] if `memory` is too small to open an image.
-    pub(crate) fn prefix<E>(self, memory: &mut [u8]) -> Result<&mut [u8], Error<E>> {
+    pub(crate) fn header_buffer<E>(self, memory: &mut [u8]) -> Result<&mut [u8], Error<E>> {
         let needed = lent_memory::minimum(self.block_size);
         let memory = memory.get_mut(..needed).ok_or(Error::MemoryTooSmall { needed })?;
         let blocks = memory.get_mut(..self.block_size.round_up_len(saturating_usize(PREFIX)));
@@ -53,17 +53,17 @@ impl DeviceShape {
         Ok(prefix)
     }
 
-    /// Checks the image whose first bytes are in the part of `memory` that [`DeviceShape::prefix`]
-    /// returned.
+    /// Checks the image whose first bytes are in the part of `memory` that
+    /// [`DeviceShape::header_buffer`] returned.
     ///
     /// # Errors
     /// Those of [`Header::parse`], except that with `or_raw` a device without the magic is a raw
     /// disk; and [`Error::Corrupt`] if the L1 table or the backing file's name ends past the end of
     /// the file, except in salvage.
-    pub(crate) fn image<E>(self, memory: &[u8], salvage: bool, or_raw: bool) -> Result<Opening, Error<E>> {
+    pub(crate) fn probe_image<E>(self, memory: &[u8], salvage: bool, or_raw: bool) -> Result<ProbedDevice, Error<E>> {
         let prefix = saturating_usize(self.end.0.min(PREFIX));
         let header = match Header::parse_with_xen(memory.get(..prefix).unwrap_or_default()) {
-            Err(Error::NotQcow | Error::Empty) if or_raw => return self.raw(memory),
+            Err(Error::NotQcow | Error::Empty) if or_raw => return self.probe_raw(memory),
             header => header?,
         };
         if !salvage {
@@ -76,23 +76,23 @@ impl DeviceShape {
                 return Err(Error::Corrupt(Corrupt::header(CorruptKind::BackingNamePastEnd, name.0)));
             }
         }
-        Ok(self.opening(Some(header), salvage))
+        Ok(self.into_probed(Some(header), salvage))
     }
 
     /// Returns the device as a raw disk.
     ///
     /// # Errors
     /// [`Error::MemoryTooSmall`] for less memory than a block, unless blocks are bytes.
-    pub(crate) fn raw<E>(self, memory: &[u8]) -> Result<Opening, Error<E>> {
+    pub(crate) fn probe_raw<E>(self, memory: &[u8]) -> Result<ProbedDevice, Error<E>> {
         let needed = lent_memory::minimum_raw(self.block_size);
         if memory.len() < needed {
             return Err(Error::MemoryTooSmall { needed });
         }
-        Ok(self.opening(None, false))
+        Ok(self.into_probed(None, false))
     }
 
-    fn opening(self, header: Option<Header>, salvage: bool) -> Opening {
+    fn into_probed(self, header: Option<Header>, salvage: bool) -> ProbedDevice {
         let device = Self { salvage, ..self };
-        Opening { header, device }
+        ProbedDevice { header, device }
     }
 }

@@ -190,7 +190,7 @@ impl<'b> Read<'b> {
             Pending::ChangeImage { down } => {
                 // On the way up, the image still has the `read_end` of its entry.
                 if down {
-                    image.begin(memory);
+                    image.begin_call(memory);
                     image.read_end = self.walk.end();
                 }
                 self.walk.switch_image(image.read_end.min(image.size()));

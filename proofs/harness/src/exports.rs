@@ -265,9 +265,9 @@ extern "C" fn device_shape(input: &In, out: &mut Out) {
         OK,
         shape.end.0,
         shape.salvage.into(),
-        shape.has(start, len).into(),
+        shape.contains(start, len).into(),
         shape.lba(start),
-        byte_count(shape.readable(start, saturating_usize(len))),
+        byte_count(shape.readable_len(start, saturating_usize(len))),
     ];
 }
 

@@ -91,7 +91,7 @@ impl<D: BlockRead, M: Memory> Image<D, M> {
         check: &mut Check<'_, U, impl FnMut(Finding)>,
     ) -> Result<(), Error<D::Error>> {
         let mut walk = check.walk();
-        self.state.begin(self.memory.bytes());
+        self.state.begin_call(self.memory.bytes());
         // Bound: at most two misses for each table word that the walk looks at, and two more for
         // each failed read.
         loop {
