@@ -413,7 +413,7 @@ impl<D: BlockRead, M: Memory> Image<D, M> {
     async fn fill(&mut self) -> Result<(), Error<D::Error>> {
         let crate::Image { device, memory, state } = &mut self.0;
         let memory = memory.bytes();
-        let (lba, buffer) = state.missing(memory);
+        let (lba, buffer) = state.pending_request(memory);
         match device.read_blocks(lba, buffer).await {
             Ok(()) => state.publish(memory),
             Err(_) if state.narrow(memory) => {}

@@ -306,7 +306,7 @@ impl<D: BlockRead, M: Memory> Image<D, M> {
     /// Reads the missing part of a table.
     fn fill(&mut self) -> Result<(), Error<D::Error>> {
         let memory = self.memory.bytes();
-        let (lba, buffer) = self.state.missing(memory);
+        let (lba, buffer) = self.state.pending_request(memory);
         match self.device.read_blocks(lba, buffer) {
             Ok(()) => self.state.publish(memory),
             Err(_) if self.state.narrow(self.memory.bytes()) => {}

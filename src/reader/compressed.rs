@@ -110,7 +110,7 @@ impl Compressed {
     }
 
     /// Fills `to` with the inflated cluster's bytes that start at `within`. Returns `false` if
-    /// [`Compressed::missing`] must be read first.
+    /// [`Compressed::pending_request`] must be read first.
     ///
     /// `ahead` is the number of guest bytes that the caller reads from here on.
     ///
@@ -163,7 +163,7 @@ impl Compressed {
     }
 
     /// Returns what to read: the number of the first block, and the buffer for the blocks.
-    pub(crate) fn missing<'m>(&self, memory: &'m mut [u8], device: &DeviceShape) -> (u64, &'m mut [u8]) {
+    pub(crate) fn pending_request<'m>(&self, memory: &'m mut [u8], device: &DeviceShape) -> (u64, &'m mut [u8]) {
         let input = memory.get_mut(index(self.input_at)..).unwrap_or_default();
         let input = input.get_mut(..index(self.pending_len));
         device.request(self.input_start, input.unwrap_or_default())
@@ -195,7 +195,7 @@ impl Compressed {
         skip
     }
 
-    /// Reacts to a failed read of what [`Compressed::missing`] named. Returns `true` if a smaller
+    /// Reacts to a failed read of what [`Compressed::pending_request`] named. Returns `true` if a smaller
     /// read is possible: the stream alone, since nothing is read ahead after a failure.
     pub(crate) fn narrow(&mut self) -> bool {
         core::mem::take(&mut self.reads_ahead)

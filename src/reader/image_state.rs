@@ -192,7 +192,7 @@ impl ImageState {
                     }
                 },
             };
-            self.parts.cache.word(table, place, memory)?;
+            self.parts.cache.read_word(table, place, memory)?;
             if table == Table::L2 {
                 return Ok(());
             }
@@ -293,11 +293,11 @@ impl ImageState {
 
     /// Returns what to read after [`Stop::Miss`]: the number of the first block, and the buffer for
     /// the blocks.
-    pub(crate) fn missing<'m>(&self, memory: &'m mut [u8]) -> (u64, &'m mut [u8]) {
-        self.parts.cache.missing(memory)
+    pub(crate) fn pending_request<'m>(&self, memory: &'m mut [u8]) -> (u64, &'m mut [u8]) {
+        self.parts.cache.pending_request(memory)
     }
 
-    /// Reacts to a failed read of what [`ImageState::missing`] named. Returns `true` if a smaller
+    /// Reacts to a failed read of what [`ImageState::pending_request`] named. Returns `true` if a smaller
     /// read is possible.
     pub(crate) fn narrow(&mut self, memory: &mut [u8]) -> bool {
         self.parts.cache.narrow(memory)
@@ -308,7 +308,7 @@ impl ImageState {
         self.parts.cache.widen(memory);
     }
 
-    /// Takes what [`ImageState::missing`] named into the cache, once it has been read.
+    /// Takes what [`ImageState::pending_request`] named into the cache, once it has been read.
     pub(crate) fn publish(&mut self, memory: &mut [u8]) {
         self.parts.cache.publish(memory);
     }

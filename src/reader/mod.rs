@@ -24,7 +24,7 @@
 //! An [`ExtentWalk`](extent_walk::ExtentWalk) has such a loop for one image. Call
 //! [`begin_call`](image_state::ImageState::begin_call), and then [`find`](extent_walk::ExtentWalk::find)
 //! until it succeeds. If it stops with `Miss`, fill what
-//! [`missing`](image_state::ImageState::missing) returns and call
+//! [`pending_request`](image_state::ImageState::pending_request) returns and call
 //! [`publish`](image_state::ImageState::publish). If the device failed, call
 //! [`narrow`](image_state::ImageState::narrow) instead. If it returns `false`, the call fails with
 //! the device's error, unless [`take_partial_extent`](extent_walk::ExtentWalk::take_partial_extent) returns a part

@@ -96,7 +96,7 @@ impl<'b> Read<'b> {
                 Ok(()) => {}
                 Err(Stop::Miss) => {
                     self.pending = Pending::Table;
-                    let (lba, buffer) = image.missing(memory);
+                    let (lba, buffer) = image.pending_request(memory);
                     return Ok(Step::Request(lba, buffer));
                 }
                 Err(stop) => return Err(stop),
@@ -108,7 +108,7 @@ impl<'b> Read<'b> {
                 Storage::Compressed => {
                     if !self.inflate(image, memory)? {
                         let compressed = image.parts.compressed.as_ref().ok_or(Stop::MemoryTooSmall)?;
-                        let (lba, buffer) = compressed.missing(memory, image.device());
+                        let (lba, buffer) = compressed.pending_request(memory, image.device());
                         return Ok(Step::Request(lba, buffer));
                     }
                 }
@@ -147,7 +147,7 @@ impl<'b> Read<'b> {
         let start = HostOffset(unit.round_down(host.0));
         let is_bounced = skip != 0 || whole == 0;
         let (len, buffer) = if is_bounced {
-            let bounce = image.parts.cache.bounce(memory).get_mut(..unit.len());
+            let bounce = image.parts.cache.bounce_buffer(memory).get_mut(..unit.len());
             (len.min(unit.len().wrapping_sub(skip)), bounce)
         } else {
             (whole, self.dst.get_mut(..whole))

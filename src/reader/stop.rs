@@ -8,7 +8,7 @@ use crate::error::CorruptKind;
 /// Why the core returned to its driver. `ExtentWalk::error` adds the offsets.
 #[derive(Clone, Copy)]
 pub(crate) enum Stop {
-    /// A piece of a table is not cached. `ImageState::missing` returns what to read before the next
+    /// A piece of a table is not cached. `ImageState::pending_request` returns what to read before the next
     /// attempt.
     Miss,
     Corrupt(CorruptKind),

@@ -116,7 +116,7 @@ impl Word {
     }
 
     /// Appends bytes from `bytes` until the word is complete or `bytes` ends.
-    fn take(&mut self, bytes: &[u8]) {
+    fn append(&mut self, bytes: &[u8]) {
         let mut len = self.len;
         let missing = self.bytes.get_mut(usize::from(len)..).unwrap_or_default();
         for (to, from) in missing.iter_mut().zip(bytes) {
@@ -159,9 +159,9 @@ impl TableCache {
     /// Bytes past the end of the file are zeros.
     ///
     /// # Errors
-    /// [`Stop::Miss`]: read the piece that [`TableCache::missing`] names, publish it, and call again.
-    pub(crate) fn word(&mut self, table: Table, at: HostOffset, memory: &mut [u8]) -> Result<(), Stop> {
-        if self.recent_word(table, at, memory) {
+    /// [`Stop::Miss`]: read the piece that [`TableCache::pending_request`] names, publish it, and call again.
+    pub(crate) fn read_word(&mut self, table: Table, at: HostOffset, memory: &mut [u8]) -> Result<(), Stop> {
+        if self.read_recent_word(table, at, memory) {
             return Ok(());
         }
         if self.word.at != at.0 {
@@ -172,7 +172,7 @@ impl TableCache {
         while self.word.len < 8 {
             let from = at.wrapping_add(self.word.len.into());
             let bytes = if from < self.device.end {
-                self.look_up(table, from, memory)?
+                self.look_up_piece(table, from, memory)?
             } else {
                 &[0; 8]
             };
@@ -181,14 +181,14 @@ impl TableCache {
                 self.word.len = 8;
                 break;
             }
-            self.word.take(bytes);
+            self.word.append(bytes);
         }
         Ok(())
     }
 
-    /// Fast path of [`TableCache::word`]: reads the word if it lies wholly in the recent piece.
+    /// Fast path of [`TableCache::read_word`]: reads the word if it lies wholly in the recent piece.
     /// Returns `true` if so.
-    pub(crate) fn recent_word(&mut self, table: Table, at: HostOffset, memory: &[u8]) -> bool {
+    pub(crate) fn read_recent_word(&mut self, table: Table, at: HostOffset, memory: &[u8]) -> bool {
         let tag = self.recent_piece(table);
         let within = at.0.wrapping_sub(tag.start);
         if within > self.piece_size.wrapping_sub(8).into() {
@@ -206,7 +206,7 @@ impl TableCache {
         true
     }
 
-    /// Returns the word that [`TableCache::word`] read last. It outlives the pieces that it came
+    /// Returns the word that [`TableCache::read_word`] read last. It outlives the pieces that it came
     /// from.
     pub(crate) fn last_word(&self) -> u64 {
         u64::from_be_bytes(self.word.bytes)
@@ -224,7 +224,7 @@ impl TableCache {
     #[inline(never)]
     pub(crate) fn count_consecutive(&self, mut word: u64, step: u32, max: u32, memory: &[u8]) -> u32 {
         let (words, _) = self
-            .recent(Table::L2, HostOffset(self.word.at).wrapping_add(8), memory)
+            .recent_bytes(Table::L2, HostOffset(self.word.at).wrapping_add(8), memory)
             .as_chunks();
         let consecutive = words.iter().zip(0..max).take_while(|(bytes, _)| {
             word = word.wrapping_add(step.into());
@@ -235,7 +235,7 @@ impl TableCache {
 
     /// Returns the bytes of the file from `at` to the end of the piece looked up last in this kind
     /// of table; none if `at` is outside that piece.
-    pub(crate) fn recent<'m>(&self, table: Table, at: HostOffset, memory: &'m [u8]) -> &'m [u8] {
+    pub(crate) fn recent_bytes<'m>(&self, table: Table, at: HostOffset, memory: &'m [u8]) -> &'m [u8] {
         let tag = self.recent_piece(table);
         let within = at.0.wrapping_sub(tag.start);
         if within >= self.piece_size.into() {
@@ -250,11 +250,11 @@ impl TableCache {
     /// # Errors
     /// [`Stop::Miss`], and then a slot has been chosen for the piece: the least recently used of
     /// its set.
-    fn look_up<'m>(&mut self, table: Table, at: HostOffset, memory: &'m mut [u8]) -> Result<&'m [u8], Stop> {
+    fn look_up_piece<'m>(&mut self, table: Table, at: HostOffset, memory: &'m mut [u8]) -> Result<&'m [u8], Stop> {
         let within = low_u32(at.0) & self.piece_size.wrapping_sub(1);
         let start = at.0.wrapping_sub(within.into());
-        let kept = self.recent_l1_piece.start;
-        let set = self.set(memory, start);
+        let kept_start = self.recent_l1_piece.start;
+        let set = self.tag_set(memory, start);
         // Moves each tag back by one place, up to that of the piece. Without one, the last tag
         // loses its place.
         let mut tag = Tag::empty(0);
@@ -267,7 +267,7 @@ impl TableCache {
         }
         let is_found = tag.start == start;
         if !is_found {
-            if let (true, [_, .., last]) = (tag.start == kept, &mut *set) {
+            if let (true, [_, .., last]) = (tag.start == kept_start, &mut *set) {
                 // Hits in the recent piece of the L1 skip this function, so its slot looks old. It
                 // is kept if there is another one.
                 tag = last.replace(tag);
@@ -314,8 +314,9 @@ impl TableCache {
 
     /// Returns the number of the first block of the piece that is read next, and the buffer for its
     /// blocks.
-    pub(crate) fn missing<'m>(&self, memory: &'m mut [u8]) -> (u64, &'m mut [u8]) {
-        self.device.request(HostOffset(self.filling.start), self.filled(memory))
+    pub(crate) fn pending_request<'m>(&self, memory: &'m mut [u8]) -> (u64, &'m mut [u8]) {
+        self.device
+            .request(HostOffset(self.filling.start), self.filling_slot(memory))
     }
 
     /// Publishes the piece that the driver has read. Bytes past the end of the file become zeros.
@@ -323,9 +324,12 @@ impl TableCache {
         let start = self.filling.start;
         // A piece that is missed begins inside the file.
         let stored = saturating_u32(self.device.end.0.wrapping_sub(start));
-        self.filled(memory).get_mut(index(stored)..).unwrap_or_default().fill(0);
+        self.filling_slot(memory)
+            .get_mut(index(stored)..)
+            .unwrap_or_default()
+            .fill(0);
         // The slot is the first of its set, as when it was chosen.
-        if let Some(tag) = self.set(memory, start).first_mut() {
+        if let Some(tag) = self.tag_set(memory, start).first_mut() {
             tag.start = start;
         }
     }
@@ -360,7 +364,7 @@ impl TableCache {
     }
 
     /// Returns the part of a slot that is being filled.
-    fn filled<'m>(&self, memory: &'m mut [u8]) -> &'m mut [u8] {
+    fn filling_slot<'m>(&self, memory: &'m mut [u8]) -> &'m mut [u8] {
         let len = index(self.piece_size);
         let rest = memory.get_mut(index(self.filling.slot)..).unwrap_or_default();
         rest.get_mut(..len).unwrap_or_default()
@@ -388,7 +392,7 @@ impl TableCache {
     /// its piece is forgotten.
     // Not inlined: two calls would double it.
     #[inline(never)]
-    pub(crate) fn bounce<'m>(&mut self, memory: &'m mut [u8]) -> &'m mut [u8] {
+    pub(crate) fn bounce_buffer<'m>(&mut self, memory: &'m mut [u8]) -> &'m mut [u8] {
         if self.single.slot == 0 {
             self.forget_pieces(memory);
         }
@@ -396,7 +400,7 @@ impl TableCache {
     }
 
     /// Returns the set of tags for the piece that starts at `start`.
-    fn set<'a>(&'a mut self, memory: &'a mut [u8], start: u64) -> &'a mut [StoredTag] {
+    fn tag_set<'a>(&'a mut self, memory: &'a mut [u8], start: u64) -> &'a mut [StoredTag] {
         let count = index(self.tag_count);
         if count == 0 {
             return core::slice::from_mut(&mut self.single);

@@ -127,7 +127,7 @@ impl World {
         forgotten.cache.forget(&mut forgotten.memory);
         add(forgotten);
         let mut bounced = state.clone();
-        bounced.cache.bounce(&mut bounced.memory)[..PIECE].fill(GARBAGE);
+        bounced.cache.bounce_buffer(&mut bounced.memory)[..PIECE].fill(GARBAGE);
         add(bounced);
         Ok(())
     }
@@ -137,7 +137,7 @@ impl World {
         let State { cache, memory } = state;
         let lies = matches!(fate, Fate::Lie | Fate::LieOnce);
         for turn in 0..3 {
-            if cache.word(table, HostOffset(at), memory).is_ok() {
+            if cache.read_word(table, HostOffset(at), memory).is_ok() {
                 let word = cache.last_word();
                 let expected = u64::from_be_bytes(std::array::from_fn(|i| byte(file, at, i)));
                 if word != expected && !lies {
@@ -150,11 +150,11 @@ impl World {
             }
             if matches!(fate, Fate::Nothing) {
                 let before = (cache.clone(), memory.clone());
-                if cache.word(table, HostOffset(at), memory).is_ok() || before != (cache.clone(), memory.clone()) {
+                if cache.read_word(table, HostOffset(at), memory).is_ok() || before != (cache.clone(), memory.clone()) {
                     return Err(format!("a second miss of the word at {at} changes the cache"));
                 }
             }
-            let (lba, buffer) = cache.missing(memory);
+            let (lba, buffer) = cache.pending_request(memory);
             let start = usize::try_from(lba).unwrap();
             let stored = file.get(start..start + buffer.len()).ok_or("a request past the end")?;
             if buffer.is_empty() {
@@ -189,7 +189,7 @@ impl World {
                 let at = u64::try_from(piece * PIECE).unwrap();
                 for (i, &found) in state
                     .cache
-                    .recent(table, HostOffset(at), &state.memory)
+                    .recent_bytes(table, HostOffset(at), &state.memory)
                     .iter()
                     .enumerate()
                 {

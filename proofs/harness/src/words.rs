@@ -109,8 +109,8 @@ extern "C" fn two_words(input: &In, out: &mut Out) {
     let mut device = Device { block_size, size };
     for (place, word) in [first, second].into_iter().zip(&mut out[1..]) {
         // Bound: at most two misses for each word.
-        while let Err(Stop::Miss) = cache.word(Table::L2, HostOffset(place), memory) {
-            let (lba, buffer) = cache.missing(memory);
+        while let Err(Stop::Miss) = cache.read_word(Table::L2, HostOffset(place), memory) {
+            let (lba, buffer) = cache.pending_request(memory);
             if device.read_blocks(lba, buffer).is_ok() {
                 cache.publish(memory);
             }
