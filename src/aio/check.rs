@@ -76,7 +76,7 @@ impl<D: BlockRead, M: Memory> Image<D, M> {
                     check.run(&walk.take_extent());
                     return Ok(());
                 }
-                Err(Stop::Miss) => self.fill().await?,
+                Err(Stop::Miss) => self.read_piece().await?,
                 // Dropping `Checking` makes the cache forget the tables, once.
                 Err(stop) => return Err(walk.error(stop, &self.0.state)),
             }

@@ -156,7 +156,7 @@ use crate::reader::cipher::SectorCipher;
 use crate::reader::device_shape::DeviceShape;
 use crate::reader::extent_walk::ExtentWalk;
 use crate::reader::open::{FIRST_BLOCK, ProbedDevice};
-use crate::reader::read::{Read, Step};
+use crate::reader::read::{ChainRead, Step};
 use crate::reader::stop::Stop;
 
 pub use guest::GuestRead;
@@ -365,10 +365,10 @@ impl<D: BlockRead, M: Memory> Image<D, M> {
     /// # Errors
     /// As [`crate::Image::backing_name`].
     pub async fn backing_name<'b>(&mut self, buf: &'b mut [u8]) -> Result<Option<&'b [u8]>, Error<D::Error>> {
-        let Some(name) = self.0.state.backing_name_in(buf)? else {
+        let Some(name) = self.0.state.backing_name_buffer(buf)? else {
             return Ok(None);
         };
-        let read = Read::backing_name(&self.0.state, name);
+        let read = ChainRead::of_backing_name(&self.0.state, name);
         perform(core::slice::from_mut(self), read).await?;
         Ok(Some(name))
     }
@@ -390,7 +390,7 @@ impl<D: BlockRead, M: Memory> Image<D, M> {
             match walk.find(&mut self.0.state, memory) {
                 Ok(()) => return Ok(walk.take_extent()),
                 Err(Stop::Miss) => {
-                    if let Err(error) = self.fill().await {
+                    if let Err(error) = self.read_piece().await {
                         self.forget();
                         return walk.take_partial_extent(error);
                     }
@@ -409,8 +409,8 @@ impl<D: BlockRead, M: Memory> Image<D, M> {
         self.0.forget();
     }
 
-    /// Reads the missing part of a table.
-    async fn fill(&mut self) -> Result<(), Error<D::Error>> {
+    /// Reads the piece of a table that a look-up missed.
+    async fn read_piece(&mut self) -> Result<(), Error<D::Error>> {
         let crate::Image { device, memory, state } = &mut self.0;
         let memory = memory.bytes();
         let (lba, buffer) = state.pending_request(memory);
@@ -471,12 +471,12 @@ async fn read_at<D: BlockRead, M: Memory>(
     if let Some(lba) = top.state.direct_lba(top.memory.bytes(), start, dst.len()) {
         return top.device.read_blocks(lba, dst).await.map_err(Error::Io);
     }
-    perform(images, Read::new(start, dst)).await
+    perform(images, ChainRead::new(start, dst)).await
 }
 
 async fn perform<D: BlockRead, M: Memory>(
     images: &mut [Image<D, M>],
-    mut read: Read<'_>,
+    mut read: ChainRead<'_>,
 ) -> Result<(), Error<D::Error>> {
     // Bound: each turn reads at least one byte, reads one of the two parts of a table word, or
     // changes the image for at least one byte.

@@ -25,7 +25,7 @@ use crate::reader::device_shape::DeviceShape;
 use crate::reader::extent_walk::ExtentWalk;
 use crate::reader::image_state::ImageState;
 use crate::reader::open::{FIRST_BLOCK, ProbedDevice};
-use crate::reader::read::{Read, Step};
+use crate::reader::read::{ChainRead, Step};
 use crate::reader::stop::Stop;
 
 /// A QCOW1 image, or a raw disk, on a block device.
@@ -264,10 +264,10 @@ impl<D: BlockRead, M: Memory> Image<D, M> {
     /// - [`Error::MemoryTooSmall`]: `buf` is shorter than the name.
     /// - [`Error::Io`]: the device failed.
     pub fn backing_name<'b>(&mut self, buf: &'b mut [u8]) -> Result<Option<&'b [u8]>, Error<D::Error>> {
-        let Some(name) = self.state.backing_name_in(buf)? else {
+        let Some(name) = self.state.backing_name_buffer(buf)? else {
             return Ok(None);
         };
-        let read = Read::backing_name(&self.state, name);
+        let read = ChainRead::of_backing_name(&self.state, name);
         perform(core::slice::from_mut(self), read)?;
         Ok(Some(name))
     }
@@ -289,7 +289,7 @@ impl<D: BlockRead, M: Memory> Image<D, M> {
             match walk.find(&mut self.state, memory) {
                 Ok(()) => return Ok(walk.take_extent()),
                 Err(Stop::Miss) => {
-                    if let Err(error) = self.fill() {
+                    if let Err(error) = self.read_piece() {
                         self.forget();
                         return walk.take_partial_extent(error);
                     }
@@ -303,8 +303,8 @@ impl<D: BlockRead, M: Memory> Image<D, M> {
         }
     }
 
-    /// Reads the missing part of a table.
-    fn fill(&mut self) -> Result<(), Error<D::Error>> {
+    /// Reads the piece of a table that a look-up missed.
+    fn read_piece(&mut self) -> Result<(), Error<D::Error>> {
         let memory = self.memory.bytes();
         let (lba, buffer) = self.state.pending_request(memory);
         match self.device.read_blocks(lba, buffer) {
@@ -389,11 +389,14 @@ pub(crate) fn read_at<D: BlockRead, M: Memory>(
     if let Some(lba) = top.state.direct_lba(top.memory.bytes(), start, dst.len()) {
         return top.device.read_blocks(lba, dst).map_err(Error::Io);
     }
-    perform(images, Read::new(start, dst))
+    perform(images, ChainRead::new(start, dst))
 }
 
 #[inline(never)]
-fn perform<D: BlockRead, M: Memory>(images: &mut [Image<D, M>], mut read: Read<'_>) -> Result<(), Error<D::Error>> {
+fn perform<D: BlockRead, M: Memory>(
+    images: &mut [Image<D, M>],
+    mut read: ChainRead<'_>,
+) -> Result<(), Error<D::Error>> {
     // Bound: each turn reads at least one byte, reads one of the two parts of a table word, or
     // changes the image for at least one byte.
     let error = loop {

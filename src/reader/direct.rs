@@ -19,7 +19,7 @@ impl ImageState {
 
     /// Returns the number of the first block of the `len` guest bytes from `start` on, inside the
     /// disk, if they are whole blocks of one plain cluster whose table words are cached. Otherwise,
-    /// `None`: a [`Read`](crate::reader::read::Read) finds out how they are stored.
+    /// `None`: a [`ChainRead`](crate::reader::read::ChainRead) finds out how they are stored.
     #[inline(never)]
     pub(crate) fn direct_lba(&mut self, memory: &mut [u8], start: GuestOffset, len: usize) -> Option<u64> {
         let block_size = self.device().block_size;
@@ -29,7 +29,7 @@ impl ImageState {
         if !is_one_cluster || block_size.round_down_len(len) != len || self.plain_storage() != Storage::Data {
             return None;
         }
-        // After a miss, the `Read` that follows reads the piece.
+        // After a miss, the `ChainRead` that follows reads the piece.
         self.look_up(geometry, start, memory).ok()?;
         let Ok(L2Entry::Data(cluster)) = L2Entry::decode(self.last_word(), geometry.cluster_bits) else {
             return None;

@@ -5,7 +5,7 @@ use crate::format::entry::L2Entry;
 use crate::offset::GuestOffset;
 use crate::reader::extent_walk::ExtentWalk;
 use crate::reader::image_state::ImageState;
-use crate::reader::read::Read;
+use crate::reader::read::ChainRead;
 use crate::reader::stop::Stop;
 
 impl ExtentWalk {
@@ -50,14 +50,14 @@ impl ExtentWalk {
     }
 }
 
-impl Read<'_> {
+impl ChainRead<'_> {
     /// Returns the public error for what stopped this read in `image`.
     #[cold]
     pub(crate) fn error<E>(&self, stop: Stop, image: &ImageState) -> Error<E> {
         self.walk().error(stop, image)
     }
 
-    /// Returns the error of a chain that has no image at [`Read::level`].
+    /// Returns the error of a chain that has no image at [`ChainRead::level`].
     #[cold]
     pub(crate) fn backing_required<E>(&self) -> Error<E> {
         Error::BackingRequired {

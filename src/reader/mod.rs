@@ -4,18 +4,18 @@
 //! # The loop of a driver
 //!
 //! A driver has the images of a chain, top first: for each a device, its memory, and its
-//! [`ImageState`](image_state::ImageState). To perform a [`Read`](read::Read):
+//! [`ImageState`](image_state::ImageState). To perform a [`ChainRead`](read::ChainRead):
 //!
-//! - Call [`step`](read::Read::step) with the state and the memory of the image whose number
-//!   [`level`](read::Read::level) returns. If there is no such image, the call fails with
-//!   [`backing_required`](read::Read::backing_required).
+//! - Call [`step`](read::ChainRead::step) with the state and the memory of the image whose number
+//!   [`level`](read::ChainRead::level) returns. If there is no such image, the call fails with
+//!   [`backing_required`](read::ChainRead::backing_required).
 //! - If it returns a [`Request`](read::Step::Request), fill the whole buffer from the device, and
 //!   begin again. The next step trusts the buffer, so if the device failed, call
-//!   [`narrow`](read::Read::narrow) first. If that returns `false`, the call fails with the
+//!   [`narrow`](read::ChainRead::narrow) first. If that returns `false`, the call fails with the
 //!   device's error.
 //! - If it returns [`ChangeImage`](read::Step::ChangeImage), begin again: `level` has changed. If
 //!   it returns [`Done`](read::Step::Done), the caller's buffer is filled.
-//! - If it returns a [`Stop`](stop::Stop), the call fails with [`error`](read::Read::error). After
+//! - If it returns a [`Stop`](stop::Stop), the call fails with [`error`](read::ChainRead::error). After
 //!   a failure of any kind, call [`forget`](image_state::ImageState::forget) for every image.
 //!
 //! A driver may drop the read between any two steps, and need not clean up. It decides nothing: see

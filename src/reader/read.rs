@@ -13,7 +13,7 @@ use crate::reader::stop::Stop;
 
 /// A read of guest bytes through a chain of images. It goes through one image at a time, so it
 /// needs no recursion.
-pub(crate) struct Read<'b> {
+pub(crate) struct ChainRead<'b> {
     /// The part of the caller's buffer that is not filled yet.
     dst: &'b mut [u8],
     /// The guest bytes that the current image must supply for `dst`.
@@ -49,21 +49,21 @@ pub(super) enum Pending {
 pub(crate) enum Step<'a> {
     /// Read the blocks that start at this one into the buffer.
     Request(u64, &'a mut [u8]),
-    /// Continue with the image that [`Read::level`] now returns.
+    /// Continue with the image that [`ChainRead::level`] now returns.
     ChangeImage,
     Done,
 }
 
-impl<'b> Read<'b> {
+impl<'b> ChainRead<'b> {
     /// Creates a read of the guest bytes that start at `start`; all lie inside the disk of the top
     /// image.
     pub(crate) fn new(start: GuestOffset, dst: &'b mut [u8]) -> Self {
         let end = start.wrapping_add(byte_count(dst.len()));
         // The first step enters the top image as it would one below.
-        Self::through(ExtentWalk::new(start, end), dst, Pending::ChangeImage { down: true })
+        Self::with_walk(ExtentWalk::new(start, end), dst, Pending::ChangeImage { down: true })
     }
 
-    pub(super) fn through(walk: ExtentWalk, dst: &'b mut [u8], pending: Pending) -> Self {
+    pub(super) fn with_walk(walk: ExtentWalk, dst: &'b mut [u8], pending: Pending) -> Self {
         Self {
             dst,
             walk,
@@ -102,11 +102,11 @@ impl<'b> Read<'b> {
                 Err(stop) => return Err(stop),
             }
             match self.walk.storage() {
-                Storage::Zero => self.claim(self.walk.len()).fill(0),
+                Storage::Zero => self.take_dst(self.walk.len()).fill(0),
                 Storage::Backing => return Ok(self.go_down()),
                 #[cfg(feature = "deflate-small")]
                 Storage::Compressed => {
-                    if !self.inflate(image, memory)? {
+                    if !self.inflate_run(image, memory)? {
                         let compressed = image.parts.compressed.as_ref().ok_or(Stop::MemoryTooSmall)?;
                         let (lba, buffer) = compressed.pending_request(memory, image.device());
                         return Ok(Step::Request(lba, buffer));
@@ -114,7 +114,7 @@ impl<'b> Read<'b> {
                 }
                 #[cfg(not(feature = "deflate-small"))]
                 Storage::Compressed => return Err(Stop::Compression),
-                Storage::Data | Storage::Encrypted => return self.request(image, memory),
+                Storage::Data | Storage::Encrypted => return self.request_run(image, memory),
             }
         }
     }
@@ -134,7 +134,7 @@ impl<'b> Read<'b> {
 
     /// Requests the next bytes of a plain run: all whole blocks at once, directly into the caller's
     /// buffer, or a ragged end through the bounce buffer.
-    fn request<'a>(&'a mut self, image: &mut ImageState, memory: &'a mut [u8]) -> Result<Step<'a>, Stop> {
+    fn request_run<'a>(&'a mut self, image: &mut ImageState, memory: &'a mut [u8]) -> Result<Step<'a>, Stop> {
         let storage = self.walk.storage();
         if storage == Storage::Encrypted && image.cipher.is_none() {
             return Err(Stop::KeyRequired);
@@ -175,7 +175,7 @@ impl<'b> Read<'b> {
                     let sectors = read.get_mut(skip & !511..BlockSize::B512.round_up_len(end));
                     image.cipher.decrypt(start, sectors.ok_or(Stop::OutOfRange)?)?;
                 }
-                let to = self.claim(byte_count(len));
+                let to = self.take_dst(byte_count(len));
                 if is_bounced {
                     let from = memory.get(skip..end).filter(|from| from.len() == to.len());
                     to.copy_from_slice(from.ok_or(Stop::OutOfRange)?);
@@ -204,7 +204,7 @@ impl<'b> Read<'b> {
     // Not inlined, so that reads of plain clusters have no part in its registers and stack.
     #[cfg(feature = "deflate-small")]
     #[inline(never)]
-    fn inflate(&mut self, image: &mut ImageState, memory: &mut [u8]) -> Result<bool, Stop> {
+    fn inflate_run(&mut self, image: &mut ImageState, memory: &mut [u8]) -> Result<bool, Stop> {
         let start = self.walk.start();
         let len = self.walk.len();
         let within = image.within_cluster(start);
@@ -217,7 +217,7 @@ impl<'b> Read<'b> {
         };
         let is_read = compressed.read(memory, stream, within, to, ahead, &image.parts.cache.device)?;
         if is_read {
-            self.claim(len);
+            self.take_dst(len);
         } else {
             self.pending = Pending::Stream;
         }
@@ -227,7 +227,7 @@ impl<'b> Read<'b> {
     /// Returns the next `len` bytes of the caller's buffer, and advances past them.
     // Not inlined: four calls would add a hundred bytes.
     #[inline(never)]
-    fn claim(&mut self, len: u64) -> &'b mut [u8] {
+    fn take_dst(&mut self, len: u64) -> &'b mut [u8] {
         self.walk.advance(len);
         let dst = core::mem::take(&mut self.dst);
         let len = saturating_usize(len).min(dst.len());
@@ -257,7 +257,7 @@ impl<'b> Read<'b> {
         };
         // An image that is shorter than the one above it reads as zeros after its end. In any other
         // image, no bytes are left.
-        self.claim(image.read_end.wrapping_sub(self.walk.start())).fill(0);
+        self.take_dst(image.read_end.wrapping_sub(self.walk.start())).fill(0);
         self.level = above;
         self.pending = Pending::ChangeImage { down: false };
         Ok(Step::ChangeImage)

@@ -104,7 +104,7 @@ impl<D: BlockRead, M: Memory> Image<D, M> {
                     check.run(&walk.take_extent());
                     return Ok(());
                 }
-                Err(Stop::Miss) => self.fill()?,
+                Err(Stop::Miss) => self.read_piece()?,
                 // Dropping `Checking` makes the cache forget the tables, once.
                 Err(stop) => return Err(walk.error(stop, &self.state)),
             }
