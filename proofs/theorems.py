@@ -140,7 +140,7 @@ def part_of_bounce(bits, broken):
 @theorem(
     "src/reader/lent_memory.rs",
     "let rest = index(end.saturating_sub(unit));",
-    "let with_tag = bytes(slot_shift).wrapping_add(size_of::<StoredTag>());",
+    "let with_tag = power_of_two(slot_shift).wrapping_add(size_of::<StoredTag>());",
     "(unit, rest.checked_div(with_tag).unwrap_or(0), slot_shift)",
 )
 def tags_in_memory(_, broken):

@@ -17,7 +17,7 @@ pub(crate) struct Stream {
 }
 
 /// Where the memory for compressed clusters is, and what it holds.
-pub(crate) struct Compressed {
+pub(crate) struct ClusterInflater {
     /// Where in the memory the input starts: an unmodified part of the file that starts at
     /// `input_start`, which is block-aligned.
     input_at: u32,
@@ -34,7 +34,7 @@ pub(crate) struct Compressed {
     reads_ahead: bool,
     /// Which stream the output was inflated from. While it is being written to, the length is 0,
     /// which no stream has.
-    inflated: Stream,
+    inflated_stream: Stream,
 }
 
 /// Returns the minimum length of the input: a stream is shorter than a cluster, and begins and ends
@@ -45,22 +45,22 @@ fn input_size(geometry: Geometry, block_size: BlockSize) -> usize {
 }
 
 /// Returns the length of a part of the memory.
-fn part(len: usize) -> u32 {
+fn part_len(len: usize) -> u32 {
     saturating_u32(byte_count(len))
 }
 
-impl Compressed {
+impl ClusterInflater {
     /// The maximum read-ahead in bytes.
     pub(crate) const MAX_READ_AHEAD: usize = 64 << 10;
 
-    /// The number of bytes beyond [`Compressed::needs`] with which the decoder gets
+    /// The number of bytes beyond [`ClusterInflater::memory_needed`] with which the decoder gets
     /// [`Workspace::FAST`]. They leave 8 slots of the table cache with their tags, because fast
     /// inflating does not pay if every look-up goes to the device.
     pub(crate) const FAST: usize = Workspace::FAST - Workspace::SMALL + 8 * (512 + 12);
 
     /// Returns the number of bytes that reading compressed clusters takes, whatever the alignment
     /// of the memory.
-    pub(crate) fn needs(geometry: Geometry, block_size: BlockSize) -> usize {
+    pub(crate) fn memory_needed(geometry: Geometry, block_size: BlockSize) -> usize {
         input_size(geometry, block_size)
             .saturating_add(geometry.cluster_bits.len())
             .saturating_add(Workspace::SMALL)
@@ -69,28 +69,28 @@ impl Compressed {
     /// Takes its part of the memory, which has `len` bytes, and returns where that starts: at
     /// `minimum` or more. If there is too little memory, it takes nothing. The decoder gets its
     /// large tables if there is room for them, and three eighths of the rest become read-ahead, at
-    /// most [`Compressed::MAX_READ_AHEAD`].
-    pub(crate) fn split(len: u32, geometry: Geometry, block_size: BlockSize, minimum: usize) -> (Option<Self>, u32) {
+    /// most [`ClusterInflater::MAX_READ_AHEAD`].
+    pub(crate) fn reserve(len: u32, geometry: Geometry, block_size: BlockSize, minimum: usize) -> (Option<Self>, u32) {
         // No sum wraps: each part but the read-ahead is smaller than 1 MiB.
-        let input = part(input_size(geometry, block_size));
+        let input = part_len(input_size(geometry, block_size));
         let output = geometry.cluster_bits.cluster_size();
-        let needs = input
+        let needed = input
             .wrapping_add(output)
-            .wrapping_add(part(Workspace::SMALL))
-            .wrapping_add(part(minimum));
-        let Some(spare) = len.checked_sub(needs) else {
+            .wrapping_add(part_len(Workspace::SMALL))
+            .wrapping_add(part_len(minimum));
+        let Some(spare) = len.checked_sub(needed) else {
             return (None, len);
         };
-        let (tables, spare) = match spare.checked_sub(part(Self::FAST)) {
+        let (tables, spare) = match spare.checked_sub(part_len(Self::FAST)) {
             Some(spare) => (Workspace::FAST, spare),
             None => (Workspace::SMALL, 0),
         };
         // With 64 KiB lent and clusters of 4 KiB, reads in order take less than half the requests
         // that an eighth gave, and the tables keep 8 of their largest slots.
         let read_ahead = index(spare.wrapping_shr(3).wrapping_mul(3)).min(Self::MAX_READ_AHEAD);
-        let input = input.wrapping_add(part(block_size.round_down_len(read_ahead)));
+        let input = input.wrapping_add(part_len(block_size.round_down_len(read_ahead)));
         // No difference is below `minimum`.
-        let tables_at = len.wrapping_sub(part(tables));
+        let tables_at = len.wrapping_sub(part_len(tables));
         let output_at = tables_at.wrapping_sub(output);
         let input_at = output_at.wrapping_sub(input);
         let this = Self {
@@ -101,7 +101,7 @@ impl Compressed {
             input_start: HostOffset(0),
             pending_len: 0,
             reads_ahead: false,
-            inflated: Stream {
+            inflated_stream: Stream {
                 host: HostOffset(0),
                 len: 0,
             },
@@ -110,7 +110,7 @@ impl Compressed {
     }
 
     /// Fills `to` with the inflated cluster's bytes that start at `within`. Returns `false` if
-    /// [`Compressed::pending_request`] must be read first.
+    /// [`ClusterInflater::pending_request`] must be read first.
     ///
     /// `ahead` is the number of guest bytes that the caller reads from here on.
     ///
@@ -125,9 +125,9 @@ impl Compressed {
         ahead: u64,
         device: &DeviceShape,
     ) -> Result<bool, Stop> {
-        let is_inflated = self.inflated == stream;
-        let mut skip = self.skip_to(stream);
-        if !is_inflated && !self.has(stream, skip) {
+        let is_inflated = self.inflated_stream == stream;
+        let mut skip = self.offset_in_input(stream);
+        if !is_inflated && !self.has_stream(stream, skip) {
             skip = self.plan_read(stream, skip, ahead, device);
             if self.input_start < device.end {
                 return Ok(false);
@@ -146,14 +146,14 @@ impl Compressed {
             let cluster = if is_cluster {
                 &mut *to
             } else {
-                self.inflated.len = 0;
+                self.inflated_stream.len = 0;
                 &mut *output
             };
             inflate_cluster(input, in_file >= stream.len, cluster, tables)?;
             if is_cluster {
                 return Ok(true);
             }
-            self.inflated = stream;
+            self.inflated_stream = stream;
         }
         let from = output.get(index(low_u32(within))..);
         // `to` is a part of the cluster.
@@ -175,7 +175,7 @@ impl Compressed {
     }
 
     /// Chooses what to read for `stream`, and forgets what was read before. Returns what `skip`,
-    /// the result of [`Compressed::skip_to`], is now.
+    /// the result of [`ClusterInflater::offset_in_input`], is now.
     ///
     /// Streams that follow each other in the file are read together.
     fn plan_read(&mut self, stream: Stream, skip: u32, ahead: u64, device: &DeviceShape) -> u32 {
@@ -189,13 +189,13 @@ impl Compressed {
         self.input_start = HostOffset(device.block_size.round_down(stream.host.0));
         let skip = low_u32(device.block_size.within(stream.host.0));
         let end = index(skip.wrapping_add(wanted.min(room)));
-        self.pending_len = part(device.block_size.round_up_len(end)).min(room);
+        self.pending_len = part_len(device.block_size.round_up_len(end)).min(room);
         self.reads_ahead = wanted > stream.len;
         self.input_len = 0;
         skip
     }
 
-    /// Reacts to a failed read of what [`Compressed::pending_request`] named. Returns `true` if a smaller
+    /// Reacts to a failed read of what [`ClusterInflater::pending_request`] named. Returns `true` if a smaller
     /// read is possible: the stream alone, since nothing is read ahead after a failure.
     pub(crate) fn narrow(&mut self) -> bool {
         core::mem::take(&mut self.reads_ahead)
@@ -203,12 +203,12 @@ impl Compressed {
 
     /// Returns the number of bytes from the start of the input to the stream. Saturates, also if
     /// the stream starts before.
-    fn skip_to(&self, stream: Stream) -> u32 {
+    fn offset_in_input(&self, stream: Stream) -> u32 {
         saturating_u32(stream.host.0.wrapping_sub(self.input_start.0))
     }
 
     /// Returns whether the whole stream is in the input, `skip` bytes from its start.
-    fn has(&self, stream: Stream, skip: u32) -> bool {
+    fn has_stream(&self, stream: Stream, skip: u32) -> bool {
         let room = self.input_len.checked_sub(stream.len);
         room.is_some_and(|room| skip <= room)
     }
@@ -216,7 +216,7 @@ impl Compressed {
     /// Forgets the input and the output.
     pub(crate) fn forget(&mut self) {
         self.input_len = 0;
-        self.inflated.len = 0;
+        self.inflated_stream.len = 0;
     }
 }
 

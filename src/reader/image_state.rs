@@ -286,8 +286,8 @@ impl ImageState {
         self.parts.cache.forget(memory);
         self.last_l1_entry.len = 0;
         #[cfg(feature = "deflate-small")]
-        if let Some(compressed) = &mut self.parts.compressed {
-            compressed.forget();
+        if let Some(inflater) = &mut self.parts.inflater {
+            inflater.forget();
         }
     }
 
@@ -324,10 +324,10 @@ impl ImageState {
     pub(crate) fn memory_needed_for(&self, storage: Storage) -> usize {
         match self.geometry() {
             Some(geometry) if cfg!(feature = "deflate-small") && storage == Storage::Compressed => {
-                lent_memory::compressed(geometry, self.device().block_size)
+                lent_memory::minimum_compressed(geometry, self.device().block_size)
             }
             // A part of an encrypted sector, on a byte-addressable device.
-            _ => lent_memory::bouncing(BlockSize::BYTE),
+            _ => lent_memory::minimum_with_bounce(BlockSize::BYTE),
         }
     }
 }

@@ -5,7 +5,7 @@ use crate::format::geometry::Geometry;
 use crate::format::header::{Header, PREFIX};
 use crate::offset::{byte_count, index, saturating_u32, saturating_usize};
 #[cfg(feature = "deflate-small")]
-use crate::reader::compressed::Compressed;
+use crate::reader::compressed::ClusterInflater;
 use crate::reader::device_shape::DeviceShape;
 use crate::reader::table_cache::{StoredTag, TableCache};
 
@@ -28,7 +28,7 @@ pub(crate) struct Parts {
     pub(crate) cache: TableCache,
     /// None if the memory is too small for it.
     #[cfg(feature = "deflate-small")]
-    pub(crate) compressed: Option<Compressed>,
+    pub(crate) inflater: Option<ClusterInflater>,
 }
 
 /// Returns log2 of the minimum slot, which is also the size of the bounce buffer.
@@ -36,7 +36,7 @@ fn unit_shift(block_size: BlockSize) -> u32 {
     block_size.shift().max(SECTOR_SHIFT)
 }
 
-fn bytes(shift: u32) -> usize {
+fn power_of_two(shift: u32) -> usize {
     1_usize.wrapping_shl(shift)
 }
 
@@ -46,14 +46,14 @@ pub(crate) fn minimum(block_size: BlockSize) -> usize {
     if block_size == BlockSize::BYTE {
         saturating_usize(PREFIX)
     } else {
-        bouncing(block_size)
+        minimum_with_bounce(block_size)
     }
 }
 
 /// Returns the minimum memory that also has a bounce buffer: a sector or a block, whichever is
 /// larger.
-pub(crate) fn bouncing(block_size: BlockSize) -> usize {
-    bytes(unit_shift(block_size))
+pub(crate) fn minimum_with_bounce(block_size: BlockSize) -> usize {
+    power_of_two(unit_shift(block_size))
 }
 
 /// Returns the minimum memory of a raw disk: a block to bounce ragged ends, or none if a block is a
@@ -62,12 +62,12 @@ pub(crate) fn minimum_raw(block_size: BlockSize) -> usize {
     if block_size == BlockSize::BYTE {
         0
     } else {
-        bytes(block_size.shift())
+        power_of_two(block_size.shift())
     }
 }
 
 /// Returns the minimum memory that also reads compressed clusters.
-pub(crate) fn compressed(
+pub(crate) fn minimum_compressed(
     #[cfg_attr(
         not(feature = "deflate-small"),
         expect(unused_variables, reason = "unused without `deflate-small`")
@@ -75,9 +75,9 @@ pub(crate) fn compressed(
     geometry: Geometry,
     block_size: BlockSize,
 ) -> usize {
-    let minimum = bouncing(block_size);
+    let minimum = minimum_with_bounce(block_size);
     #[cfg(feature = "deflate-small")]
-    let minimum = minimum.saturating_add(Compressed::needs(geometry, block_size));
+    let minimum = minimum.saturating_add(ClusterInflater::memory_needed(geometry, block_size));
     minimum
 }
 
@@ -128,9 +128,12 @@ impl MemoryNeeds {
         // Slots have tags; some sets of slots are full before others; and a part is used for
         // read-ahead.
         let tables = tables.saturating_add(tables.wrapping_shr(1));
-        let compressed = compressed(geometry, block_size);
+        let compressed = minimum_compressed(geometry, block_size);
         #[cfg(feature = "deflate-small")]
-        let (compressed_fast, read_ahead) = (compressed.saturating_add(Compressed::FAST), Compressed::MAX_READ_AHEAD);
+        let (compressed_fast, read_ahead) = (
+            compressed.saturating_add(ClusterInflater::FAST),
+            ClusterInflater::MAX_READ_AHEAD,
+        );
         #[cfg(not(feature = "deflate-small"))]
         let (compressed_fast, read_ahead) = (compressed, 0);
         Self {
@@ -149,7 +152,7 @@ impl MemoryNeeds {
             Geometry::LARGEST,
             block_size,
             tables_in_file(file_size, Geometry::LARGEST, block_size),
-            bouncing(block_size),
+            minimum_with_bounce(block_size),
         )
     }
 
@@ -181,7 +184,7 @@ impl Header {
             .saturating_add(slot.saturating_mul(2))
             .min(tables_in_file(file_size, geometry, block_size));
         let minimum = if self.is_encrypted() {
-            bouncing(block_size)
+            minimum_with_bounce(block_size)
         } else {
             minimum(block_size)
         };
@@ -197,14 +200,14 @@ impl Parts {
     /// |---|---|
     /// | 0 | the bounce buffer. If there is room for nothing else, it is the only slot too; in less than a sector, of one word |
     /// | a unit | slots, and their tags if they are two or more |
-    /// | [`Compressed`] | the input, the output and the tables for compressed clusters |
+    /// | [`ClusterInflater`] | the input, the output and the tables for compressed clusters |
     pub(crate) fn split(memory: &mut [u8], device: DeviceShape, geometry: Option<Geometry>) -> Self {
         let unit_shift = unit_shift(device.block_size);
         // More than 4 GiB are not used, so that an offset takes 4 bytes.
         let len = u32::try_from(memory.len()).unwrap_or(u32::MAX);
         #[cfg(feature = "deflate-small")]
-        let (compressed, end) = match geometry {
-            Some(geometry) => Compressed::split(len, geometry, device.block_size, bytes(unit_shift)),
+        let (inflater, end) = match geometry {
+            Some(geometry) => ClusterInflater::reserve(len, geometry, device.block_size, power_of_two(unit_shift)),
             None => (None, len),
         };
         #[cfg(not(feature = "deflate-small"))]
@@ -213,9 +216,9 @@ impl Parts {
         let rest = index(end.saturating_sub(unit));
         let (slots_at, count, slot_shift) = match geometry {
             // A raw disk has no tables.
-            Some(geometry) if rest >= bytes(unit_shift) => {
+            Some(geometry) if rest >= power_of_two(unit_shift) => {
                 let slot_shift = slot_shift(rest, unit_shift, geometry);
-                let with_tag = bytes(slot_shift).wrapping_add(size_of::<StoredTag>());
+                let with_tag = power_of_two(slot_shift).wrapping_add(size_of::<StoredTag>());
                 (unit, rest.checked_div(with_tag).unwrap_or(0), slot_shift)
             }
             _ if len < unit => (0, 0, WORD_SHIFT),
@@ -228,9 +231,9 @@ impl Parts {
             saturating_u32(byte_count(count))
         };
         Self {
-            cache: TableCache::new(device, memory, slots_at, tag_count, low_byte(slot_shift)),
+            cache: TableCache::new(device, memory, slots_at, tag_count, shift_byte(slot_shift)),
             #[cfg(feature = "deflate-small")]
-            compressed,
+            inflater,
         }
     }
 }
@@ -253,6 +256,6 @@ fn largest_slot_shift(unit_shift: u32, geometry: Geometry) -> u32 {
 }
 
 /// A shift count, which fits a byte.
-const fn low_byte(shift: u32) -> u8 {
+const fn shift_byte(shift: u32) -> u8 {
     shift.to_le_bytes()[0]
 }

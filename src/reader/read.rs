@@ -6,7 +6,7 @@
 use crate::device::BlockSize;
 use crate::offset::{GuestOffset, HostOffset, byte_count, index, low_u32, saturating_usize};
 #[cfg(feature = "deflate-small")]
-use crate::reader::compressed::{Compressed, Stream};
+use crate::reader::compressed::{ClusterInflater, Stream};
 use crate::reader::extent_walk::ExtentWalk;
 use crate::reader::image_state::{ImageState, Storage};
 use crate::reader::stop::Stop;
@@ -107,8 +107,8 @@ impl<'b> ChainRead<'b> {
                 #[cfg(feature = "deflate-small")]
                 Storage::Compressed => {
                     if !self.inflate_run(image, memory)? {
-                        let compressed = image.parts.compressed.as_ref().ok_or(Stop::MemoryTooSmall)?;
-                        let (lba, buffer) = compressed.pending_request(memory, image.device());
+                        let inflater = image.parts.inflater.as_ref().ok_or(Stop::MemoryTooSmall)?;
+                        let (lba, buffer) = inflater.pending_request(memory, image.device());
                         return Ok(Step::Request(lba, buffer));
                     }
                 }
@@ -127,7 +127,7 @@ impl<'b> ChainRead<'b> {
         match core::mem::replace(&mut self.pending, Pending::None) {
             Pending::Table => image.narrow(memory),
             #[cfg(feature = "deflate-small")]
-            Pending::Stream => image.parts.compressed.as_mut().is_some_and(Compressed::narrow),
+            Pending::Stream => image.parts.inflater.as_mut().is_some_and(ClusterInflater::narrow),
             _ => false,
         }
     }
@@ -183,8 +183,8 @@ impl<'b> ChainRead<'b> {
             }
             #[cfg(feature = "deflate-small")]
             Pending::Stream => {
-                if let Some(compressed) = &mut image.parts.compressed {
-                    compressed.publish();
+                if let Some(inflater) = &mut image.parts.inflater {
+                    inflater.publish();
                 }
             }
             Pending::ChangeImage { down } => {
@@ -209,13 +209,13 @@ impl<'b> ChainRead<'b> {
         let len = self.walk.len();
         let within = image.within_cluster(start);
         let ahead = self.walk.end().wrapping_sub(start);
-        let compressed = image.parts.compressed.as_mut().ok_or(Stop::MemoryTooSmall)?;
+        let inflater = image.parts.inflater.as_mut().ok_or(Stop::MemoryTooSmall)?;
         let to = self.dst.get_mut(..saturating_usize(len)).ok_or(Stop::OutOfRange)?;
         let stream = Stream {
             host: self.walk.host(),
             len: self.walk.stored_len(),
         };
-        let is_read = compressed.read(memory, stream, within, to, ahead, &image.parts.cache.device)?;
+        let is_read = inflater.read(memory, stream, within, to, ahead, &image.parts.cache.device)?;
         if is_read {
             self.take_dst(len);
         } else {
