@@ -4,7 +4,7 @@ use crate::aio::{BlockRead, Image};
 use crate::error::Error;
 use crate::image::check::finding::{CheckSummary, Finding};
 use crate::image::check::options::CheckOptions;
-use crate::image::check::state::{Check, Checking, Forget, Question};
+use crate::image::check::state::{Check, CheckGuard, Forget, Question};
 use crate::image::check::usage::UsageMap;
 use crate::memory::Memory;
 use crate::reader::stop::Stop;
@@ -23,8 +23,8 @@ impl<D: BlockRead, M: Memory> Image<D, M> {
     ///
     /// # Errors
     /// As [`crate::Image::check`].
-    pub async fn check(&mut self, found: impl FnMut(Finding)) -> Result<CheckSummary, Error<D::Error>> {
-        self.check_with(CheckOptions::new(), found).await
+    pub async fn check(&mut self, on_finding: impl FnMut(Finding)) -> Result<CheckSummary, Error<D::Error>> {
+        self.check_with(CheckOptions::new(), on_finding).await
     }
 
     /// Checks what [`Image::check`] checks, and what `options` add to it; see
@@ -35,7 +35,7 @@ impl<D: BlockRead, M: Memory> Image<D, M> {
     pub async fn check_with<U: UsageMap + ?Sized>(
         &mut self,
         options: CheckOptions<'_, U>,
-        found: impl FnMut(Finding),
+        on_finding: impl FnMut(Finding),
     ) -> Result<CheckSummary, Error<D::Error>> {
         let Some(header) = self.0.state.header() else {
             return Ok(CheckSummary::raw(self.size()));
@@ -43,18 +43,18 @@ impl<D: BlockRead, M: Memory> Image<D, M> {
         let file_end = self.0.state.device().end;
         let mut options = options;
         options.clear_map(file_end)?;
-        let check = Check::new(header, file_end, options, found);
-        let mut checking = Checking { image: self, check };
+        let check = Check::new(header, file_end, options, on_finding);
+        let mut guard = CheckGuard { image: self, check };
         // Bound: as in `crate::Image::check_with`.
-        while let Some(question) = checking.check.question() {
-            let Checking { image, check } = &mut checking;
-            let answered = match question {
+        while let Some(question) = guard.check.question() {
+            let CheckGuard { image, check } = &mut guard;
+            let outcome = match question {
                 Question::Stream => image.read_at(check.at.0, &mut [0]).await,
                 Question::Table | Question::Run => image.look_up(check).await,
             };
-            check.answered(question, answered)?;
+            check.resume(question, outcome)?;
         }
-        Ok(checking.check.summary())
+        Ok(guard.check.summary())
     }
 
     /// Answers a question about tables.
@@ -67,17 +67,17 @@ impl<D: BlockRead, M: Memory> Image<D, M> {
         // Bound: at most two misses for each table word that the walk looks at, and two more for
         // each failed read.
         loop {
-            let found = walk.find(&mut self.0.state, self.0.memory.bytes());
-            if check.takes_table(&self.0.state) {
+            let outcome = walk.find(&mut self.0.state, self.0.memory.bytes());
+            if check.claim_table(&self.0.state) {
                 return Ok(());
             }
-            match found {
+            match outcome {
                 Ok(()) => {
-                    check.run(&walk.take_extent());
+                    check.record_run(&walk.take_extent());
                     return Ok(());
                 }
                 Err(Stop::Miss) => self.read_piece().await?,
-                // Dropping `Checking` makes the cache forget the tables, once.
+                // Dropping `CheckGuard` makes the cache forget the tables, once.
                 Err(stop) => return Err(walk.error(stop, &self.0.state)),
             }
         }

@@ -11,7 +11,7 @@ use crate::error::Error;
 use crate::image::Image;
 use crate::image::check::finding::{CheckSummary, Finding};
 use crate::image::check::options::CheckOptions;
-use crate::image::check::state::{Check, Checking, Forget, Question};
+use crate::image::check::state::{Check, CheckGuard, Forget, Question};
 use crate::image::check::usage::UsageMap;
 use crate::memory::Memory;
 use crate::reader::stop::Stop;
@@ -26,7 +26,7 @@ impl<D, M> Image<D, M> {
 }
 
 impl<D: BlockRead, M: Memory> Image<D, M> {
-    /// Checks every table word, and calls `found` for each flaw:
+    /// Checks every table word, and calls `on_finding` for each flaw:
     /// - a word that refers past the end of the file, or to the header or the L1 table,
     /// - a misaligned cluster, or a compressed cluster of size 0,
     /// - an L1 word with bit 63 set,
@@ -44,8 +44,8 @@ impl<D: BlockRead, M: Memory> Image<D, M> {
     /// # Errors
     /// [`Error::Io`] if the device failed. The rest of the image was not checked; earlier findings
     /// have been reported.
-    pub fn check(&mut self, found: impl FnMut(Finding)) -> Result<CheckSummary, Error<D::Error>> {
-        self.check_with(CheckOptions::new(), found)
+    pub fn check(&mut self, on_finding: impl FnMut(Finding)) -> Result<CheckSummary, Error<D::Error>> {
+        self.check_with(CheckOptions::new(), on_finding)
     }
 
     /// Checks what [`Image::check`] checks, and what `options` add to it.
@@ -59,7 +59,7 @@ impl<D: BlockRead, M: Memory> Image<D, M> {
     pub fn check_with<U: UsageMap + ?Sized>(
         &mut self,
         options: CheckOptions<'_, U>,
-        found: impl FnMut(Finding),
+        on_finding: impl FnMut(Finding),
     ) -> Result<CheckSummary, Error<D::Error>> {
         let Some(header) = self.state.header() else {
             return Ok(CheckSummary::raw(self.size()));
@@ -67,20 +67,20 @@ impl<D: BlockRead, M: Memory> Image<D, M> {
         let file_end = self.state.device().end;
         let mut options = options;
         options.clear_map(file_end)?;
-        let check = Check::new(header, file_end, options, found);
-        let mut checking = Checking { image: self, check };
+        let check = Check::new(header, file_end, options, on_finding);
+        let mut guard = CheckGuard { image: self, check };
         // Bound: each turn ends a run, and a span takes one turn or, if it has a table, at most two
         // for each of its words.
-        while let Some(question) = checking.check.question() {
-            let Checking { image, check } = &mut checking;
-            let answered = match question {
+        while let Some(question) = guard.check.question() {
+            let CheckGuard { image, check } = &mut guard;
+            let outcome = match question {
                 // Reading one byte of the cluster inflates all of it.
                 Question::Stream => image.read_at(check.at.0, &mut [0]),
                 Question::Table | Question::Run => image.look_up(check),
             };
-            check.answered(question, answered)?;
+            check.resume(question, outcome)?;
         }
-        Ok(checking.check.summary())
+        Ok(guard.check.summary())
     }
 
     /// Answers a question about tables. Not inlined, so that the walk is not on the stack during a
@@ -95,17 +95,17 @@ impl<D: BlockRead, M: Memory> Image<D, M> {
         // Bound: at most two misses for each table word that the walk looks at, and two more for
         // each failed read.
         loop {
-            let found = walk.find(&mut self.state, self.memory.bytes());
-            if check.takes_table(&self.state) {
+            let outcome = walk.find(&mut self.state, self.memory.bytes());
+            if check.claim_table(&self.state) {
                 return Ok(());
             }
-            match found {
+            match outcome {
                 Ok(()) => {
-                    check.run(&walk.take_extent());
+                    check.record_run(&walk.take_extent());
                     return Ok(());
                 }
                 Err(Stop::Miss) => self.read_piece()?,
-                // Dropping `Checking` makes the cache forget the tables, once.
+                // Dropping `CheckGuard` makes the cache forget the tables, once.
                 Err(stop) => return Err(walk.error(stop, &self.state)),
             }
         }

@@ -12,7 +12,7 @@ use crate::offset::{GuestOffset, HostOffset};
 use crate::reader::extent_walk::ExtentWalk;
 use crate::reader::image_state::ImageState;
 
-/// What a check must know next about a range of guest bytes.
+/// The next question of a check about a range of guest bytes.
 #[derive(Clone, Copy, PartialEq)]
 pub(crate) enum Question {
     /// Whether the range has an L2 table. If so, [`ImageState::last_table`] returns it; if not, the
@@ -53,12 +53,12 @@ pub(crate) trait Forget {
 
 /// A check and its image. If the check has findings, fails, or is dropped with its future, the
 /// image forgets what was read: the device may have returned wrong bytes once.
-pub(crate) struct Checking<'i, 'b, I: Forget, U: ?Sized, F> {
+pub(crate) struct CheckGuard<'i, 'b, I: Forget, U: ?Sized, F> {
     pub(crate) image: &'i mut I,
     pub(crate) check: Check<'b, U, F>,
 }
 
-impl<I: Forget, U: ?Sized, F> Drop for Checking<'_, '_, I, U, F> {
+impl<I: Forget, U: ?Sized, F> Drop for CheckGuard<'_, '_, I, U, F> {
     fn drop(&mut self) {
         if self.check.summary.findings != 0 || self.check.at < self.check.size {
             self.image.forget();
@@ -94,7 +94,7 @@ impl<'b, U: UsageMap + ?Sized, F: FnMut(Finding)> Check<'b, U, F> {
             usage.claim(header.backing_name(), header.backing_name_len().into());
         }
         if check.l1.0 < header.len().into() {
-            check.found(
+            check.record_flaw(
                 Corrupt::header(CorruptKind::L1OverlapsHeader, check.l1.0),
                 GuestOffset(0),
             );
@@ -119,16 +119,16 @@ impl<'b, U: UsageMap + ?Sized, F: FnMut(Finding)> Check<'b, U, F> {
     }
 
     /// Claims the table if the question was [`Question::Table`] and there is one. Returns `true` if
-    /// so. Words read before that must not be used: the table was not claimed yet.
-    pub(crate) fn takes_table(&mut self, map: &ImageState) -> bool {
+    /// it claimed the table. Words of the table that were read before must not be used.
+    pub(crate) fn claim_table(&mut self, image: &ImageState) -> bool {
         if self.question == Question::Table
-            && let Some(table) = map.last_table(self.at)
+            && let Some(table) = image.last_table(self.at)
         {
             if table < self.file_end {
-                self.table(table);
+                self.claim_span_table(table);
             } else {
                 // In salvage, a table past the end of the file reads as zeros.
-                self.run(&Extent::EMPTY);
+                self.record_run(&Extent::EMPTY);
             }
             return true;
         }
@@ -140,20 +140,20 @@ impl<'b, U: UsageMap + ?Sized, F: FnMut(Finding)> Check<'b, U, F> {
     ///
     /// # Errors
     /// Every error but [`Error::Corrupt`]. It ends the check.
-    pub(crate) fn answered<E>(&mut self, question: Question, answered: Result<(), Error<E>>) -> Result<(), Error<E>> {
+    pub(crate) fn resume<E>(&mut self, question: Question, outcome: Result<(), Error<E>>) -> Result<(), Error<E>> {
         let end = match question {
             Question::Table => self.span_end,
             Question::Run | Question::Stream => self.cluster_end(self.at),
         };
-        match answered {
+        match outcome {
             Ok(()) if question != Question::Stream => {}
             Ok(()) => self.go_to(end),
             Err(Error::Corrupt(corrupt)) => {
-                self.found(corrupt, end);
+                self.record_flaw(corrupt, end);
                 self.go_to(end);
             }
             Err(error) => {
-                self.flush();
+                self.report_pending();
                 return Err(error);
             }
         }
@@ -163,12 +163,12 @@ impl<'b, U: UsageMap + ?Sized, F: FnMut(Finding)> Check<'b, U, F> {
     /// Returns the summary, at the end of the disk.
     #[inline(never)]
     pub(crate) fn summary(&mut self) -> CheckSummary {
-        self.flush();
+        self.report_pending();
         if let Some(mut usage) = self.options.map(self.file_end) {
             // QEMU writes the L1 in separate sectors, so the bytes after it in its last sector are
             // padding.
             usage.share(self.l1_end, self.l1.0.wrapping_sub(self.l1_end.0) & 511);
-            self.summary.unreachable_bytes = usage.unreachable(self.geometry.cluster_size());
+            self.summary.unreachable_bytes = usage.unused_bytes(self.geometry.cluster_size());
         }
         self.summary
     }
@@ -198,7 +198,7 @@ impl<'b, U: UsageMap + ?Sized, F: FnMut(Finding)> Check<'b, U, F> {
     }
 
     /// Claims the table of the span. Its words are checked only if it overlaps nothing else.
-    fn table(&mut self, table: HostOffset) {
+    fn claim_span_table(&mut self, table: HostOffset) {
         let size = self.geometry.l2_size();
         if self.claim(CorruptPart::L2Table, self.at, table, size) {
             if let Some(room) = self.room_for_tables.checked_sub(size) {
@@ -206,7 +206,7 @@ impl<'b, U: UsageMap + ?Sized, F: FnMut(Finding)> Check<'b, U, F> {
                 self.question = Question::Run;
                 return;
             }
-            self.found(
+            self.record_flaw(
                 Corrupt::at(Flaw::Rule(CorruptKind::TooManyTables), self.at, table),
                 self.span_end,
             );
@@ -214,30 +214,30 @@ impl<'b, U: UsageMap + ?Sized, F: FnMut(Finding)> Check<'b, U, F> {
         self.go_to(self.span_end);
     }
 
-    /// Takes the next run, and claims the part of the file that stores it. Without a table, the
+    /// Records the next run, and claims the part of the file that stores it. Without a table, the
     /// whole span is one hole.
     #[inline(never)]
-    pub(crate) fn run(&mut self, run: &Extent) {
+    pub(crate) fn record_run(&mut self, run: &Extent) {
         let end = match self.question {
             Question::Table => self.span_end,
             Question::Run | Question::Stream => GuestOffset(run.end()),
         };
         let bytes = match run.kind {
             ExtentKind::Data { host_offset } => {
-                self.clusters(end, HostOffset(host_offset));
+                self.claim_clusters(end, HostOffset(host_offset));
                 &mut self.summary.data_bytes
             }
             ExtentKind::Compressed {
                 host_offset,
                 stored_len,
             } => {
-                let alone = self.claim(
+                let is_alone = self.claim(
                     CorruptPart::CompressedCluster,
                     self.at,
                     HostOffset(host_offset),
                     stored_len.into(),
                 );
-                if alone && self.options.inflate {
+                if is_alone && self.options.inflate {
                     self.question = Question::Stream;
                 }
                 &mut self.summary.compressed_bytes
@@ -251,7 +251,7 @@ impl<'b, U: UsageMap + ?Sized, F: FnMut(Finding)> Check<'b, U, F> {
     }
 
     /// Claims adjacent plain clusters, up to `end`.
-    fn clusters(&mut self, end: GuestOffset, host: HostOffset) {
+    fn claim_clusters(&mut self, end: GuestOffset, host: HostOffset) {
         let size = self.geometry.cluster_size();
         let mut guest = self.at;
         let mut host = host;
@@ -275,14 +275,15 @@ impl<'b, U: UsageMap + ?Sized, F: FnMut(Finding)> Check<'b, U, F> {
         // In salvage, a part may reach past the end of the file; only its bytes in the file can
         // overlap.
         let end = HostOffset(host.0.wrapping_add(len)).min(self.file_end);
-        let over_metadata = host < end && (host.0 < self.header_len.into() || (host < self.l1_end && self.l1 < end));
-        let twice = match self.options.map(self.file_end) {
+        let overlaps_metadata =
+            host < end && (host.0 < self.header_len.into() || (host < self.l1_end && self.l1 < end));
+        let overlaps_part = match self.options.map(self.file_end) {
             Some(mut usage) => usage.claim_part(part, host, len),
             None => false,
         };
-        let kind = if over_metadata {
+        let kind = if overlaps_metadata {
             CorruptKind::OverlapsMetadata(part)
-        } else if twice {
+        } else if overlaps_part {
             CorruptKind::Overlap(part)
         } else {
             return true;
@@ -291,26 +292,26 @@ impl<'b, U: UsageMap + ?Sized, F: FnMut(Finding)> Check<'b, U, F> {
             CorruptPart::L2Table => self.span_end,
             _ => self.cluster_end(guest),
         };
-        self.found(Corrupt::at(Flaw::Rule(kind), guest, host), end);
+        self.record_flaw(Corrupt::at(Flaw::Rule(kind), guest, host), end);
         false
     }
 
     /// Records a flaw of the guest bytes up to `end`.
     #[inline(never)]
-    fn found(&mut self, corrupt: Corrupt, end: GuestOffset) {
+    fn record_flaw(&mut self, corrupt: Corrupt, end: GuestOffset) {
         if let Some(last) = &mut self.pending
             && last.join(&corrupt, end)
         {
             return;
         }
-        self.flush();
+        self.report_pending();
         self.summary.findings = self.summary.findings.wrapping_add(1);
         self.pending = Some(Finding::new(corrupt, end));
     }
 
     /// Reports the last finding.
     #[inline(never)]
-    fn flush(&mut self) {
+    fn report_pending(&mut self) {
         if let Some(last) = self.pending.take() {
             (self.report)(last);
         }

@@ -143,7 +143,7 @@ impl<U: UsageMap + ?Sized> Usage<'_, U> {
             };
             let index = usize::try_from(at.0.wrapping_shr(11)).unwrap_or(usize::MAX);
             if let Some(byte) = self.map.byte(index) {
-                let shift = shift(at);
+                let shift = bit_shift(at);
                 let before = byte.wrapping_shr(shift) & WHOLE;
                 overlaps |= before.wrapping_add(used) > WHOLE;
                 *byte ^= (before ^ before.max(used)).wrapping_shl(shift);
@@ -153,8 +153,8 @@ impl<U: UsageMap + ?Sized> Usage<'_, U> {
         overlaps
     }
 
-    /// Returns the number of bytes of the file in unused gaps of at least `least` bytes.
-    pub(crate) fn unreachable(&self, least: u64) -> u64 {
+    /// Returns the number of bytes of the file in unused gaps of at least `min_gap` bytes.
+    pub(crate) fn unused_bytes(&self, min_gap: u64) -> u64 {
         let len = map_len(self.file_end);
         let mut all = 0_u64;
         let mut used_end = HostOffset(0);
@@ -162,30 +162,30 @@ impl<U: UsageMap + ?Sized> Usage<'_, U> {
         // Bound: the bytes of the map. Bytes of the slice after the map are ignored; the end of the
         // file ends the last gap.
         while index <= len {
-            let (found, byte) = self
+            let (used_index, byte) = self
                 .map
                 .next_used(index)
-                .filter(|(found, _)| (index..len).contains(found))
+                .filter(|(used_index, _)| (index..len).contains(used_index))
                 .unwrap_or((len, SHARED));
-            let mut at = HostOffset(u64::try_from(found).unwrap_or(u64::MAX).wrapping_shl(11));
+            let mut at = HostOffset(u64::try_from(used_index).unwrap_or(u64::MAX).wrapping_shl(11));
             let mut uses = byte;
             while uses != 0 {
                 if uses & WHOLE != 0 {
                     let gap = at.min(self.file_end).since(used_end);
-                    all = all.wrapping_add(if gap < least { 0 } else { gap });
+                    all = all.wrapping_add(if gap < min_gap { 0 } else { gap });
                     used_end = at.plus(512);
                 }
                 at = at.plus(512);
                 uses = uses.wrapping_shr(2);
             }
-            index = found.wrapping_add(1);
+            index = used_index.wrapping_add(1);
         }
         all
     }
 }
 
 /// Returns the position of the bits of the sector at `at` in its byte of the map.
-fn shift(at: HostOffset) -> u32 {
+fn bit_shift(at: HostOffset) -> u32 {
     // 0, 2, 4 or 6.
     u32::try_from(at.0.wrapping_shr(8) & 6).unwrap_or(0)
 }
