@@ -5,7 +5,7 @@ use qcow1::{BlockSize, CheckOptions, Error, Header, Image, Key, Memory, OpenOpti
 
 use super::KEY;
 use super::bounds;
-use super::checker::{self, agrees, told};
+use super::checker::{self, agrees, to_flaw};
 use super::compare;
 use super::device::{Device, Log};
 use super::oracle::{Layer, Oracle, Rules};
@@ -62,7 +62,7 @@ pub fn check(bytes: &[u8]) -> bool {
         .check_with(options, |finding| {
             let guest = finding.corrupt.guest_offset().unwrap_or(0);
             assert!(finding.count > 0 && guest + finding.guest_len <= size);
-            found.push(told(&finding));
+            found.push(to_flaw(&finding));
         })
         .unwrap();
     let cost = log.requests() - before;

@@ -7,7 +7,7 @@ use super::oracle;
 
 /// A flaw of `count` words, whose guest bytes are the `len` bytes that start at `guest`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Found {
+pub struct Flaw {
     pub kind: CorruptKind,
     pub guest: u64,
     pub host: u64,
@@ -17,7 +17,7 @@ pub struct Found {
 
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Report {
-    pub found: Vec<Found>,
+    pub flaws: Vec<Flaw>,
     pub data: u64,
     pub compressed: u64,
     pub holes: u64,
@@ -263,14 +263,14 @@ impl Checker<'_> {
     }
 
     fn record(&mut self, kind: CorruptKind, guest: u64, host: u64, len: u64) {
-        if let Some(last) = self.report.found.last_mut()
+        if let Some(last) = self.report.flaws.last_mut()
             && last.kind == kind
             && last.guest + last.len == guest
         {
             last.len += len;
             last.count += 1;
         } else {
-            self.report.found.push(Found {
+            self.report.flaws.push(Flaw {
                 kind,
                 guest,
                 host,
@@ -282,9 +282,9 @@ impl Checker<'_> {
 }
 
 /// Converts a finding of the crate to the simple check's form.
-pub fn told(finding: &Finding) -> Found {
+pub fn to_flaw(finding: &Finding) -> Flaw {
     let corrupt: Corrupt = finding.corrupt;
-    Found {
+    Flaw {
         kind: corrupt.kind(),
         guest: corrupt.guest_offset().unwrap_or(0),
         host: corrupt.host_offset().unwrap(),
@@ -294,8 +294,8 @@ pub fn told(finding: &Finding) -> Found {
 }
 
 /// Joins adjacent flaws of streams: the simple check does not distinguish their kinds.
-pub fn streams_joined(found: &[Found]) -> Vec<Found> {
-    let mut joined: Vec<Found> = Vec::new();
+pub fn join_streams(found: &[Flaw]) -> Vec<Flaw> {
+    let mut joined: Vec<Flaw> = Vec::new();
     for one in found {
         match joined.last_mut() {
             Some(last)
@@ -310,8 +310,8 @@ pub fn streams_joined(found: &[Found]) -> Vec<Found> {
     joined
 }
 
-pub fn agrees(summary: CheckSummary, found: &[Found], report: &Report) -> bool {
-    streams_joined(found) == report.found
+pub fn agrees(summary: CheckSummary, found: &[Flaw], report: &Report) -> bool {
+    join_streams(found) == report.flaws
         && summary.findings == found.len() as u64
         && summary.data_bytes == report.data
         && summary.compressed_bytes == report.compressed

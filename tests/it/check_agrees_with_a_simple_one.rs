@@ -1,7 +1,7 @@
 //! The crate's check finds the same as a simple one, on images whose words point to random and
 //! shared places.
 
-use crate::common::checker::{self, Rules, agrees, streams_joined, told};
+use crate::common::checker::{self, Rules, agrees, join_streams, to_flaw};
 use crate::common::futures::{Slow, finish};
 use crate::common::{Log, Random, TestDevice};
 use qcow1::{CheckOptions, Image, OpenOptions, aio};
@@ -167,19 +167,19 @@ fn sync_and_async_checks_find_what_a_simple_check_finds_within_the_documented_re
         let mut found = Vec::new();
         let before = log.requests();
         let summary = match (overlaps, random.below(2)) {
-            (false, _) => image.check_with(plain, |finding| found.push(told(&finding))),
-            (true, 0) => image.check_with(plain.bitmap(&mut bitmap), |finding| found.push(told(&finding))),
-            (true, _) => image.check_with(plain.usage_map(&mut sparse), |finding| found.push(told(&finding))),
+            (false, _) => image.check_with(plain, |finding| found.push(to_flaw(&finding))),
+            (true, 0) => image.check_with(plain.bitmap(&mut bitmap), |finding| found.push(to_flaw(&finding))),
+            (true, _) => image.check_with(plain.usage_map(&mut sparse), |finding| found.push(to_flaw(&finding))),
         };
         let cost = log.requests() - before;
         let summary = summary.unwrap();
-        let joined = streams_joined(&found);
-        let differs = joined.iter().zip(&report.found).find(|(ours, theirs)| ours != theirs);
+        let joined = join_streams(&found);
+        let differs = joined.iter().zip(&report.flaws).find(|(ours, theirs)| ours != theirs);
         assert!(
             agrees(summary, &found, &report),
             "round {round}, salvage {salvage}, inflate {inflate}, {} and {} findings: {summary:?} {differs:#?} {report:?}",
             joined.len(),
-            report.found.len()
+            report.flaws.len()
         );
         let clusters = summary.compressed_bytes.div_ceil(1 << file[32]);
         let inflating = if inflate { clusters * 11 } else { 0 };
@@ -195,7 +195,7 @@ fn sync_and_async_checks_find_what_a_simple_check_finds_within_the_documented_re
         } else {
             plain_with(inflate)
         };
-        let async_summary = finish(image.check_with(options, |finding| async_found.push(told(&finding)))).unwrap();
+        let async_summary = finish(image.check_with(options, |finding| async_found.push(to_flaw(&finding)))).unwrap();
         assert_eq!(async_summary, summary, "round {round}");
         assert_eq!(async_found, found, "round {round}");
         assert_eq!(async_log.requests() - before, cost, "round {round}");

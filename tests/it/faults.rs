@@ -5,7 +5,7 @@ use std::cell::Cell;
 use std::path::Path;
 use std::rc::Rc;
 
-use crate::common::checker::{self, agrees, told};
+use crate::common::checker::{self, agrees, to_flaw};
 use crate::common::{Broken, ImageBuilder, Layer, Oracle, Random, Rules, class, oracle, pattern};
 use qcow1::{BlockRead, BlockSize, Blocks, CheckOptions, Error, Image, Key, Memory, OpenOptions};
 
@@ -205,7 +205,7 @@ fn after_any_failure_of_any_request_the_next_check_is_right() {
                 overlaps: true,
                 inflate: false,
             };
-            let found: Vec<_> = right.1.iter().map(told).collect();
+            let found: Vec<_> = right.1.iter().map(to_flaw).collect();
             let report = checker::check(&file, rules);
             assert!(agrees(right.0, &found, &report), "{name}: {right:?} {report:?}");
             for failure in [Failure::Whole, Failure::Short, Failure::Garbage] {
