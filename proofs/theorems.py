@@ -227,7 +227,7 @@ def two_steps(bits, broken):
 @theorem(
     "inflate/src/symbols.rs",
     "while at < output.len() && limit != 0 {",
-    "match symbol(near, output, at, codes) {",
+    "match decode_symbol(reader, output, at, codes) {",
     "if let Some(byte) = output.get_mut(at) {",
 )
 def literal_in_output(bits, broken):
@@ -353,8 +353,8 @@ def first_levels(size, shift):
     "if let Some(slot) = table.get_mut(codeword.index) {",
     "if let Some(slot) = table.get_mut(level.prefix) {",
     "prefix: index & first_mask,",
-    "let kept = (ones(bits) >> 1).wrapping_shr(self.value.trailing_zeros());",
-    "self.index ^= ones(bits) ^ kept;",
+    "let kept = (low_mask(bits) >> 1).wrapping_shr(self.value.trailing_zeros());",
+    "self.index ^= low_mask(bits) ^ kept;",
 )
 def index_of_first_level(bits, broken):
     """An index of a codeword of no more bits than the first level's, and one masked to it, is inside."""
@@ -423,7 +423,7 @@ def parts_of_base(bits, broken):
 
 @theorem(
     "inflate/src/bits/buffered.rs",
-    "word((!count & (usize::BITS - 1)) >> 3) & (WORD - 1)",
+    "to_usize((!count & (usize::BITS - 1)) >> 3) & (WORD - 1)",
     "self.count |= REFILLED;",
     "pub(crate) const REFILLED: u32 = usize::BITS - 8;",
 )

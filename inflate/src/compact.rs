@@ -1,6 +1,6 @@
 //! Decoding with little memory or none: codewords are compared, not looked up.
 
-use super::bits::{Bits, REFILLED, ones, word};
+use super::bits::{Bits, REFILLED, low_mask, to_usize};
 use super::lengths::CodeLengths;
 use super::symbols::{Codes, Token};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
@@ -35,26 +35,26 @@ pub(super) enum Compact<'t> {
 }
 
 impl Codes for Compact<'_> {
-    fn litlen(&self, bits: &mut Bits<'_>) -> Token {
+    fn take_litlen(&self, bits: &mut Bits<'_>) -> Token {
         bits.refill();
         let symbol = match self {
-            Self::Fixed => fixed_litlen(bits),
-            Self::Dynamic(tables) => walk(bits, &tables.litlen),
+            Self::Fixed => take_fixed_litlen(bits),
+            Self::Dynamic(tables) => take_symbol(bits, &tables.litlen),
         };
         match (u8::try_from(symbol), symbol) {
             (Ok(literal), _) => Token::Literal(literal),
             (_, 256) => Token::End,
             (_, 285) => Token::Length(258),
-            (_, 257..285) => Token::Length(with_extra(bits, symbol.wrapping_sub(257), 2).wrapping_add(3)),
+            (_, 257..285) => Token::Length(take_extra_bits(bits, symbol.wrapping_sub(257), 2).wrapping_add(3)),
             _ => Token::Bad,
         }
     }
 
-    fn distance(&self, bits: &mut Bits<'_>) -> Option<usize> {
+    fn take_distance(&self, bits: &mut Bits<'_>) -> Option<usize> {
         bits.refill();
         let symbol = match self {
-            Self::Fixed => fixed_distance(bits),
-            Self::Dynamic(tables) => walk(bits, &tables.distance),
+            Self::Fixed => take_fixed_distance(bits),
+            Self::Dynamic(tables) => take_symbol(bits, &tables.distance),
         };
         if symbol >= 30 {
             return None;
@@ -62,7 +62,7 @@ impl Codes for Compact<'_> {
         if REFILLED < 15 + 13 {
             bits.refill();
         }
-        Some(with_extra(bits, symbol, 1).wrapping_add(1))
+        Some(take_extra_bits(bits, symbol, 1).wrapping_add(1))
     }
 }
 
@@ -70,40 +70,40 @@ impl Codes for Compact<'_> {
 /// section 3.2.5) are a floating-point format: a symbol has `mantissa` bits of mantissa and an
 /// exponent. Returns the value, from 0.
 #[inline(never)]
-fn with_extra(bits: &mut Bits<'_>, symbol: usize, mantissa: u32) -> usize {
+fn take_extra_bits(bits: &mut Bits<'_>, symbol: usize, mantissa: u32) -> usize {
     // The first two exponents have no extra bits.
     let exponent = symbol.wrapping_shr(mantissa).saturating_sub(1);
     let exponent = u32::try_from(exponent).unwrap_or(0);
-    let significand = symbol.wrapping_sub(word(exponent.wrapping_shl(mantissa)));
+    let significand = symbol.wrapping_sub(to_usize(exponent.wrapping_shl(mantissa)));
     significand.wrapping_shl(exponent).wrapping_add(bits.take(exponent))
 }
 
 /// Takes a fixed literal/length codeword and returns its symbol.
-fn fixed_litlen(bits: &mut Bits<'_>) -> usize {
-    let code = codeword(bits, 9);
+fn take_fixed_litlen(bits: &mut Bits<'_>) -> usize {
+    let code = peek_codeword(bits, 9);
     let (symbol, code_bits) = match code {
         0..0x060 => ((code >> 2).wrapping_add(256), 7),
         0x060..0x180 => ((code >> 1).wrapping_sub(0x030), 8),
         0x180..0x190 => ((code >> 1).wrapping_add(280 - 0x0c0), 8),
         _ => (code.wrapping_sub(0x190 - 144), 9),
     };
-    bits.drop(code_bits);
+    bits.consume(code_bits);
     symbol
 }
 
 /// Takes a fixed distance codeword and returns its symbol. Takes nothing if it is one of the two
 /// that mean no distance.
-fn fixed_distance(bits: &mut Bits<'_>) -> usize {
-    let symbol = codeword(bits, 5);
+fn take_fixed_distance(bits: &mut Bits<'_>) -> usize {
+    let symbol = peek_codeword(bits, 5);
     if symbol < 30 {
-        bits.drop(5);
+        bits.consume(5);
     }
     symbol
 }
 
 /// Returns the next `number` bits with the first bit highest, which is how codewords are stored.
-fn codeword(bits: &Bits<'_>, number: u32) -> usize {
-    (bits.peek() & ones(number))
+fn peek_codeword(bits: &Bits<'_>, number: u32) -> usize {
+    (bits.peek() & low_mask(number))
         .reverse_bits()
         .wrapping_shr(usize::BITS.wrapping_sub(number))
 }
@@ -112,7 +112,7 @@ fn codeword(bits: &Bits<'_>, number: u32) -> usize {
 /// nothing and returns a symbol that no alphabet has.
 // Not inlined in the small decoder, where three calls would triple it.
 #[cfg_attr(not(feature = "fast"), inline(never))]
-pub(super) fn walk(bits: &mut Bits<'_>, code: &[u16]) -> usize {
+pub(super) fn take_symbol(bits: &mut Bits<'_>, code: &[u16]) -> usize {
     let Some((ends, symbols)) = code.split_first_chunk::<ENDS>() else {
         return usize::MAX;
     };
@@ -128,7 +128,7 @@ pub(super) fn walk(bits: &mut Bits<'_>, code: &[u16]) -> usize {
         place = place.wrapping_mul(2).wrapping_sub(end).wrapping_add(ahead & 1);
         end = usize::from(next_end);
         if place < end {
-            bits.drop(code_bits);
+            bits.consume(code_bits);
             return symbols.get(place).copied().map_or(usize::MAX, usize::from);
         }
         ahead >>= 1;

@@ -2,10 +2,10 @@
 
 use super::InflateError::{self, BadLengthRepeat, IncompleteCode, NoEndOfBlock, TooManyCodes};
 use super::bits::{Bits, low_byte};
-use super::compact::{ENDS, SmallTables, walk};
-use super::order::{add, count, sort};
+use super::compact::{ENDS, SmallTables, take_symbol};
+use super::order::{add_length, count_lengths, sort_symbols};
 use super::tables::Tables;
-use super::{LARGE, SMALL, work};
+use super::{FAST_HEADERS, WITHOUT_TABLES, work};
 
 /// The number of bytes that a run of equal lengths writes at a time.
 const PIECE: usize = 8;
@@ -17,7 +17,7 @@ pub(super) type CodeLengths = [u8; 320 + PIECE];
 impl SmallTables {
     /// Reads the code lengths of a dynamic block and sorts the symbols of its two codes. The code
     /// for code lengths is looked up in `tables`, if there are any.
-    pub(super) fn read(&mut self, bits: &mut Bits<'_>, tables: Option<&mut Tables>) -> Result<(), InflateError> {
+    pub(super) fn read_header(&mut self, bits: &mut Bits<'_>, tables: Option<&mut Tables>) -> Result<(), InflateError> {
         let Self {
             distance,
             litlen,
@@ -31,7 +31,7 @@ impl SmallTables {
         if litlens > 286 || distances > 30 {
             return Err(TooManyCodes);
         }
-        work::block();
+        work::count_block();
 
         // Until the code lengths are read, their space holds those of their own code. Bound: 19
         // turns.
@@ -43,10 +43,10 @@ impl SmallTables {
             }
         }
         let (precode_lengths, _) = lengths.split_at_mut_checked(ORDER.len()).unwrap_or_default();
-        if LARGE && let Some(counts) = distance.first_chunk_mut() {
-            count(precode_lengths, counts);
+        if FAST_HEADERS && let Some(counts) = distance.first_chunk_mut() {
+            count_lengths(precode_lengths, counts);
         }
-        sort(precode_lengths, distance)?;
+        sort_symbols(precode_lengths, distance)?;
         // Unlike the other two, this code must be complete. A code with two codewords or more is.
         if distance[ENDS - 1] < 2 {
             return Err(IncompleteCode);
@@ -60,16 +60,16 @@ impl SmallTables {
         };
         let number = litlens.wrapping_add(distances);
         // A local copy of a buffer stays in registers.
-        let mut own = *bits;
-        let near = if SMALL { &mut *bits } else { &mut own };
-        let result = if LARGE && let Some(counts) = litlen.first_chunk_mut() {
+        let mut local = *bits;
+        let reader = if WITHOUT_TABLES { &mut *bits } else { &mut local };
+        let result = if FAST_HEADERS && let Some(counts) = litlen.first_chunk_mut() {
             let all = lengths.get_mut(..number.wrapping_add(PIECE)).unwrap_or_default();
-            expand_large(near, all, &precode, counts)
+            read_lengths_fast(reader, all, &precode, counts)
         } else {
-            expand(near, lengths.get_mut(..number).unwrap_or_default(), &precode)
+            read_lengths(reader, lengths.get_mut(..number).unwrap_or_default(), &precode)
         };
-        if !SMALL {
-            *bits = own;
+        if !WITHOUT_TABLES {
+            *bits = local;
         }
         result?;
 
@@ -79,20 +79,20 @@ impl SmallTables {
             return Err(NoEndOfBlock);
         }
         let distance_lengths = rest.get(..distances).unwrap_or_default();
-        if LARGE && let Some(counts) = distance.first_chunk_mut::<ENDS>() {
-            count(distance_lengths, counts);
+        if FAST_HEADERS && let Some(counts) = distance.first_chunk_mut::<ENDS>() {
+            count_lengths(distance_lengths, counts);
             for (both, distance) in litlen.iter_mut().zip(counts) {
                 *both = both.wrapping_sub(*distance);
             }
         }
-        sort(litlen_lengths, litlen)?;
-        sort(distance_lengths, distance)
+        sort_symbols(litlen_lengths, litlen)?;
+        sort_symbols(distance_lengths, distance)
     }
 }
 
 /// Fills `lengths` with code lengths.
 #[inline(always)]
-fn expand(bits: &mut Bits<'_>, lengths: &mut [u8], precode: &Precode<'_>) -> Result<(), InflateError> {
+fn read_lengths(bits: &mut Bits<'_>, lengths: &mut [u8], precode: &Precode<'_>) -> Result<(), InflateError> {
     let mut slots = lengths.iter_mut();
     // The last code length. At first it is none, which cannot be repeated.
     let mut length = usize::MAX;
@@ -120,7 +120,7 @@ fn expand(bits: &mut Bits<'_>, lengths: &mut [u8], precode: &Precode<'_>) -> Res
         }
         // Bound: 138 turns, the longest run.
         for _ in 0..repeat {
-            work::steps(1);
+            work::count_steps(1);
             match slots.next() {
                 Some(slot) => *slot = low_byte(length),
                 None => return Err(BadLengthRepeat),
@@ -130,10 +130,10 @@ fn expand(bits: &mut Bits<'_>, lengths: &mut [u8], precode: &Precode<'_>) -> Res
     Ok(())
 }
 
-/// Fills `lengths` as [`expand`] does, and counts them: beside the look-ups that takes no time, and
+/// Fills `lengths` as [`read_lengths`] does, and counts them: beside the look-ups that takes no time, and
 /// later it would. The last [`PIECE`] bytes of `lengths` are space for more of a run.
 #[inline(always)]
-fn expand_large(
+fn read_lengths_fast(
     bits: &mut Bits<'_>,
     lengths: &mut [u8],
     precode: &Precode<'_>,
@@ -148,13 +148,13 @@ fn expand_large(
         // A codeword and its extra bits have at most 7 + 7 bits.
         bits.need(14);
         let symbol = precode.take(bits);
-        work::steps(1);
+        work::count_steps(1);
         // Most are single lengths, for which the loop below is too slow.
         if let Ok(length @ 0..16) = u8::try_from(symbol) {
             if let Some(slot) = lengths.get_mut(filled) {
                 *slot = length;
             }
-            add(counts, length, 1);
+            add_length(counts, length, 1);
             filled = filled.wrapping_add(1);
             previous = Some(length);
             continue;
@@ -169,11 +169,11 @@ fn expand_large(
         let Some(length) = length.filter(|_| end <= number) else {
             return Err(BadLengthRepeat);
         };
-        add(counts, length, u16::try_from(repeat).unwrap_or(0));
+        add_length(counts, length, u16::try_from(repeat).unwrap_or(0));
         // Bound: 18 turns, since no run is longer than 138. The next run overwrites what this one
         // writes past its end.
         loop {
-            work::steps(1);
+            work::count_steps(1);
             if let Some(piece) = lengths.get_mut(filled..).and_then(<[u8]>::first_chunk_mut::<PIECE>) {
                 *piece = [length; PIECE];
             }
@@ -193,8 +193,8 @@ impl Precode<'_> {
     #[inline(always)]
     fn take(&self, bits: &mut Bits<'_>) -> usize {
         match self {
-            Precode::Table(tables) => tables.precode(bits),
-            Precode::Sorted(code) => walk(bits, code),
+            Precode::Table(tables) => tables.take_precode(bits),
+            Precode::Sorted(code) => take_symbol(bits, code),
         }
     }
 }

@@ -92,10 +92,10 @@ use symbols::Stop;
 
 /// Whether the headers of blocks are read in more code and less time. On a small machine the
 /// symbols take most of it.
-const LARGE: bool = cfg!(all(feature = "fast", target_pointer_width = "64"));
+const FAST_HEADERS: bool = cfg!(all(feature = "fast", target_pointer_width = "64"));
 
 /// Whether less code is worth more time: in a build without tables.
-const SMALL: bool = cfg!(not(feature = "fast"));
+const WITHOUT_TABLES: bool = cfg!(not(feature = "fast"));
 
 /// A block of this many bytes of input is long: the next one gets tables at once.
 const LONG_BLOCK: usize = 256;
@@ -111,14 +111,14 @@ const SHORT_BLOCK: usize = 256;
 /// Returns why `output` could not be filled. Each variant of [`InflateError`] says its cause.
 pub fn inflate(input: &[u8], output: &mut [u8], workspace: &mut Workspace<'_>) -> Result<(), InflateError> {
     let mut bits = Bits::new(input);
-    let result = blocks(&mut bits, output, workspace);
+    let result = inflate_blocks(&mut bits, output, workspace);
     // After the end of the input the bit reader supplies zeros: a result that used them is not
     // valid.
-    if bits.overrun() { Err(InputEnded) } else { result }
+    if bits.is_overrun() { Err(InputEnded) } else { result }
 }
 
 /// Decodes blocks until `output` is full.
-fn blocks(bits: &mut Bits<'_>, output: &mut [u8], workspace: &mut Workspace<'_>) -> Result<(), InflateError> {
+fn inflate_blocks(bits: &mut Bits<'_>, output: &mut [u8], workspace: &mut Workspace<'_>) -> Result<(), InflateError> {
     let Workspace { small, tables } = workspace;
     let mut at = 0;
     let mut header = 0;
@@ -129,12 +129,12 @@ fn blocks(bits: &mut Bits<'_>, output: &mut [u8], workspace: &mut Workspace<'_>)
         if header & 1 != 0 {
             return Err(EndsEarly);
         }
-        let start = bits.taken();
+        let start = bits.bytes_taken();
         bits.refill();
         header = bits.take(3);
         let kind = header >> 1;
         if kind == 0 {
-            at = stored(bits, output, at)?;
+            at = copy_stored_block(bits, output, at)?;
         } else {
             let (codes, limit) = match kind {
                 1 => (Compact::Fixed, usize::MAX),
@@ -142,7 +142,7 @@ fn blocks(bits: &mut Bits<'_>, output: &mut [u8], workspace: &mut Workspace<'_>)
                     // Tables pay off in a long block only, and cost more time than all else in a
                     // block of a few bytes. So if the block may not be long, its first symbols are
                     // decoded without tables.
-                    small.read(bits, tables.as_deref_mut().filter(|_| may_be_long))?;
+                    small.read_header(bits, tables.as_deref_mut().filter(|_| may_be_long))?;
                     let limit = match tables {
                         Some(_) if may_be_long => 0,
                         Some(_) => SHORT_BLOCK,
@@ -165,14 +165,14 @@ fn blocks(bits: &mut Bits<'_>, output: &mut [u8], workspace: &mut Workspace<'_>)
             }
             at = end;
         }
-        may_be_long = bits.taken().wrapping_sub(start) >= LONG_BLOCK;
+        may_be_long = bits.bytes_taken().wrapping_sub(start) >= LONG_BLOCK;
     }
     Ok(())
 }
 
 /// Copies a stored block to `at`, truncated to the space left. Returns the end of the copy in
 /// `output`.
-fn stored(bits: &mut Bits<'_>, output: &mut [u8], at: usize) -> Result<usize, InflateError> {
+fn copy_stored_block(bits: &mut Bits<'_>, output: &mut [u8], at: usize) -> Result<usize, InflateError> {
     bits.align();
     bits.need(16);
     let length = bits.take(16);

@@ -2,7 +2,7 @@
 
 use super::InflateError::{self, IncompleteCode, OversubscribedCode};
 use super::compact::ENDS;
-use super::{LARGE, work};
+use super::{FAST_HEADERS, work};
 
 /// Sorts the symbols of a code by codeword: by length, then by value.
 ///
@@ -13,12 +13,12 @@ use super::{LARGE, work};
 /// `OversubscribedCode`, and `IncompleteCode` unless the code has only one codeword, of one bit, or
 /// none. zlib accepts these too.
 #[inline(never)]
-pub(super) fn sort(lengths: &[u8], code: &mut [u16]) -> Result<(), InflateError> {
+pub(super) fn sort_symbols(lengths: &[u8], code: &mut [u16]) -> Result<(), InflateError> {
     let Some((ends, symbols)) = code.split_first_chunk_mut::<ENDS>() else {
         return Ok(());
     };
-    if !LARGE {
-        count(lengths, ends);
+    if !FAST_HEADERS {
+        count_lengths(lengths, ends);
     }
     // At first, the word of a length is the start of its symbols. Each symbol that is written makes
     // it larger by one.
@@ -43,8 +43,8 @@ pub(super) fn sort(lengths: &[u8], code: &mut [u16]) -> Result<(), InflateError>
     if taken != PLACES && taken != start.wrapping_mul(PLACES / 2) {
         return Err(IncompleteCode);
     }
-    each_run(lengths, |first, length, number| {
-        work::steps(1);
+    for_each_run(lengths, |first, length, number| {
+        work::count_steps(1);
         if length != 0
             && let Some(end) = ends.get_mut(usize::from(length & 15))
         {
@@ -71,14 +71,14 @@ const PLACES: u32 = 1 << 15;
 
 /// Counts the symbols with each length.
 #[inline(always)]
-pub(super) fn count(lengths: &[u8], counts: &mut [u16; ENDS]) {
+pub(super) fn count_lengths(lengths: &[u8], counts: &mut [u16; ENDS]) {
     *counts = [0; ENDS];
-    each_run(lengths, |_, length, number| add(counts, length, number));
+    for_each_run(lengths, |_, length, number| add_length(counts, length, number));
 }
 
 /// Adds `number` symbols with a length.
 #[inline(always)]
-pub(super) fn add(counts: &mut [u16; ENDS], length: u8, number: u16) {
+pub(super) fn add_length(counts: &mut [u16; ENDS], length: u8, number: u16) {
     if let Some(count) = counts.get_mut(usize::from(length & 15)) {
         *count = count.wrapping_add(number);
     }
@@ -87,8 +87,8 @@ pub(super) fn add(counts: &mut [u16; ENDS], length: u8, number: u16) {
 /// Calls `run` with the first symbol of each run of symbols with equal lengths, the length, and the
 /// number of symbols: one, or in large code also eight.
 #[inline(always)]
-fn each_run(lengths: &[u8], mut run: impl FnMut(u16, u8, u16)) {
-    if LARGE {
+fn for_each_run(lengths: &[u8], mut run: impl FnMut(u16, u8, u16)) {
+    if FAST_HEADERS {
         let (eights, tail) = lengths.as_chunks::<8>();
         // Bound: 39 turns of 8 symbols. Often none of the 8 has a codeword, or all have the same
         // length.

@@ -1,7 +1,7 @@
 //! The symbols of a block: literals and matches.
 
 use super::InflateError::{self, BadDistance, BadSymbol, DistanceTooFar};
-use super::SMALL;
+use super::WITHOUT_TABLES;
 use super::bits::Bits;
 use super::copy::copy;
 
@@ -16,9 +16,9 @@ pub(super) enum Token {
 /// The two codes of a block.
 pub(super) trait Codes {
     /// Refills `bits` and takes a literal or a length.
-    fn litlen(&self, bits: &mut Bits<'_>) -> Token;
+    fn take_litlen(&self, bits: &mut Bits<'_>) -> Token;
     /// Refills `bits` and takes a distance. Returns `None` if the next bits are none.
-    fn distance(&self, bits: &mut Bits<'_>) -> Option<usize>;
+    fn take_distance(&self, bits: &mut Bits<'_>) -> Option<usize>;
 }
 
 /// Why decoding stopped.
@@ -43,12 +43,12 @@ pub(super) fn decode<C: Codes>(
     mut limit: usize,
 ) -> (usize, Stop) {
     // A local copy of a buffer stays in registers.
-    let mut own = *bits;
-    let near = if SMALL { &mut *bits } else { &mut own };
+    let mut local = *bits;
+    let reader = if WITHOUT_TABLES { &mut *bits } else { &mut local };
     let mut stop = Stop::Full;
     // Bound: every turn but the last writes a byte of the output or more.
     while at < output.len() && limit != 0 {
-        match symbol(near, output, at, codes) {
+        match decode_symbol(reader, output, at, codes) {
             Ok(end) => at = end,
             Err(why) => {
                 stop = why;
@@ -56,12 +56,12 @@ pub(super) fn decode<C: Codes>(
             }
         }
         // Without tables, there is no limit.
-        if !SMALL {
+        if !WITHOUT_TABLES {
             limit = limit.wrapping_sub(1);
         }
     }
-    if !SMALL {
-        *bits = own;
+    if !WITHOUT_TABLES {
+        *bits = local;
     }
     (at, stop)
 }
@@ -69,8 +69,8 @@ pub(super) fn decode<C: Codes>(
 /// Decodes a literal or a match to `at`, which must be inside of the output. Returns the end of the
 /// bytes written.
 #[inline(always)]
-fn symbol<C: Codes>(bits: &mut Bits<'_>, output: &mut [u8], at: usize, codes: &C) -> Result<usize, Stop> {
-    match codes.litlen(bits) {
+fn decode_symbol<C: Codes>(bits: &mut Bits<'_>, output: &mut [u8], at: usize, codes: &C) -> Result<usize, Stop> {
+    match codes.take_litlen(bits) {
         Token::Literal(literal) => {
             if let Some(byte) = output.get_mut(at) {
                 *byte = literal;
@@ -78,7 +78,7 @@ fn symbol<C: Codes>(bits: &mut Bits<'_>, output: &mut [u8], at: usize, codes: &C
             Ok(at.wrapping_add(1))
         }
         Token::Length(length) => {
-            let distance = codes.distance(bits).ok_or(Stop::Error(BadDistance))?;
+            let distance = codes.take_distance(bits).ok_or(Stop::Error(BadDistance))?;
             if distance > at {
                 return Err(Stop::Error(DistanceTooFar));
             }

@@ -20,7 +20,7 @@ mod none {
             match *self {}
         }
 
-        pub(crate) fn precode(&self, _: &mut Bits<'_>) -> usize {
+        pub(crate) fn take_precode(&self, _: &mut Bits<'_>) -> usize {
             match *self {}
         }
 

@@ -55,7 +55,7 @@ std::thread_local! {
 
 /// Counts a dynamic block.
 #[inline(always)]
-pub(super) fn block() {
+pub(super) fn count_block() {
     #[cfg(test)]
     add(1, 0, 0);
 }
@@ -63,14 +63,14 @@ pub(super) fn block() {
 /// Counts a set of tables.
 #[cfg(feature = "fast")]
 #[inline(always)]
-pub(super) fn tables() {
+pub(super) fn count_tables() {
     #[cfg(test)]
     add(0, 1, 0);
 }
 
 /// Counts `number` steps.
 #[inline(always)]
-pub(super) fn steps(number: usize) {
+pub(super) fn count_steps(number: usize) {
     #[cfg(test)]
     add(0, 0, number);
     #[cfg(not(test))]

@@ -1,7 +1,7 @@
 //! The bit reader with a buffer of one machine word, which is refilled a word at a time.
 
-use super::word;
-use crate::LARGE;
+use super::to_usize;
+use crate::FAST_HEADERS;
 
 const WORD: usize = size_of::<usize>();
 
@@ -12,7 +12,7 @@ pub(crate) const REFILLED: u32 = usize::BITS - 8;
 const _: () = assert!(REFILLED >= 20, "a bit buffer has 32 bits or more");
 
 /// The bits of an input slice, least significant first. After the last byte come zeros;
-/// [`Bits::overrun`] returns whether any of them was taken. Test it before you use a result.
+/// [`Bits::is_overrun`] returns whether any of them was taken. Test it before you use a result.
 #[derive(Clone, Copy)]
 pub(crate) struct Bits<'a> {
     pub(crate) input: &'a [u8],
@@ -46,7 +46,7 @@ impl<'a> Bits<'a> {
     #[inline(always)]
     pub(crate) fn need(&mut self, number: usize) {
         if self.count() < number {
-            if LARGE {
+            if FAST_HEADERS {
                 self.refill_inline();
             } else {
                 self.refill();
@@ -73,10 +73,10 @@ impl<'a> Bits<'a> {
         self.buffer
     }
 
-    /// Drops `number` bits, which must be in the buffer. Only the lowest 6 bits of `number` are
+    /// Consumes `number` bits, which must be in the buffer. Only the lowest 6 bits of `number` are
     /// used.
     #[inline(always)]
-    pub(crate) fn drop(&mut self, number: u32) {
+    pub(crate) fn consume(&mut self, number: u32) {
         self.buffer = self.buffer.wrapping_shr(number);
         self.count = self.count.wrapping_sub(number);
     }
@@ -86,14 +86,14 @@ impl<'a> Bits<'a> {
     #[inline(always)]
     pub(crate) fn take(&mut self, number: u32) -> usize {
         let before = self.buffer;
-        self.drop(number);
+        self.consume(number);
         // Cheaper than a mask on processors that have no instruction to make one.
         before ^ self.buffer.wrapping_shl(number)
     }
 
     /// Skips the rest of a byte of which bits were taken.
     pub(crate) fn align(&mut self) {
-        self.drop(self.count & 7);
+        self.consume(self.count & 7);
     }
 
     /// Copies the next `length` bytes, or as many as fit, to `output`, starting at `at`. The next
@@ -101,7 +101,7 @@ impl<'a> Bits<'a> {
     pub(crate) fn copy(&mut self, output: &mut [u8], at: usize, length: usize) {
         let to = output.get_mut(at..).unwrap_or_default();
         let length = to.len().min(length);
-        let start = self.taken();
+        let start = self.bytes_taken();
         let from = self.input.get(start..).unwrap_or_default();
         for (to, from) in to.iter_mut().zip(from).take(length) {
             *to = *from;
@@ -112,26 +112,26 @@ impl<'a> Bits<'a> {
     }
 
     /// Returns the number of bytes taken, rounded up.
-    pub(crate) fn taken(&self) -> usize {
+    pub(crate) fn bytes_taken(&self) -> usize {
         self.next.wrapping_sub(self.count() >> 3)
     }
 
     /// Returns whether bits after the end of the input were taken.
-    pub(crate) fn overrun(&self) -> bool {
-        self.taken() > self.input.len()
+    pub(crate) fn is_overrun(&self) -> bool {
+        self.bytes_taken() > self.input.len()
     }
 
     /// Returns the number of bits in the buffer.
     #[inline(always)]
     pub(crate) fn count(&self) -> usize {
-        word(self.count & 63)
+        to_usize(self.count & 63)
     }
 }
 
 /// Returns the number of whole bytes that fit in a buffer of `count` bits.
 #[inline(always)]
 pub(crate) fn free_bytes(count: u32) -> usize {
-    word((!count & (usize::BITS - 1)) >> 3) & (WORD - 1)
+    to_usize((!count & (usize::BITS - 1)) >> 3) & (WORD - 1)
 }
 
 /// Returns the last bytes of the input, fewer than a word, as a word.

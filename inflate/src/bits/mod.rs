@@ -13,13 +13,13 @@ pub(super) use unbuffered::{Bits, REFILLED};
 
 /// Returns a mask of the lowest `number` bits. `number` is taken modulo the bits of a word.
 #[inline(always)]
-pub(super) fn ones(number: u32) -> usize {
+pub(super) fn low_mask(number: u32) -> usize {
     !usize::MAX.wrapping_shl(number)
 }
 
 /// Converts a number of bits or bytes below 2^16, or of bits in a buffer.
 #[inline(always)]
-pub(super) fn word(value: u32) -> usize {
+pub(super) fn to_usize(value: u32) -> usize {
     usize::try_from(value).unwrap_or(usize::MAX)
 }
 

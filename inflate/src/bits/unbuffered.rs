@@ -1,6 +1,6 @@
 //! The bit reader without a buffer. Each call loads the bytes that it needs.
 
-use super::{low_byte, ones, word};
+use super::{low_byte, low_mask, to_usize};
 
 /// The minimum number of bits that [`Bits::peek`] returns.
 pub(crate) const REFILLED: u32 = 17;
@@ -9,7 +9,7 @@ pub(crate) const REFILLED: u32 = 17;
 const _: () = assert!(usize::BITS >= 24, "a word holds three bytes");
 
 /// The bits of an input slice, least significant first. After the last byte come zeros;
-/// [`Bits::overrun`] returns whether any of them was taken. Test it before you use a result.
+/// [`Bits::is_overrun`] returns whether any of them was taken. Test it before you use a result.
 #[derive(Clone, Copy)]
 pub(crate) struct Bits<'a> {
     input: &'a [u8],
@@ -48,25 +48,25 @@ impl<'a> Bits<'a> {
         bits.wrapping_shr(self.used)
     }
 
-    /// Drops `number` bits.
+    /// Consumes `number` bits.
     #[inline(never)]
-    pub(crate) fn drop(&mut self, number: u32) {
+    pub(crate) fn consume(&mut self, number: u32) {
         let used = self.used.wrapping_add(number);
-        self.next = self.next.wrapping_add(word(used >> 3));
+        self.next = self.next.wrapping_add(to_usize(used >> 3));
         self.used = used & 7;
     }
 
     /// Takes `number` bits, at most 16.
     #[inline(never)]
     pub(crate) fn take(&mut self, number: u32) -> usize {
-        let bits = self.peek() & ones(number);
-        self.drop(number);
+        let bits = self.peek() & low_mask(number);
+        self.consume(number);
         bits
     }
 
     /// Skips the rest of a byte of which bits were taken.
     pub(crate) fn align(&mut self) {
-        self.next = self.taken();
+        self.next = self.bytes_taken();
         self.used = 0;
     }
 
@@ -79,12 +79,12 @@ impl<'a> Bits<'a> {
     }
 
     /// Returns the number of bytes taken, rounded up.
-    pub(crate) fn taken(&self) -> usize {
-        self.next.wrapping_add(word(self.used.wrapping_add(7) >> 3))
+    pub(crate) fn bytes_taken(&self) -> usize {
+        self.next.wrapping_add(to_usize(self.used.wrapping_add(7) >> 3))
     }
 
     /// Returns whether bits after the end of the input were taken.
-    pub(crate) fn overrun(&self) -> bool {
-        self.taken() > self.input.len()
+    pub(crate) fn is_overrun(&self) -> bool {
+        self.bytes_taken() > self.input.len()
     }
 }

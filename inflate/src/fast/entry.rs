@@ -2,7 +2,7 @@
 
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
-use crate::bits::word;
+use crate::bits::to_usize;
 
 /// An entry of a table, as it is stored.
 #[derive(Clone, Copy, FromBytes, IntoBytes, KnownLayout, Immutable)]
@@ -120,14 +120,14 @@ impl Entry {
         let base = bases.get(usize::from(self.byte() & 31)).map_or(0, |base| base.0);
         let taken = before ^ after.wrapping_shl(self.0);
         let extra = taken.wrapping_shr(self.0.wrapping_sub(base));
-        word(base >> 16).wrapping_add(extra)
+        to_usize(base >> 16).wrapping_add(extra)
     }
 
     /// Returns the base of a length or distance, and the number of its extra bits.
     #[inline(always)]
     pub(super) fn base(self, bases: &[Base; 32]) -> (usize, u32) {
         let base = bases.get(usize::from(self.byte() & 31)).map_or(0, |base| base.0);
-        (word(base >> 16), base & 0x3f)
+        (to_usize(base >> 16), base & 0x3f)
     }
 }
 

@@ -1,14 +1,14 @@
 //! Fills decoding tables from the lengths of a code.
 
 use super::entry::{Alphabet, Entry, Packed};
-use crate::bits::{ones, word};
+use crate::bits::{low_mask, to_usize};
 use crate::compact::ENDS;
 use crate::work;
 
 /// Fills `table` with the codewords of a code.
 ///
 /// `first_bits` bits index the first level.
-// Separate from `sort`, so that the stack frames of both do not add up.
+// Separate from `sort_symbols`, so that the stack frames of both do not add up.
 #[inline(never)]
 pub(super) fn fill(alphabet: &Alphabet, first_bits: u32, code: &[u16], table: &mut [Packed]) {
     let Some((ends, mut symbols)) = code.split_first_chunk::<ENDS>() else {
@@ -47,7 +47,7 @@ pub(super) fn fill(alphabet: &Alphabet, first_bits: u32, code: &[u16], table: &m
         let (own, rest) = symbols.split_at_checked(usize::from(count)).unwrap_or_default();
         symbols = rest;
         for &symbol in own {
-            work::steps(1);
+            work::count_steps(1);
             if let Some(slot) = table.get_mut(codeword.index) {
                 *slot = Entry::symbol(alphabet, symbol, bits).pack();
             }
@@ -55,7 +55,7 @@ pub(super) fn fill(alphabet: &Alphabet, first_bits: u32, code: &[u16], table: &m
         }
     }
 
-    let first_mask = ones(first_bits);
+    let first_mask = low_mask(first_bits);
     let mut free = first_mask.wrapping_add(1);
     let mut level = Level {
         prefix: usize::MAX,
@@ -66,7 +66,7 @@ pub(super) fn fill(alphabet: &Alphabet, first_bits: u32, code: &[u16], table: &m
     for bits in first_bits.wrapping_add(1)..=longest {
         let own_bits = bits.wrapping_sub(first_bits);
         codeword.lengthen();
-        let mut left = counts.get(word(bits)).copied().unwrap_or(0);
+        let mut left = counts.get(to_usize(bits)).copied().unwrap_or(0);
         let (own, rest) = symbols.split_at_checked(usize::from(left)).unwrap_or_default();
         symbols = rest;
         for &symbol in own {
@@ -79,7 +79,7 @@ pub(super) fn fill(alphabet: &Alphabet, first_bits: u32, code: &[u16], table: &m
                     bits,
                 };
                 free = free.wrapping_add(1_usize.wrapping_shl(bits));
-                work::steps(1);
+                work::count_steps(1);
                 if let Some(slot) = table.get_mut(level.prefix) {
                     let start = level.start.wrapping_sub(first_mask).wrapping_sub(1);
                     *slot = Entry::link(start, level.bits).pack();
@@ -95,7 +95,7 @@ pub(super) fn fill(alphabet: &Alphabet, first_bits: u32, code: &[u16], table: &m
                 .iter_mut()
                 .step_by(1_usize.wrapping_shl(own_bits))
             {
-                work::steps(1);
+                work::count_steps(1);
                 *slot = entry;
             }
             codeword.advance(bits);
@@ -124,8 +124,8 @@ impl Codeword {
         self.value = self.value.wrapping_add(1);
         // Counting up inverts the last ones and the zero before them, which are the highest bits of
         // the index.
-        let kept = (ones(bits) >> 1).wrapping_shr(self.value.trailing_zeros());
-        self.index ^= ones(bits) ^ kept;
+        let kept = (low_mask(bits) >> 1).wrapping_shr(self.value.trailing_zeros());
+        self.index ^= low_mask(bits) ^ kept;
     }
 }
 
@@ -143,7 +143,7 @@ fn double(table: &mut [Packed], size: usize) {
     if let Some((done, rest)) = table.split_at_mut_checked(size)
         && let Some(copy) = rest.get_mut(..size)
     {
-        work::steps(size);
+        work::count_steps(size);
         copy.copy_from_slice(done);
     }
 }
@@ -156,7 +156,7 @@ fn second_level_bits(counts: &[u16; 16], bits: u32, left: u16, own_bits: u32) ->
     let mut index_bits = own_bits;
     let mut used = u32::from(left);
     // Bound: 8 turns, as no codeword has more than 15 bits.
-    for &count in counts.iter().skip(word(bits).wrapping_add(1)) {
+    for &count in counts.iter().skip(to_usize(bits).wrapping_add(1)) {
         if used >= 1_u32.wrapping_shl(index_bits) {
             break;
         }

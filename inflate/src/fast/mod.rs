@@ -6,7 +6,7 @@ mod wide;
 
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
-use crate::bits::{Bits, REFILLED, ones};
+use crate::bits::{Bits, REFILLED, low_mask};
 use crate::compact::SmallTables;
 use crate::symbols::{Codes, Stop, Token, decode};
 use crate::work;
@@ -42,16 +42,16 @@ impl Tables {
 
     /// Takes a codeword of the code for code lengths and returns its symbol.
     #[inline(always)]
-    pub(crate) fn precode(&self, bits: &mut Bits<'_>) -> usize {
-        let index = bits.peek() & ones(PRECODE_BITS);
+    pub(crate) fn take_precode(&self, bits: &mut Bits<'_>) -> usize {
+        let index = bits.peek() & low_mask(PRECODE_BITS);
         let entry = self.litlen.get(index).copied().unwrap_or(Packed::UNUSED).unpack();
-        bits.drop(entry.bits());
+        bits.consume(entry.bits());
         entry.byte().into()
     }
 
     /// Fills the tables of a dynamic block, whose symbols are sorted by codeword.
     pub(crate) fn fill(&mut self, small: &SmallTables) {
-        work::tables();
+        work::count_tables();
         fill(&LITLEN, LITLEN_BITS, &small.litlen, &mut self.litlen);
         fill(&DISTANCE, DISTANCE_BITS, &small.distance, &mut self.distance);
     }
@@ -74,13 +74,13 @@ impl Tables {
     /// Returns the entry of the first level for a buffer.
     #[inline(always)]
     fn litlen_entry(&self, buffer: usize) -> Entry {
-        entry(&self.litlen, buffer & ones(LITLEN_BITS))
+        entry(&self.litlen, buffer & low_mask(LITLEN_BITS))
     }
 
     /// Returns the entry of the first level for a buffer.
     #[inline(always)]
     fn distance_entry(&self, buffer: usize) -> Entry {
-        entry(&self.distance, buffer & ones(DISTANCE_BITS))
+        entry(&self.distance, buffer & low_mask(DISTANCE_BITS))
     }
 }
 
@@ -94,22 +94,22 @@ fn entry(table: &[Packed], index: usize) -> Entry {
 #[inline(always)]
 fn look_up(bits: &mut Bits<'_>, table: &[Packed], first_bits: u32) -> Entry {
     bits.refill_inline();
-    let first = entry(table, bits.peek() & ones(first_bits));
+    let first = entry(table, bits.peek() & low_mask(first_bits));
     if !first.is_link() {
         return first;
     }
-    bits.drop(first_bits);
-    let index = bits.peek() & ones(first.bits() & 0xf);
+    bits.consume(first_bits);
+    let index = bits.peek() & low_mask(first.bits() & 0xf);
     let second = 1_usize.wrapping_shl(first_bits).wrapping_add(first.start());
     entry(table, second.wrapping_add(index))
 }
 
 impl Codes for Tables {
     #[inline(always)]
-    fn litlen(&self, bits: &mut Bits<'_>) -> Token {
+    fn take_litlen(&self, bits: &mut Bits<'_>) -> Token {
         let entry = look_up(bits, &self.litlen, LITLEN_BITS);
         let before = bits.buffer;
-        bits.drop(entry.bits());
+        bits.consume(entry.bits());
         if entry.is_literal() {
             Token::Literal(entry.byte())
         } else if !entry.is_special() {
@@ -122,7 +122,7 @@ impl Codes for Tables {
     }
 
     #[inline(always)]
-    fn distance(&self, bits: &mut Bits<'_>) -> Option<usize> {
+    fn take_distance(&self, bits: &mut Bits<'_>) -> Option<usize> {
         let entry = look_up(bits, &self.distance, DISTANCE_BITS);
         if entry.is_special() {
             return None;
@@ -130,12 +130,12 @@ impl Codes for Tables {
         if REFILLED < 15 + 13 {
             // The buffer may lack extra bits, so they are taken by themselves.
             let (base, extra_bits) = entry.base(&DISTANCES);
-            bits.drop((entry.bits() & 0x3f).wrapping_sub(extra_bits));
+            bits.consume((entry.bits() & 0x3f).wrapping_sub(extra_bits));
             bits.refill_inline();
             return Some(base.wrapping_add(bits.take(extra_bits)));
         }
         let before = bits.buffer;
-        bits.drop(entry.bits());
+        bits.consume(entry.bits());
         Some(entry.value(&DISTANCES, before, bits.buffer))
     }
 }

@@ -25,7 +25,7 @@ pub(super) const WIDE: bool = REFILLED >= TURN && usize::BITS >= TURN + LITLEN_B
 #[inline(never)]
 pub(super) fn decode(bits: &mut Bits<'_>, output: &mut [u8], at: usize, tables: &Tables) -> (usize, Stop) {
     let mut window = Window::new(bits);
-    let result = run(&mut window, bits, output, at, tables);
+    let result = decode_window(&mut window, bits, output, at, tables);
     window.store(bits);
     result
 }
@@ -60,11 +60,11 @@ impl<'a> Window<'a> {
 
     /// Returns what [`Window::fill`] takes, if the input has a word.
     #[inline(always)]
-    fn ahead(&self) -> Option<usize> {
+    fn next_word(&self) -> Option<usize> {
         Some(usize::from_le_bytes(*self.rest.first_chunk()?))
     }
 
-    /// Refills the buffer with the word that [`Window::ahead`] returned.
+    /// Refills the buffer with the word that [`Window::next_word`] returned.
     #[inline(always)]
     fn fill(&mut self, ahead: usize) {
         self.rest = self.rest.get(free_bytes(self.count)..).unwrap_or_default();
@@ -74,21 +74,21 @@ impl<'a> Window<'a> {
 
     /// Replaces the buffer by `after`, which is the buffer without the `number` bits of an entry.
     #[inline(always)]
-    fn dropped(&mut self, number: u32, after: usize) {
+    fn consume(&mut self, number: u32, after: usize) {
         self.buffer = after;
         self.count = self.count.wrapping_sub(number);
     }
 }
 
 #[inline(always)]
-fn run<'a>(
+fn decode_window<'a>(
     bits: &mut Window<'a>,
     all: &mut Bits<'a>,
     output: &mut [u8],
     mut at: usize,
     tables: &Tables,
 ) -> (usize, Stop) {
-    let Some(ahead) = bits.ahead() else {
+    let Some(ahead) = bits.next_word() else {
         return (at, Stop::Full);
     };
     bits.fill(ahead);
@@ -100,16 +100,16 @@ fn run<'a>(
             let Some(byte) = output.get_mut(at) else { break };
             *byte = entry.byte();
             at = at.wrapping_add(1);
-            bits.dropped(entry.bits(), after);
+            bits.consume(entry.bits(), after);
             entry = tables.litlen_entry(after);
             after = after.wrapping_shr(entry.bits());
             if entry.is_literal() {
                 let Some(byte) = output.get_mut(at) else { break };
                 *byte = entry.byte();
                 at = at.wrapping_add(1);
-                bits.dropped(entry.bits(), after);
+                bits.consume(entry.bits(), after);
                 entry = tables.litlen_entry(after);
-                let Some(ahead) = bits.ahead() else { break };
+                let Some(ahead) = bits.next_word() else { break };
                 bits.fill(ahead);
                 if entry.is_literal() {
                     continue;
@@ -117,8 +117,8 @@ fn run<'a>(
                 after = bits.buffer.wrapping_shr(entry.bits());
             }
         }
-        let place = tables.distance_entry(after);
-        if entry.or_is_special(place) {
+        let distance_entry = tables.distance_entry(after);
+        if entry.or_is_special(distance_entry) {
             if at >= output.len() {
                 break;
             }
@@ -129,7 +129,7 @@ fn run<'a>(
             if stop != Stop::Full {
                 return (at, stop);
             }
-            let Some(ahead) = bits.ahead() else { break };
+            let Some(ahead) = bits.next_word() else { break };
             bits.fill(ahead);
             entry = tables.litlen_entry(bits.buffer);
             continue;
@@ -137,12 +137,12 @@ fn run<'a>(
         if output.get(at..).and_then(<[u8]>::first_chunk::<TWO_STEPS>).is_none() {
             break;
         }
-        let Some(ahead) = bits.ahead() else { break };
+        let Some(ahead) = bits.next_word() else { break };
         let length = entry.value(&LENGTHS, bits.buffer, after);
-        bits.dropped(entry.bits(), after);
-        let rest = after.wrapping_shr(place.bits());
-        let distance = place.value(&DISTANCES, after, rest);
-        bits.dropped(place.bits(), rest);
+        bits.consume(entry.bits(), after);
+        let rest = after.wrapping_shr(distance_entry.bits());
+        let distance = distance_entry.value(&DISTANCES, after, rest);
+        bits.consume(distance_entry.bits(), rest);
         entry = tables.litlen_entry(rest);
         bits.fill(ahead);
         let Some(start) = at.checked_sub(distance) else {
