@@ -54,14 +54,14 @@ impl ChainRead<'_> {
     /// Returns the public error for what stopped this read in `image`.
     #[cold]
     pub(crate) fn error<E>(&self, stop: Stop, image: &ImageState) -> Error<E> {
-        self.walk().error(stop, image)
+        self.walk.error(stop, image)
     }
 
     /// Returns the error of a chain that has no image at [`ChainRead::level`].
     #[cold]
     pub(crate) fn backing_required<E>(&self) -> Error<E> {
         Error::BackingRequired {
-            guest_offset: self.walk().start().0,
+            guest_offset: self.walk.start().0,
         }
     }
 }

@@ -37,9 +37,12 @@
 //! | `open` | whether a device's first bytes are an image that can be read |
 //! | `image_state` | an open image without its device: its header, the parts of its memory, its last L1 entry |
 //! | `extent_walk` | which guest bytes are stored in the same way, and where |
-//! | `read` | how bytes get into the caller's buffer, run by run and image by image |
+//! | `read` | how bytes get into the caller's buffer, run by run |
+//! | `bounce` | how a plain run is read: whole blocks directly, ragged ends through the bounce buffer |
+//! | `backing_image` | how a read goes down to the backing image for a hole, and back up |
 //! | `direct` | a fast path: whole blocks of one plain cluster whose table words are cached |
-//! | `backing` | the backing file's name; which image of a chain answers a query of extents |
+//! | `backing_name` | where the backing file's name is |
+//! | `backing` | which image of a chain answers a query of extents |
 //! | `table_cache` | which pieces of the tables stay in memory |
 //! | `lent_memory` | how the memory is split |
 //! | `compressed` | how compressed clusters are read ahead and inflated |
@@ -49,6 +52,9 @@
 //! | `failure` | the public error for a stop, with its offsets |
 
 pub(crate) mod backing;
+mod backing_image;
+mod backing_name;
+mod bounce;
 pub(crate) mod cipher;
 #[cfg(feature = "deflate-small")]
 mod compressed;

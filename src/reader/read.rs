@@ -3,8 +3,7 @@
 //!
 //! A driver asks for the next step, performs it, and asks again.
 
-use crate::device::BlockSize;
-use crate::offset::{GuestOffset, HostOffset, byte_count, index, low_u32, saturating_usize};
+use crate::offset::{GuestOffset, byte_count, saturating_usize};
 #[cfg(feature = "deflate-small")]
 use crate::reader::compressed::{ClusterInflater, Stream};
 use crate::reader::extent_walk::ExtentWalk;
@@ -15,12 +14,12 @@ use crate::reader::stop::Stop;
 /// needs no recursion.
 pub(crate) struct ChainRead<'b> {
     /// The part of the caller's buffer that is not filled yet.
-    dst: &'b mut [u8],
+    pub(super) dst: &'b mut [u8],
     /// The guest bytes that the current image must supply for `dst`.
-    walk: ExtentWalk,
+    pub(super) walk: ExtentWalk,
     /// The current image; 0 is the top.
-    level: usize,
-    pending: Pending,
+    pub(super) level: usize,
+    pub(super) pending: Pending,
 }
 
 /// What the driver has been asked for, and the next step has to finish.
@@ -70,10 +69,6 @@ impl<'b> ChainRead<'b> {
             level: 0,
             pending,
         }
-    }
-
-    pub(super) fn walk(&self) -> &ExtentWalk {
-        &self.walk
     }
 
     /// Returns which image the next step takes; 0 is the top.
@@ -132,69 +127,21 @@ impl<'b> ChainRead<'b> {
         }
     }
 
-    /// Requests the next bytes of a plain run: all whole blocks at once, directly into the caller's
-    /// buffer, or a ragged end through the bounce buffer.
-    fn request_run<'a>(&'a mut self, image: &mut ImageState, memory: &'a mut [u8]) -> Result<Step<'a>, Stop> {
-        let storage = self.walk.storage();
-        if storage == Storage::Encrypted && image.cipher.is_none() {
-            return Err(Stop::KeyRequired);
-        }
-        let host = self.walk.host();
-        let len = saturating_usize(self.walk.len());
-        let unit = image.device().block_size.max(storage.crypto_unit());
-        let skip = index(low_u32(unit.within(host.0)));
-        let whole = unit.round_down_len(len);
-        let start = HostOffset(unit.round_down(host.0));
-        let is_bounced = skip != 0 || whole == 0;
-        let (len, buffer) = if is_bounced {
-            let bounce = image.parts.cache.bounce_buffer(memory).get_mut(..unit.len());
-            (len.min(unit.len().wrapping_sub(skip)), bounce)
-        } else {
-            (whole, self.dst.get_mut(..whole))
-        };
-        self.pending = Pending::Data { is_bounced, skip, len };
-        // Only a byte-addressable device allows less memory than a bounce buffer, and only parts of
-        // sectors need one there.
-        let (lba, buffer) = image.device().request(start, buffer.ok_or(Stop::MemoryTooSmall)?);
-        Ok(Step::Request(lba, buffer))
-    }
-
     /// Puts what the driver has read where it belongs.
     fn finish(&mut self, image: &mut ImageState, memory: &mut [u8]) -> Result<(), Stop> {
+        // Loaded before the match: in `finish_run`, it would take 16 bytes more.
         let start = self.walk.start();
-        let is_encrypted = self.walk.storage() == Storage::Encrypted;
         match core::mem::replace(&mut self.pending, Pending::None) {
             Pending::None => {}
             Pending::Table => image.publish(memory),
-            Pending::Data { is_bounced, skip, len } => {
-                let end = skip.wrapping_add(len);
-                if is_encrypted {
-                    let read = if is_bounced { &mut *memory } else { &mut *self.dst };
-                    // Clusters start at sectors in the guest and in the file, so both offsets are
-                    // equal modulo 512.
-                    let sectors = read.get_mut(skip & !511..BlockSize::B512.round_up_len(end));
-                    image.cipher.decrypt(start, sectors.ok_or(Stop::OutOfRange)?)?;
-                }
-                let to = self.take_dst(byte_count(len));
-                if is_bounced {
-                    let from = memory.get(skip..end).filter(|from| from.len() == to.len());
-                    to.copy_from_slice(from.ok_or(Stop::OutOfRange)?);
-                }
-            }
+            Pending::Data { is_bounced, skip, len } => self.finish_run(image, memory, start, is_bounced, skip, len)?,
             #[cfg(feature = "deflate-small")]
             Pending::Stream => {
                 if let Some(inflater) = &mut image.parts.inflater {
                     inflater.publish();
                 }
             }
-            Pending::ChangeImage { down } => {
-                // On the way up, the image still has the `read_end` of its entry.
-                if down {
-                    image.begin_call(memory);
-                    image.read_end = self.walk.end();
-                }
-                self.walk.switch_image(image.read_end.min(image.size()));
-            }
+            Pending::ChangeImage { down } => self.enter_image(image, memory, down),
         }
         Ok(())
     }
@@ -227,39 +174,12 @@ impl<'b> ChainRead<'b> {
     /// Returns the next `len` bytes of the caller's buffer, and advances past them.
     // Not inlined: four calls would add a hundred bytes.
     #[inline(never)]
-    fn take_dst(&mut self, len: u64) -> &'b mut [u8] {
+    pub(super) fn take_dst(&mut self, len: u64) -> &'b mut [u8] {
         self.walk.advance(len);
         let dst = core::mem::take(&mut self.dst);
         let len = saturating_usize(len).min(dst.len());
         let (taken, rest) = dst.split_at_mut_checked(len).unwrap_or_default();
         self.dst = rest;
         taken
-    }
-
-    /// Continues in the image below, for the bytes of the run.
-    fn go_down(&mut self) -> Step<'static> {
-        self.level = self.level.saturating_add(1);
-        self.walk.truncate_to_run();
-        self.pending = Pending::ChangeImage { down: true };
-        Step::ChangeImage
-    }
-
-    /// Ends this image's part: finishes the read at the top image; otherwise, zeros what the image
-    /// lacks and continues in the image above.
-    fn go_up(&mut self, image: &ImageState) -> Result<Step<'static>, Stop> {
-        let Some(above) = self.level.checked_sub(1) else {
-            // Unreachable with bytes left; an error is better than a wrong byte.
-            return if self.dst.is_empty() {
-                Ok(Step::Done)
-            } else {
-                Err(Stop::OutOfRange)
-            };
-        };
-        // An image that is shorter than the one above it reads as zeros after its end. In any other
-        // image, no bytes are left.
-        self.take_dst(image.read_end.wrapping_sub(self.walk.start())).fill(0);
-        self.level = above;
-        self.pending = Pending::ChangeImage { down: false };
-        Ok(Step::ChangeImage)
     }
 }

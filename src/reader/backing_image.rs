@@ -1,0 +1,44 @@
+//! Takes a read down to the backing image for the bytes of a hole, and back up to the image above.
+
+use crate::reader::image_state::ImageState;
+use crate::reader::read::{ChainRead, Pending, Step};
+use crate::reader::stop::Stop;
+
+impl ChainRead<'_> {
+    /// Continues in the image below, for the bytes of the run.
+    pub(super) fn go_down(&mut self) -> Step<'static> {
+        self.level = self.level.saturating_add(1);
+        self.walk.truncate_to_run();
+        self.pending = Pending::ChangeImage { down: true };
+        Step::ChangeImage
+    }
+
+    /// Ends this image's part: finishes the read at the top image; otherwise, zeros what the image
+    /// lacks and continues in the image above.
+    pub(super) fn go_up(&mut self, image: &ImageState) -> Result<Step<'static>, Stop> {
+        let Some(above) = self.level.checked_sub(1) else {
+            // Unreachable with bytes left; an error is better than a wrong byte.
+            return if self.dst.is_empty() {
+                Ok(Step::Done)
+            } else {
+                Err(Stop::OutOfRange)
+            };
+        };
+        // An image that is shorter than the one above it reads as zeros after its end. In any other
+        // image, no bytes are left.
+        self.take_dst(image.read_end.wrapping_sub(self.walk.start())).fill(0);
+        self.level = above;
+        self.pending = Pending::ChangeImage { down: false };
+        Ok(Step::ChangeImage)
+    }
+
+    /// Continues the walk in `image`, which the read goes down to or comes back up to.
+    pub(super) fn enter_image(&mut self, image: &mut ImageState, memory: &mut [u8], down: bool) {
+        // On the way up, the image still has the `read_end` of its entry.
+        if down {
+            image.begin_call(memory);
+            image.read_end = self.walk.end();
+        }
+        self.walk.switch_image(image.read_end.min(image.size()));
+    }
+}
