@@ -219,9 +219,7 @@ impl ExtentWalk {
             match L2Entry::decode(image.last_word(), geometry.cluster_bits).map_err(Stop::Corrupt)? {
                 L2Entry::Hole => (image.hole_storage(), 0),
                 L2Entry::Compressed(host, stored_len) => {
-                    if !device.contains(host, stored_len.into()) && !device.salvage {
-                        return Err(Stop::Corrupt(CorruptKind::StreamPastEnd));
-                    }
+                    device.require(host, stored_len.into(), CorruptKind::StreamPastEnd)?;
                     clusters_after = 0;
                     self.stored_len = stored_len;
                     // The stream is where the run's first byte is, wherever in the cluster that may be.
@@ -231,7 +229,9 @@ impl ExtentWalk {
                     let in_file = saturating_u32(device.end.since(host));
                     match in_file.wrapping_shr(geometry.cluster_shift()) {
                         0 => {
-                            readable = image.readable_of_truncated_cluster(cluster, geometry, in_file)?;
+                            let in_disk = saturating_u32(image.size().wrapping_sub(cluster)).min(readable);
+                            let unit = image.plain_storage().crypto_unit();
+                            readable = device.readable_of_truncated_cluster(readable, in_file, in_disk, unit)?;
                             clusters_after = 0;
                         }
                         clusters => clusters_after = clusters_after.min(clusters.wrapping_sub(1)),

@@ -5,7 +5,7 @@ use crate::error::CorruptKind;
 use crate::format::entry::L1Entry;
 use crate::format::geometry::Geometry;
 use crate::format::header::Header;
-use crate::offset::{GuestOffset, HostOffset, low_u32, saturating_u32};
+use crate::offset::{GuestOffset, HostOffset, low_u32};
 use crate::reader::cipher::Cipher;
 use crate::reader::device_shape::DeviceShape;
 use crate::reader::lent_memory;
@@ -226,11 +226,9 @@ impl ImageState {
             len: 0,
             host: L1Entry::host(word),
         };
-        if let L1Entry::Table(table) = L1Entry::decode(word).map_err(Stop::Corrupt)?
-            && !self.device().contains(table, geometry.l2_size())
-            && !self.device().salvage
-        {
-            return Err(Stop::Corrupt(CorruptKind::L2PastEnd));
+        if let L1Entry::Table(table) = L1Entry::decode(word).map_err(Stop::Corrupt)? {
+            let size = geometry.l2_size();
+            self.device().require(table, size, CorruptKind::L2PastEnd)?;
         }
         self.last_l1_entry.len = geometry.span();
         Ok(())
@@ -250,32 +248,6 @@ impl ImageState {
     #[cfg(feature = "check")]
     pub(crate) fn last_table(&self, at: GuestOffset) -> Option<HostOffset> {
         self.last_l1_entry.table().filter(|_| self.last_l1_entry.contains(at))
-    }
-
-    /// Returns the number of bytes that can be read of the plain cluster at `cluster`, if the file
-    /// ends `in_file` bytes after the start of the cluster.
-    ///
-    /// # Errors
-    /// [`Stop::Corrupt`] if bytes inside the disk are missing, except in salvage.
-    pub(crate) fn readable_of_truncated_cluster(
-        &self,
-        cluster: GuestOffset,
-        geometry: Geometry,
-        in_file: u32,
-    ) -> Result<u32, Stop> {
-        let size = geometry.cluster_bits.cluster_size();
-        // The file need not contain the last cluster's bytes past the end of the disk.
-        let needed = saturating_u32(self.size.wrapping_sub(cluster)).min(size);
-        // An encrypted sector is read as a whole.
-        let within_unit = self.plain_storage().crypto_unit().bytes().wrapping_sub(1);
-        if in_file >= needed.wrapping_add(within_unit) & !within_unit {
-            // All that the disk has of it is there, and no walk goes beyond.
-            Ok(size)
-        } else if self.device().salvage {
-            Ok(in_file & !within_unit)
-        } else {
-            Err(Stop::Corrupt(CorruptKind::ClusterPastEnd))
-        }
     }
 
     /// Forgets everything that was read from the device. After an error, nothing that came from the

@@ -48,6 +48,7 @@
 //! | `compressed` | how compressed clusters are read ahead and inflated |
 //! | `cipher` | how sectors are decrypted |
 //! | `device_shape` | which blocks of the device hold some bytes of the file |
+//! | `truncated_file` | what is read past the end of the file: zeros in salvage, an error otherwise |
 //! | `stop` | why the core returns to its driver |
 //! | `failure` | the public error for a stop, with its offsets |
 
@@ -68,3 +69,4 @@ pub(crate) mod open;
 pub(crate) mod read;
 pub(crate) mod stop;
 mod table_cache;
+mod truncated_file;

@@ -7,7 +7,7 @@
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
 use crate::device::BlockSize;
-use crate::offset::{HostOffset, index, low_u32, saturating_u32};
+use crate::offset::{HostOffset, index, low_u32};
 use crate::reader::device_shape::DeviceShape;
 use crate::reader::stop::Stop;
 
@@ -323,11 +323,7 @@ impl TableCache {
     pub(crate) fn publish(&mut self, memory: &mut [u8]) {
         let start = self.filling.start;
         // A piece that is missed begins inside the file.
-        let stored = saturating_u32(self.device.end.0.wrapping_sub(start));
-        self.filling_slot(memory)
-            .get_mut(index(stored)..)
-            .unwrap_or_default()
-            .fill(0);
+        self.device.zero_past_end(HostOffset(start), self.filling_slot(memory));
         // The slot is the first of its set, as when it was chosen.
         if let Some(tag) = self.tag_set(memory, start).first_mut() {
             tag.start = start;

@@ -6,3 +6,5 @@ pub(crate) mod device_shape;
 pub(crate) mod stop;
 #[path = "../../../src/reader/table_cache.rs"]
 pub(crate) mod table_cache;
+#[path = "../../../src/reader/truncated_file.rs"]
+mod truncated_file;
