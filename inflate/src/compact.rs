@@ -1,4 +1,4 @@
-//! Decoding with little memory or none: codewords are compared, not looked up.
+//! The decoder without tables: it compares codewords instead of looking them up.
 
 use super::bits::{Bits, REFILLED, low_mask, to_usize};
 use super::lengths::CodeLengths;
@@ -108,7 +108,7 @@ fn peek_codeword(bits: &Bits<'_>, number: u32) -> usize {
         .wrapping_shr(usize::BITS.wrapping_sub(number))
 }
 
-/// Takes a codeword of a code and returns its symbol. If the next bits are no codeword, takes
+/// Takes a codeword of `code` and returns its symbol. If the next bits are no codeword, takes
 /// nothing and returns a symbol that no alphabet has.
 // Not inlined in the small decoder, where three calls would triple it.
 #[cfg_attr(not(feature = "fast"), inline(never))]

@@ -40,7 +40,7 @@ pub(super) mod steps {
     /// Fills `span` with repetitions of its first `distance` bytes. Its last [`TWO_STEPS`] bytes
     /// are undefined afterwards.
     pub(super) fn repeat(span: &mut [u8], distance: usize) {
-        // How far a step copies: `distance`, doubled until a step reads no byte that it writes.
+        // The distance of a step: `distance`, doubled until a step reads no byte that it writes.
         let mut whole = distance;
         if distance == 1 {
             let byte = span.first().copied().unwrap_or(0);

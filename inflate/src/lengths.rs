@@ -130,8 +130,9 @@ fn read_lengths(bits: &mut Bits<'_>, lengths: &mut [u8], precode: &Precode<'_>) 
     Ok(())
 }
 
-/// Fills `lengths` as [`read_lengths`] does, and counts them: beside the look-ups that takes no time, and
-/// later it would. The last [`PIECE`] bytes of `lengths` are space for more of a run.
+/// Fills `lengths` as [`read_lengths`] does, and counts them. Counting here takes no time beside
+/// the look-ups; later it would. A run may write past its end, into the last [`PIECE`] bytes of
+/// `lengths`.
 #[inline(always)]
 fn read_lengths_fast(
     bits: &mut Bits<'_>,

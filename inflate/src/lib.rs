@@ -90,11 +90,11 @@ use bits::Bits;
 use compact::Compact;
 use symbols::Stop;
 
-/// Whether the headers of blocks are read in more code and less time. On a small machine the
-/// symbols take most of it.
+/// Whether the headers of blocks are read by more code in less time. On a 32-bit machine, symbols
+/// take most of the time.
 const FAST_HEADERS: bool = cfg!(all(feature = "fast", target_pointer_width = "64"));
 
-/// Whether less code is worth more time: in a build without tables.
+/// Whether the build has no tables. Less code is then worth more time.
 const WITHOUT_TABLES: bool = cfg!(not(feature = "fast"));
 
 /// A block of this many bytes of input is long: the next one gets tables at once.

@@ -1,4 +1,4 @@
-//! The tables of the fast decoder, or that there are none.
+//! The tables of the fast decoder, or a type without values in a build without them.
 
 #[cfg(feature = "fast")]
 pub(crate) use super::fast::Tables;

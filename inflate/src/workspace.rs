@@ -40,7 +40,7 @@ impl<'m> Workspace<'m> {
     /// else a small one. Returns `None` if it has fewer than [`Workspace::SMALL`] bytes.
     #[must_use]
     pub fn new(memory: &'m mut [u8]) -> Option<Self> {
-        // Fewer bytes than these would do at some alignments. The choice must not depend on the
+        // Fewer bytes would be enough at some alignments, but the choice must not depend on the
         // alignment.
         if memory.len() < Self::SMALL {
             return None;

@@ -43,7 +43,7 @@ use crate::reader::stop::Stop;
 /// image.read_at(12_345, &mut bytes)?;
 /// for extent in image.extents() {
 ///     let extent = extent?;
-///     println!("{} bytes from {}: {:?}", extent.len, extent.start, extent.kind);
+///     println!("{} bytes at {}: {:?}", extent.len, extent.start, extent.kind);
 /// }
 /// # Ok::<(), qcow1::Error<core::convert::Infallible>>(())
 /// ```
@@ -83,7 +83,7 @@ impl<D, M> Image<D, M> {
     ///
     /// `cipher` is shared, so that images of one key can use one cipher, and `Sync`, so that the
     /// image can move between threads. [`SectorCipher`] shows how an engine behind a
-    /// `critical_section::Mutex` fulfills both.
+    /// `critical_section::Mutex` meets both requirements.
     pub fn set_cipher(&mut self, cipher: &'static (dyn SectorCipher + Sync)) {
         self.state.cipher = Cipher::Lent(cipher);
     }
@@ -336,7 +336,7 @@ fn probe<D: BlockRead>(
 
 impl OpenOptions {
     /// Returns the number of bytes of memory for the image on `device`: enough to read everything
-    /// at full speed, and `cache` bytes more for tables, unless the image cannot have as many.
+    /// at full speed, and `cache` bytes more for tables, unless the image's tables are smaller.
     ///
     /// It reads the header, and opening checks it again. If the blocks of `device` are larger than
     /// 512 bytes, it reads nothing: it returns what the largest clusters would need, even if

@@ -10,7 +10,7 @@ pub(crate) struct ExtentQuery {
     offset: u64,
     max_len: u64,
     level: usize,
-    /// The lowest image reached, and how it stores them.
+    /// The lowest image that was asked, and its answer.
     pub(crate) found: Option<(usize, Extent)>,
 }
 
@@ -44,7 +44,7 @@ impl ExtentQuery {
         ExtentWalk::over_range(image, self.offset, self.max_len).map(Some)
     }
 
-    /// Takes the answer of that image.
+    /// Continues with the answer of that image.
     pub(crate) fn answer(&mut self, extent: Extent) {
         self.found = Some((self.level, extent));
         self.max_len = extent.len;

@@ -17,7 +17,7 @@ impl ChainRead<'_> {
     /// lacks and continues in the image above.
     pub(super) fn go_up(&mut self, image: &ImageState) -> Result<Step<'static>, Stop> {
         let Some(above) = self.level.checked_sub(1) else {
-            // Unreachable with bytes left; an error is better than a wrong byte.
+            // With bytes left, an image above has asked for them, so the error is unreachable.
             return if self.dst.is_empty() {
                 Ok(Step::Done)
             } else {
@@ -34,7 +34,7 @@ impl ChainRead<'_> {
 
     /// Continues the walk in `image`, which the read goes down to or comes back up to.
     pub(super) fn enter_image(&mut self, image: &mut ImageState, memory: &mut [u8], down: bool) {
-        // On the way up, the image still has the `read_end` of its entry.
+        // On the way up, the image has the `read_end` from when the read went down.
         if down {
             image.begin_call(memory);
             image.read_end = self.walk.end();

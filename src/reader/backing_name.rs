@@ -7,7 +7,7 @@ use crate::reader::image_state::ImageState;
 use crate::reader::read::{ChainRead, Pending};
 
 impl ImageState {
-    /// Returns where the backing file's name is, and its length in bytes.
+    /// Returns the host offset of the backing file's name, and its length in bytes.
     fn backing_name_range(&self) -> Option<(HostOffset, u64)> {
         let header = self.header().filter(|header| header.has_backing())?;
         Some((header.backing_name(), header.backing_name_len().into()))
@@ -27,12 +27,12 @@ impl ImageState {
 }
 
 impl<'b> ChainRead<'b> {
-    /// Creates a read of the backing file's name into `name`, which [`ImageState::backing_name_buffer`]
-    /// returned.
+    /// Creates a read of the backing file's name into `name`, which
+    /// [`ImageState::backing_name_buffer`] returned.
     pub(crate) fn of_backing_name(image: &ImageState, name: &'b mut [u8]) -> Self {
         let (start, _) = image.backing_name_range().unwrap_or((image.device().end, 0));
-        // Only salvage opens an image whose name reaches past the end of the file. The rest of it
-        // is zeros.
+        // Only salvage opens an image whose name reaches past the end of the file. The missing
+        // bytes are zeros.
         let stored = saturating_usize(image.device().end.since(start)).min(name.len());
         let (name, past_end) = name.split_at_mut_checked(stored).unwrap_or_default();
         past_end.fill(0);

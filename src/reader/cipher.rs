@@ -98,7 +98,7 @@ impl fmt::Display for CipherFailed {
 
 impl core::error::Error for CipherFailed {}
 
-/// What an image decrypts with.
+/// The cipher of an image.
 #[derive(Default)]
 pub(crate) enum Cipher {
     #[default]
@@ -185,7 +185,7 @@ mod aes_cipher {
             key
         }
 
-        /// Makes a key of its 16 bytes.
+        /// Creates a key from its 16 bytes.
         #[must_use]
         pub const fn from_bytes(bytes: [u8; 16]) -> Self {
             Self(bytes)
@@ -208,7 +208,7 @@ mod aes_cipher {
     /// enables them or they are detected at run time.
     ///
     /// [`Image::set_key`](crate::Image::set_key) uses it. Dropping it overwrites its key schedule
-    /// with zeros; [`Key`] lists what is not overwritten.
+    /// with zeros; [`Key`] lists the copies that are not overwritten.
     ///
     /// ```
     /// use qcow1::{AesCipher, Image, Key};
@@ -244,7 +244,7 @@ mod aes_cipher {
                     *to = from;
                 }
                 cbc::Decryptor::inner_iv_init(&self.0, &Array(iv)).decrypt_blocks(sector);
-                // A range of numbers panics where it ends.
+                // `RangeFrom<u64>` panics after `u64::MAX`, so the sectors are counted by hand.
                 number = number.wrapping_add(1);
             }
             Ok(())

@@ -1,4 +1,4 @@
-//! Compressed clusters: the lent memory that they are read and inflated in, and what it holds.
+//! Reads compressed clusters ahead and inflates them, in a part of the lent memory.
 
 use qcow1_inflate::{Workspace, inflate};
 
@@ -8,37 +8,37 @@ use crate::offset::{HostOffset, byte_count, index, low_u32, saturating_u32};
 use crate::reader::device_shape::DeviceShape;
 use crate::reader::stop::Stop;
 
-/// A compressed cluster as its table word has it: the whole word, since a right offset with a wrong
-/// size is another stream.
+/// The place and the length of a stream, as its table word states them. Both identify it: the same
+/// offset with another length is another stream.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Stream {
     pub(crate) host: HostOffset,
     pub(crate) len: u32,
 }
 
-/// Where the memory for compressed clusters is, and what it holds.
+/// Inflates compressed clusters: the offsets of its buffers in the memory, and what they hold.
 pub(crate) struct ClusterInflater {
-    /// Where in the memory the input starts: an unmodified part of the file that starts at
+    /// The offset of the input in the memory. The input is a part of the file that starts at
     /// `input_start`, which is block-aligned.
     input_at: u32,
-    /// Where the output starts: one inflated cluster.
+    /// The offset of the output: one inflated cluster.
     output_at: u32,
-    /// Where the decoder's tables start. Their contents are not kept between calls.
+    /// The offset of the decoder's tables. Their contents are not kept between calls.
     tables_at: u32,
-    /// The number of valid bytes of the input: 0 while others are being read into it.
+    /// The number of valid bytes of the input: 0 while the driver reads others into it.
     input_len: u32,
     input_start: HostOffset,
-    /// The number of valid bytes once those have been read.
+    /// The number of valid bytes once the driver has read those.
     pending_len: u32,
-    /// Whether they are more than one stream.
+    /// Whether the driver reads more than one stream.
     reads_ahead: bool,
-    /// Which stream the output was inflated from. While it is being written to, the length is 0,
-    /// which no stream has.
+    /// The stream that the output was inflated from. While the output is being written, its length
+    /// is 0, which no stream has.
     inflated_stream: Stream,
 }
 
-/// Returns the minimum length of the input: a stream is shorter than a cluster, and begins and ends
-/// anywhere in a block.
+/// Returns the minimum length of the input: a stream is shorter than a cluster, and may begin and
+/// end anywhere in a block.
 fn input_size(geometry: Geometry, block_size: BlockSize) -> usize {
     let last_of_block = block_size.len().wrapping_sub(1);
     block_size.round_up_len(geometry.cluster_bits.len().saturating_add(last_of_block))
@@ -58,16 +58,16 @@ impl ClusterInflater {
     /// inflating does not pay if every look-up goes to the device.
     pub(crate) const FAST: usize = Workspace::FAST - Workspace::SMALL + 8 * (512 + 12);
 
-    /// Returns the number of bytes that reading compressed clusters takes, whatever the alignment
-    /// of the memory.
+    /// Returns the number of bytes of memory that compressed clusters need, for memory of any
+    /// alignment.
     pub(crate) fn memory_needed(geometry: Geometry, block_size: BlockSize) -> usize {
         input_size(geometry, block_size)
             .saturating_add(geometry.cluster_bits.len())
             .saturating_add(Workspace::SMALL)
     }
 
-    /// Takes its part of the memory, which has `len` bytes, and returns where that starts: at
-    /// `minimum` or more. If there is too little memory, it takes nothing. The decoder gets its
+    /// Reserves the end of the memory, which has `len` bytes, and returns the offset of that part:
+    /// at least `minimum`. If there is too little memory, it reserves nothing. The decoder gets its
     /// large tables if there is room for them, and three eighths of the rest become read-ahead, at
     /// most [`ClusterInflater::MAX_READ_AHEAD`].
     pub(crate) fn reserve(len: u32, geometry: Geometry, block_size: BlockSize, minimum: usize) -> (Option<Self>, u32) {
@@ -112,7 +112,7 @@ impl ClusterInflater {
     /// Fills `to` with the inflated cluster's bytes that start at `within`. Returns `false` if
     /// [`ClusterInflater::pending_request`] must be read first.
     ///
-    /// `ahead` is the number of guest bytes that the caller reads from here on.
+    /// `ahead` is the number of guest bytes that the caller still reads, these included.
     ///
     /// # Errors
     /// Returns why the stream does not inflate to a cluster.
@@ -132,8 +132,7 @@ impl ClusterInflater {
             if self.input_start < device.end {
                 return Ok(false);
             }
-            // Only salvage reads a stream that is wholly past the end of the file: none of its
-            // bytes can be read.
+            // Only salvage reads a stream that is wholly past the end of the file. It has no bytes.
             self.publish();
         }
         let (rest, tables) = split(memory, self.tables_at)?;
@@ -174,8 +173,8 @@ impl ClusterInflater {
         self.input_len = self.pending_len;
     }
 
-    /// Chooses what to read for `stream`, and forgets what was read before. Returns what `skip`,
-    /// the result of [`ClusterInflater::offset_in_input`], is now.
+    /// Chooses what to read for `stream`, and forgets the present input. `skip` is the result of
+    /// [`ClusterInflater::offset_in_input`]; returns what it is in the new input.
     ///
     /// Streams that follow each other in the file are read together.
     fn plan_read(&mut self, stream: Stream, skip: u32, ahead: u64, device: &DeviceShape) -> u32 {
@@ -195,14 +194,15 @@ impl ClusterInflater {
         skip
     }
 
-    /// Reacts to a failed read of what [`ClusterInflater::pending_request`] named. Returns `true` if a smaller
-    /// read is possible: the stream alone, since nothing is read ahead after a failure.
+    /// Reacts to a failed read of what [`ClusterInflater::pending_request`] named. Returns `true`
+    /// if a smaller read is possible: the stream alone, since nothing is read ahead after a
+    /// failure.
     pub(crate) fn narrow(&mut self) -> bool {
         core::mem::take(&mut self.reads_ahead)
     }
 
-    /// Returns the number of bytes from the start of the input to the stream. Saturates, also if
-    /// the stream starts before.
+    /// Returns the number of bytes from the start of the input to the stream, or `u32::MAX` if the
+    /// stream starts before the input or too far after it.
     fn offset_in_input(&self, stream: Stream) -> u32 {
         saturating_u32(stream.host.0.wrapping_sub(self.input_start.0))
     }
@@ -223,15 +223,15 @@ impl ClusterInflater {
 /// Splits a part of the memory.
 ///
 /// # Errors
-/// Unreachable; an error is better than a wrong byte.
+/// Unreachable: `at` is an offset in the memory, which never becomes shorter.
 fn split(memory: &mut [u8], at: u32) -> Result<(&mut [u8], &mut [u8]), Stop> {
     memory.split_at_mut_checked(index(at)).ok_or(Stop::OutOfRange)
 }
 
 /// Inflates a stream into the whole of `cluster`.
 ///
-/// If `input` is not the whole stream, because the end of the file cuts it, the cluster gets the
-/// bytes that `input` yields, and zeros after them. Only salvage reads such a stream.
+/// If `input` is not the whole stream, because the file is truncated, the cluster gets the bytes
+/// that `input` yields, and zeros after them. Only salvage reads such a stream.
 // Not inlined: two calls would double it.
 #[inline(never)]
 fn inflate_cluster(input: &[u8], is_whole: bool, cluster: &mut [u8], tables: &mut [u8]) -> Result<(), Stop> {

@@ -1,10 +1,10 @@
-//! Which blocks of the device hold which bytes of the image file.
+//! Maps bytes of the image file to blocks of the device.
 
 use crate::device::BlockSize;
 use crate::error::{Error, Unsupported};
 use crate::offset::{HostOffset, saturating_usize};
 
-/// What the core knows of a device: the size of its blocks, and where the file on it ends.
+/// The device as the core sees it: the size of its blocks, and the end of the file on it.
 #[derive(Clone, Copy)]
 #[cfg_attr(qcow1_proofs, derive(PartialEq, Eq, Hash))]
 pub(crate) struct DeviceShape {

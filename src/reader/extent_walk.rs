@@ -1,5 +1,4 @@
-//! Which guest bytes are stored in the same way, and where: a walk through the L2 tables, a run at
-//! a time.
+//! Walks the L2 tables, one run of guest bytes that are stored in the same way at a time.
 
 use crate::error::{CorruptKind, Error};
 use crate::format::entry::L2Entry;
@@ -11,12 +10,12 @@ use crate::reader::stop::Stop;
 /// The number of table words that the walk may take for one extent.
 const EXTENT_BUDGET: u32 = 4096;
 
-/// A walk through guest bytes from one offset to another, a run at a time.
+/// A walk through guest bytes from one offset to another, one run at a time.
 ///
 /// [`ExtentWalk::find`] finds the next run; [`ExtentWalk::take_extent`] and [`ExtentWalk::advance`]
 /// move past it. A miss keeps what has been found.
 pub(crate) struct ExtentWalk {
-    /// Where the run begins.
+    /// The first byte of the run.
     start: GuestOffset,
     /// The end of the run as far as it has been found.
     run_end: GuestOffset,
@@ -29,14 +28,14 @@ pub(crate) struct ExtentWalk {
     /// Whether the word that the image looked up last is that of the byte at `run_end`, so that no
     /// word is looked up twice.
     has_word: bool,
-    /// Whether the run has been found to its end.
+    /// Whether `run_end` is the end of the run.
     is_complete: bool,
     /// The number of table words that the run may still take.
     budget: u32,
 }
 
 impl ExtentWalk {
-    /// Creates a walk from `start` to `end`, inside the disk, by runs of any length.
+    /// Creates a walk from `start` to `end`, inside the disk, with runs of any length.
     pub(crate) fn new(start: GuestOffset, end: GuestOffset) -> Self {
         Self {
             start,
@@ -57,8 +56,8 @@ impl ExtentWalk {
         walk
     }
 
-    /// Creates a walk through the extents of the `max_len` bytes that start at `offset`, or up to the
-    /// end of the disk.
+    /// Creates a walk through the extents of the `max_len` bytes that start at `offset`, or up to
+    /// the end of the disk.
     ///
     /// # Errors
     /// [`Error::OutOfRange`] for an offset past the end of the disk or a `max_len` of 0.
@@ -72,8 +71,8 @@ impl ExtentWalk {
         Ok(walk)
     }
 
-    /// Creates a walk of one known run: `len` bytes of the file itself, addressed from guest offset
-    /// 0.
+    /// Creates a walk of one known run: the `len` bytes of the file that start at `host`, as the
+    /// guest bytes that start at 0.
     pub(crate) fn over_file(host: HostOffset, len: u64) -> Self {
         let mut walk = Self::new(GuestOffset(0), GuestOffset(len));
         walk.run_end = walk.end;
@@ -98,7 +97,7 @@ impl ExtentWalk {
         self.stored_len
     }
 
-    /// Returns where the run starts in the file, if it is stored there.
+    /// Returns the host offset of the run. It means nothing if the run is not stored in the file.
     pub(crate) fn host(&self) -> HostOffset {
         HostOffset(self.start.0.wrapping_add(self.run.host_minus_guest))
     }
@@ -108,12 +107,12 @@ impl ExtentWalk {
         self.run_end.wrapping_sub(self.start)
     }
 
-    /// Returns whether the walk is at its end.
+    /// Returns `true` once the walk is at its end.
     pub(crate) fn is_done(&self) -> bool {
         self.start >= self.end
     }
 
-    /// Consumes `bytes` bytes, which are at most `len()`, except past the end of the walk.
+    /// Consumes `bytes` bytes: at most `len()`, except at the end of the walk.
     pub(crate) fn advance(&mut self, bytes: u64) {
         self.start = self.start.wrapping_add(bytes);
     }
@@ -152,8 +151,10 @@ impl ExtentWalk {
         extent
     }
 
-    /// Returns the part of the run that has been found before the device failed, or `error` if
-    /// there is none: then the run begins at what cannot be read.
+    /// Returns the part of the run that was found before the device failed, and advances past it.
+    ///
+    /// # Errors
+    /// `error` if there is none: the table word of the first byte cannot be read.
     pub(crate) fn take_partial_extent<E>(&mut self, error: E) -> Result<Extent, E> {
         if self.len() == 0 {
             return Err(error);
@@ -194,8 +195,8 @@ impl ExtentWalk {
         Ok(())
     }
 
-    /// Extends the run by one table word and by the contiguous ones after it. Returns `true` if the
-    /// run may continue after them.
+    /// Extends the run by one table word and by the words after it that continue the run. Returns
+    /// `true` if the run may be longer.
     fn extend(&mut self, image: &mut ImageState, memory: &mut [u8]) -> Result<bool, Stop> {
         let Some(geometry) = image.geometry() else {
             self.run = Run::in_file(Storage::Data, 0);
@@ -209,42 +210,43 @@ impl ExtentWalk {
         let l1 = *image.last_l1_entry();
         let wanted_end = self.end.min(l1.start.wrapping_add(l1.len));
         let cluster = geometry.cluster_start(self.run_end);
-        // The number of wanted clusters after this one. All are in the range of the L1 entry.
+        // The number of wanted clusters after this one. All belong to the L1 entry.
         let mut clusters_after =
             low_u32(wanted_end.wrapping_sub(cluster).wrapping_sub(1)).wrapping_shr(geometry.cluster_shift());
         // The number of bytes of this cluster that can be read: a truncated file lacks the others.
         let mut readable = geometry.cluster_bits.cluster_size();
         let device = image.device();
-        let (storage, host_minus_guest) =
-            match L2Entry::decode(image.last_word(), geometry.cluster_bits).map_err(Stop::Corrupt)? {
-                L2Entry::Hole => (image.hole_storage(), 0),
-                L2Entry::Compressed(host, stored_len) => {
-                    device.require(host, stored_len.into(), CorruptKind::StreamPastEnd)?;
-                    clusters_after = 0;
-                    self.stored_len = stored_len;
-                    // The stream is where the run's first byte is, wherever in the cluster that may be.
-                    (Storage::Compressed, host.0.wrapping_sub(self.run_end.0))
-                }
-                L2Entry::Data(host) => {
-                    let in_file = saturating_u32(device.end.since(host));
-                    match in_file.wrapping_shr(geometry.cluster_shift()) {
-                        0 => {
-                            let in_disk = saturating_u32(image.size().wrapping_sub(cluster)).min(readable);
-                            let unit = image.plain_storage().crypto_unit();
-                            readable = device.readable_of_truncated_cluster(readable, in_file, in_disk, unit)?;
-                            clusters_after = 0;
-                        }
-                        clusters => clusters_after = clusters_after.min(clusters.wrapping_sub(1)),
+        let entry = L2Entry::decode(image.last_word(), geometry.cluster_bits).map_err(Stop::Corrupt)?;
+        let (storage, host_minus_guest) = match entry {
+            L2Entry::Hole => (image.hole_storage(), 0),
+            L2Entry::Compressed(host, stored_len) => {
+                device.require(host, stored_len.into(), CorruptKind::StreamPastEnd)?;
+                clusters_after = 0;
+                self.stored_len = stored_len;
+                // The host offset of the run is that of the stream, even if the run begins inside the
+                // cluster.
+                (Storage::Compressed, host.0.wrapping_sub(self.run_end.0))
+            }
+            L2Entry::Data(host) => {
+                let in_file = saturating_u32(device.end.since(host));
+                match in_file.wrapping_shr(geometry.cluster_shift()) {
+                    0 => {
+                        let in_disk = saturating_u32(image.size().wrapping_sub(cluster)).min(readable);
+                        let unit = image.plain_storage().crypto_unit();
+                        readable = device.readable_of_truncated_cluster(readable, in_file, in_disk, unit)?;
+                        clusters_after = 0;
                     }
-                    if self.run_end.wrapping_sub(cluster) < readable.into() {
-                        (image.plain_storage(), host.0.wrapping_sub(cluster.0))
-                    } else {
-                        readable = geometry.cluster_bits.cluster_size();
-                        (Storage::Zero, 0)
-                    }
+                    clusters => clusters_after = clusters_after.min(clusters.wrapping_sub(1)),
                 }
-            };
-        // Equal deltas: side by side in the guest and in the file.
+                if self.run_end.wrapping_sub(cluster) < readable.into() {
+                    (image.plain_storage(), host.0.wrapping_sub(cluster.0))
+                } else {
+                    readable = geometry.cluster_bits.cluster_size();
+                    (Storage::Zero, 0)
+                }
+            }
+        };
+        // With equal differences, both are adjacent in the guest and in the file.
         if self.run_end != self.start && (self.run.storage != storage || self.run.host_minus_guest != host_minus_guest)
         {
             // The word stays, for the next run.
@@ -260,7 +262,7 @@ impl ExtentWalk {
             self.run_end = wanted_end;
         } else if readable != geometry.cluster_bits.cluster_size() {
             self.run_end = wanted_end.min(cluster.wrapping_add(readable.into()));
-            // The word stays, for the rest of a cluster that the file's end cuts.
+            // The word stays, for the rest of a cluster that the end of the file truncates.
             return Ok(false);
         } else {
             let (word, step) = match storage {

@@ -21,7 +21,9 @@ pub(crate) struct ImageState {
     size: GuestOffset,
     /// The L1 entry looked up last: its neighbors need only their L2 words.
     last_l1_entry: L1Range,
-    /// The end of the guest bytes that a read of a chain asks of this image.
+    /// The end of the guest bytes that a read of a chain asks of this image. The read stores it
+    /// here when it enters the image, so that it can continue when it comes back up from an image
+    /// below.
     pub(crate) read_end: GuestOffset,
     pub(crate) parts: Parts,
     pub(crate) cipher: Cipher,
@@ -31,9 +33,9 @@ pub(crate) struct ImageState {
 #[derive(Clone, Copy)]
 pub(crate) struct L1Range {
     pub(crate) start: GuestOffset,
-    /// In bytes, at most 2^29 with a table; 0 for a corrupt entry, and for none.
+    /// In bytes, at most 2^29 with a table. 0 if there is no entry or it is corrupt.
     pub(crate) len: u64,
-    /// Where the entry leads; 0 for a hole.
+    /// The host offset of the L2 table; 0 for a hole.
     pub(crate) host: HostOffset,
 }
 
@@ -48,7 +50,7 @@ impl L1Range {
         at.wrapping_sub(self.start) < self.len
     }
 
-    /// Returns where the L2 table starts, or `None` for a hole.
+    /// Returns the host offset of the L2 table, or `None` for a hole.
     pub(crate) fn table(&self) -> Option<HostOffset> {
         Some(self.host).filter(|host| host.0 != 0)
     }
@@ -65,7 +67,8 @@ pub(crate) enum Storage {
 }
 
 impl Storage {
-    /// Returns the unit that it is read in: a byte, or a sector, which is decrypted as a whole.
+    /// Returns the unit of its reads: a byte, or a sector if it is encrypted, because a sector is
+    /// decrypted as a whole.
     pub(crate) fn crypto_unit(self) -> BlockSize {
         if self == Self::Encrypted {
             BlockSize::B512
@@ -79,7 +82,7 @@ impl Storage {
 #[derive(Clone, Copy)]
 pub(crate) struct Run {
     pub(crate) storage: Storage,
-    /// The host offset less the guest offset, modulo 2^64; 0 if nothing is stored.
+    /// The host offset minus the guest offset, modulo 2^64; 0 if nothing is stored.
     pub(crate) host_minus_guest: u64,
 }
 
@@ -102,8 +105,9 @@ impl Run {
 }
 
 impl ImageState {
-    /// Creates the image in lent memory of the length that it was judged with, or more.
-    // Inlined, because the image is large to hand over. In a debug build that would only make the
+    /// Creates the image in `memory`, which is at least as long as the memory that it was probed
+    /// with.
+    // Inlined, because the image is large to return. In a debug build, inlining would only make the
     // stack deeper.
     #[cfg_attr(not(debug_assertions), inline(always))]
     pub(crate) fn new(probed: ProbedDevice, memory: &mut [u8]) -> Self {
@@ -151,15 +155,16 @@ impl ImageState {
         }
     }
 
-    /// Returns where the L1 word for `at` is, or `None` past the end of the file, where only
-    /// salvage allows words.
+    /// Returns the host offset of the L1 word for `at`, or `None` if it is past the end of the
+    /// file, which only salvage allows.
     fn l1_word_offset(&self, at: GuestOffset) -> Option<HostOffset> {
         let header = self.header.as_ref()?;
         let index = header.geometry().l1_index(at);
         Some(header.l1().plus(index.wrapping_shl(3))).filter(|&word| word < self.device().end)
     }
 
-    /// Returns where the L2 word for `at` is, if the last L1 entry is that of `at` and has a table.
+    /// Returns the host offset of the L2 word for `at`, if the last L1 entry is that of `at` and
+    /// has a table.
     fn l2_word_offset(&self, geometry: Geometry, at: GuestOffset) -> Option<HostOffset> {
         let l1 = &self.last_l1_entry;
         let table = l1.table().filter(|_| l1.contains(at))?;
@@ -168,8 +173,8 @@ impl ImageState {
     }
 
     /// Looks up the table words for the guest byte at `at`. After that,
-    /// [`ImageState::last_l1_entry`] is its L1 entry, and [`ImageState::last_word`] is its L2 word;
-    /// 0 if the L1 entry has no table.
+    /// [`ImageState::last_l1_entry`] is its L1 entry, and [`ImageState::last_word`] is its L2 word,
+    /// or 0 if the L1 entry has no table.
     ///
     /// # Errors
     /// [`Stop::Miss`]; [`Stop::Corrupt`], and then `last_l1_entry` has the range and the offset
@@ -200,7 +205,8 @@ impl ImageState {
         }
     }
 
-    /// Makes the range of `at` the last one, if its L1 word is past the end of the file.
+    /// Makes a hole up to the end of the disk the last L1 entry: the L1 word for `at` is past the
+    /// end of the file.
     fn enter_span_past_end(&mut self, geometry: Geometry, at: GuestOffset) {
         let start = geometry.span_start(at);
         // The rest of the L1 is past the end of the file too.
@@ -212,15 +218,15 @@ impl ImageState {
     }
 
     /// Makes the L1 entry for `at` the last one. Its word is the one looked up last.
-    // Not inlined, since most look-ups stay in their range.
+    // Not inlined, because most look-ups stay in the span of the last L1 entry.
     #[inline(never)]
     fn enter_span(&mut self, geometry: Geometry, at: GuestOffset) -> Result<(), Stop> {
         let mut word = self.parts.cache.last_word();
         if self.header.as_ref().is_some_and(Header::l1_is_little_endian) {
             word = word.swap_bytes();
         }
-        // Has length 0 until it is checked, so that it holds no offset; an error still reports its
-        // place.
+        // It has length 0 until it is checked, so that it contains no offset. An error still
+        // reports its place.
         self.last_l1_entry = L1Range {
             start: geometry.span_start(at),
             len: 0,
@@ -250,9 +256,9 @@ impl ImageState {
         self.last_l1_entry.table().filter(|_| self.last_l1_entry.contains(at))
     }
 
-    /// Forgets everything that was read from the device. After an error, nothing that came from the
-    /// failed call may be believed: if the device returned wrong bytes once, it gets a second
-    /// chance.
+    /// Forgets everything that was read from the device. After an error, no byte that the failed
+    /// call read is trusted: if the device returned wrong bytes once, the next call reads them
+    /// again.
     #[cold]
     pub(crate) fn forget(&mut self, memory: &mut [u8]) {
         self.parts.cache.forget(memory);
@@ -269,18 +275,18 @@ impl ImageState {
         self.parts.cache.pending_request(memory)
     }
 
-    /// Reacts to a failed read of what [`ImageState::pending_request`] named. Returns `true` if a smaller
-    /// read is possible.
+    /// Reacts to a failed read of what [`ImageState::pending_request`] named. Returns `true` if a
+    /// smaller read is possible.
     pub(crate) fn narrow(&mut self, memory: &mut [u8]) -> bool {
         self.parts.cache.narrow(memory)
     }
 
-    /// Begins a call.
+    /// Begins a call: pieces of tables have their full size again.
     pub(crate) fn begin_call(&mut self, memory: &mut [u8]) {
         self.parts.cache.widen(memory);
     }
 
-    /// Takes what [`ImageState::pending_request`] named into the cache, once it has been read.
+    /// Publishes the piece that the driver has read for [`ImageState::pending_request`].
     pub(crate) fn publish(&mut self, memory: &mut [u8]) {
         self.parts.cache.publish(memory);
     }
@@ -291,8 +297,7 @@ impl ImageState {
         self.geometry().map_or(0, |geometry| geometry.within_cluster(at))
     }
 
-    /// Returns the number of bytes of memory that reading what is stored like this needs, if the
-    /// image has fewer.
+    /// Returns the number of bytes of memory that a read of bytes with this storage needs.
     pub(crate) fn memory_needed_for(&self, storage: Storage) -> usize {
         match self.geometry() {
             Some(geometry) if cfg!(feature = "deflate-small") && storage == Storage::Compressed => {

@@ -1,4 +1,4 @@
-//! Splits the image's memory, once: where each part starts.
+//! Splits the image's memory into its parts, when the image is opened.
 
 use crate::device::BlockSize;
 use crate::format::geometry::Geometry;
@@ -23,7 +23,7 @@ const MAX_SLOT_SHIFT: u32 = 12;
 /// Slots are larger than the minimum only if at least this many fit.
 const MIN_SLOTS: usize = 8;
 
-/// What the image knows of the parts of its memory.
+/// The parts of the image's memory.
 pub(crate) struct Parts {
     pub(crate) cache: TableCache,
     /// None if the memory is too small for it.
@@ -41,7 +41,7 @@ fn power_of_two(shift: u32) -> usize {
 }
 
 /// Returns the minimum memory that opens an image: a sector or a block, whichever is larger. If a
-/// block is a byte, nothing is bounced but parts of encrypted sectors, so the header is enough.
+/// block is a byte, only parts of encrypted sectors are bounced, so the header is enough.
 pub(crate) fn minimum(block_size: BlockSize) -> usize {
     if block_size == BlockSize::BYTE {
         saturating_usize(PREFIX)
@@ -238,7 +238,7 @@ impl Parts {
     }
 }
 
-/// Returns log2 of a slot as large as a table, as long as enough of them remain.
+/// Returns log2 of the slot size: that of a table, or less if too few slots would remain.
 fn slot_shift(memory: usize, unit_shift: u32, geometry: Geometry) -> u32 {
     let mut shift = unit_shift;
     // Bound: 3 turns, from a sector to the largest slot.
@@ -255,7 +255,7 @@ fn largest_slot_shift(unit_shift: u32, geometry: Geometry) -> u32 {
     table_shift.min(MAX_SLOT_SHIFT).max(unit_shift)
 }
 
-/// A shift count, which fits a byte.
+/// Returns a shift count as a byte.
 const fn shift_byte(shift: u32) -> u8 {
     shift.to_le_bytes()[0]
 }

@@ -15,20 +15,20 @@
 //!   device's error.
 //! - If it returns [`ChangeImage`](read::Step::ChangeImage), begin again: `level` has changed. If
 //!   it returns [`Done`](read::Step::Done), the caller's buffer is filled.
-//! - If it returns a [`Stop`](stop::Stop), the call fails with [`error`](read::ChainRead::error). After
-//!   a failure of any kind, call [`forget`](image_state::ImageState::forget) for every image.
+//! - If it returns a [`Stop`](stop::Stop), the call fails with [`error`](read::ChainRead::error).
+//!   After a failure of any kind, call [`forget`](image_state::ImageState::forget) for every image.
 //!
 //! A driver may drop the read between any two steps, and need not clean up. It decides nothing: see
 //! `perform` in `image/mod.rs` and in `aio/mod.rs`.
 //!
 //! An [`ExtentWalk`](extent_walk::ExtentWalk) has such a loop for one image. Call
-//! [`begin_call`](image_state::ImageState::begin_call), and then [`find`](extent_walk::ExtentWalk::find)
-//! until it succeeds. If it stops with `Miss`, fill what
+//! [`begin_call`](image_state::ImageState::begin_call), and then
+//! [`find`](extent_walk::ExtentWalk::find) until it succeeds. If it stops with `Miss`, fill what
 //! [`pending_request`](image_state::ImageState::pending_request) returns and call
 //! [`publish`](image_state::ImageState::publish). If the device failed, call
 //! [`narrow`](image_state::ImageState::narrow) instead. If it returns `false`, the call fails with
-//! the device's error, unless [`take_partial_extent`](extent_walk::ExtentWalk::take_partial_extent) returns a part
-//! of the run.
+//! the device's error, unless [`take_partial_extent`](extent_walk::ExtentWalk::take_partial_extent)
+//! returns a part of the run.
 //!
 //! # What each file decides
 //!
@@ -36,7 +36,7 @@
 //! |---|---|
 //! | `open` | whether a device's first bytes are an image that can be read |
 //! | `image_state` | an open image without its device: its header, the parts of its memory, its last L1 entry |
-//! | `extent_walk` | which guest bytes are stored in the same way, and where |
+//! | `extent_walk` | how runs of guest bytes are stored |
 //! | `read` | how bytes get into the caller's buffer, run by run |
 //! | `bounce` | how a plain run is read: whole blocks directly, ragged ends through the bounce buffer |
 //! | `backing_image` | how a read goes down to the backing image for a hole, and back up |

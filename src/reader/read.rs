@@ -1,4 +1,4 @@
-//! How guest bytes get into the caller's buffer: through an image and those below it, one device
+//! Reads guest bytes into the caller's buffer, through an image and the images below it, one device
 //! request at a time.
 //!
 //! A driver asks for the next step, performs it, and asks again.
@@ -22,7 +22,7 @@ pub(crate) struct ChainRead<'b> {
     pub(super) pending: Pending,
 }
 
-/// What the driver has been asked for, and the next step has to finish.
+/// The driver's pending action, which the next step finishes.
 #[derive(Clone, Copy)]
 pub(super) enum Pending {
     None,
@@ -44,7 +44,7 @@ pub(super) enum Pending {
     },
 }
 
-/// What a driver does next.
+/// The driver's next action.
 pub(crate) enum Step<'a> {
     /// Read the blocks that start at this one into the buffer.
     Request(u64, &'a mut [u8]),
@@ -54,14 +54,15 @@ pub(crate) enum Step<'a> {
 }
 
 impl<'b> ChainRead<'b> {
-    /// Creates a read of the guest bytes that start at `start`; all lie inside the disk of the top
-    /// image.
+    /// Creates a read of the guest bytes that start at `start`. All of them must lie inside the
+    /// disk of the top image.
     pub(crate) fn new(start: GuestOffset, dst: &'b mut [u8]) -> Self {
         let end = start.wrapping_add(byte_count(dst.len()));
         // The first step enters the top image as it would one below.
         Self::with_walk(ExtentWalk::new(start, end), dst, Pending::ChangeImage { down: true })
     }
 
+    /// Creates a read of the bytes of `walk`, which starts at the top image.
     pub(super) fn with_walk(walk: ExtentWalk, dst: &'b mut [u8], pending: Pending) -> Self {
         Self {
             dst,
@@ -127,7 +128,8 @@ impl<'b> ChainRead<'b> {
         }
     }
 
-    /// Puts what the driver has read where it belongs.
+    /// Finishes the action that the driver has performed: publishes what it has read, or enters
+    /// another image.
     fn finish(&mut self, image: &mut ImageState, memory: &mut [u8]) -> Result<(), Stop> {
         // Loaded before the match: in `finish_run`, it would take 16 bytes more.
         let start = self.walk.start();
@@ -146,9 +148,9 @@ impl<'b> ChainRead<'b> {
         Ok(())
     }
 
-    /// Inflates the run, a cluster or a part of one. Returns `false` if the stream has to be read
-    /// first.
-    // Not inlined, so that reads of plain clusters have no part in its registers and stack.
+    /// Inflates the run, which is a cluster or a part of one. Returns `false` if the driver must
+    /// read the stream first.
+    // Not inlined, so that reads of plain clusters do not pay for its registers and stack.
     #[cfg(feature = "deflate-small")]
     #[inline(never)]
     fn inflate_run(&mut self, image: &mut ImageState, memory: &mut [u8]) -> Result<bool, Stop> {
@@ -171,7 +173,7 @@ impl<'b> ChainRead<'b> {
         Ok(is_read)
     }
 
-    /// Returns the next `len` bytes of the caller's buffer, and advances past them.
+    /// Takes the next `len` bytes off the caller's buffer, and advances past them.
     // Not inlined: four calls would add a hundred bytes.
     #[inline(never)]
     pub(super) fn take_dst(&mut self, len: u64) -> &'b mut [u8] {

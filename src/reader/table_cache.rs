@@ -14,8 +14,8 @@ use crate::reader::stop::Stop;
 /// The number of slots in a set. A cache with fewer than twice as many slots is one set.
 const WAYS: usize = 8;
 
-/// The start of no piece: near no table word, since those are below 2^63 plus the size of a table,
-/// in salvage too.
+/// The start of no piece. No table word is near it: all are below 2^63 plus the size of a table,
+/// also in salvage.
 const NONE: u64 = 3 << 62;
 
 /// The bit of a tag's start that says that the slot is reserved: the piece has not been read.
@@ -23,15 +23,15 @@ const NONE: u64 = 3 << 62;
 const RESERVED: u64 = 1;
 
 /// The tag of a slot: which piece of the file it holds.
-// Packed, because an alignment of 8 would cost padding where registers have 32 bits.
+// Packed, because an alignment of 8 would cost padding on 32-bit machines.
 #[derive(Clone, Copy)]
 #[cfg_attr(qcow1_proofs, derive(PartialEq, Eq, Hash))]
 #[repr(C, packed(4))]
 struct Tag {
-    /// Where the piece starts in the file, with [`RESERVED`] until it has been read; `NONE` for an
-    /// empty slot.
+    /// The host offset of the piece, with [`RESERVED`] until it has been read; `NONE` for an empty
+    /// slot.
     start: u64,
-    /// Where the slot starts in the memory.
+    /// The offset of the slot in the memory.
     slot: u32,
 }
 
@@ -72,16 +72,15 @@ pub(crate) enum Table {
     L2,
 }
 
-/// What the cache knows beside its slots and tags, which lie in the image's memory. Each call gets
-/// that memory.
+/// The state of the cache besides its slots and tags, which lie in the image's memory. Each call
+/// gets that memory.
 #[cfg_attr(qcow1_proofs, derive(Clone, PartialEq, Eq, Hash))]
 pub(crate) struct TableCache {
     pub(crate) device: DeviceShape,
-    /// Where the tags start in the memory.
+    /// The offset of the tags in the memory.
     tags_at: u32,
-    /// The number of tags, in sets. The tag used last is the first of its set. If there is one
-    /// slot, its tag is `single` and this is 0, so that the minimum of memory holds nothing but a
-    /// block.
+    /// The number of tags, which are in sets. The tag used last is the first of its set. If there
+    /// is one slot, its tag is `single` and this is 0, so that the minimum memory is only a block.
     tag_count: u32,
     single: StoredTag,
     /// The pieces looked up last, for each kind of table: most words are found in them.
@@ -97,8 +96,8 @@ pub(crate) struct TableCache {
     slot_size: u32,
 }
 
-/// The word looked up last, and how many of its bytes have been read. A cache of one slot never
-/// holds both pieces of a word that lies across two.
+/// The word looked up last, and the number of its bytes that have been read. A cache of one slot
+/// never holds both pieces of a word that lies in two.
 #[cfg_attr(qcow1_proofs, derive(Clone, PartialEq, Eq, Hash))]
 struct Word {
     at: u64,
@@ -128,8 +127,8 @@ impl Word {
 }
 
 impl TableCache {
-    /// Creates a cache of slots of 2^`slot_shift` bytes each, from `slots_at` on: `tag_count` of
-    /// them, with their tags behind them, or one if that is 0.
+    /// Creates a cache of slots of 2^`slot_shift` bytes each, which start at `slots_at`:
+    /// `tag_count` slots, followed by their tags, or one slot if that is 0.
     pub(crate) fn new(device: DeviceShape, memory: &mut [u8], slots_at: u32, tag_count: u32, slot_shift: u8) -> Self {
         let slot_size = 1_u32.wrapping_shl(slot_shift.into());
         let tags_at = slots_at.wrapping_add(tag_count.wrapping_mul(slot_size));
@@ -186,8 +185,8 @@ impl TableCache {
         Ok(())
     }
 
-    /// Fast path of [`TableCache::read_word`]: reads the word if it lies wholly in the recent piece.
-    /// Returns `true` if so.
+    /// Fast path of [`TableCache::read_word`]: reads the word if it lies wholly in the recent
+    /// piece. Returns `true` if so.
     pub(crate) fn read_recent_word(&mut self, table: Table, at: HostOffset, memory: &[u8]) -> bool {
         let tag = self.recent_piece(table);
         let within = at.0.wrapping_sub(tag.start);
@@ -206,8 +205,8 @@ impl TableCache {
         true
     }
 
-    /// Returns the word that [`TableCache::read_word`] read last. It outlives the pieces that it came
-    /// from.
+    /// Returns the word that [`TableCache::read_word`] read last. It outlives the pieces that it
+    /// came from.
     pub(crate) fn last_word(&self) -> u64 {
         u64::from_be_bytes(self.word.bytes)
     }
@@ -330,9 +329,9 @@ impl TableCache {
         }
     }
 
-    /// Reacts to a failed read of a piece. Returns `true` if a smaller read is possible: pieces are
-    /// as small as they can be until [`TableCache::widen`], so a bad block beside a table word does
-    /// not lose it.
+    /// Reacts to a failed read of a piece. Returns `true` if a smaller read is possible. Pieces
+    /// then have their minimum size until [`TableCache::widen`], so that a bad block beside a table
+    /// word does not make it unreadable.
     #[cold]
     pub(crate) fn narrow(&mut self, memory: &mut [u8]) -> bool {
         let smallest = self.device.block_size.max(BlockSize::B512).bytes();
@@ -351,7 +350,7 @@ impl TableCache {
         }
     }
 
-    /// Changes the size of pieces, and forgets those of another size.
+    /// Changes the size of pieces, and forgets the present ones.
     #[cold]
     #[inline(never)]
     fn set_piece_size(&mut self, size: u32, memory: &mut [u8]) {
@@ -372,7 +371,7 @@ impl TableCache {
         self.forget_pieces(memory);
     }
 
-    // Not inlined: three calls would triple it.
+    // Not inlined: each of three calls would be a copy.
     #[inline(never)]
     fn forget_pieces(&mut self, memory: &mut [u8]) {
         // The single tag is in no memory.

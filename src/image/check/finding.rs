@@ -17,7 +17,7 @@ use crate::offset::GuestOffset;
 /// let mut memory = [0; 4096];
 /// let mut image = Image::open(truncated, &mut memory)?;
 /// image.check(|finding: Finding| match finding.corrupt.guest_offset() {
-///     Some(guest) => println!("{} guest bytes from {guest:#x} on: {finding}", finding.guest_len),
+///     Some(guest) => println!("{} guest bytes at {guest:#x}: {finding}", finding.guest_len),
 ///     None => println!("{finding}"),
 /// })?;
 /// # Ok::<(), qcow1::Error<core::convert::Infallible>>(())
@@ -31,7 +31,7 @@ pub struct Finding {
     /// The number of clusters, L2 tables or L1 entries that have the flaw, at least 1. Their guest
     /// offsets are adjacent; their host offsets need not be.
     pub count: u64,
-    /// The number of guest bytes that they cover, from [`Corrupt::guest_offset`] on, or 0 if that
+    /// The number of guest bytes that they cover, starting at [`Corrupt::guest_offset`]; 0 if that
     /// is `None`.
     pub guest_len: u64,
 }

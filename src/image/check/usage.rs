@@ -1,4 +1,4 @@
-//! A map of what each sector of the file is used for.
+//! The map of the uses of the file's sectors.
 
 use crate::error::CorruptPart;
 use crate::offset::HostOffset;
@@ -70,8 +70,8 @@ impl UsageMap for [u8] {
     }
 }
 
-/// What a sector is used for, in two bits. If a sector has two uses, the larger is stored; if their
-/// sum is above 3, they overlap.
+/// The use of a sector, in two bits. If a sector has two uses, the larger is stored. If their sum
+/// is above 3, they overlap.
 type Use = u8;
 
 /// Several parts of the file may share the sector: streams, which are packed byte by byte, and the
