@@ -31,11 +31,21 @@ use crate::offset::{GuestOffset, HostOffset};
 /// ```
 #[derive(Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
-pub struct Corrupt {
-    flaw: Flaw,
-    guest: GuestOffset,
-    /// The host offset that the flaw concerns, or the wrong value of a header field.
-    host_or_value: u64,
+pub struct Corrupt(Inner);
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+enum Inner {
+    /// A header field has a wrong value.
+    Value { kind: CorruptKind, value: u64 },
+    /// A part of the file that concerns the whole disk is wrong.
+    File { kind: CorruptKind, host: HostOffset },
+    /// What the tables say of guest bytes is wrong.
+    Mapping {
+        flaw: Flaw,
+        guest: GuestOffset,
+        host: HostOffset,
+    },
 }
 
 /// A broken rule, with its details.
@@ -164,41 +174,47 @@ impl CorruptKind {
 }
 
 impl Corrupt {
-    /// Creates a flaw of the header, which has no guest offset. `host_or_value` is the host offset
-    /// that the flaw concerns, or the wrong value of a field.
-    pub(crate) const fn header(kind: CorruptKind, host_or_value: u64) -> Self {
-        Self {
-            flaw: Flaw::Rule(kind),
-            guest: GuestOffset(0),
-            host_or_value,
-        }
+    /// Creates a flaw of a header field with a wrong value.
+    pub(crate) const fn value(kind: CorruptKind, value: u64) -> Self {
+        Self(Inner::Value { kind, value })
+    }
+
+    /// Creates a flaw of a part of the file that concerns the whole disk.
+    pub(crate) const fn in_file(kind: CorruptKind, host: HostOffset) -> Self {
+        Self(Inner::File { kind, host })
     }
 
     /// Creates a flaw of a table, a cluster or a stream.
     pub(crate) const fn at(flaw: Flaw, guest: GuestOffset, host: HostOffset) -> Self {
-        Self {
-            flaw,
-            guest,
-            host_or_value: host.0,
+        Self(Inner::Mapping { flaw, guest, host })
+    }
+
+    const fn flaw(&self) -> Flaw {
+        match self.0 {
+            Inner::Value { kind, .. } | Inner::File { kind, .. } => Flaw::Rule(kind),
+            Inner::Mapping { flaw, .. } => flaw,
         }
     }
 
     /// Returns whether `other` is the same flaw, perhaps at another place.
     #[cfg(feature = "check")]
     pub(crate) fn is_like(&self, other: &Self) -> bool {
-        self.flaw == other.flaw
+        self.flaw() == other.flaw()
     }
 
     /// Returns the first guest byte that the flaw concerns; 0 if it concerns the whole disk.
     #[cfg(feature = "check")]
     pub(crate) const fn guest(&self) -> GuestOffset {
-        self.guest
+        match self.0 {
+            Inner::Value { .. } | Inner::File { .. } => GuestOffset(0),
+            Inner::Mapping { guest, .. } => guest,
+        }
     }
 
     /// Returns the rule that the image breaks.
     #[must_use]
     pub const fn kind(&self) -> CorruptKind {
-        match self.flaw {
+        match self.flaw() {
             Flaw::Rule(kind) => kind,
             #[cfg(feature = "deflate-small")]
             Flaw::Stream(_) => CorruptKind::Stream,
@@ -215,10 +231,9 @@ impl Corrupt {
     /// disk.
     #[must_use]
     pub const fn guest_offset(&self) -> Option<u64> {
-        match self.kind() {
-            CorruptKind::L1PastEnd | CorruptKind::L1OverlapsHeader => None,
-            kind if matches!(kind.part(), CorruptPart::Header | CorruptPart::BackingName) => None,
-            _ => Some(self.guest.0),
+        match self.0 {
+            Inner::Value { .. } | Inner::File { .. } => None,
+            Inner::Mapping { guest, .. } => Some(guest.0),
         }
     }
 
@@ -226,21 +241,20 @@ impl Corrupt {
     /// field has a wrong value.
     #[must_use]
     pub const fn host_offset(&self) -> Option<u64> {
-        match self.kind() {
-            CorruptKind::SizeTooSmall
-            | CorruptKind::SizeTooLarge
-            | CorruptKind::ClusterBits
-            | CorruptKind::L2Bits
-            | CorruptKind::BackingNameTooLong => None,
-            _ => Some(self.host_or_value),
+        match self.0 {
+            Inner::Value { .. } => None,
+            Inner::File { host, .. } | Inner::Mapping { host, .. } => Some(host.0),
         }
     }
 }
 
 impl fmt::Display for Corrupt {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (guest, host) = (self.guest.0, self.host_or_value);
-        let value = host;
+        let (guest, host, value) = match self.0 {
+            Inner::Value { value, .. } => (0, 0, value),
+            Inner::File { host, .. } => (0, host.0, 0),
+            Inner::Mapping { guest, host, .. } => (guest.0, host.0, 0),
+        };
         f.write_str("corrupt image: ")?;
         match self.kind() {
             CorruptKind::HeaderTruncated => write!(f, "the file ends after {host} bytes, inside its header"),
@@ -306,7 +320,7 @@ impl fmt::Display for Corrupt {
                     "the compressed cluster for guest offset {guest:#x}, at host offset {host:#x}, cannot be inflated"
                 )?;
                 #[cfg(feature = "deflate-small")]
-                if let Flaw::Stream(reason) = self.flaw {
+                if let Flaw::Stream(reason) = self.flaw() {
                     write!(f, ": {reason}")?;
                 }
                 Ok(())
@@ -318,7 +332,7 @@ impl fmt::Display for Corrupt {
 impl fmt::Debug for Corrupt {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Corrupt")
-            .field("flaw", &self.flaw)
+            .field("flaw", &self.flaw())
             .field("guest_offset", &self.guest_offset())
             .field("host_offset", &self.host_offset())
             .finish_non_exhaustive()

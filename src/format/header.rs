@@ -8,7 +8,7 @@ use zerocopy::{FromBytes, Immutable, KnownLayout, Unaligned};
 use crate::error::{Corrupt, CorruptKind, Error, Unsupported};
 use crate::format::geometry::{ClusterBits, Geometry, L2Bits};
 use crate::format::xen::Xen;
-use crate::offset::HostOffset;
+use crate::offset::{HostOffset, byte_count};
 
 /// "QFI\xfb".
 const MAGIC: u32 = 0x5146_49fb;
@@ -145,12 +145,10 @@ impl Header {
             Probe::OtherVersion(version) => return Err(Error::Unsupported(Unsupported::Version(version))),
             Probe::NotQcow => return Err(Error::NotQcow),
         }
-        let corrupt = |flaw, value| Err(Error::Corrupt(Corrupt::header(flaw, value)));
+        let corrupt = |kind, value| Err(Error::Corrupt(Corrupt::value(kind, value)));
         let Ok((raw, _)) = RawHeader::ref_from_prefix(first_48_bytes) else {
-            return corrupt(
-                CorruptKind::HeaderTruncated,
-                u64::try_from(first_48_bytes.len()).unwrap_or(u64::MAX),
-            );
+            let end = HostOffset(byte_count(first_48_bytes.len()));
+            return Err(Error::Corrupt(Corrupt::in_file(CorruptKind::HeaderTruncated, end)));
         };
         let size = raw.size.get();
         if size < 2 {

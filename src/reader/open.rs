@@ -69,11 +69,11 @@ impl DeviceShape {
         if !salvage {
             let inside = |start: HostOffset, len: u64| start.0.checked_add(len).is_some_and(|end| end <= self.end.0);
             if !inside(header.l1(), header.l1_bytes()) {
-                return Err(Error::Corrupt(Corrupt::header(CorruptKind::L1PastEnd, header.l1().0)));
+                return Err(Error::Corrupt(Corrupt::in_file(CorruptKind::L1PastEnd, header.l1())));
             }
             let name = header.backing_name();
             if header.has_backing() && !inside(name, header.backing_name_len().into()) {
-                return Err(Error::Corrupt(Corrupt::header(CorruptKind::BackingNamePastEnd, name.0)));
+                return Err(Error::Corrupt(Corrupt::in_file(CorruptKind::BackingNamePastEnd, name)));
             }
         }
         Ok(self.into_probed(Some(header), salvage))

@@ -95,7 +95,7 @@ impl<'b, U: UsageMap + ?Sized, F: FnMut(Finding)> Check<'b, U, F> {
         }
         if check.l1.0 < header.len().into() {
             check.record_flaw(
-                Corrupt::header(CorruptKind::L1OverlapsHeader, check.l1.0),
+                Corrupt::in_file(CorruptKind::L1OverlapsHeader, check.l1),
                 GuestOffset(0),
             );
         }
