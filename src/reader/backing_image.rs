@@ -1,7 +1,7 @@
 //! Takes a read down to the backing image for the bytes of a hole, and back up to the image above.
 
 use crate::reader::image_state::ImageState;
-use crate::reader::read::{ChainRead, Pending, Step};
+use crate::reader::read::{ChainRead, Direction, Pending, Step};
 use crate::reader::stop::Stop;
 
 impl ChainRead<'_> {
@@ -9,7 +9,7 @@ impl ChainRead<'_> {
     pub(super) fn go_down(&mut self) -> Step<'static> {
         self.level = self.level.saturating_add(1);
         self.walk.truncate_to_run();
-        self.pending = Pending::ChangeImage { down: true };
+        self.pending = Pending::ChangeImage(Direction::Down);
         Step::ChangeImage
     }
 
@@ -28,14 +28,14 @@ impl ChainRead<'_> {
         // image, no bytes are left.
         self.take_dst(image.read_end.wrapping_sub(self.walk.start())).fill(0);
         self.level = above;
-        self.pending = Pending::ChangeImage { down: false };
+        self.pending = Pending::ChangeImage(Direction::Up);
         Ok(Step::ChangeImage)
     }
 
-    /// Continues the walk in `image`, which the read goes down to or comes back up to.
-    pub(super) fn enter_image(&mut self, image: &mut ImageState, memory: &mut [u8], down: bool) {
+    /// Continues the walk in `image`, which the read has gone down or come back up to.
+    pub(super) fn change_image(&mut self, image: &mut ImageState, memory: &mut [u8], direction: Direction) {
         // On the way up, the image has the `read_end` from when the read went down.
-        if down {
+        if direction == Direction::Down {
             image.begin_call(memory);
             image.read_end = self.walk.end();
         }

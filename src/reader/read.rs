@@ -38,10 +38,15 @@ pub(super) enum Pending {
     /// Reads what a compressed cluster is inflated from.
     #[cfg(feature = "deflate-small")]
     Stream,
-    /// Switches to another image: down for the bytes of a hole, or back up.
-    ChangeImage {
-        down: bool,
-    },
+    /// Continues in another image: down for the bytes of a hole, or back up.
+    ChangeImage(Direction),
+}
+
+/// Where a read continues: in the image below, or in the image above.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Direction {
+    Down,
+    Up,
 }
 
 /// The driver's next action.
@@ -59,7 +64,7 @@ impl<'b> ChainRead<'b> {
     pub(crate) fn new(start: GuestOffset, dst: &'b mut [u8]) -> Self {
         let end = start.wrapping_add(byte_count(dst.len()));
         // The first step enters the top image as it would one below.
-        Self::with_walk(ExtentWalk::new(start, end), dst, Pending::ChangeImage { down: true })
+        Self::with_walk(ExtentWalk::new(start, end), dst, Pending::ChangeImage(Direction::Down))
     }
 
     /// Creates a read of the bytes of `walk`, which starts at the top image.
@@ -143,7 +148,7 @@ impl<'b> ChainRead<'b> {
                     inflater.publish();
                 }
             }
-            Pending::ChangeImage { down } => self.enter_image(image, memory, down),
+            Pending::ChangeImage(direction) => self.change_image(image, memory, direction),
         }
         Ok(())
     }
