@@ -28,14 +28,14 @@ FAULTS = [
     ("src/format/extent.rs", "a.checked_add(self.len) == Some(b)", "b.checked_add(self.len) == Some(a)", "swapped operands: extents join backwards"),
     ("src/offset.rs", "impl HostOffset {\n    /// Adds `bytes`, saturating: for offsets that are not known to lie inside the disk or the file.\n    pub(crate) const fn plus(self, bytes: u64) -> Self {\n        Self(self.0.saturating_add(bytes))", "impl HostOffset {\n    pub(crate) const fn plus(self, bytes: u64) -> Self {\n        Self(self.0.wrapping_add(bytes))", "a host offset wraps instead of saturating"),
     ("src/reader/device_shape.rs", "<= self.end.0", "< self.end.0", "a boundary: a part that ends where the file ends is past the end"),
-    ("src/reader/extent_walk.rs", "clusters => (whole, clusters.wrapping_sub(1)),", "clusters => (whole, clusters),", "off by one: a run goes on past the end of the file"),
+    ("src/reader/extent_walk.rs", "clusters_after.min(clusters.wrapping_sub(1))", "clusters_after.min(clusters)", "off by one: a run goes on past the end of the file"),
     ("src/reader/compressed.rs", "let room = self.input_len.checked_sub(stream.len);", "let room = self.input_len.checked_sub(1);", "a forgotten length: half of a stream counts as read"),
-    ("src/reader/read.rs", "self.claim(image.read_end.wrapping_sub(self.walk.start())).fill(0);", "self.claim(image.read_end.wrapping_sub(self.walk.start()));", "forgotten zeros after the end of a shorter backing file"),
+    ("src/reader/backing_image.rs", "self.take_dst(image.read_end.wrapping_sub(self.walk.start())).fill(0);", "self.take_dst(image.read_end.wrapping_sub(self.walk.start()));", "forgotten zeros after the end of a shorter backing file"),
     ("src/reader/failure.rs", "(geometry.cluster_start(self.start()), host)", "(self.start(), host)", "an error names a byte, not the start of the cluster"),
     ("src/reader/image_state.rs", "header.l1().plus(index.wrapping_shl(3))", "header.l1().plus(index.wrapping_shl(2))", "a shift: L1 words of 4 bytes"),
     ("src/format/header.rs", "backing_len > MAX_NAME", "backing_len >= MAX_NAME", "a boundary: a name of 1,023 bytes is too long"),
-    ("src/reader/image_state.rs", "let readable = unit.round_down(in_file.into());", "let readable = u64::from(in_file);", "a forgotten rounding: a cut encrypted sector counts as readable"),
-    ("src/reader/table_cache.rs", "self.filled(memory).get_mut(stored..).unwrap_or_default().fill(0);", "let _ = stored;", "forgotten zeros: words past the end of the file are what the memory held"),
+    ("src/reader/truncated_file.rs", "Ok(in_file & !within_unit)", "Ok(in_file)", "a forgotten rounding: a cut encrypted sector counts as readable"),
+    ("src/reader/truncated_file.rs", "buffer.get_mut(index(in_file)..).unwrap_or_default().fill(0);", "let _ = (buffer, in_file);", "forgotten zeros: words past the end of the file are what the memory held"),
     ("src/format/xen.rs", "l1_offset & 0xfff == 0", "l1_offset & 0x1ff == 0", "a mask: an L1 table at a sector counts as at a page"),
 ]
 
