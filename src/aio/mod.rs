@@ -149,11 +149,11 @@ use crate::image::chain::sealed::Layer;
 use crate::image::extents::Extents;
 use crate::image::options::OpenOptions;
 use crate::memory::Memory;
-use crate::reader::backing::ExtentQuery;
 #[cfg(feature = "aes")]
 use crate::reader::cipher::Key;
 use crate::reader::cipher::SectorCipher;
 use crate::reader::device_shape::DeviceShape;
+use crate::reader::extent_query::ExtentQuery;
 use crate::reader::extent_walk::ExtentWalk;
 use crate::reader::open::{FIRST_BLOCK, ProbedDevice};
 use crate::reader::read::{ChainRead, Step};
@@ -349,7 +349,7 @@ impl<D: BlockRead, M: Memory> Image<D, M> {
     /// As [`crate::Image::extent_at`].
     pub async fn extent_at(&mut self, offset: u64, max_len: u64) -> Result<Extent, Error<D::Error>> {
         let mut walk = ExtentWalk::over_range(&self.0.state, offset, max_len)?;
-        self.advance(&mut walk).await
+        self.next_extent(&mut walk).await
     }
 
     /// Returns the runs of the whole disk in sequence; see [`crate::Image::extents`].
@@ -381,7 +381,7 @@ impl<D: BlockRead, M: Memory> Image<D, M> {
 
     /// Returns the walk's next run, and performs the device reads for it. After an error, the image
     /// forgets all tables.
-    async fn advance(&mut self, walk: &mut ExtentWalk) -> Result<Extent, Error<D::Error>> {
+    async fn next_extent(&mut self, walk: &mut ExtentWalk) -> Result<Extent, Error<D::Error>> {
         self.0.state.begin_call(self.0.memory.bytes());
         // Bound: at most two misses for each table word that the walk looks at, and two more for
         // each failed read.
@@ -467,7 +467,7 @@ async fn read_at<D: BlockRead, M: Memory>(
     dst: &mut [u8],
 ) -> Result<(), Error<D::Error>> {
     let Image(top) = images.first_mut().ok_or(Error::OutOfRange)?;
-    let start = top.state.start_of(offset, dst.len())?;
+    let start = top.state.check_range(offset, dst.len())?;
     if let Some(lba) = top.state.direct_lba(top.memory.bytes(), start, dst.len()) {
         return top.device.read_blocks(lba, dst).await.map_err(Error::Io);
     }
@@ -522,7 +522,7 @@ impl<D: BlockRead, M: Memory> Extents<'_, Image<D, M>> {
     /// As [`crate::Image::extent_at`].
     pub async fn next(&mut self) -> Option<Result<Extent, Error<D::Error>>> {
         let walk = self.walk.as_mut().filter(|walk| !walk.is_done())?;
-        let item = self.image.advance(walk).await;
+        let item = self.image.next_extent(walk).await;
         if item.is_err() {
             self.walk = None;
         }
@@ -550,9 +550,9 @@ impl<D: BlockRead, M: Memory, const DEPTH: usize> Chain<Image<D, M>, DEPTH> {
         let mut query = ExtentQuery::new(offset, max_len);
         // Bound: one turn for each image.
         for image in self.layers() {
-            if let Some(mut walk) = query.walk(&image.0.state)? {
-                match image.advance(&mut walk).await {
-                    Ok(extent) => query.answer(extent),
+            if let Some(mut walk) = query.next_walk(&image.0.state)? {
+                match image.next_extent(&mut walk).await {
+                    Ok(extent) => query.record(extent),
                     Err(error) => {
                         self.layers().iter_mut().for_each(Image::forget);
                         return Err(error);
@@ -560,7 +560,7 @@ impl<D: BlockRead, M: Memory, const DEPTH: usize> Chain<Image<D, M>, DEPTH> {
                 }
             }
         }
-        query.found.ok_or(Error::OutOfRange)
+        query.answer.ok_or(Error::OutOfRange)
     }
 
     /// Returns a [`Cursor`] at byte 0, which implements `embedded_io_async::{Read, Seek}` with the

@@ -13,7 +13,7 @@ use crate::guest::{GuestDisk, GuestRead};
 use crate::image::chain::sealed::Layer;
 use crate::image::{Image, forget, read_at};
 use crate::memory::Memory;
-use crate::reader::backing::ExtentQuery;
+use crate::reader::extent_query::ExtentQuery;
 
 pub(crate) mod sealed {
     use crate::format::header::Header;
@@ -179,9 +179,9 @@ impl<D: BlockRead, M: Memory, const DEPTH: usize> Chain<Image<D, M>, DEPTH> {
         let mut query = ExtentQuery::new(offset, max_len);
         // Bound: one turn for each image.
         for image in &mut self.images {
-            if let Some(mut walk) = query.walk(&image.state)? {
-                match image.advance(&mut walk) {
-                    Ok(extent) => query.answer(extent),
+            if let Some(mut walk) = query.next_walk(&image.state)? {
+                match image.next_extent(&mut walk) {
+                    Ok(extent) => query.record(extent),
                     Err(error) => {
                         forget(&mut self.images);
                         return Err(error);
@@ -189,7 +189,7 @@ impl<D: BlockRead, M: Memory, const DEPTH: usize> Chain<Image<D, M>, DEPTH> {
                 }
             }
         }
-        query.found.ok_or(Error::OutOfRange)
+        query.answer.ok_or(Error::OutOfRange)
     }
 
     /// Returns a [`Cursor`] at byte 0, which implements [`embedded_io::Read`] and

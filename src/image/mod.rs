@@ -234,7 +234,7 @@ impl<D: BlockRead, M: Memory> Image<D, M> {
     ///   before what cannot be read.
     pub fn extent_at(&mut self, offset: u64, max_len: u64) -> Result<Extent, Error<D::Error>> {
         let mut walk = ExtentWalk::over_range(&self.state, offset, max_len)?;
-        self.advance(&mut walk)
+        self.next_extent(&mut walk)
     }
 
     /// Returns the runs of the whole disk in sequence, each as [`Image::extent_at`] returns it.
@@ -280,7 +280,7 @@ impl<D: BlockRead, M: Memory> Image<D, M> {
 
     /// Returns the walk's next run, and performs the device reads for it. After an error, the image
     /// forgets all tables.
-    pub(crate) fn advance(&mut self, walk: &mut ExtentWalk) -> Result<Extent, Error<D::Error>> {
+    pub(crate) fn next_extent(&mut self, walk: &mut ExtentWalk) -> Result<Extent, Error<D::Error>> {
         self.state.begin_call(self.memory.bytes());
         // Bound: at most two misses for each table word that the walk looks at, and two more for
         // each failed read.
@@ -368,7 +368,7 @@ impl<D: BlockRead, M: Memory> Iterator for Extents<'_, Image<D, M>> {
 
     fn next(&mut self) -> Option<Self::Item> {
         let walk = self.walk.as_mut().filter(|walk| !walk.is_done())?;
-        let item = self.image.advance(walk);
+        let item = self.image.next_extent(walk);
         if item.is_err() {
             self.walk = None;
         }
@@ -385,7 +385,7 @@ pub(crate) fn read_at<D: BlockRead, M: Memory>(
     dst: &mut [u8],
 ) -> Result<(), Error<D::Error>> {
     let top = images.first_mut().ok_or(Error::OutOfRange)?;
-    let start = top.state.start_of(offset, dst.len())?;
+    let start = top.state.check_range(offset, dst.len())?;
     if let Some(lba) = top.state.direct_lba(top.memory.bytes(), start, dst.len()) {
         return top.device.read_blocks(lba, dst).map_err(Error::Io);
     }

@@ -10,7 +10,7 @@ impl ImageState {
     ///
     /// # Errors
     /// [`Error::OutOfRange`] if they do not.
-    pub(crate) fn start_of<E>(&self, offset: u64, len: usize) -> Result<GuestOffset, Error<E>> {
+    pub(crate) fn check_range<E>(&self, offset: u64, len: usize) -> Result<GuestOffset, Error<E>> {
         match offset.checked_add(byte_count(len)) {
             Some(end) if end <= self.size().0 => Ok(GuestOffset(offset)),
             _ => Err(Error::OutOfRange),

@@ -42,7 +42,7 @@
 //! | `backing_image` | how a read goes down to the backing image for a hole, and back up |
 //! | `direct` | a fast path: whole blocks of one plain cluster whose table words are cached |
 //! | `backing_name` | where the backing file's name is |
-//! | `backing` | which image of a chain answers a query of extents |
+//! | `extent_query` | which image of a chain answers a query of extents |
 //! | `table_cache` | which pieces of the tables stay in memory |
 //! | `lent_memory` | how the memory is split |
 //! | `compressed` | how compressed clusters are read ahead and inflated |
@@ -52,7 +52,6 @@
 //! | `stop` | why the core returns to its driver |
 //! | `failure` | the public error for a stop, with its offsets |
 
-pub(crate) mod backing;
 mod backing_image;
 mod backing_name;
 mod bounce;
@@ -61,6 +60,7 @@ pub(crate) mod cipher;
 mod compressed;
 pub(crate) mod device_shape;
 mod direct;
+pub(crate) mod extent_query;
 pub(crate) mod extent_walk;
 mod failure;
 pub(crate) mod image_state;

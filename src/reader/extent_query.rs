@@ -11,7 +11,7 @@ pub(crate) struct ExtentQuery {
     max_len: u64,
     level: usize,
     /// The lowest image that was asked, and its answer.
-    pub(crate) found: Option<(usize, Extent)>,
+    pub(crate) answer: Option<(usize, Extent)>,
 }
 
 impl ExtentQuery {
@@ -20,7 +20,7 @@ impl ExtentQuery {
             offset,
             max_len,
             level: 0,
-            found: None,
+            answer: None,
         }
     }
 
@@ -28,8 +28,8 @@ impl ExtentQuery {
     ///
     /// # Errors
     /// [`Error::OutOfRange`] for an offset past the end of the top image or a `max_len` of 0.
-    pub(crate) fn walk<E>(&mut self, image: &ImageState) -> Result<Option<ExtentWalk>, Error<E>> {
-        match &mut self.found {
+    pub(crate) fn next_walk<E>(&mut self, image: &ImageState) -> Result<Option<ExtentWalk>, Error<E>> {
+        match &mut self.answer {
             Some((level, extent)) if extent.kind == ExtentKind::Backing => {
                 *level = self.level;
                 if self.offset >= image.size().0 {
@@ -45,8 +45,8 @@ impl ExtentQuery {
     }
 
     /// Continues with the answer of that image.
-    pub(crate) fn answer(&mut self, extent: Extent) {
-        self.found = Some((self.level, extent));
+    pub(crate) fn record(&mut self, extent: Extent) {
+        self.answer = Some((self.level, extent));
         self.max_len = extent.len;
         self.level = self.level.wrapping_add(1);
     }
