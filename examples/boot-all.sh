@@ -52,4 +52,4 @@ timed 'examples/uefi/system.sh' uefi/system.sh $record
 
 # Without optimization, for the stack of a debug build.
 echo
-(cd footprint && bare_cargo thumbv7em-none-eabi run --quiet --release --locked --config unoptimised.toml)
+(cd footprint && bare_cargo thumbv7em-none-eabi run --quiet --release --locked --config unoptimized.toml)

@@ -1,11 +1,11 @@
-//! Passes the microcontroller's memory layout to the linker. The build with unoptimised.toml needs more memory.
+//! Passes the microcontroller's memory layout to the linker. The build with unoptimized.toml needs more memory.
 
 use std::path::PathBuf;
 use std::{env, fs};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let layout = match env::var("FOOTPRINT_BUILD").as_deref() {
-        Ok("unoptimised") => "memory/large.x",
+        Ok("unoptimized") => "memory/large.x",
         _ => "memory/small.x",
     };
     let out = PathBuf::from(env::var("OUT_DIR")?);

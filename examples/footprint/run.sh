@@ -29,7 +29,7 @@ qemu-img convert -f qcow -O raw top.qcow top.raw
 
 # The places of the images in the flash, after the program, as in build.rs.
 case ${FOOTPRINT_BUILD-} in
-unoptimised) start=$((0x100000)) ;;
+unoptimized) start=$((0x100000)) ;;
 *) start=$((0x10000)) ;;
 esac
 flash=
@@ -63,10 +63,10 @@ within() {
 }
 
 case ${FOOTPRINT_BUILD-} in
-unoptimised)
-    within "$(used opened)" stack-unoptimised-open 0
-    within "$(used read)" stack-unoptimised-read 0
-    echo "All three disks have the host's sha256; unoptimised, opening used $(used opened) bytes of stack, and reading" \
+unoptimized)
+    within "$(used opened)" stack-unoptimized-open 0
+    within "$(used read)" stack-unoptimized-read 0
+    echo "All three disks have the host's sha256; unoptimized, opening used $(used opened) bytes of stack, and reading" \
         "$(used read)."
     ;;
 *)

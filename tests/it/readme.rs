@@ -63,8 +63,8 @@ fn sizes_in_the_readme_are_the_budgets_of_the_footprint() {
     .collect();
     let readme = file("README.md");
     assert!(readme.contains(&table), "the README's table should be:\n{table}");
-    let unoptimised = format!("{} bytes of stack", budgets["stack-unoptimised-read"]);
-    assert!(readme.contains(&unoptimised), "not in the README: {unoptimised}");
+    let unoptimized = format!("{} bytes of stack", budgets["stack-unoptimized-read"]);
+    assert!(readme.contains(&unoptimized), "not in the README: {unoptimized}");
 }
 
 #[test]
