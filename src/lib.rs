@@ -76,6 +76,14 @@
 //! [`OpenOptions::memory_needed`] returns a good size for an image, and [`Header::memory_for`]
 //! returns all figures. The memory may have any alignment.
 //!
+//! These are the device requests for a full disk of 1 GiB in the 4 KiB clusters that QEMU writes:
+//!
+//! | memory | sequential, 1 MiB per read: requests per MiB | random, 4 KiB per read: requests per read |
+//! |---:|---:|---:|
+//! | 512 B | 5.50 | 2.99 |
+//! | 64 KiB | 1.50 | 2.00 |
+//! | 4 MiB | 1.50 | 1.00 |
+//!
 //! # Owning an image
 //!
 //! An image owns its device and its memory, or borrows them: see [`Memory`]. It has no lifetime of

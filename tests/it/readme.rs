@@ -1,4 +1,4 @@
-//! The README's figures are those that commands measured and wrote to files.
+//! The READMEs' figures are those that commands measured and wrote to files.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -21,7 +21,7 @@ fn grouped(number: &str) -> String {
 }
 
 #[test]
-fn sizes_in_the_readme_are_the_budgets_of_the_footprint() {
+fn sizes_in_the_examples_readme_are_the_budgets_of_the_footprint() {
     let budgets = file("examples/footprint/budgets.txt");
     let budgets: BTreeMap<_, _> = budgets
         .lines()
@@ -61,23 +61,39 @@ fn sizes_in_the_readme_are_the_budgets_of_the_footprint() {
         format!("| {what} | {plain} | {small} | {deflate} | {aes} |\n")
     })
     .collect();
-    let readme = file("README.md");
-    assert!(readme.contains(&table), "the README's table should be:\n{table}");
+    let readme = file("examples/README.md");
+    assert!(
+        readme.contains(&table),
+        "the table in examples/README.md should be:\n{table}"
+    );
     let unoptimized = format!("{} bytes of stack", budgets["stack-unoptimized-read"]);
-    assert!(readme.contains(&unoptimized), "not in the README: {unoptimized}");
+    assert!(
+        readme.contains(&unoptimized),
+        "not in examples/README.md: {unoptimized}"
+    );
+}
+
+/// Returns the rows of the table in a file whose heading begins with `heading`.
+fn rows(path: &str, heading: &str) -> Vec<String> {
+    let text = file(path);
+    let (_, table) = text
+        .split_once(heading)
+        .unwrap_or_else(|| panic!("{path} has no table '{heading}'"));
+    let rows = table.lines().skip(2).take_while(|line| line.starts_with('|'));
+    rows.map(str::to_owned).collect()
 }
 
 #[test]
-fn speeds_in_the_readme_are_rows_of_the_published_results() {
-    let rows = |text: &str| -> Vec<String> {
-        let (_, table) = text.split_once("| work | qcow1 |").expect("a table of speeds");
-        let rows = table.lines().skip(2).take_while(|line| line.starts_with('|'));
-        rows.map(str::to_owned).collect()
-    };
-    let published = rows(&file("benches/peers/RESULTS.md"));
-    let shown = rows(&file("README.md"));
-    assert!(!shown.is_empty());
-    for row in shown {
-        assert!(published.contains(&row), "not in RESULTS.md: {row}");
+fn sizes_and_speeds_in_the_readme_are_rows_of_the_published_tables() {
+    for (heading, path) in [
+        ("| | without `deflate` |", "examples/README.md"),
+        ("| work | qcow1 |", "benches/peers/RESULTS.md"),
+    ] {
+        let published = rows(path, heading);
+        let shown = rows("README.md", heading);
+        assert!(!shown.is_empty(), "the README's table '{heading}' is empty");
+        for row in shown {
+            assert!(published.contains(&row), "not in {path}: {row}");
+        }
     }
 }

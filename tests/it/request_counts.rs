@@ -229,11 +229,12 @@ fn a_stream_is_read_once_for_all_parts_of_its_cluster() {
     assert_eq!(requests_of_streams(1, 128 << 10, parts), (1, stored([7])));
 }
 
-/// Returns the README's table of device requests by memory lent, measured anew.
+/// Returns the table of device requests by memory lent on the documentation's front page, measured
+/// anew.
 fn table() -> String {
     let mut table = String::from(
-        "| memory | sequential, 1 MiB per read: requests per MiB | random, 4 KiB per read: requests per read |\n\
-         |---:|---:|---:|\n",
+        "//! | memory | sequential, 1 MiB per read: requests per MiB | random, 4 KiB per read: requests per read |\n\
+         //! |---:|---:|---:|\n",
     );
     for (name, memory) in [("512 B", 512), ("64 KiB", 64 << 10), ("4 MiB", 4 << 20)] {
         let (in_order, _) = requests_in_order(Order::Ascending, BlockSize::BYTE, memory, MIB);
@@ -241,7 +242,7 @@ fn table() -> String {
         // In hundredths, as integers, so that the comparison is exact.
         let (in_order, at_random) = (in_order * 100 / 1024, at_random / 100);
         table += &format!(
-            "| {name} | {}.{:02} | {}.{:02} |\n",
+            "//! | {name} | {}.{:02} | {}.{:02} |\n",
             in_order / 100,
             in_order % 100,
             at_random / 100,
@@ -252,8 +253,8 @@ fn table() -> String {
 }
 
 #[test]
-fn the_readme_says_what_is_measured() {
-    let readme = include_str!("../../README.md");
+fn the_front_page_shows_the_requests_that_are_counted() {
+    let page = include_str!("../../src/lib.rs");
     let table = table();
-    assert!(readme.contains(&table), "the README's table should be:\n{table}");
+    assert!(page.contains(&table), "the table in src/lib.rs should be:\n{table}");
 }
