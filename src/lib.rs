@@ -288,7 +288,7 @@
 //! | feature | adds |
 //! |---|---|
 //! | `deflate` | compressed clusters |
-//! | `deflate-small` | the same in less code; without `deflate`, four to five times as slow with any memory |
+//! | `deflate-small` | compressed clusters with the small decoder alone: less code, but more time |
 //! | `aes` | [`Key`] and [`Image::set_key`], with RustCrypto's AES |
 //! | `check` | [`Image::check`], which finds flaws of an image |
 //! | `alloc` | `Box<D>` as device and disk; `Vec<u8>` and `Box<[u8]>` as [`Memory`] |
