@@ -3,19 +3,20 @@
  * Made by cbindgen from the library's source: do not edit. README.md shows how to use it.
  *
  * Ownership. The caller owns all storage: a qcow1_disk, the memory lent to each image, and what `ctx` points to. The
- * library allocates nothing and keeps no other pointers. It has no global state, except on systems: which AES the processor has.
+ * library allocates nothing and keeps no other pointers. It has no global state, with one exception: under an operating system,
+ * it stores whether the processor has instructions for AES.
  *
  * Lifetimes. Memory and `ctx` must stay valid from qcow1_open() or qcow1_push() until qcow1_close(), or until the disk is
  * no longer used: closing frees nothing, it only wipes keys. The caller must not read or write memory while it is lent. The
  * image must not change while it is open, since tables are cached. Every other argument is used only during the call, and
  * must overlap neither the disk nor lent memory.
  *
- * Alignment. A qcow1_disk has QCOW1_DISK_ALIGN, which its type demands. Memory and buffers have any.
+ * Alignment. A qcow1_disk is aligned to QCOW1_DISK_ALIGN bytes, as its type demands. Memory and buffers may have any alignment.
  *
- * ABI. Programs run with each later library of the same soname. README.md says what never changes within one.
+ * ABI. Programs run with each later library of the same soname. README.md lists what never changes within a soname.
  *
  * Threads. One call at a time for each disk, qcow1_size() included; different disks are independent. A read callback must
- * not call the library for the disk that it reads for. No call blocks but in the callback.
+ * not call the library for the disk that it reads for. A call blocks only in the callback.
  *
  * Units. Sizes, lengths and offsets are in bytes; only `lba` is in blocks of the device.
  *
@@ -67,7 +68,7 @@
 #define QCOW1_SALVAGE 2
 
 /**
- * A disk that does not begin with QCOW's magic number, or that has less than 8 bytes, is opened as
+ * A disk that does not begin with QCOW's magic number, or that has fewer than 8 bytes, is opened as
  * a raw disk. So its first bytes choose its format: pass this flag only on a machine whose owner
  * wrote its disks, and that opens no file that an image names.
  */
@@ -79,7 +80,7 @@
 #define QCOW1_UNKNOWN 18446744073709551615ull
 
 /**
- * The size of a qcow1_disk in bytes, at most: on each target, whatever the library was built with.
+ * The size of a qcow1_disk in bytes, on each target and with any features of the library.
  */
 #define QCOW1_DISK_SIZE 2560
 
@@ -89,7 +90,7 @@
 #define QCOW1_DISK_ALIGN 16
 
 /**
- * The most images that a disk can have: the top one and those below it.
+ * The maximum number of images of a disk: the top one and those below it.
  */
 #define QCOW1_MAX_IMAGES 4
 
@@ -476,8 +477,8 @@ int QCOW1_CALL qcow1_read_sectors(qcow1_disk *disk, uint64_t sector, uint64_t co
 /**
  * Finds how the guest's bytes that start at `offset` are stored: one run of 1 to `max_len` bytes.
  *
- * It reads only tables, and at most 4099 table words of each image. So the next run may be of the
- * same kind.
+ * It reads only tables: at most 4099 table words of each image. If it stops at this limit, the next
+ * run may be of the same kind.
  *
  * Returns 0 and fills `extent`, or an error: QCOW1_ERROR_OUT_OF_RANGE if `offset` is past the end
  * of the disk, or `max_len` is 0.
@@ -498,16 +499,16 @@ int QCOW1_CALL qcow1_extent(qcow1_disk *disk, uint64_t offset, uint64_t max_len,
 int QCOW1_CALL qcow1_backing_name(qcow1_disk *disk, void *buf, size_t len, size_t *name_len);
 
 /**
- * Returns in `needed` how many bytes of memory to lend to the image on `device`: enough to read
- * everything at full speed, compressed clusters too, and `cache` bytes more for tables, unless the
- * image cannot have as many. It is at least 1.
+ * Sets `*needed` to the number of bytes of memory to lend to the image on `device`: enough to read
+ * everything at full speed, compressed clusters too, and at most `cache` bytes more for tables. It
+ * is at least 1.
  *
  * `flags` are those for qcow1_open() or qcow1_push(). The header is read with one call of
  * `device->read`, unless the disk is raw. If the blocks of the device are larger than 512 bytes,
  * nothing is read, and the memory is enough for any image. This call needs 512 bytes more stack
  * than others.
  *
- * Returns 0, or an error that opening the image would return too.
+ * Returns 0, or an error that opening the image would also return.
  */
 int QCOW1_CALL qcow1_memory_needed(const qcow1_device *device, size_t cache, uint32_t flags, size_t *needed);
 

@@ -18,7 +18,7 @@ pub const RAW: u32 = 1;
 /// they are an error.
 pub const SALVAGE: u32 = 2;
 
-/// A disk that does not begin with QCOW's magic number, or that has less than 8 bytes, is opened as
+/// A disk that does not begin with QCOW's magic number, or that has fewer than 8 bytes, is opened as
 /// a raw disk. So its first bytes choose its format: pass this flag only on a machine whose owner
 /// wrote its disks, and that opens no file that an image names.
 pub const OR_RAW: u32 = 4;

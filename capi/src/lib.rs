@@ -188,8 +188,8 @@ pub extern "C" fn qcow1_read_sectors(disk: *mut Storage, sector: u64, count: u64
 
 /// Finds how the guest's bytes that start at `offset` are stored: one run of 1 to `max_len` bytes.
 ///
-/// It reads only tables, and at most 4099 table words of each image. So the next run may be of the
-/// same kind.
+/// It reads only tables: at most 4099 table words of each image. If it stops at this limit, the next
+/// run may be of the same kind.
 ///
 /// Returns 0 and fills `extent`, or an error: QCOW1_ERROR_OUT_OF_RANGE if `offset` is past the end
 /// of the disk, or `max_len` is 0.
@@ -255,16 +255,16 @@ pub struct MemoryNeeds {
     pub all_tables: usize,
 }
 
-/// Returns in `needed` how many bytes of memory to lend to the image on `device`: enough to read
-/// everything at full speed, compressed clusters too, and `cache` bytes more for tables, unless the
-/// image cannot have as many. It is at least 1.
+/// Sets `*needed` to the number of bytes of memory to lend to the image on `device`: enough to read
+/// everything at full speed, compressed clusters too, and at most `cache` bytes more for tables. It
+/// is at least 1.
 ///
 /// `flags` are those for qcow1_open() or qcow1_push(). The header is read with one call of
 /// `device->read`, unless the disk is raw. If the blocks of the device are larger than 512 bytes,
 /// nothing is read, and the memory is enough for any image. This call needs 512 bytes more stack
 /// than others.
 ///
-/// Returns 0, or an error that opening the image would return too.
+/// Returns 0, or an error that opening the image would also return.
 #[unsafe(no_mangle)]
 pub extern "C" fn qcow1_memory_needed(
     device: *const DeviceDescription,

@@ -7,13 +7,13 @@ use qcow1::{Chain, Image};
 use crate::device::Device;
 use crate::error::Failure;
 
-/// The size of a qcow1_disk in bytes, at most: on each target, whatever the library was built with.
+/// The size of a qcow1_disk in bytes, on each target and with any features of the library.
 pub const DISK_SIZE: usize = 2560;
 
 /// The alignment of a qcow1_disk in bytes.
 pub const DISK_ALIGN: usize = 16;
 
-/// The most images that a disk can have: the top one and those below it.
+/// The maximum number of images of a disk: the top one and those below it.
 pub const MAX_IMAGES: usize = 4;
 
 /// The storage of a disk. Its bytes are the library's.

@@ -117,7 +117,7 @@ static int read_memory(void *image, uint64_t offset, void *buf, size_t len) {
 int driver_read(void *ctx, uint64_t lba, void *buf, size_t len); /* your driver: 0, or a positive error of its own */
 int first_sector(uint64_t device_size, void *sector) {
     static qcow1_disk disk;
-    static unsigned char memory[32768]; /* lent while the disk is open; 512 bytes do without compression */
+    static unsigned char memory[32768]; /* lent while the disk is open; 512 bytes are enough without compression */
     qcow1_device device = {NULL, device_size, 512, 0, driver_read};
     int error = qcow1_open(&disk, &device, memory, sizeof memory, 0);
     return error != 0 ? error : qcow1_read(&disk, 0, sector, 512); /* any offset, any length */
