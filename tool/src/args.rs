@@ -9,7 +9,7 @@ use clap_complete::Shell;
 
 use crate::text;
 
-const ABOUT: &str = "Look into QCOW version 1 disk images, and write the guest's disk out of them";
+const ABOUT: &str = "Inspect QCOW version 1 disk images, and write the guest's disk to a file";
 
 /// A test compares it with the manifest.
 const LONG_VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), "\nfeatures: aes, check, deflate, std");
@@ -92,8 +92,8 @@ pub(crate) enum Command {
     ///
     /// If OUT is a device or a pipe, or - for standard output, the disk is written to it in
     /// sequence, starting at its first byte. A dump that fails has written the bytes before the
-    /// flaw, and the error gives their number. A file as standard output gets holes, too, and
-    /// so does a block device that can have them.
+    /// flaw, and the error gives their number. Standard output that is a file gets holes, and so
+    /// does a block device that can have them.
     ///
     /// OUT is refused, and left as it is, if it is
     ///   - IMAGE, or one of its backing files, whether opened here or only named by an image
@@ -134,14 +134,14 @@ pub(crate) enum Command {
         #[command(flatten)]
         guest: Guest,
     },
-    /// Find flaws of the image
+    /// Find flaws in the image
     ///
     /// Reads every table word of IMAGE, inflates each compressed cluster, and finds tables and
     /// clusters that overlap. Flaws of one kind in sequence are one finding. Needs memory for
-    /// the parts of the file that are used: at most 64 MiB, and 64 bytes for each 2 KiB that the
-    /// file takes on its disk. Exits with 0 if nothing is wrong, with 2 if the image is corrupt,
-    /// and with 3 if nothing is corrupt but part of the file is unused. Of several images, the
-    /// first of these statuses that one has is returned: 1, 5, 2, 3, 0.
+    /// the parts of the file that are used: at most 64 MiB, plus 64 bytes for each 2 KiB that
+    /// the file takes on its disk. Exits with 0 if nothing is wrong, with 2 if the image is
+    /// corrupt, and with 3 if nothing is corrupt but part of the file is unused. With several
+    /// images, it exits with the first of these statuses that any of them has: 1, 5, 2, 3, 0.
     #[command(verbatim_doc_comment)]
     Check {
         /// The QCOW1 images
@@ -156,8 +156,8 @@ pub(crate) enum Command {
     /// Serve the guest's disk to programs that speak NBD, read-only
     ///
     /// QEMU, libnbd's tools and the kernel's nbd-client read the disk from the server, without a
-    /// dump. Prints the server's URI once it is ready, and serves until it is interrupted. Each
-    /// of up to 16 clients reads at any time; clients cannot write.
+    /// dump. Prints the server's URI once it is ready, and serves until it is interrupted. Up to
+    /// 16 clients read at a time. Clients cannot write.
     #[command(verbatim_doc_comment)]
     Serve {
         /// The QCOW1 image
@@ -197,13 +197,13 @@ pub(crate) struct Open {
     /// Without this option, an image is refused if QEMU holds its lock.
     #[arg(long)]
     pub(crate) force_share: bool,
-    /// Read the files around the system's cache, as for a drive with bad sectors: fewer bytes beside them are lost
+    /// Read the files around the system's cache, as for a drive with bad sectors: fewer bytes next to them are lost
     #[arg(long)]
     pub(crate) direct: bool,
     /// The offset at which the image begins in IMAGE, such as an archive or a disk
     #[arg(long, value_name = "N", default_value = "0", value_parser = text::number)]
     pub(crate) image_offset: u64,
-    /// The length of the image in IMAGE; by default all bytes from its offset on
+    /// The length of the image in IMAGE; by default all bytes after its offset
     #[arg(long, value_name = "N", value_parser = text::number)]
     pub(crate) image_length: Option<u64>,
 }
@@ -225,11 +225,11 @@ pub(crate) struct Keys {
     /// A file with the password of the next encrypted image; repeat it for a chain, top first
     ///
     /// The password is the file's first line, without its line end. It is not an argument
-    /// because other users can see those. The format stores no key check: a wrong password
+    /// because other users can see arguments. The format stores no key check: a wrong password
     /// yields garbage, not an error. Without this option, a terminal asks for the password.
     #[arg(long, value_name = "FILE", conflicts_with = "key_file", verbatim_doc_comment)]
     pub(crate) password_file: Vec<PathBuf>,
-    /// A file whose bytes, also its line end, are the password, as QEMU's `secret,file=` takes it
+    /// A file whose bytes, including a line end, are the password, as for QEMU's `secret,file=`
     ///
     /// Use it instead of --password-file if the image was made with such a file. Repeat it for
     /// a chain, top first.
@@ -242,7 +242,7 @@ pub(crate) struct Keys {
 pub(crate) struct Lower {
     /// The next backing file and its format, raw:FILE or qcow:FILE; repeat it for a chain, top first
     ///
-    /// The format is declared and never guessed. The names that the images hold are not
+    /// The format is declared and never guessed. The files that the images name are not
     /// opened.
     #[arg(
         long,
@@ -253,14 +253,14 @@ pub(crate) struct Lower {
     pub(crate) backing: Vec<Declared>,
     /// Open the backing files that the images name. Only for images you trust
     ///
-    /// A name is relative to the image that holds it. An image does not store the format of
-    /// its backing file, so each file is probed: QCOW1 is opened as such, QCOW2 is refused,
+    /// A name is relative to the folder of the image. An image does not store the format of
+    /// its backing file, so each file is probed: QCOW1 is opened as an image, QCOW2 is refused,
     /// and everything else is raw.
     ///
     /// This is not safe with images from others. An image can name any file that you can
-    /// read. And a guest that was given a raw disk can write a QCOW1 header into its first
-    /// sector: probing then takes the disk for an image, and the guest has named a file of
-    /// the host. If in doubt, use --backing, which never probes.
+    /// read. A guest with a raw disk can also write a QCOW1 header into its first sector: the
+    /// tool then opens the disk as an image, and reads the file of the host that the guest
+    /// named. If in doubt, use --backing, which never probes.
     #[arg(long, conflicts_with = "backing", verbatim_doc_comment)]
     pub(crate) follow: bool,
 }

@@ -1,4 +1,4 @@
-//! `check`: finds flaws of images.
+//! `check`: finds flaws in images.
 
 use std::fmt::Display;
 use std::path::{Path, PathBuf};

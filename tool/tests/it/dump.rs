@@ -605,7 +605,7 @@ fn a_key_file_is_the_key_with_its_line_end_as_qemu_takes_it() {
     let help = place.output(&["dump", "--help"]);
     let help = String::from_utf8(help).unwrap();
     assert!(
-        help.contains("A file whose bytes, also its line end, are the password"),
+        help.contains("A file whose bytes, including a line end, are the password"),
         "{help}"
     );
 }

@@ -81,7 +81,7 @@ fn help_says_why_following_is_not_for_every_image() {
     let help = tool().args(["dump", "--help"]).assert().success().get_output().clone();
     let help = String::from_utf8(help.stdout).unwrap();
     assert!(help.contains("Only for images you trust"), "{help}");
-    assert!(help.contains("the guest has named a file of\n"), "{help}");
+    assert!(help.contains("reads the file of the host that the guest\n"), "{help}");
 }
 
 #[test]
