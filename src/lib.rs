@@ -34,7 +34,7 @@
 //! - [`GuestRead`] is implemented for images and chains. [`Partition`] and the adapters to other
 //!   crates' traits take any type that implements it.
 //! - [`Image::extents`] returns how the disk is stored. With the feature `check`, [`Image::check`]
-//!   finds flaws of the image.
+//!   finds flaws in the image.
 //! - [`Tracer`] passes each device request to a callback.
 //! - [`aio`] has the same API for devices whose reads are futures.
 //!
@@ -290,7 +290,7 @@
 //! | `deflate` | compressed clusters |
 //! | `deflate-small` | compressed clusters with the small decoder alone: less code, but more time |
 //! | `aes` | [`Key`] and [`Image::set_key`], with RustCrypto's AES |
-//! | `check` | [`Image::check`], which finds flaws of an image |
+//! | `check` | [`Image::check`], which finds flaws in an image |
 //! | `alloc` | `Box<D>` as device and disk; `Vec<u8>` and `Box<[u8]>` as [`Memory`] |
 //! | `std` | `alloc`; `File` as device; `std::io::{Read, Seek}` for [`Cursor`]; conversions of errors to `std::io::Error` and boxed errors |
 //! | `async` | [`aio`] |
