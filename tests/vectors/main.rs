@@ -1,5 +1,5 @@
 //! The conformance suite of `tests/vectors`: the recipe of its images, and this crate's run over
-//! them. `WRITE_VECTORS=1 cargo test --test vectors` writes the files.
+//! them. `WRITE_VECTORS=1 cargo test --all-features --test vectors` writes the files.
 
 mod case;
 mod cases;
