@@ -275,7 +275,7 @@ impl Disk {
         self.guest[at..end].copy_from_slice(&bytes[..end - at]);
     }
 
-    /// Adds whole clusters from `at` on.
+    /// Adds whole clusters that start at `at`.
     pub fn data(mut self, at: usize, len: usize) -> Self {
         let clusters = len.next_multiple_of(self.image.cluster_size() as usize);
         let bytes = text(at as u64, clusters);

@@ -7,7 +7,7 @@
     ./peers.py --reader NAME 'COMMAND {image}'
                                     another one too; with --only, no other one. README.md says what COMMAND writes, and
                                     what {key}, {backing} and {reads} are. Without {key} or {backing} in COMMAND, images
-                                    that need them count as refused, or as not judged where an error is right.
+                                    that need them count as refused, or as not judged if an error is right.
 
 Readers are judged by the manifest's `strict`. Needs Python 3.11 and nothing else; libqcow needs cc and its headers.
 """
@@ -368,7 +368,7 @@ def bytes_without_error(path, entry):
     """Describes the bytes that a reader returned instead of an error."""
     if "sha256" in entry["salvage"] and judge_disk(path, entry["salvage"])[0] in ("right", "sectors"):
         return AS_SALVAGE
-    return f"{path.stat().st_size} bytes, where it is {entry['strict']['error']}"
+    return f"{path.stat().st_size} bytes, but right is {entry['strict']['error']}"
 
 
 def judge_whole(reader, entry, folder):
@@ -431,7 +431,7 @@ def summary(readers, entries, found):
 
 def groups(readers, entries, found):
     """Returns the table of results by group."""
-    lines = ["Right (as it should be, bytes or refusal), of how many; then what is wrong with the others:", ""]
+    lines = ["Images that each reader reads or refuses as it should, by group; the others have their verdict:", ""]
     lines.append("| group | images | " + " | ".join(reader.name for reader in readers) + " |")
     lines.append("|---" * (len(readers) + 2) + "|")
     for group in dict.fromkeys(entry["group"] for entry in entries):

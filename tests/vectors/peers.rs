@@ -1,4 +1,4 @@
-//! Tests that `peers.py` calls no command right that is not a reader.
+//! Tests that `peers.py` never judges a command as right that is not a reader.
 
 use std::process::{Command, Output};
 

@@ -7,7 +7,7 @@ use crate::common::{ImageBuilder, Refusal};
 const FORMAT: &str = "format: backing";
 const SPAN: usize = 512 << 6;
 
-/// Lines that are unlike those of [`crate::case::text`].
+/// Returns lines that differ from those of [`crate::case::text`].
 fn base_text(len: usize) -> Vec<u8> {
     let lines = (0..).flat_map(|line| format!("BASE  {:09x}\n", line * 16).into_bytes());
     lines.take(len).collect()
@@ -21,7 +21,7 @@ fn raw(name: &'static str, bytes: Vec<u8>) -> Backing {
     }
 }
 
-/// An image whose guest sees [`base_text`] in some clusters.
+/// Returns an image whose guest sees [`base_text`] in some clusters, and the guest's disk.
 fn qcow(name: &'static str, size: usize, image: ImageBuilder, clusters: &[usize]) -> (Backing, Vec<u8>) {
     let mut image = image;
     let step = image.cluster_size() as usize;
@@ -59,8 +59,8 @@ pub fn cases() -> Vec<Case> {
     cases
 }
 
-/// An image of a chain: which it is from the top, log2 of its clusters and of its tables' entries,
-/// and the clusters that it has.
+/// An image of a chain: its number, log2 of its cluster size and of the entries of its tables, and
+/// the clusters that it stores.
 struct Layer {
     name: &'static str,
     number: usize,
@@ -70,7 +70,7 @@ struct Layer {
 }
 
 impl Layer {
-    /// The image on what the guest sees below it; and what the guest sees through both.
+    /// Returns the image over `below`, the disk that the guest sees below it.
     fn on(&self, below: &[u8], name: &[u8]) -> Disk {
         let shape = |image: ImageBuilder| named(name)(image.bits(self.bits.0, self.bits.1));
         let mut disk = Disk::new(self.size, shape).over(below);
@@ -83,14 +83,14 @@ impl Layer {
         disk
     }
 
-    /// Lines that are unlike those of any other layer.
+    /// Returns lines that differ from those of any other layer.
     fn text(&self, at: usize, len: usize) -> Vec<u8> {
         let lines = (at / 16..).flat_map(|line| format!("LAYER{} {:08x}\n", self.number, line * 16).into_bytes());
         lines.take(len).collect()
     }
 }
 
-/// A chain of these, top first, on a raw disk: the top's disk, and the files below.
+/// Returns a chain of these layers, top first, on a raw disk: the top disk, and the files below it.
 fn stack(layers: &[Layer], raw_base: &Backing) -> (Disk, Vec<Backing>) {
     let (top, lower) = layers.split_first().unwrap();
     let mut files = vec![raw_base.clone()];
@@ -108,8 +108,8 @@ fn stack(layers: &[Layer], raw_base: &Backing) -> (Disk, Vec<Backing>) {
     (top.on(&below, files[0].name.as_bytes()), files)
 }
 
-/// The upper of two images that both have a cluster is right, however long a read is and whatever
-/// the clusters' sizes.
+/// If two images of a chain store a cluster, the upper one counts, for reads of any length and for
+/// all cluster sizes.
 fn precedence(cases: &mut Vec<Case>) {
     let mut add = |name, source, shows, layers: &[Layer], raw_base: &Backing| {
         let (disk, files) = stack(layers, raw_base);
@@ -295,7 +295,7 @@ fn kinds(cases: &mut Vec<Case>) {
     let disk = Disk::new(4096, named(b"looks-like-qcow.raw"))
         .over(&lure.bytes)
         .data(2048, 512);
-    let shows = "A raw disk that begins with a QCOW header is raw, for that is what it is declared.";
+    let shows = "A raw disk that begins with a QCOW header is raw, because it is declared raw.";
     cases.push(Case::reads("raw-that-looks-like-qcow", "CVE-2008-2004", shows, &disk).over(&[&lure]));
 
     let base = raw("base-70144.raw", base_text(70_144));
@@ -360,11 +360,11 @@ fn names(cases: &mut Vec<Case>) {
     cut.pop();
     cases.push(Case::cut("name-cut", FORMAT, shows, cut, &disk.guest).over(&[&base]));
     for (name, at) in [("name-past-the-end", 1_u64 << 40), ("name-wraps", u64::MAX - 3)] {
-        let shows = "A name that stands where the file does not reach.";
+        let shows = "A name past the end of the file.";
         let file = with(file.clone(), 8, &at.to_be_bytes());
         cases.push(Case::cut(name, FORMAT, shows, file, &disk.guest).over(&[&base]));
     }
-    let shows = "A name of 1023 bytes, the longest there is.";
+    let shows = "A name of 1023 bytes, the longest that is legal.";
     let long = ["./".repeat(505).as_bytes(), name].concat();
     assert_eq!(long.len(), 1023);
     let disk = Disk::new(4096, named(&long)).over(&base.bytes).data(512, 512);
@@ -374,7 +374,7 @@ fn names(cases: &mut Vec<Case>) {
 fn missing(cases: &mut Vec<Case>) {
     let refusal = Refusal::BackingRequired;
     let disk = Disk::new(2048, named(b"no such file")).data(512, 1024);
-    let shows = "A hole without the backing file that is named is an error, never zeros; what is there reads.";
+    let shows = "A hole is an error without the named backing file, never zeros; stored clusters can be read.";
     let reads = vec![
         Read::gives(512, &disk.guest[512..1536]),
         Read::fails(0, 512, refusal),

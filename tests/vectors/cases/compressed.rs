@@ -16,17 +16,17 @@ pub fn cases() -> Vec<Case> {
     cases
 }
 
-/// A disk of three clusters, of which the first and the last are plain.
+/// Returns a disk of three clusters, of which the first and the last are plain.
 fn around() -> Disk {
     Disk::small(1536).data(0, 512).data(1024, 512)
 }
 
-/// The same with `stream` in the middle, which is read as `cluster`.
+/// Adds the case of this disk with `stream` in the middle, which is read as `cluster`.
 fn legal(cases: &mut Vec<Case>, name: &str, shows: &str, stream: &[u8], cluster: &[u8]) {
     cases.push(Case::reads(name, FORMAT, shows, &around().stream(512, stream, cluster)));
 }
 
-/// The same with `stream` in the middle, which is corrupt.
+/// Adds the case of this disk with `stream` in the middle, which is corrupt.
 fn corrupt(cases: &mut Vec<Case>, name: &str, shows: &str, stream: &[u8]) {
     let disk = around().stream(512, stream, &[0; 512]);
     cases.push(Case::corrupt(name, FORMAT, shows, disk.image.build()));
@@ -37,7 +37,7 @@ fn places(cases: &mut Vec<Case>) {
     let disk = (0..16).fold(Disk::small(8192), |disk, i| disk.compressed(i * 512));
     cases.push(Case::reads("packed", FORMAT, shows, &disk));
 
-    let shows = "Plain and compressed clusters by turns; a stream ends where the next sector's data begins.";
+    let shows = "Plain and compressed clusters alternate, and each starts at a sector of the file.";
     let disk = (0..8).fold(Disk::small(8192), |disk, i| {
         disk.compressed(i * 1024).data(i * 1024 + 512, 512)
     });
@@ -73,7 +73,7 @@ fn places(cases: &mut Vec<Case>) {
     let disk = || Disk::new(1536, |image| image.bits(10, 6)).data(0, 1024);
     cases.push(Case::reads("last-cluster", FORMAT, shows, &disk().compressed(1024)));
 
-    let shows = "A stream of half a cluster is too short, even where no more is inside the disk.";
+    let shows = "A stream of half a cluster is too short, even if the other half is outside the disk.";
     let (mut disk, short) = (disk(), deflate(&text(1024, 512)));
     disk.image.stream_at(1024, 8192, &short, short.len() as u64);
     cases.push(Case::corrupt("last-cluster-short", FORMAT, shows, disk.image.build()));
@@ -212,7 +212,7 @@ fn distances(cases: &mut Vec<Case>) {
     }
 }
 
-/// Where a stream, the bytes that it is given and the cluster end at different places.
+/// Adds streams that end before or after the cluster, or before or after their stored length.
 fn ends(cases: &mut Vec<Case>) {
     let bytes = text(512, 512);
     let (start, rest) = bytes.split_at(100);
@@ -312,7 +312,7 @@ fn ends(cases: &mut Vec<Case>) {
     corrupt(
         cases,
         "stored-cut",
-        "A stored block that is longer than what is given.",
+        "A stored block that is longer than the stream.",
         &stream[..200],
     );
     corrupt(

@@ -11,14 +11,14 @@ pub fn cases() -> Vec<Case> {
     pairs.collect()
 }
 
-/// A span of holes, which has no table, and after it a hole and a cluster: a reader that takes the
-/// wrong bits of an offset for an index finds something else.
+/// Returns an image with a span of holes, which has no table, and after it a hole and a cluster. A
+/// reader that takes the wrong bits of an offset for an index finds something else.
 fn pair(cluster_bits: u8, l2_bits: u8) -> Case {
     let (cluster, table) = (1_u64 << cluster_bits, 8_u64 << l2_bits);
     let span = cluster << l2_bits;
     let size = span + 2 * cluster;
-    // Tables at multiples of their size, data at multiples of the cluster: what is shown here is
-    // not alignment.
+    // Tables at multiples of their size, data at multiples of the cluster: this case is not
+    // about alignment.
     let host = match table {
         _ if table == cluster => 2 * cluster,
         _ => table,

@@ -1,16 +1,16 @@
-//! The header: what is ignored, what is legal, what is refused.
+//! The header: fields that are ignored, legal values, and values that are refused.
 
 use crate::case::{Case, Disk, Expect, with};
 use crate::common::Refusal;
 
 const FORMAT: &str = "format: header";
 
-/// A small image that is sound.
+/// Returns a small image that is sound.
 fn sound() -> Disk {
     Disk::small(2048).data(512, 1024)
 }
 
-/// The same with other bytes in its header.
+/// Returns the same image with other bytes in its header.
 fn sound_with(at: usize, bytes: &[u8]) -> Vec<u8> {
     with(sound().image.build(), at, bytes)
 }
@@ -48,13 +48,13 @@ fn legal(cases: &mut Vec<Case>) {
             "name-length-without-offset",
             16,
             &[0, 0, 0, 5],
-            "A backing name's length counts only where its offset is not 0.",
+            "The length of a backing name is ignored if its offset is 0.",
         ),
         (
             "huge-name-length-without-offset",
             16,
             &[0xff; 4],
-            "A backing name's length is not even checked where its offset is 0.",
+            "The length of a backing name is not even checked if its offset is 0.",
         ),
         (
             "name-offset-without-length",
@@ -143,7 +143,7 @@ fn magic_and_version(cases: &mut Vec<Case>) {
         Refusal::Unsupported,
     ));
     for len in [8, 32, 47] {
-        let shows = format!("A header cut at byte {len} is corrupt, even where the rest may read as zeros.");
+        let shows = format!("A header cut at byte {len} is corrupt, even if missing bytes read as zeros.");
         cases.push(Case::corrupt(
             &format!("cut-at-{len}"),
             FORMAT,
@@ -192,7 +192,7 @@ fn fields(cases: &mut Vec<Case>) {
     }
     for (cluster, l2) in [(16, 16), (19, 13), (9, 23), (32, 32), (8, 14)] {
         let shows = format!(
-            "cluster_bits {cluster} and l2_bits {l2}: a careless reader shifts by their sum, and divides by what is left."
+            "cluster_bits {cluster} and l2_bits {l2}: a careless reader shifts by their sum, and divides by the result."
         );
         let name = format!("bits-{cluster}-and-{l2}");
         cases.push(Case::corrupt(
@@ -203,7 +203,7 @@ fn fields(cases: &mut Vec<Case>) {
         ));
     }
     for (name, len) in [("name-of-1024", 1024_u32), ("name-of-4096", 4096)] {
-        let shows = "A backing name is at most 1023 bytes long, even where more are in the file.";
+        let shows = "A backing name is at most 1023 bytes long, even if the file has more.";
         let mut file = sound().image.build();
         let at = file.len() as u64;
         file.resize(file.len() + len as usize, b'/');
@@ -230,6 +230,6 @@ fn places(cases: &mut Vec<Case>) {
     let shows = "The L1 ends one byte past the end of the file.";
     let at = file.len() as u64 - 7;
     let file = with(file, 40, &at.to_be_bytes());
-    // Data stands where the word is taken from: zeros and newlines of text, which point nowhere.
+    // The word begins in data: zeros and newlines of text, which lead nowhere.
     cases.push(Case::corrupt("l1-one-byte-past", FORMAT, shows, file).salvages(Expect::bytes(&[0; 2048])));
 }

@@ -1,4 +1,4 @@
-//! What is read depends on the image, and never on what was read before.
+//! A read depends on the image, and never on earlier reads.
 
 use crate::case::{Case, Disk, Read, text};
 use crate::common::Refusal;
@@ -15,7 +15,7 @@ pub fn cases() -> Vec<Case> {
     cases
 }
 
-/// Reads of clusters, in this order; those of cluster `bad` fail.
+/// Returns reads of clusters, in this order. Those of cluster `bad` fail.
 fn reads(disk: &Disk, bad: usize, order: &[usize]) -> Vec<Read> {
     let read = |&cluster: &usize| {
         let at = cluster * 512;

@@ -1,12 +1,12 @@
-//! What QEMU's own test of malformed headers, iotest 092, refuses; each field as it sets it, by
-//! hand.
+//! The headers that iotest 092 makes, QEMU's own test of malformed headers. Each field is set here
+//! as the test sets it.
 
 use crate::case::{Case, Expect, with};
 use crate::common::ImageBuilder;
 
 const SOURCE: &str = "QEMU iotest 092";
 
-/// 64 MiB of nothing, as QEMU makes it.
+/// Returns an image of 64 MiB of holes, as QEMU makes it, with other bytes at some offsets.
 fn empty_with(patches: &[(usize, &[u8])]) -> Vec<u8> {
     let mut file = ImageBuilder::new(64 << 20).build();
     file.resize(560, 0);

@@ -14,7 +14,7 @@ mod xen;
 
 use crate::case::Case;
 
-/// Every case, in the manifest's order.
+/// Returns every case, in the order of the manifest.
 pub fn all() -> Vec<Case> {
     let groups = [
         ("header", header::cases()),

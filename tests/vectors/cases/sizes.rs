@@ -53,7 +53,7 @@ pub fn cases() -> Vec<Case> {
     let shows = "The shortest file: a header and one L1 entry, 56 bytes.";
     let disk = Disk::small(SPAN);
     cases.push(Case::reads("empty-56", "defect: 7-Zip, keramics", shows, &disk));
-    let shows = "A disk of 32 GiB of holes, of which one cluster at the far end is there.";
+    let shows = "A disk of 32 GiB, of which only one cluster, near the end, is stored.";
     let (size, cluster) = (1 << 35, 1 << 14);
     let far = size - cluster;
     let mut image = ImageBuilder::new(size).bits(14, 11).aligned();

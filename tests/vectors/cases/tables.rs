@@ -143,7 +143,7 @@ fn wrong(cases: &mut Vec<Case>) {
         (
             "data-at-2-to-62",
             1 << 62,
-            "A plain cluster where no file reaches; bit 62 is no flag.",
+            "A plain cluster at 2^62, past the end of any file; bit 62 is no flag.",
         ),
         (
             "data-at-2-to-63-less-512",
@@ -165,8 +165,8 @@ fn wrong(cases: &mut Vec<Case>) {
         let source = "defect: Xen, Mac-on-Linux, tcmu-runner, QEMU before 2.11";
         cases.push(Case::cut(name, source, shows, disk.image.build(), &disk.guest));
     }
-    // Where the first cluster of a read fails, so does the read: not one that succeeds with a
-    // buffer that nobody filled.
+    // If the first cluster of a read fails, the read fails: it must not succeed with a buffer that
+    // nothing has filled.
     let source = "defect: kvmtool";
     let mut disk = Disk::small(2 * SPAN).data(512, 1024).data(SPAN, 512);
     let reads = |disk: &Disk| {

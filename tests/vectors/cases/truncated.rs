@@ -82,7 +82,7 @@ fn tables(cases: &mut Vec<Case>) {
         (
             "l2-by-1",
             1,
-            "An L2 table is judged as a whole, though what is missing of it is holes.",
+            "An L2 table is judged as a whole, even if only holes are missing.",
         ),
         ("l2-by-496", 496, "An L2 table of which only the words in use are left."),
         (
@@ -101,7 +101,7 @@ fn tables(cases: &mut Vec<Case>) {
         disk.without(498),
         &disk.lost(512..1024),
     ));
-    let shows = "The file ends where its L2 table would start.";
+    let shows = "The file ends at the start of its L2 table.";
     cases.push(Case::cut(
         "l2-all",
         FORMAT,
@@ -212,7 +212,7 @@ fn encrypted(cases: &mut Vec<Case>) {
     let disk = Disk::new(2048, |image| image.encrypted(key("passphrase"))).data(0, 2048);
     for (cut, lost) in [(1, 1536..2048), (512, 1536..2048), (513, 1024..2048)] {
         let shows =
-            format!("The last {cut} bytes of encrypted data are missing: a sector of which any is missing is lost.");
+            format!("The last {cut} bytes of encrypted data are missing: a sector with a missing byte is lost.");
         let name = format!("encrypted-by-{cut}");
         let left = disk.lost(lost);
         cases.push(Case::cut(&name, source, &shows, disk.without(cut), &left).key("passphrase"));
@@ -236,11 +236,11 @@ fn below(cases: &mut Vec<Case>) {
         bytes: base.without(600),
     };
     let disk = Disk::new(2048, |image| image.backing_at(48, b"cut.qcow").l1_at(56));
-    let shows = "The backing image is cut: an error where its data is read.";
+    let shows = "The backing image is cut: an error if its missing data is read.";
     let left = base.lost(1448..2048);
     let case = Case::cut("backing", source, shows, disk.image.build(), &left);
     cases.push(case.over(&[&backing]));
-    let shows = "The backing image is cut where the image above has data of its own.";
+    let shows = "The backing image is cut in a part that the image above hides.";
     let disk = disk.over(&base.guest).data(1024, 1024);
     cases.push(Case::reads("backing-never-read", source, shows, &disk).over(&[&backing]));
 

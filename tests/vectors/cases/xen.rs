@@ -59,7 +59,7 @@ pub fn cases() -> Vec<Case> {
     let over = Disk::new(4096, |image| image.xen(0).backing_at(64, b"xen-base.raw"));
     let over = over.over(&base.bytes).data(512, 512);
     cases.push(Case::reads("backing", SOURCE, shows, &over).over(&[&base]));
-    let shows = "A backing name where the extension would stand, that begins as one.";
+    let shows = "A backing name at 48 that begins with the magic number of the extension.";
     let name = Backing {
         name: "XEN.raw",
         ..base.clone()
