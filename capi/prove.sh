@@ -3,9 +3,9 @@
 #
 # For each target, optimization level and feature set: build the library with a panic handler that
 # calls an undefined symbol, and link it with the functions of qcow1.h as the only roots. A
-# panic path that is left is an undefined symbol. Then the same with one unchecked index, which must
-# fail, or the proof proves nothing. A byte of a static that can be written is a failure too: on
-# bare machines the library has none.
+# panic path that is left is an undefined symbol. Then do the same with one unchecked index, which
+# must fail, because otherwise the proof would prove nothing. A byte of a static that can be written
+# is a failure too: on bare machines the library has none.
 cd "$(dirname "$0")"
 . ../examples/firmware.sh
 

@@ -123,14 +123,14 @@ same_disk() {
     }
 }
 
-# fat_disk FILE [MIB]: makes a raw disk of 16 MiB, or MIB up to 127, with one partition from 1 MiB on, an empty FAT volume.
+# fat_disk FILE [MIB]: makes a raw disk of 16 MiB, or MIB up to 127, with one partition, an empty FAT volume that starts at 1 MiB.
 fat_disk() {
     need mformat "mtools"
     mib=${2:-16}
     rm -f "$1"
     truncate -s "${mib}M" "$1"
     sectors=$(((mib - 1) * 2048))
-    # Active, type 0x0e (FAT16 by block address), from sector 2048 on; the sectors, little-endian; the MBR's signature.
+    # Active, type 0x0e (FAT16 by block address), starting at sector 2048; the number of sectors, little-endian; the MBR's signature.
     {
         printf '\200\0\0\0\016\0\0\0\0\010\0\0'
         for shift in 0 8 16 24; do

@@ -21,14 +21,14 @@ FOLDER = pathlib.Path(__file__).resolve().parent
 ROOT = FOLDER.parent
 RECORD = FOLDER / "faults.json"
 
-# Where, what is there, what takes its place, and what that means. They were chosen before it was known what finds them.
+# The file, the code that is replaced, its replacement, and the fault in words. The faults were chosen before it was known what finds them.
 FAULTS = [
     ("src/format/entry.rs", "word & 511 == 0", "word & 255 == 0", "a boundary: data clusters at multiples of 256"),
     ("src/format/geometry.rs", "whole.wrapping_add(1)\n", "whole\n", "the partial last span has no L1 entry"),
     ("src/format/extent.rs", "a.checked_add(self.len) == Some(b)", "b.checked_add(self.len) == Some(a)", "swapped operands: extents join backwards"),
     ("src/offset.rs", "impl HostOffset {\n    /// Adds `bytes`, saturating: for offsets that are not known to lie inside the disk or the file.\n    pub(crate) const fn plus(self, bytes: u64) -> Self {\n        Self(self.0.saturating_add(bytes))", "impl HostOffset {\n    pub(crate) const fn plus(self, bytes: u64) -> Self {\n        Self(self.0.wrapping_add(bytes))", "a host offset wraps instead of saturating"),
-    ("src/reader/device_shape.rs", "<= self.end.0", "< self.end.0", "a boundary: a part that ends where the file ends is past the end"),
-    ("src/reader/extent_walk.rs", "clusters_after.min(clusters.wrapping_sub(1))", "clusters_after.min(clusters)", "off by one: a run goes on past the end of the file"),
+    ("src/reader/device_shape.rs", "<= self.end.0", "< self.end.0", "a boundary: a part that ends at the end of the file is past the end"),
+    ("src/reader/extent_walk.rs", "clusters_after.min(clusters.wrapping_sub(1))", "clusters_after.min(clusters)", "off by one: a run continues past the end of the file"),
     ("src/reader/compressed.rs", "let room = self.input_len.checked_sub(stream.len);", "let room = self.input_len.checked_sub(1);", "a forgotten length: half of a stream counts as read"),
     ("src/reader/backing_image.rs", "self.take_dst(image.read_end.wrapping_sub(self.walk.start())).fill(0);", "self.take_dst(image.read_end.wrapping_sub(self.walk.start()));", "forgotten zeros after the end of a shorter backing file"),
     ("src/reader/failure.rs", "(geometry.cluster_start(self.start()), host)", "(self.start(), host)", "an error names a byte, not the start of the cluster"),

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Runs the fuzz targets with AddressSanitizer, from the committed seeds on.
+"""Runs the fuzz targets with AddressSanitizer, starting from the committed seeds.
 
     ./run.py --seconds 60                   each target for a minute, one after the other
     ./run.py --seconds 3600 --processes 2 session check
@@ -73,7 +73,7 @@ def command(target, *arguments):
 
 
 def commit():
-    """Returns the commit of the checkout, marked if what is fuzzed differs from it."""
+    """Returns the commit of the checkout, marked if the fuzzed sources differ from it."""
     git = ["git", "-C", FOLDER.parent]
     short = subprocess.run([*git, "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=True).stdout.strip()
     fuzzed = ["src", "inflate/src", "fuzz/src", "tests/common"]
@@ -180,7 +180,7 @@ def refused(target, folder):
 
 
 def minimize(target):
-    """Makes what is needed of the corpus the new seeds: the shortest inputs that reach all that has been reached."""
+    """Replaces the seeds by the shortest inputs of the corpus that reach the same code as all of it."""
     corpus, seeds = FOLDER / "target" / "corpus" / target, unpack(target)
     merged = FOLDER / "target" / "merged" / target
     shutil.rmtree(merged, ignore_errors=True)

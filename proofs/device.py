@@ -82,7 +82,7 @@ class Bytes:
 
 
 class Write:
-    """`length` bytes from `start` on. `byte` returns the one at an offset."""
+    """`length` bytes that start at `start`. `byte` returns the byte at an offset."""
 
     def __init__(self, start, length, byte):
         self.start, self.length, self.byte = place(start), place(length), byte
@@ -98,7 +98,7 @@ class Lent:
         return Lent(self.unwritten, (write, *self.writes))
 
     def bytes(self, decide, at, size):
-        """Returns the bytes from an address on. `decide` returns whether a condition holds, or `None`
+        """Returns the `size` bytes at an address. `decide` returns whether a condition holds, or `None`
         if it does not know.
         """
         if not self.writes:
@@ -273,7 +273,7 @@ class Device:
         state.globals["device"] = self
 
 
-# The functions that are replaced, by their names, or what is in their mangled names.
+# The functions that are replaced, by their names or by a part of their mangled names.
 PROCEDURES = {
     "device_read": DeviceRead,
     "memcpy": Copy,

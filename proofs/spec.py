@@ -321,7 +321,7 @@ def blocks(_rules, block_bits, number, length, max_length):
 
 
 def device_shape(rules, block_bits, size, start, length, max_length):
-    """Returns what a device of `size` bytes has of `length` bytes from `start` on."""
+    """Returns what a device of `size` bytes has of the `length` bytes that start at `start`."""
     return first(
         (size > rules.max_device, [DEVICE_SIZE, size]),
         [

@@ -24,7 +24,7 @@ def theorem(path, *quotes):
     """Declares a theorem about lines of a file, or of each of several files.
 
     The function takes the number of bits of a word, and whether to return the broken twin. It returns
-    what is given and what is claimed.
+    the assumptions and the claim.
     """
 
     def declare(function):
@@ -428,8 +428,8 @@ def parts_of_base(bits, broken):
     "pub(crate) const REFILLED: u32 = usize::BITS - 8;",
 )
 def refill_keeps_place(bits, broken):
-    """A refill moves the input on by as many bits as it adds to the buffer. So a refill more, at any
-    count, changes nothing that is taken.
+    """A refill consumes the same number of bits of the input that it adds to the buffer. So one more
+    refill, at any count, does not change the bits that are taken.
     """
     (count,) = words("count", bits)
     free = LShR(~count & (bits - 1), 3) & (bits // 8 - 1)
@@ -568,7 +568,7 @@ def main():
         if reason:
             failed += 1
             print(f"theorem {function.__name__}: NOT PROVED: {reason}")
-    print(f"theorems of arithmetic: {len(THEOREMS) - failed} of {len(THEOREMS)} proved, and as many broken twins refuted.")
+    print(f"theorems of arithmetic: {len(THEOREMS) - failed} of {len(THEOREMS)} proved, and each broken twin refuted.")
     return failed != 0
 
 

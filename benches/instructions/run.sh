@@ -4,7 +4,7 @@
 #
 # Callgrind counts what runs below the functions whose names begin with `counted_`, without the
 # device's driver. The figures are means of a call, about 15 instructions of the harness included.
-# They repeat exactly with the same compiler and C library, whose `memcpy` and `memset` count where
+# They repeat exactly with the same compiler and C library, whose `memcpy` and `memset` count if
 # the crate calls them.
 cd "$(dirname "$0")"
 . ../../examples/firmware.sh

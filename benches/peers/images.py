@@ -129,7 +129,7 @@ def write_image(path, size, clusters):
         file.write(struct.pack(f">{spans}Q", *l1))
 
 
-# What is written over a lower image: one piece of 64 KiB in each MiB, and where in it, by layer.
+# Each layer writes one piece in each MiB of the disk: the offset of the piece in the MiB, and its bytes.
 PIECE = 64 << 10
 LAYERS = {"overlay": (256 << 10, 0xA5), "mid": (256 << 10, 0xA5), "top": (640 << 10, 0x5A)}
 

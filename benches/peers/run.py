@@ -190,7 +190,7 @@ class Row:
     """A workload: its readers, and the goals for this crate."""
 
     def __init__(self, name, title, unit, runs, goals, flat=None, names=(), encrypted=False, reads=1):
-        # The unit is of the whole disk ("MiB/s", "ms") or of each of so many reads ("us").
+        # A figure is for the whole disk ("MiB/s", "ms"), or for each of `reads` reads ("us").
         self.name, self.title, self.unit, self.runs, self.reads = name, title, unit, runs, reads
         self.goals, self.flat, self.names, self.encrypted = goals, flat, names, encrypted
         self.times = {reader: [] for reader in runs}

@@ -36,7 +36,7 @@ struct Arguments {
     publish: bool,
 }
 
-/// Each image is lent this much, in bytes.
+/// The memory lent to each image, in bytes.
 const MEMORY: usize = 256 << 10;
 /// The longest read, in bytes.
 const LONGEST: u64 = 64 << 10;
@@ -175,7 +175,7 @@ impl Soak<'_> {
         }
         let expected = &mut self.expected[..len as usize];
         disk::expected(offset, expected);
-        assert!(read == expected, "wrong bytes among {len} from {offset} on");
+        assert!(read == expected, "wrong bytes in the {len} bytes at {offset}");
     }
 
     fn extent(&mut self, chain: &mut Images<'_, '_>, counts: &mut Counts) {

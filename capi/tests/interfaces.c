@@ -36,7 +36,7 @@ static unsigned char file[1 << 20];
 static size_t file_size;
 static unsigned char memory[1 << 16];
 
-/* What stands for U-Boot. */
+/* Stubs of U-Boot. */
 #define dev_get_priv(device) ((device)->disk)
 #define EIO 5
 
@@ -47,7 +47,7 @@ static unsigned long blk_read(struct udevice *dev, lbaint_t start, lbaint_t coun
 }
 /* end */
 
-/* What stands for kvmtool. */
+/* Stubs of kvmtool. */
 typedef uint64_t u64;
 #define SECTOR_SHIFT 9
 #define SECTOR_SIZE (1UL << SECTOR_SHIFT)
@@ -67,7 +67,7 @@ static ssize_t image_read(struct disk_image *image, u64 sector, const struct iov
 }
 /* end */
 
-/* What stands for GRUB. */
+/* Stubs of GRUB. */
 typedef int grub_err_t;
 typedef uint64_t grub_disk_addr_t;
 typedef size_t grub_size_t;
@@ -87,7 +87,7 @@ static grub_err_t disk_read(struct grub_disk *disk, grub_disk_addr_t sector, gru
 }
 /* end */
 
-/* What stands for Solo5: a device that reads one block at a time. */
+/* Stubs of Solo5: a device that reads one block at a time. */
 typedef int solo5_result_t;
 typedef uint64_t solo5_handle_t;
 typedef uint64_t solo5_off_t;

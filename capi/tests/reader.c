@@ -37,7 +37,7 @@ static unsigned char *allocate(size_t size) {
     return pages + whole - size;
 }
 
-/* What lies past the file in its last block is not zeros, for the library to ignore. */
+/* The bytes past the file in its last block are not zeros: the library must ignore them. */
 static int read_file(void *ctx, uint64_t lba, void *buf, size_t len) {
     const struct file *file = ctx;
     uint64_t end = (file->size + file->block_size - 1) / file->block_size * file->block_size;

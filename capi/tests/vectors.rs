@@ -114,7 +114,7 @@ fn every_c_read_returns_what_rust_reads() {
     }
 }
 
-/// Every image of the suite, all that fail named.
+/// Reads every image of the suite, and names all that fail.
 fn each(test: impl Fn(&Vector) -> Result<(), String>) {
     let manifest = std::fs::read_to_string(suite().join("manifest.json")).unwrap();
     let manifest: Value = serde_json::from_str(&manifest).unwrap();
@@ -212,7 +212,7 @@ fn open<'f, 'm>(vector: &'f Vector, memory: &'m mut [Vec<u8>], options: &Options
     Ok(chain)
 }
 
-/// The whole disk from Rust, or the first error; `None` where it is too large.
+/// The whole disk from Rust, or the first error; `None` if it is too large.
 fn whole(vector: &Vector, options: &Options) -> Option<Outcome> {
     let mut memory = vec![Vec::new(); vector.layers.len()];
     let mut disk = match open(vector, &mut memory, options) {

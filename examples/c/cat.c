@@ -2,7 +2,7 @@
  *
  *     cat [-p PASSPHRASE] IMAGE [qcow:BACKING | raw:BACKING]...
  *
- * Backing files are given top first, and their format is declared. The passphrase is for each encrypted image. */
+ * Backing files are given top first, and their format is declared. The passphrase applies to each encrypted image. */
 #define _POSIX_C_SOURCE 200809L
 #include <errno.h>
 #include <fcntl.h>

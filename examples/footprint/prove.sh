@@ -153,7 +153,7 @@ if [ "$found" != "$held" ]; then
     echo "These are the sizes of $found. The budgets hold for $held, so nothing is compared:"
     echo
 fi
-echo "| optimized for size, on thumbv7em where no 64 says otherwise: $found | bytes | budget |"
+echo "| optimized for size, on thumbv7em, or on x86-64 if the name has 64: $found | bytes | budget |"
 echo "|---|--:|--:|"
 while read -r name value; do
     budget=$(awk -v name="$name" '$1 == name { print $2 }' budgets.txt)

@@ -11,7 +11,7 @@ function hex(digits,    i, n) {
     return n
 }
 
-# The registers in a list such as {r4, r5, r7, lr}, of so many bytes each.
+# Returns the bytes of the registers in a list such as {r4, r5, r7, lr}. `size` is the size of a register.
 function registers(list, size) {
     return size * (gsub(/,/, ",", list) + 1)
 }

@@ -1,6 +1,6 @@
 //! FAT's boot sector and its chains of clusters, checked before `embedded-sdmmc` sees them.
 //!
-//! `embedded-sdmmc` checks neither: it divides by fields of the boot sector, and follows a circular chain for ever.
+//! `embedded-sdmmc` checks neither: it divides by fields of the boot sector, and follows a circular chain forever.
 
 use std::ops::Range;
 

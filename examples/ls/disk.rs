@@ -66,8 +66,8 @@ fn places(image: &mut Image<File, &mut [u8]>) -> Result<Vec<(u64, u64)>, Failure
     Ok(places)
 }
 
-/// Returns the partitions of a GPT, which must be there. Nothing tells the block size of the disk, so the header is looked for
-/// where disks with blocks of 512 and of 4,096 bytes have it: in the second block, and its copy in the last.
+/// Returns the partitions of a GPT, which must exist. The image does not store the disk's block size, so both 512 and 4,096
+/// bytes are tried. The header is in the second block, and its copy in the last.
 fn gpt_partitions(image: &mut Image<File, &mut [u8]>) -> Result<Vec<(u64, u64)>, Failure> {
     let mut block = [0; 4096];
     for is_copy in [false, true] {
@@ -129,7 +129,7 @@ fn mbr_partitions(image: &mut Image<File, &mut [u8]>) -> Result<Option<[Partitio
     })))
 }
 
-/// Returns the contents of the disk from `start` on.
+/// Returns what the `len` bytes of the disk that start at `start` contain.
 fn kind(image: &mut Image<File, &mut [u8]>, start: u64, len: u64) -> Result<Found, Failure> {
     let mut boot = [0; SECTOR as usize];
     let mut refused = Found::Nothing;

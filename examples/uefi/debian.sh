@@ -84,7 +84,7 @@ mount -t proc none /proc
 mount -t sysfs none /sys
 insmod /efivarfs.ko
 mount -t efivarfs none /sys/firmware/efi/efivars
-# A configuration may name the boot manager. systemd-boot tells its name itself.
+# A configuration may name the boot manager. systemd-boot gives its own name in a variable.
 manager=$(sed -n 's/.*manager=\([^ ]*\).*/\1/p' /proc/cmdline)
 told=$(tail -c +5 /sys/firmware/efi/efivars/LoaderInfo-* 2>/dev/null | tr -d '\0')
 echo "linux: ${manager:-$told} started $(uname -r)"

@@ -1,6 +1,6 @@
 #!/bin/sh
 # driver.sh TARGET...: boots Debian's Linux from inside QCOW1 disks by the driver, which is loaded by the firmware's shell and, on
-# x86-64, by the firmware alone, by rEFInd, and by systemd-boot with GRUB behind it. TARGET is x86_64-unknown-uefi or
+# x86-64, by the firmware alone, by rEFInd, and by systemd-boot and then GRUB. TARGET is x86_64-unknown-uefi or
 # aarch64-unknown-uefi. The console of the boot by the shell is recorded in driver-console.txt.
 . "$(dirname "$0")/debian.sh"
 here=$(cd "$(dirname "$0")" && pwd)

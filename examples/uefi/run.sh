@@ -52,7 +52,7 @@ printf '# what to boot\nimgae = \\plain.qcow\n' >mistyped.conf
 # When the loader fails, the firmware continues with its boot order, which has its shell. The shell finds a script that starts the
 # loader again, once for each trial.
 exec 3>startup.nsh
-printf '@echo -off\necho shell: the firmware went on\nfs0:\n' >&3
+printf '@echo -off\necho shell: the firmware continued\nfs0:\n' >&3
 : >trials
 
 # trial NAME LINE [FILE=SOURCE...]: the loader must print the line if each SOURCE is on its volume as FILE.
@@ -116,22 +116,22 @@ volume trials.esp 127 startup.nsh=startup.nsh disk.qcow=large filler=filler plai
     compressed.qcow=compressed.qcow empty.qcow=empty.qcow overlay.qcow=overlay.qcow corrupt.qcow=corrupt.qcow \
     encrypted.qcow=encrypted.qcow chain.conf=chain.conf absent.conf=absent.conf no-file.conf=no-file.conf \
     surplus.conf=surplus.conf little.conf=little.conf mistyped.conf=mistyped.conf
-printf 'echo shell: the firmware went on\nreset -s\n' >no-image.nsh
+printf 'echo shell: the firmware continued\nreset -s\n' >no-image.nsh
 volume no-image.esp 16 startup.nsh=no-image.nsh
 {
     machine no-image 256M no-image.esp
     [ "$target" != x86_64-unknown-uefi ] || wiped
 } &
 others=$!
-# Backspace deletes all that was typed, also what is more than the loader keeps.
+# Backspace deletes everything that was typed, also the characters that the loader did not keep.
 mistake=$(printf '%070d' 0)
 typing trials 'type its passphrase' "$mistake$(printf '%s' "$mistake" | tr 0 '\b')right" wrong
 machine trials 256M trials.esp guest.raw plain.qcow
 wait $others
 
-said no-image no-image.log 'loader: no block device is a QCOW1 image' 'shell: the firmware went on'
+said no-image no-image.log 'loader: no block device is a QCOW1 image' 'shell: the firmware continued'
 awk '/^trial: / { part = $2 } { print >("part-" part) }' trials.log
-said too-large part- 'shell: the firmware went on' \
+said too-large part- 'shell: the firmware continued' \
     'loader: the file \disk.qcow has 125829120 bytes. It would be read into memory whole, and only'
 while IFS="$(printf '\t')" read -r name line; do
     [ -f "part-$name" ] || fail "uefi: the trial $name was not made; the console is $work/trials.log."

@@ -52,7 +52,7 @@ impl<G: GuestDisk> Cursor<G> {
         self.guest
     }
 
-    /// Truncates `buf` to what is left of the disk.
+    /// Truncates `buf` to the rest of the disk.
     pub(crate) fn clip<'b>(&self, buf: &'b mut [u8]) -> &'b mut [u8] {
         let left = saturating_usize(self.guest.size().saturating_sub(self.position));
         let len = buf.len().min(left);

@@ -336,7 +336,7 @@ fn probe<D: BlockRead>(
 
 impl OpenOptions {
     /// Returns the number of bytes of memory for the image on `device`: enough to read everything
-    /// at full speed, and `cache` bytes more for tables, unless the image's tables are smaller.
+    /// at full speed, and at most `cache` bytes more for tables.
     ///
     /// It reads the header, and opening checks it again. If the blocks of `device` are larger than
     /// 512 bytes, it reads nothing: it returns what the largest clusters would need, even if

@@ -35,11 +35,11 @@ impl OpenOptions {
     /// Sets whether everything past the end of the file reads as zeros: tables, clusters and the
     /// backing file's name.
     ///
-    /// Use it to read what is left of a truncated image. QEMU always reads images in this way. By
-    /// default, reading past the end of the file is an error that states where.
+    /// Use it to read the rest of a truncated image. QEMU always reads images in this way. By
+    /// default, reading past the end of the file is an error that states the place.
     ///
     /// - A compressed cluster that the end of the file cuts, or that lies past it, reads as the
-    ///   bytes that are left of its stream yield, and as zeros after them. It is inflated at most
+    ///   bytes that the rest of its stream yields, and as zeros after them. It is inflated at most
     ///   18 times for that.
     /// - An encrypted sector that the end of the file cuts reads as zeros.
     ///

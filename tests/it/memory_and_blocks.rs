@@ -102,7 +102,7 @@ fn in_64_bytes_a_byte_addressable_device_reads_each_table_word_by_8_bytes() {
     // A word that is not at a multiple of 8 lies in two pieces, the first of which holds the end of the word before it.
     for (skew, l2_reads) in [(0, CLUSTERS), (4, CLUSTERS + 1)] {
         let mut builder = ImageBuilder::new(SIZE).bits(12, 6).tables_off_by(skew);
-        // Every second cluster is written, so that no two words are alike.
+        // Every second cluster is written, so that no two words are equal.
         for i in (0..CLUSTERS).step_by(2) {
             builder.data(i * 4096, &pattern(i as u8, 4096));
         }

@@ -162,7 +162,7 @@ pub(crate) enum Command {
     Serve {
         /// The QCOW1 image
         image: PathBuf,
-        /// Listen on a new Unix socket, which only the user can open
+        /// Listen on a new Unix socket, which only this user can open
         #[arg(long, value_name = "PATH", required_unless_present = "port", conflicts_with = "port")]
         unix: Option<PathBuf>,
         /// Listen on this TCP port of the loopback interface; 0 chooses a free one. Every user of this machine can connect

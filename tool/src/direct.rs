@@ -10,7 +10,7 @@ use crate::failure::Failure;
 const MOST: usize = 1 << 20;
 
 /// The alignments that systems require of offsets, lengths and memory, in bytes. The smallest that
-/// works loses the fewest bytes beside a bad sector.
+/// works loses the fewest bytes next to a bad sector.
 const BLOCKS: [usize; 2] = [512, 4096];
 
 /// A file that was opened with `O_DIRECT`, and memory that such reads can fill.

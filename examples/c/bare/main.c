@@ -27,7 +27,7 @@ static void print(const char *text) {
         print_char(*text++);
 }
 
-/* The next byte of a CRC-32, as gzip has it. */
+/* The next byte of a CRC-32, as in gzip. */
 static uint32_t crc32(uint32_t crc, unsigned char byte) {
     crc ^= byte;
     for (int bit = 0; bit < 8; bit++)
@@ -43,7 +43,7 @@ static int fail(int error) {
 }
 
 int main(void) {
-    /* What lies behind the image in its part of the memory is zeros, so where the image ends need not be known. */
+    /* The memory after the image is zeros, so the length of the image need not be known. */
     qcow1_device device = {IMAGE, IMAGE_SIZE, 1, 0, read_memory};
     unsigned char buf[1000];
     uint32_t crc = 0xffffffff;

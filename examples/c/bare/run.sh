@@ -51,7 +51,7 @@ compare() {
 seq 1 100000 | head -c 600000 >"$work/disk.raw"
 truncate -s 900K "$work/disk.raw"
 qemu-img convert -f raw -O qcow "$work/disk.raw" "$work/plain.qcow"
-# Its exit status is 1 even where it has succeeded: the CRC-32 tells.
+# Its exit status is 1 even if it has succeeded: the CRC-32 shows the result.
 qemu-img convert -f raw -O qcow -c "$work/disk.raw" "$work/compressed.qcow" 2>/dev/null || true
 for image in plain compressed; do
     compare "$work/$image.qcow" "$work/disk.raw"

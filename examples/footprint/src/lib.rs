@@ -184,9 +184,9 @@ pub struct Api {
     pub open_error_parts: fn(OpenError<Device, Memory, DeviceError>) -> (Device, Memory, Error<DeviceError>),
     pub push_into_image: fn(PushError<Disk>) -> Disk,
 
-    /// As long as an image without its device.
+    /// It has the size of an image without its device.
     pub image_bytes: &'static [AtomicU8; size_of::<Image<(), &'static mut [u8]>>()],
-    /// As long as a chain of three without their devices.
+    /// It has the size of a chain of three images without their devices.
     pub chain_bytes: &'static [AtomicU8; size_of::<Chain<Image<(), &'static mut [u8]>, 3>>()],
 }
 
@@ -281,7 +281,7 @@ const READER_CALLS: Reader = Reader {
 #[unsafe(link_section = ".entry.reader")]
 pub static READER: Reader = READER_CALLS;
 
-/// The root of the link for what is counted.
+/// The root of the link whose code is counted.
 #[unsafe(no_mangle)]
 #[unsafe(link_section = ".entry.api")]
 pub static API: Api = Api {

@@ -115,7 +115,7 @@ unsafe impl Hal for Dma {
             // The address 0 tells the driver that there is no memory.
             return (0, NonNull::dangling());
         }
-        // SAFETY: the pages from `first` on lie inside the array.
+        // SAFETY: the pages that start at `first` lie inside the array.
         let start = unsafe { PAGES.0.get().cast::<u8>().add(first * PAGE_SIZE) };
         (start as PhysAddr, NonNull::new(start).unwrap_or(NonNull::dangling()))
     }

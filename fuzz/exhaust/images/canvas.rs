@@ -87,7 +87,7 @@ impl Canvas {
         &self.file
     }
 
-    /// Takes back what has been drawn.
+    /// Removes everything that was drawn.
     pub fn wipe(&mut self) {
         for (at, bytes) in self.drawn.drain(..).rev() {
             self.file[at..][..8].copy_from_slice(&bytes);

@@ -251,7 +251,7 @@ impl Opened<'_, '_> {
         );
     }
 
-    /// Returns the offsets of a flaw of the cluster of `at`: of its span, if the L1 word is wrong.
+    /// Returns the offsets of a flaw in the cluster of `at`, or in its span if the L1 word is wrong.
     fn flaw(&self, oracle: &Oracle<'_>, at: u64) -> (u64, u64) {
         let (cluster_bits, span_bits) = oracle.bits();
         let (_, l1) = self.l1_word(at >> span_bits);

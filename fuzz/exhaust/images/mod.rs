@@ -30,7 +30,7 @@ pub const INPUTS: u64 = {
     sum
 };
 
-/// A product of classes, and what is done with each image.
+/// A product of classes, and the function that runs each image.
 struct Member {
     /// The number of classes of each property.
     classes: &'static [u64],
@@ -102,7 +102,7 @@ pub fn run(part: u64) -> Count {
             count.read += u64::from(is_read);
             index += PARTS;
         }
-        // The part goes on as if all members were one.
+        // The index continues in the next member, as if all members were one.
         skipped = index - len;
     }
     count

@@ -74,11 +74,10 @@ fn geometry(cluster_bits: u64, l2_bits: u64) -> Option<Geometry> {
     })
 }
 
-/// Returns `bytes`, `len` bytes from there on.
+/// Returns the `len` bytes at `bytes`.
 ///
 /// # Safety
-/// The prover has as many bytes there, or a proof that only those at the start of a longer slice
-/// are read.
+/// The prover has `len` bytes there, or a proof that only the bytes that it has are read.
 unsafe fn slice<'a>(bytes: *const u8, len: u64) -> &'a [u8] {
     unsafe { core::slice::from_raw_parts(bytes, saturating_usize(len)) }
 }

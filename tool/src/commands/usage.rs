@@ -19,7 +19,7 @@ const CONSTANT: u64 = 64 << 20;
 /// The number of file bytes for each byte of the map.
 const UNIT: u64 = 2048;
 
-/// The memory in bytes that a map may take besides, for each unit that the file stores.
+/// The memory in bytes that a map may also take for each unit that the file stores.
 const FOR_UNIT: u64 = 64;
 
 /// A usage map in pieces. Only pieces with a byte other than 0 are allocated, and adjacent pieces

@@ -163,7 +163,7 @@ fn a_hostile_client_ends_its_own_connection_and_nothing_else() {
         client.assert_ended();
     }
     // Lengths inside options that contradict those of the options: errors, after which the client
-    // may go on.
+    // may continue.
     for (kind, data) in [
         (7, vec![0xff; 10]),
         (7, vec![0; 3]),

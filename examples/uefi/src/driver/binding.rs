@@ -93,8 +93,8 @@ fn status(result: uefi::Result) -> Status {
     result.map_or_else(|error| error.status(), |()| Status::SUCCESS)
 }
 
-/// Answers whether the driver may be started on a device. Whether the device is an image is found out by `start`,
-/// because this is asked often and should read nothing.
+/// Returns whether the driver may be started on a device. The firmware calls this often, so it reads nothing: `start` finds
+/// out whether the device is an image.
 unsafe extern "efiapi" fn supported(
     _: *const DriverBindingProtocol,
     device: uefi_raw::Handle,
