@@ -28,7 +28,7 @@ pub struct Shape {
 }
 
 /// Returns the number of pieces of 2^`bits` bytes that `len` bytes at `offset` touch.
-fn touched(offset: u64, len: u64, bits: u32) -> u64 {
+fn count_touched(offset: u64, len: u64, bits: u32) -> u64 {
     if len == 0 {
         return 0;
     }
@@ -38,7 +38,7 @@ fn touched(offset: u64, len: u64, bits: u32) -> u64 {
 /// Returns the number of table words for `len` bytes at `offset`: an L2 word for each cluster, and
 /// an L1 word for each table.
 pub fn words(bits: (u32, u32), offset: u64, len: u64) -> u64 {
-    touched(offset, len, bits.0) + touched(offset, len, bits.1)
+    count_touched(offset, len, bits.0) + count_touched(offset, len, bits.1)
 }
 
 /// Returns the maximum of `Image::read_at`, or of `Chain::read_at` for the lowest of `shapes`,
@@ -50,9 +50,9 @@ pub fn words(bits: (u32, u32), offset: u64, len: u64) -> u64 {
 pub fn read(shapes: &[Shape], offset: u64, len: u64) -> u64 {
     let smallest = shapes.iter().filter_map(|shape| Some(shape.bits?.0)).min();
     // A raw disk alone is one cluster.
-    let clusters = touched(offset, len, smallest.unwrap_or(63));
+    let clusters = count_touched(offset, len, smallest.unwrap_or(63));
     match shapes.last().and_then(|shape| shape.bits) {
-        Some((_, span_bits)) => 5 * clusters + 2 * touched(offset, len, span_bits),
+        Some((_, span_bits)) => 5 * clusters + 2 * count_touched(offset, len, span_bits),
         None => 3 * clusters,
     }
 }

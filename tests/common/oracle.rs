@@ -203,7 +203,7 @@ impl<'a> Oracle<'a> {
         match self.cluster(offset)? {
             Cluster::Hole => Ok(None),
             Cluster::Compressed(host, len) => {
-                let cluster = self.inflated(host, len).ok_or(Refusal::Corrupt)?;
+                let cluster = self.inflate_cluster(host, len).ok_or(Refusal::Corrupt)?;
                 Ok(cluster[start as usize..][..512].try_into().ok())
             }
             Cluster::Data(host) => {
@@ -282,7 +282,7 @@ impl<'a> Oracle<'a> {
     }
 
     /// Inflates the cluster of a stream.
-    fn inflated(&self, host: u64, len: u64) -> Option<Rc<[u8]>> {
+    fn inflate_cluster(&self, host: u64, len: u64) -> Option<Rc<[u8]>> {
         let mut inflated = self.inflated.borrow_mut();
         let cluster = inflated.entry((host, len)).or_insert_with(|| {
             let mut cluster = vec![0; self.cluster_size() as usize];

@@ -44,7 +44,7 @@ fn extent(finding: &Finding) -> (u64, u64) {
 }
 
 /// Returns the findings of a thorough check.
-fn found(builder: &ImageBuilder) -> Vec<Found> {
+fn find_flaws(builder: &ImageBuilder) -> Vec<Found> {
     check(&builder.build(), true).0
 }
 
@@ -74,7 +74,7 @@ fn unaligned_tables_and_clusters_are_clean() {
     builder
         .table_at(1 << 18, 0x2605)
         .data_at(1 << 18, 0x2a00, &pattern(1, 4096));
-    assert_eq!(found(&builder), []);
+    assert_eq!(find_flaws(&builder), []);
 }
 
 #[test]
@@ -117,12 +117,15 @@ fn a_cluster_or_a_table_that_is_used_twice_is_found_with_a_bitmap() {
     twice.l2_word(8192, 0x4000);
     assert_eq!(check(&twice.build(), false).0, []);
     // The first word that points to a cluster owns it.
-    assert_eq!(found(&twice), [(CorruptPart::Cluster, Some(2 * MIB), Some(0x4000))]);
+    assert_eq!(
+        find_flaws(&twice),
+        [(CorruptPart::Cluster, Some(2 * MIB), Some(0x4000))]
+    );
 
     let mut half = plain();
     half.l2_word(8192, 0x2800);
     assert_eq!(
-        found(&half),
+        find_flaws(&half),
         [
             (CorruptPart::Cluster, Some(8192), Some(0x2800)),
             (CorruptPart::L2Table, Some(2 * MIB), Some(0x3000))
@@ -131,11 +134,14 @@ fn a_cluster_or_a_table_that_is_used_twice_is_found_with_a_bitmap() {
 
     let mut table = plain();
     table.l1_word(1, 0x1000);
-    assert_eq!(found(&table), [(CorruptPart::L2Table, Some(2 * MIB), Some(0x1000))]);
+    assert_eq!(
+        find_flaws(&table),
+        [(CorruptPart::L2Table, Some(2 * MIB), Some(0x1000))]
+    );
 
     let mut stream = plain();
     stream.l2_word(8192, 1 << 63 | 2000 << 51 | 0x4100);
-    let found = found(&stream);
+    let found = find_flaws(&stream);
     assert!(
         found.contains(&(CorruptPart::Cluster, Some(2 * MIB), Some(0x4000))),
         "{found:?}"
@@ -148,7 +154,7 @@ fn a_stream_that_cannot_be_inflated_is_found_if_the_check_inflates() {
     builder.stream_at(4096, 0x3001, &[0xff; 100], 100);
     assert_eq!(check(&builder.build(), false).0, []);
     assert_eq!(
-        found(&builder),
+        find_flaws(&builder),
         [(CorruptPart::CompressedCluster, Some(4096), Some(0x3001))]
     );
 }
@@ -422,7 +428,7 @@ fn two_l1_words_that_lead_to_one_table_are_found_at_any_offset() {
     // Adjacent tables do not overlap.
     let mut builder = ImageBuilder::new(1 << 16).bits(9, 6);
     builder.table_at(0, 0x1001).table_at(0x8000, 0x1201);
-    assert_eq!(found(&builder), []);
+    assert_eq!(find_flaws(&builder), []);
 }
 
 #[test]
@@ -512,7 +518,7 @@ fn parts_that_touch_the_header_and_the_l1_without_a_gap_are_clean() {
     // the L1.
     let mut builder = ImageBuilder::new(4096).l1_at(0x3000);
     builder.table_at(0, 0x1000).data_at(0, 0x2000, &pattern(1, 4096));
-    assert_eq!(found(&builder), []);
+    assert_eq!(find_flaws(&builder), []);
 }
 
 #[test]

@@ -125,7 +125,7 @@ fn reads_between_failures_return_what_a_fresh_image_returns() {
 }
 
 /// Returns extents with those joined that continue one another.
-fn joined(extents: Vec<Extent>) -> Vec<Extent> {
+fn join(extents: Vec<Extent>) -> Vec<Extent> {
     let mut joined: Vec<Extent> = Vec::new();
     for extent in extents {
         if !joined.last_mut().is_some_and(|last| last.join(&extent)) {
@@ -151,7 +151,7 @@ fn extents_and_names_are_right_after_a_failure() {
         }
         // A failed read of a later word ends a run early, and the next call reads the word again.
         match result {
-            Ok(extents) => assert_eq!(joined(extents), joined(right.clone())),
+            Ok(extents) => assert_eq!(join(extents), join(right.clone())),
             Err(error) => assert_eq!(error, Error::Io(Broken)),
         }
         let again: Vec<_> = top.extents().collect::<Result<_, _>>().unwrap();

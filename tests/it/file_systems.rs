@@ -19,13 +19,13 @@ enum Item {
 }
 
 /// Collects everything below a folder of the host.
-fn originals(folder: &Path, below: &str, items: &mut BTreeMap<String, Item>) {
+fn collect_host(folder: &Path, below: &str, items: &mut BTreeMap<String, Item>) {
     for entry in std::fs::read_dir(folder).unwrap() {
         let entry = entry.unwrap();
         let name = format!("{below}/{}", entry.file_name().to_str().unwrap());
         let kind = entry.file_type().unwrap();
         let item = if kind.is_dir() {
-            originals(&entry.path(), &name, items);
+            collect_host(&entry.path(), &name, items);
             Item::Folder
         } else if kind.is_symlink() {
             let target = std::fs::read_link(entry.path()).unwrap();
@@ -38,7 +38,7 @@ fn originals(folder: &Path, below: &str, items: &mut BTreeMap<String, Item>) {
 }
 
 /// Collects everything below a folder of an ext4 volume.
-fn stored(files: &Ext4, folder: &str, items: &mut BTreeMap<String, Item>) {
+fn collect_ext4(files: &Ext4, folder: &str, items: &mut BTreeMap<String, Item>) {
     for entry in files.read_dir(if folder.is_empty() { "/" } else { folder }).unwrap() {
         let entry = entry.unwrap();
         let own = entry.file_name().as_str().unwrap().to_owned();
@@ -48,7 +48,7 @@ fn stored(files: &Ext4, folder: &str, items: &mut BTreeMap<String, Item>) {
         let name = format!("{folder}/{own}");
         let item = match entry.file_type().unwrap() {
             FileType::Directory => {
-                stored(files, &name, items);
+                collect_ext4(files, &name, items);
                 Item::Folder
             }
             FileType::Symlink => Item::Link(files.read_link(&entry.path()).unwrap().as_ref().to_vec()),
@@ -78,8 +78,8 @@ fn ext4_holds_the_originals(
 ) {
     let files = Ext4::load(Box::new(Reader(disk))).unwrap();
     let (mut ours, mut theirs) = (BTreeMap::new(), BTreeMap::new());
-    originals(folder, "", &mut theirs);
-    stored(&files, "", &mut ours);
+    collect_host(folder, "", &mut theirs);
+    collect_ext4(&files, "", &mut ours);
     // mkfs.ext4 creates this one.
     assert_eq!(ours.remove("/lost+found"), Some(Item::Folder));
     assert!(ours.keys().eq(theirs.keys()), "{:?}\n{:?}", ours.keys(), theirs.keys());

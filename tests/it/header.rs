@@ -4,7 +4,7 @@ use crate::common::ImageBuilder;
 use qcow1::{ClusterBits, CorruptKind, Error, Header, Image, L2Bits, Probe, Unsupported, probe};
 
 /// Returns a valid image with other bytes at `at`.
-fn changed(at: usize, bytes: &[u8]) -> Vec<u8> {
+fn change(at: usize, bytes: &[u8]) -> Vec<u8> {
     let mut file = ImageBuilder::new(8 << 20).build();
     file[at..at + bytes.len()].copy_from_slice(bytes);
     file
@@ -46,7 +46,7 @@ fn a_file_of_no_bytes_is_empty() {
 #[test]
 fn other_versions_are_refused_by_their_number() {
     for version in [0, 2, 3, 0x0100_0000] {
-        let file = changed(4, &u32::to_be_bytes(version));
+        let file = change(4, &u32::to_be_bytes(version));
         assert_eq!(refusal(&file), Error::Unsupported(Unsupported::Version(version)));
         assert_eq!(probe(&file), Probe::OtherVersion(version));
     }
@@ -69,7 +69,7 @@ fn a_file_that_ends_inside_the_header_is_corrupt() {
 #[test]
 fn the_size_is_at_least_2_and_leaves_room_for_a_span() {
     for size in [0, 1] {
-        let sentence = corrupt(&changed(24, &u64::to_be_bytes(size)), CorruptKind::SizeTooSmall);
+        let sentence = corrupt(&change(24, &u64::to_be_bytes(size)), CorruptKind::SizeTooSmall);
         assert_eq!(
             sentence,
             format!("corrupt image: the disk's size is {size} bytes; the minimum is 2")
@@ -77,10 +77,10 @@ fn the_size_is_at_least_2_and_leaves_room_for_a_span() {
     }
     let span = 2 << 20;
     for size in [u64::MAX, u64::MAX - span + 1] {
-        corrupt(&changed(24, &size.to_be_bytes()), CorruptKind::SizeTooLarge);
+        corrupt(&change(24, &size.to_be_bytes()), CorruptKind::SizeTooLarge);
     }
     // The largest valid size. Only its L1 does not fit the file.
-    let largest = changed(24, &(u64::MAX - span).to_be_bytes());
+    let largest = change(24, &(u64::MAX - span).to_be_bytes());
     assert_eq!(Header::parse(&largest).unwrap().l1_entries(), (1 << 43) - 1);
     corrupt(&largest, CorruptKind::L1PastEnd);
     assert!(Image::open(&ImageBuilder::new(2).build()[..], &mut [0; 512]).is_ok());
@@ -106,11 +106,11 @@ fn the_size_is_exact_to_the_byte() {
 fn cluster_bits_are_9_to_16_and_l2_bits_6_to_13() {
     for bits in 0..=u8::MAX {
         if !(9..=16).contains(&bits) {
-            let sentence = corrupt(&changed(32, &[bits]), CorruptKind::ClusterBits);
+            let sentence = corrupt(&change(32, &[bits]), CorruptKind::ClusterBits);
             assert_eq!(sentence, format!("corrupt image: cluster_bits is {bits}, not 9 to 16"));
         }
         if !(6..=13).contains(&bits) {
-            let sentence = corrupt(&changed(33, &[bits]), CorruptKind::L2Bits);
+            let sentence = corrupt(&change(33, &[bits]), CorruptKind::L2Bits);
             assert_eq!(sentence, format!("corrupt image: l2_bits is {bits}, not 6 to 13"));
         }
     }
@@ -143,7 +143,7 @@ fn the_l1_is_where_the_header_says_and_xens_extension_is_not_invented() {
 
 #[test]
 fn a_wrong_value_has_no_host_offset_and_a_wrong_offset_has_one() {
-    let host_offset = |at, bytes: &[u8]| match refusal(&changed(at, bytes)) {
+    let host_offset = |at, bytes: &[u8]| match refusal(&change(at, bytes)) {
         Error::Corrupt(corrupt) => corrupt.host_offset(),
         other => panic!("{other}"),
     };
@@ -156,12 +156,12 @@ fn a_wrong_value_has_no_host_offset_and_a_wrong_offset_has_one() {
 #[test]
 fn cluster_and_l2_bits_that_sum_to_32_are_refused() {
     // A shift by 32 can make a divisor zero.
-    corrupt(&changed(32, &[16, 16]), CorruptKind::L2Bits);
+    corrupt(&change(32, &[16, 16]), CorruptKind::L2Bits);
 }
 
 #[test]
 fn any_padding_and_any_mtime_are_accepted() {
-    let mut file = changed(34, &[0xff, 0xff]);
+    let mut file = change(34, &[0xff, 0xff]);
     file[20..24].copy_from_slice(&0xdead_beef_u32.to_be_bytes());
     let mut memory = [0; 512];
     let image = Image::open(&file[..], &mut memory).unwrap();
@@ -171,17 +171,17 @@ fn any_padding_and_any_mtime_are_accepted() {
 #[test]
 fn unknown_encryption_is_refused_by_its_number() {
     for method in [2, 0x0100_0000, u32::MAX] {
-        let file = changed(36, &method.to_be_bytes());
+        let file = change(36, &method.to_be_bytes());
         assert_eq!(refusal(&file), Error::Unsupported(Unsupported::CryptMethod(method)));
     }
-    let aes = Header::parse(&changed(36, &1_u32.to_be_bytes())).unwrap();
+    let aes = Header::parse(&change(36, &1_u32.to_be_bytes())).unwrap();
     assert!(aes.is_encrypted());
 }
 
 #[test]
 fn a_backing_name_has_at_most_1023_bytes_inside_the_file() {
     let named = |offset: u64, len: u32| {
-        let mut file = changed(8, &offset.to_be_bytes());
+        let mut file = change(8, &offset.to_be_bytes());
         file[16..20].copy_from_slice(&len.to_be_bytes());
         file.resize(4096, b'n');
         file
@@ -207,7 +207,7 @@ fn a_backing_name_has_at_most_1023_bytes_inside_the_file() {
 #[test]
 fn without_an_offset_or_a_length_there_is_no_backing_file() {
     for (offset, len) in [(0_u64, 5_u32), (0, u32::MAX), (100, 0), (u64::MAX, 0)] {
-        let mut file = changed(8, &offset.to_be_bytes());
+        let mut file = change(8, &offset.to_be_bytes());
         file[16..20].copy_from_slice(&len.to_be_bytes());
         let mut memory = [0; 512];
         let mut image = Image::open(&file[..], &mut memory).unwrap();
@@ -225,8 +225,8 @@ fn the_l1_lies_inside_the_file() {
     assert_eq!(file.len(), 1001 + 4 * 8);
     assert!(Image::open(&file[..], &mut [0; 512]).is_ok());
     corrupt(&file[..file.len() - 1], CorruptKind::L1PastEnd);
-    corrupt(&changed(40, &u64::MAX.to_be_bytes()), CorruptKind::L1PastEnd);
-    corrupt(&changed(40, &(u64::MAX - 31).to_be_bytes()), CorruptKind::L1PastEnd);
+    corrupt(&change(40, &u64::MAX.to_be_bytes()), CorruptKind::L1PastEnd);
+    corrupt(&change(40, &(u64::MAX - 31).to_be_bytes()), CorruptKind::L1PastEnd);
 }
 
 #[test]

@@ -41,7 +41,7 @@ fn files(folder: &Path, module: &str, found: &mut BTreeMap<String, String>) {
 
 /// Returns the paths from the root that the code of a module names: for
 /// `use crate::a::{b::C, d::E}`, `a::b::C` and `a::d::E`. Comments and unit tests do not count.
-fn named(module: &str, code: &str) -> Vec<String> {
+fn list_paths(module: &str, code: &str) -> Vec<String> {
     let parent = module
         .rsplit_once("::")
         .map_or("crate::".to_owned(), |(parent, _)| format!("crate::{parent}::"));
@@ -71,7 +71,7 @@ fn imports() -> Imports {
     files(&source(), "", &mut sources);
     let lib = sources.remove("lib").unwrap();
     // The full paths of what `lib.rs` exports at the root, by name.
-    let root: BTreeMap<_, _> = named("", &lib.replace("pub use ", "crate::"))
+    let root: BTreeMap<_, _> = list_paths("", &lib.replace("pub use ", "crate::"))
         .into_iter()
         .filter_map(|path| Some((path.rsplit_once("::")?.1.to_owned(), path)))
         .collect();
@@ -90,7 +90,7 @@ fn imports() -> Imports {
     sources
         .iter()
         .map(|(module, code)| {
-            let from = named(module, code).into_iter().map(|path| {
+            let from = list_paths(module, code).into_iter().map(|path| {
                 module_of(&path).unwrap_or_else(|| {
                     panic!("{module} names crate::{path}, which is no path of src/: write it in full")
                 })
@@ -139,5 +139,5 @@ fn no_files_import_each_other_in_a_cycle() {
 fn a_path_in_code_is_seen_and_one_in_a_comment_or_a_unit_test_is_not() {
     let code =
         "use crate::a::{b::C, d};\n/// [`crate::e`]\nfn f() -> super::g::H<crate::i> {}\nmod tests { use super::*; }";
-    assert_eq!(named("x::y", code), ["a::b::C", "a::d", "x::g::H", "i"]);
+    assert_eq!(list_paths("x::y", code), ["a::b::C", "a::d", "x::g::H", "i"]);
 }

@@ -9,7 +9,7 @@ fn file(path: &str) -> String {
 }
 
 /// Returns a number with commas between its thousands.
-fn grouped(number: &str) -> String {
+fn group_digits(number: &str) -> String {
     let mut grouped = String::new();
     for (place, digit) in number.char_indices() {
         if place != 0 && (number.len() - place).is_multiple_of(3) {
@@ -27,7 +27,7 @@ fn sizes_in_the_examples_readme_are_the_budgets_of_the_footprint() {
         .lines()
         .filter(|line| !line.starts_with('#'))
         .filter_map(|line| line.split_once(' '))
-        .map(|(name, bytes)| (name, grouped(bytes.trim())))
+        .map(|(name, bytes)| (name, group_digits(bytes.trim())))
         .collect();
     let table: String = [
         ("code and constants: open and read", "code-READER"),

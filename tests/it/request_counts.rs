@@ -148,7 +148,7 @@ const CLUSTER: u64 = 4096;
 const STREAMS: u64 = 64;
 
 /// Returns an image whose clusters are all compressed, with adjacent streams in sequence.
-fn packed() -> Vec<u8> {
+fn make_packed() -> Vec<u8> {
     let mut builder = ImageBuilder::new(STREAMS * CLUSTER);
     for i in 0..STREAMS {
         builder.compressed(i * CLUSTER, &pattern(i as u8, CLUSTER as usize));
@@ -159,7 +159,7 @@ fn packed() -> Vec<u8> {
 /// Performs `reads`, pairs of offset and length, on the packed disk with all tables cached. Returns
 /// the number of requests and of bytes that they read.
 fn requests_of_streams(block_size: u32, memory: usize, reads: impl IntoIterator<Item = (u64, u64)>) -> (u64, u64) {
-    let file = packed();
+    let file = make_packed();
     let device = TestDevice::new(&file, block_size);
     let log: Log = device.log.clone();
     let mut memory = vec![0; memory];
@@ -173,15 +173,15 @@ fn requests_of_streams(block_size: u32, memory: usize, reads: impl IntoIterator<
 }
 
 /// Returns the total length in bytes of the streams of some clusters.
-fn stored(clusters: impl IntoIterator<Item = u64>) -> u64 {
+fn count_stored(clusters: impl IntoIterator<Item = u64>) -> u64 {
     let stored = |i| miniz_oxide::deflate::compress_to_vec(&pattern(i as u8, CLUSTER as usize), 6).len() as u64;
     clusters.into_iter().map(stored).sum()
 }
 
 #[test]
 fn streams_in_order_are_read_as_many_at_a_time_as_the_caller_reads_bytes() {
-    let all = stored(0..STREAMS);
-    let longest = (0..STREAMS).map(|i| stored([i])).max().unwrap();
+    let all = count_stored(0..STREAMS);
+    let longest = (0..STREAMS).map(|i| count_stored([i])).max().unwrap();
     for block_size in [1, 512] {
         let in_order = (0..STREAMS).map(|i| (i * CLUSTER, CLUSTER));
         let (requests, _) = requests_of_streams(block_size, 128 << 10, in_order);
@@ -200,8 +200,8 @@ fn streams_in_order_are_read_as_many_at_a_time_as_the_caller_reads_bytes() {
 
 #[test]
 fn in_64_kib_streams_in_order_are_read_by_more_than_16_kib_at_a_time() {
-    let all = stored(0..STREAMS);
-    let longest = (0..STREAMS).map(|i| stored([i])).max().unwrap();
+    let all = count_stored(0..STREAMS);
+    let longest = (0..STREAMS).map(|i| count_stored([i])).max().unwrap();
     for block_size in [1, 512] {
         let (requests, _) = requests_of_streams(block_size, 64 << 10, [(0, STREAMS * CLUSTER)]);
         // The first request reads one stream, and the last stream of each may be cut off.
@@ -219,14 +219,14 @@ fn streams_out_of_order_are_read_alone() {
     ] {
         let reads = clusters.iter().map(|i| (i * CLUSTER, CLUSTER));
         let taken = requests_of_streams(1, 128 << 10, reads);
-        assert_eq!(taken, (clusters.len() as u64, stored(clusters)), "{name}");
+        assert_eq!(taken, (clusters.len() as u64, count_stored(clusters)), "{name}");
     }
 }
 
 #[test]
 fn a_stream_is_read_once_for_all_parts_of_its_cluster() {
     let parts = (0..CLUSTER).step_by(512).map(|within| (7 * CLUSTER + within, 512));
-    assert_eq!(requests_of_streams(1, 128 << 10, parts), (1, stored([7])));
+    assert_eq!(requests_of_streams(1, 128 << 10, parts), (1, count_stored([7])));
 }
 
 /// Returns the table of device requests by memory lent on the documentation's front page, measured

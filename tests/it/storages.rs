@@ -66,7 +66,7 @@ fn flash_is_read_in_its_own_units() {
 
 #[test]
 fn a_read_size_that_is_not_a_power_of_two_is_refused() {
-    fn refused<const READ: usize>(file: &[u8]) {
+    fn assert_refused<const READ: usize>(file: &[u8]) {
         let mut memory = [0; 4096];
         let error = Image::open(FromNorFlash(Chip::<READ>(file)), &mut memory).unwrap_err();
         assert_eq!(*error.error(), Error::Io(StorageError::ReadSize(READ)));
@@ -75,9 +75,9 @@ fn a_read_size_that_is_not_a_power_of_two_is_refused() {
         assert_eq!(*error.error(), Error::Io(StorageError::ReadSize(READ)));
     }
     let (file, _) = image();
-    refused::<0>(&file);
-    refused::<3>(&file);
-    refused::<131_072>(&file);
+    assert_refused::<0>(&file);
+    assert_refused::<3>(&file);
+    assert_refused::<131_072>(&file);
 }
 
 #[test]

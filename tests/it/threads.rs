@@ -261,7 +261,7 @@ struct Opened<M> {
     image: Image<&'static [u8], M>,
 }
 
-fn opened<M: Memory>(file: &'static [u8], memory: M) -> Result<Opened<M>, Error<Infallible>> {
+fn open<M: Memory>(file: &'static [u8], memory: M) -> Result<Opened<M>, Error<Infallible>> {
     let image = Image::open(file, memory)?;
     Ok(Opened { name: "disk", image })
 }
@@ -269,10 +269,7 @@ fn opened<M: Memory>(file: &'static [u8], memory: M) -> Result<Opened<M>, Error<
 #[test]
 fn a_struct_that_owns_image_and_memory_is_returned() {
     let (file, disk) = plain();
-    let mut disks = vec![
-        opened(file, vec![0; 9000]).unwrap(),
-        opened(file, vec![0; 512]).unwrap(),
-    ];
+    let mut disks = vec![open(file, vec![0; 9000]).unwrap(), open(file, vec![0; 512]).unwrap()];
     disks.swap(0, 1);
     for Opened { name, image } in &mut disks {
         let mut bytes = vec![0; SIZE];
