@@ -115,7 +115,7 @@ impl Disk {
         let secrets = Secrets::new(&guest.keys);
         let disk = Self::layers(image, &guest.open, &guest.lower, &secrets)?;
         // An unused password is an error, so that the user does not believe that it was used.
-        match secrets.unused(disk.keys) {
+        match secrets.find_unused(disk.keys) {
             None => Ok(disk),
             Some(password) => {
                 let message = "is not needed: there are fewer encrypted images than password files";
@@ -350,7 +350,7 @@ impl Disk {
             let message = "is in the chain of backing files already: the chain is a loop";
             return Err(Failure::of(&path, message));
         }
-        let mut medium = Medium::selected(file, &path, open)?;
+        let mut medium = Medium::select(file, &path, open)?;
         let failed = |error| Failure::image(&path, &Error::Io(error));
         let mut image = match format {
             Format::Raw => {

@@ -33,7 +33,7 @@ impl Medium {
     }
 
     /// Returns the part of the file that the options select.
-    pub(crate) fn selected(mut file: File, path: &Path, open: &Open) -> Result<Self, Failure> {
+    pub(crate) fn select(mut file: File, path: &Path, open: &Open) -> Result<Self, Failure> {
         let size = BlockRead::size(&mut file).map_err(|error| Failure::of(path, explain(&Error::Io(error))))?;
         if open.image_offset > size {
             let message = format_args!("has {size} bytes, so no image is at its offset {}", open.image_offset);
@@ -72,7 +72,7 @@ impl Medium {
     /// the system says so.
     pub(crate) fn sizes(&mut self) -> io::Result<(u64, Option<u64>)> {
         let size = self.size()?;
-        Ok((size, allocated(&self.file)))
+        Ok((size, allocated_size(&self.file)))
     }
 
     /// Returns the number of bytes at `offset`, at most `len`, that are all in a hole of the file
@@ -121,7 +121,7 @@ impl BlockRead for Medium {
 
 /// Returns the number of bytes that a file takes on its disk, or `None` if the system does not say
 /// so.
-pub(crate) fn allocated(file: &File) -> Option<u64> {
+pub(crate) fn allocated_size(file: &File) -> Option<u64> {
     let metadata = file.metadata().ok()?;
     #[cfg(unix)]
     let blocks = Some(std::os::unix::fs::MetadataExt::blocks(&metadata));

@@ -56,7 +56,7 @@ impl<'a> Secrets<'a> {
     }
 
     /// Returns the first file after the first `used`, which would have no effect.
-    pub(crate) fn unused(&self, used: usize) -> Option<&Path> {
+    pub(crate) fn find_unused(&self, used: usize) -> Option<&Path> {
         self.files.get(used).map(PathBuf::as_path)
     }
 

@@ -120,7 +120,7 @@ impl Sink {
             To::InPlace(file) => file.data(bytes, zeros),
             To::Replacement(new) => new.write(self.at, bytes),
         }
-        .map_err(|error| self.failed(&error))?;
+        .map_err(|error| self.failure(&error))?;
         self.at += bytes.len() as u64;
         Ok(())
     }
@@ -133,7 +133,7 @@ impl Sink {
             To::InPlace(file) => file.zeros(len, zeros),
             To::Replacement(_) => Ok(()),
         }
-        .map_err(|error| self.failed(&error))?;
+        .map_err(|error| self.failure(&error))?;
         self.at += len;
         Ok(())
     }
@@ -162,7 +162,7 @@ impl Sink {
         }
     }
 
-    fn failed(&self, error: &io::Error) -> Failure {
+    fn failure(&self, error: &io::Error) -> Failure {
         Failure::write(&self.name, error).and(format_args!(" (at guest offset {:#x})", self.at))
     }
 }

@@ -10,7 +10,7 @@ use crate::args::Open;
 use crate::commands::usage::Pieces;
 use crate::disk::{open_file, refuse_if_in_use, try_qcow_image};
 use crate::failure::{Failure, explain, status};
-use crate::medium::{Medium, allocated};
+use crate::medium::{Medium, allocated_size};
 use crate::output::{Lines, is_quiet};
 use crate::text::{bytes, object, printable};
 
@@ -34,14 +34,14 @@ pub(crate) fn check(paths: &[PathBuf], open: &Open, json: bool) -> Result<u8, Fa
 fn check_one(path: &Path, open: &Open, json: bool) -> Result<u8, Failure> {
     let file = open_file(path)?;
     refuse_if_in_use(&file, path, open)?;
-    let mut usage = Pieces::new(allocated(&file).unwrap_or(u64::MAX));
+    let mut usage = Pieces::new(allocated_size(&file).unwrap_or(u64::MAX));
     let mut findings = Findings {
         lines: Lines::new()?,
         json,
         count: 0,
         failure: None,
     };
-    let summary = match try_qcow_image(Medium::selected(file, path, open)?, path, open)? {
+    let summary = match try_qcow_image(Medium::select(file, path, open)?, path, open)? {
         Ok(mut image) => {
             let options = CheckOptions::new().inflate(true).usage_map(&mut usage);
             image

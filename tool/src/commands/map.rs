@@ -60,7 +60,7 @@ impl Run {
         Self {
             level: found.level,
             extent: found.extent,
-            stored: stored(&found.extent).unwrap_or(0),
+            stored: stored_len(&found.extent).unwrap_or(0),
         }
     }
 
@@ -72,7 +72,7 @@ impl Run {
         }
         let next = &next.extent;
         // The crate returns each compressed cluster as a run of its own; the map shows them as one.
-        if let (Some(_), Some(next_stored)) = (stored(&self.extent), stored(next)) {
+        if let (Some(_), Some(next_stored)) = (stored_len(&self.extent), stored_len(next)) {
             self.extent.len += next.len;
             self.stored += next_stored;
             return true;
@@ -82,7 +82,7 @@ impl Run {
 }
 
 /// Returns the length in bytes of a compressed cluster in the file, or `None` for any other extent.
-fn stored(extent: &Extent) -> Option<u64> {
+fn stored_len(extent: &Extent) -> Option<u64> {
     match extent.kind {
         ExtentKind::Compressed { stored_len, .. } => Some(stored_len.into()),
         _ => None,

@@ -160,7 +160,7 @@ impl Shared {
 }
 
 /// Prints the cause of a failed read, of which the client sees only `EIO`.
-fn failed(failure: &Failure) -> u32 {
+fn report(failure: &Failure) -> u32 {
     if let Failure::Message(message, _) = failure {
         say(message);
     }
@@ -173,7 +173,7 @@ impl Export for Shared {
     }
 
     fn read(&self, offset: u64, buf: &mut [u8]) -> Result<(), u32> {
-        self.lock().read_at(offset, buf).map_err(|failure| failed(&failure))
+        self.lock().read_at(offset, buf).map_err(|failure| report(&failure))
     }
 
     fn run(&self, offset: u64, most: u64) -> Result<(u64, bool), u32> {
