@@ -48,7 +48,7 @@ WORLDS = {
 
 
 def exhausted():
-    lines = ["| | inputs | of which bytes were read | processor's seconds | commit |", "|---|---:|---:|---:|---|"]
+    lines = ["| | inputs | of which bytes were read | processor seconds | commit |", "|---|---:|---:|---:|---|"]
     by_name = {record["world"]: record for record in records("fuzz/exhausted.json")}
     for name, what in WORLDS.items():
         if name not in by_name:
@@ -62,7 +62,7 @@ def exhausted():
 
 
 def tests():
-    """Counts the test functions of each package, by tens: each new test need not change the page."""
+    """Counts the test functions of each package, rounded down to tens, so that not every new test changes the page."""
     counts = {}
     for package, folders in {
         "the crate": ["src", "tests"],
@@ -93,7 +93,7 @@ def sampled():
     rows = [
         ("[tests](tests/README.md)", tests()),
         ("[conformance vectors](tests/vectors/README.md)", f"{vectors} images, each with the result that a reader must give"),
-        ("[fuzzing](fuzz/README.md)", f"{executions:,} executions of {targets} targets, in {seconds:,.0f} s of a processor"),
+        ("[fuzzing](fuzz/README.md)", f"{executions:,} executions of {targets} targets, in {seconds:,.0f} processor seconds"),
         ("[soak](benches/soak/README.md)", soak()),
         ("[coverage](tests/README.md#coverage) of the tests", f"{reached} of {int(lines):,} lines, {reached_branches} of {branches} branches"),
         ("[planted faults](fuzz/README.md#planted-faults)", planted()),
