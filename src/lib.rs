@@ -7,7 +7,7 @@
 //!
 //! # Reading
 //!
-//! An [`Image`] consists of a device and of memory. [`Image::read_at`] reads any range of the
+//! An [`Image`] consists of a device and memory. [`Image::read_at`] reads any range of the
 //! guest's disk.
 //!
 //! ```
@@ -33,8 +33,8 @@
 //! - A [`Cursor`] reads a guest's disk as a stream.
 //! - [`GuestRead`] is implemented for images and chains. [`Partition`] and the adapters to other
 //!   crates' traits take any type that implements it.
-//! - [`Image::extents`] returns how the disk is stored. With the feature `check`, [`Image::check`]
-//!   finds flaws in the image.
+//! - [`Image::extents`] returns the runs of the disk, and how each is stored. With the feature
+//!   `check`, [`Image::check`] finds flaws in the image.
 //! - [`Tracer`] passes each device request to a callback.
 //! - [`aio`] has the same API for devices whose reads are futures.
 //!
@@ -119,7 +119,7 @@
 //! # }
 //! ```
 //!
-//! In firmware with a small stack, lend a static, for example by the crate `static_cell`. Its
+//! In firmware with a small stack, lend a static, for example with the crate `static_cell`. The
 //! initial value is a constant, so it takes no stack:
 //!
 //! ```
@@ -146,7 +146,7 @@
 //! [`Tracer`]. The same holds for the adapters, except that [`ToBlockDevice`] is never `Sync`.
 //!
 //! An image performs one read at a time, so reads need `&mut`. Share an image behind a mutex, or
-//! open one for each thread, each on a device of its own.
+//! open one for each thread, each on its own device.
 //!
 //! If the memory is an array, a `static` can hold the whole [`Image`]. Opening copies the array
 //! through the stack:

@@ -97,7 +97,7 @@
 //! that its futures are `Send`, because an `async fn` in a trait names no such bound.
 //!
 //! An image performs one read at a time. Tasks share one behind an asynchronous mutex, or each
-//! opens its own image of the file, on a device of its own.
+//! opens its own image of the file, on its own device.
 //!
 //! # Cancellation
 //!

@@ -4,7 +4,7 @@ use crate::error::Error;
 use crate::guest::{GuestDisk, GuestRead};
 use crate::offset::byte_count;
 
-/// A range of a guest's disk as a disk of its own: for example, a partition for a file system crate
+/// A range of a guest's disk as a disk: for example, a partition for a file system crate
 /// that reads from byte 0.
 ///
 /// It implements [`GuestRead`] over a [`GuestRead`] and, with the feature `async`,
