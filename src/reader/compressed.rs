@@ -129,11 +129,11 @@ impl ClusterInflater {
         let mut skip = self.offset_in_input(stream);
         if !is_inflated && !self.has_stream(stream, skip) {
             skip = self.plan_read(stream, skip, ahead, device);
-            if self.input_start < device.end {
+            // A stream that is wholly past the end of the file, which only salvage reads, has no
+            // bytes.
+            if stream.host < device.end {
                 return Ok(false);
             }
-            // Only salvage reads a stream that is wholly past the end of the file. It has no bytes.
-            self.publish();
         }
         let (rest, tables) = split(memory, self.tables_at)?;
         let (rest, output) = split(rest, self.output_at)?;

@@ -138,6 +138,29 @@ fn a_truncated_stream_is_corrupt_and_salvage_reads_its_rest_as_zeros() {
 }
 
 #[test]
+fn a_salvaged_stream_past_the_end_of_the_file_is_zeros_without_a_request() {
+    let stream = compress_to_vec(&pattern(2, SIZE), 6);
+    let file = image(&stream, stream.len() as u64);
+    // From the start of the stream's block to the start of the stream.
+    for end in [0x2000, 0x2001, 0x2003] {
+        let device = TestDevice::new(&file[..end], 512);
+        let log = device.log.clone();
+        let options = qcow1::OpenOptions::new().salvage(true);
+        let mut image = Image::open_with(options, device, vec![0; 32_768]).unwrap();
+        image.extent_at(0, 1).unwrap();
+        let before = log.requests();
+
+        // The file's last block is bad, and is not needed.
+        log.fail_after(0);
+        let mut bytes = [0xcc; SIZE];
+        image.read_at(0, &mut bytes).unwrap();
+
+        assert!(bytes == [0; SIZE]);
+        assert_eq!(log.requests(), before, "the file ends at {end:#x}");
+    }
+}
+
+#[test]
 fn a_match_reaches_back_as_far_as_the_cluster_goes() {
     // Random 6,000 bytes twice: a match distance that QEMU, with its window of 4 KiB, never writes.
     let mut random = crate::common::Random(5);
