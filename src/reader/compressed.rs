@@ -125,20 +125,20 @@ impl ClusterInflater {
         ahead: u64,
         device: &DeviceShape,
     ) -> Result<bool, Stop> {
+        let in_file = saturating_u32(device.end.since(stream.host));
         let is_inflated = self.inflated_stream == stream;
         let mut skip = self.offset_in_input(stream);
         if !is_inflated && !self.has_stream(stream, skip) {
             skip = self.plan_read(stream, skip, ahead, device);
             // A stream that is wholly past the end of the file, which only salvage reads, has no
             // bytes.
-            if stream.host < device.end {
+            if in_file != 0 {
                 return Ok(false);
             }
         }
         let (rest, tables) = split(memory, self.tables_at)?;
         let (rest, output) = split(rest, self.output_at)?;
         if !is_inflated {
-            let in_file = saturating_u32(device.end.since(stream.host));
             let (_, input) = split(rest, self.input_at.wrapping_add(skip))?;
             let (input, _) = split(input, stream.len.min(in_file))?;
             let is_cluster = to.len() == output.len();
