@@ -33,8 +33,8 @@
 //! - A [`Cursor`] reads a guest's disk as a stream.
 //! - [`GuestRead`] is implemented for images and chains. [`Partition`] and the adapters to other
 //!   crates' traits take any type that implements it.
-//! - [`Image::extents`] returns the runs of the disk, and how each is stored. With the feature
-//!   `check`, [`Image::check`] finds flaws in the image.
+//! - [`Image::extents`] divides the disk into runs that are stored in the same way, and returns how
+//!   each is stored. With the feature `check`, [`Image::check`] finds flaws in the image.
 //! - [`Tracer`] passes each device request to a callback.
 //! - [`aio`] has the same API for devices whose reads are futures.
 //!
@@ -73,10 +73,12 @@
 //! uncompressed byte of it. On a byte-addressable device, such as memory-mapped flash, 64 bytes are
 //! enough unless the image is encrypted. More memory saves device requests.
 //!
-//! [`OpenOptions::memory_needed`] returns a good size for an image, and [`Header::memory_for`]
-//! returns all figures. The memory may have any alignment.
+//! [`OpenOptions::memory_needed`] returns the recommended size for an image, and
+//! [`Header::memory_for`] the minimum and each other size that makes a difference. The memory may
+//! have any alignment.
 //!
-//! These are the device requests for a full disk of 1 GiB in the 4 KiB clusters that QEMU writes:
+//! These are the requests for a disk of 1 GiB that stores all its 4 KiB clusters in order, as QEMU
+//! writes them, on a byte-addressable device:
 //!
 //! | memory | sequential, 1 MiB per read: requests per MiB | random, 4 KiB per read: requests per read |
 //! |---:|---:|---:|
@@ -86,8 +88,8 @@
 //!
 //! # Owning an image
 //!
-//! An image owns its device and its memory, or borrows them: see [`Memory`]. It has no lifetime of
-//! its own.
+//! An image owns its device and its memory, or borrows them: see [`Memory`]. The type `Image` has
+//! no lifetime parameter.
 //!
 //! On a host, give it a `Vec`. The image is then one value, which a function can return and a
 //! struct can hold:
@@ -148,8 +150,8 @@
 //! An image performs one read at a time, so reads need `&mut`. Share an image behind a mutex, or
 //! open one for each thread, each on its own device.
 //!
-//! If the memory is an array, a `static` can hold the whole [`Image`]. Opening copies the array
-//! through the stack:
+//! Opening moves the memory through the stack if it is an array. A `static` can hold an [`Image`]
+//! with such memory:
 //!
 //! ```
 //! use std::sync::Mutex; // or your kernel's
@@ -202,15 +204,15 @@
 //!
 //! Each request is for one or more whole blocks inside the device. Its buffer is one of these:
 //!
-//! - a part of the buffer of the caller's read, at any address and of any length, if whole blocks
-//!   of the disk are stored in sequence;
+//! - a part of the caller's buffer, at any address and any number of whole blocks long, for blocks
+//!   that lie one after the other in the file;
 //! - a part of the image's memory, for tables, partial blocks and compressed clusters.
 //!
 //! If a driver cannot fill every such buffer, wrap it:
 //!
 //! | the driver | wrapper |
 //! |---|---|
-//! | requires buffers at multiples of n bytes | [`Aligned`] |
+//! | requires buffers that are aligned to n bytes | [`Aligned`] |
 //! | cannot reach all memory by DMA | [`Bounced`] |
 //! | limits the length of a request: a BIOS, USB, virtio's `seg_max` | [`Limited`] |
 //! | should be read in larger blocks than its own | [`Blocks`] |
@@ -234,7 +236,7 @@
 //!
 //! # Which adapter for which trait
 //!
-//! | trait or type | reads an image from it | shows a guest's disk as it | feature |
+//! | trait or type | to read an image from it | to offer a guest's disk as it | feature |
 //! |---|---|---|---|
 //! | your own | implement [`BlockRead`] | call [`GuestRead::read_sectors`] | |
 //! | `[u8]`, `[u8; N]` | implements [`BlockRead`] | | |
@@ -243,15 +245,16 @@
 //! | `embedded_io::{Read, Seek}` | [`FromIo`] | [`Cursor`] | |
 //! | `embedded_io::{Read, Seek, Write}` | [`FromIo`] | [`ReadOnly`] over [`Cursor`] | |
 //! | `std::io::{Read, Seek}` | [`FromIo`] over embedded-io-adapters' `FromStd` | [`Cursor`] | `std` |
-//! | `std::io::{Read, Seek, Write}` ([fatfs]) | the same | [`ReadOnly`] over [`Cursor`] | `std` |
+//! | `std::io::{Read, Seek, Write}` ([fatfs]) | [`FromIo`] over embedded-io-adapters' `FromStd` | [`ReadOnly`] over [`Cursor`] | `std` |
 //! | `embedded_io_async::{Read, Seek}` | [`FromIo`] | [`Cursor`] | `embedded-io-async` |
 //! | tokio's `AsyncRead + AsyncSeek` | [`FromIo`] over embedded-io-adapters' `FromTokio` | | `embedded-io-async` |
 //! | `embedded_storage::ReadStorage` | [`FromStorage`] | [`ToStorage`] | `embedded-storage` |
 //! | `embedded_storage::nor_flash::ReadNorFlash` | [`FromNorFlash`] | [`ToStorage`] | `embedded-storage` |
-//! | the same of embedded-storage-async | the same | the same | `embedded-storage-async` |
+//! | `embedded_storage_async::ReadStorage` | [`FromStorage`] | [`ToStorage`] | `embedded-storage-async` |
+//! | `embedded_storage_async::nor_flash::ReadNorFlash` | [`FromNorFlash`] | [`ToStorage`] | `embedded-storage-async` |
 //! | [`gpt_disk_io::BlockIo`] | [`FromBlockIo`] | [`ToBlockIo`] | `gpt_disk_io` |
 //! | `BlockDevice` of [embedded-sdmmc] | | [`ToBlockDevice`] | `embedded-sdmmc-types` |
-//! | `block_device_driver::BlockDevice` | the example `block_device_driver` | the same | `async` |
+//! | `block_device_driver::BlockDevice` | the example `block_device_driver` | the example `block_device_driver` | `async` |
 //!
 //! A [`Partition`] presents a range of a disk as a disk, for a file system crate that reads from
 //! byte 0.
@@ -278,8 +281,8 @@
 //! # Bounds
 //!
 //! The documentation of each call states the maximum number of device reads that it makes. The
-//! maximum holds for every image. After each device read that fails, a call may make 2 more. No
-//! call recurses, and the stack that a call needs does not depend on the image.
+//! maximum holds for every image. For each device read that fails, a call may make 2 reads beyond
+//! the maximum. No call recurses, and the stack that a call needs does not depend on the image.
 //!
 //! # Features
 //!
@@ -297,13 +300,14 @@
 //! | `defmt` | `defmt::Format` for errors, extents and findings |
 //! | the name of a crate | adapters to its traits: `embedded-io-async` 0.7, `embedded-storage` 0.3, `embedded-storage-async` 0.4, `gpt_disk_io` 0.17, `embedded-sdmmc-types` 0.1 (embedded-sdmmc 0.10) |
 //!
-//! Bare-metal x86-64 targets are built without SSE. RustCrypto then uses its software AES, unless
-//! the kernel enables SSE and the build has `-C target-feature=+aes,+sse2,-soft-float`. For a board
-//! with an AES engine, implement [`SectorCipher`].
+//! Bare-metal x86-64 targets are built without SSE, so RustCrypto uses software AES there. For the
+//! processor's AES instructions, enable SSE in the kernel and build with
+//! `-C target-feature=+aes,+sse2,-soft-float`. For a board with an AES engine, implement
+//! [`SectorCipher`].
 //!
-//! RustCrypto's software AES has an index that is always in range. No compiler can prove that, so
-//! the program keeps a panic path that is never taken. `--cfg aes_backend_soft="compact"` in
-//! `RUSTFLAGS` selects a smaller and slower AES without it.
+//! RustCrypto's software AES has an index that is always in range. The compiler does not see this,
+//! and keeps a panic path that is never taken. `--cfg aes_backend_soft="compact"` in `RUSTFLAGS`
+//! selects a smaller and slower AES, which has no panic path.
 //!
 //! # Compared with other readers, and when not to use this
 //!

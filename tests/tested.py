@@ -48,7 +48,7 @@ WORLDS = {
 
 
 def exhausted():
-    lines = ["| | inputs | of which bytes were read | processor seconds | commit |", "|---|---:|---:|---:|---|"]
+    lines = ["| | inputs | of which yielded bytes | processor seconds | commit |", "|---|---:|---:|---:|---|"]
     by_name = {record["world"]: record for record in records("fuzz/exhausted.json")}
     for name, what in WORLDS.items():
         if name not in by_name:
@@ -95,7 +95,7 @@ def sampled():
         ("[conformance vectors](tests/vectors/README.md)", f"{vectors} images, each with the result that a reader must give"),
         ("[fuzzing](fuzz/README.md)", f"{executions:,} executions of {targets} targets, in {seconds:,.0f} processor seconds"),
         ("[soak](benches/soak/README.md)", soak()),
-        ("[coverage](tests/README.md#coverage) of the tests", f"{reached} of {int(lines):,} lines, {reached_branches} of {branches} branches"),
+        ("[coverage](tests/README.md#coverage) by the tests", f"{reached} of {int(lines):,} lines, {reached_branches} of {branches} branches"),
         ("[planted faults](fuzz/README.md#planted-faults)", planted()),
         ("[mutants](tests/README.md#mutants)", f"{int(mutants) - int(unbuilt):,} that build: {int(caught):,} are caught, {missed} are not, each for a stated reason"),
     ]
@@ -106,7 +106,7 @@ def planted():
     """Counts the planted faults and those that were found."""
     all_faults = records("fuzz/faults.json")
     found = [record for record in all_faults if record["found_by"]]
-    return f"{len(found)} of {len(all_faults)} are found by the first part of `images` or by a proof, without a test"
+    return f"{len(found)} of {len(all_faults)} are found by the small part of `images` that CI runs, or by a proof, with no test"
 
 
 def faults():
