@@ -207,7 +207,7 @@ fn table() -> String {
         "| bytes of memory, by cluster size | 512 B | 4 KiB | 16 KiB | 64 KiB |\n|---|---:|---:|---:|---:|\n",
         &row("uncompressed clusters", |needs| needs.minimum),
         &row("compressed clusters too", |needs| needs.compressed),
-        &row("compressed clusters, two to five times as fast", |needs| {
+        &row("the same, decoded two to five times as fast", |needs| {
             needs.compressed_fast
         }),
     ]
