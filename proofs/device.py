@@ -137,6 +137,19 @@ class LentMemory(DefaultMemory):
             return False
         return None if satisfiable(*conditions, Not(condition)) else True
 
+    def settle(self, term):
+        """Returns the term without the choices that the conditions decide. A bound that the code checks,
+        and that always holds, is such a choice.
+        """
+        if isinstance(term, int):
+            return term
+        choices = [term, *term.children_asts()]
+        for choice in [part for part in choices if part.op == "If"]:
+            decided = self.decide(choice.args[0])
+            if decided is not None:
+                term = claripy.replace(term, choice, choice.args[1 if decided else 2])
+        return term
+
     def is_lent(self, at, length=1):
         """Returns whether `length` bytes are in lent memory. If they are none, it does not matter."""
         if isinstance(at, int) or at.op == "BVV":
@@ -148,6 +161,7 @@ class LentMemory(DefaultMemory):
         return decided and self.decide(inside) is not False
 
     def load(self, addr, size=None, endness=None, **kwargs):
+        addr = self.settle(addr)
         if not self.is_lent(addr):
             return super().load(addr, size=size, endness=endness, **kwargs)
         size = size if isinstance(size, int) else self.state.solver.eval_one(size)
@@ -157,6 +171,7 @@ class LentMemory(DefaultMemory):
         return Concat(*parts) if len(parts) > 1 else parts[0]
 
     def store(self, addr, data, size=None, endness=None, **kwargs):
+        addr = self.settle(addr)
         if not self.is_lent(addr):
             return super().store(addr, data, size=size, endness=endness, **kwargs)
         if isinstance(data, int):
@@ -180,8 +195,10 @@ class Procedure(SimProcedure):
     def words(self, count):
         regs = self.state.regs
         if self.state.arch.bits == 32:
-            return [regs.r0, regs.r1, regs.r2, regs.r3][:count]
-        return [regs.rdi, regs.rsi, regs.rdx, regs.rcx][:count]
+            words = [regs.r0, regs.r1, regs.r2, regs.r3]
+        else:
+            words = [regs.rdi, regs.rsi, regs.rdx, regs.rcx]
+        return [self.state.memory.settle(word) for word in words[:count]]
 
     def give(self, number):
         if self.state.arch.bits == 32:
