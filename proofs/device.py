@@ -12,8 +12,8 @@ from angr.storage.memory_mixins import DefaultMemory
 from claripy import And, BVS, BVV, Concat, If, Not, Or
 
 LENT, LENT_END = 0x3000_0000, 0x3400_0000
-# An image's.
-MEMORY = 0x3000_0000
+# Two buffers in the lent memory: an image's, and a caller's.
+MEMORY, CALLER = 0x3000_0000, 0x3200_0000
 
 
 class Unclear(Exception):
@@ -63,9 +63,13 @@ class Bytes:
 
     def __init__(self, name):
         self.name = name
+        # The bytes that stand for one value each, by their places.
+        self.known = {}
         self.reads = {}
 
     def at(self, at):
+        if at.op == "BVV" and at.args[0] in self.known:
+            return self.known[at.args[0]]
         key = at.hash()
         if key not in self.reads:
             self.reads[key] = (at, BVS(f"{self.name}{len(self.reads)}", 8, explicit_name=True))

@@ -66,13 +66,14 @@ class Machine:
 
     def function(self, name):
         """Returns the address of an exported function, or of the only one with `name` in its
-        mangled name.
+        mangled name. A method's `name` is mangled too.
         """
         symbols = {
             s.rebased_addr: s for s in self.project.loader.main_object.symbols if s.is_function
         }
         exact = [s for s in symbols.values() if s.name == name]
-        found = exact or [s for s in symbols.values() if f"{len(name)}{name}" in s.name]
+        mangled = name if name[0].isdigit() else f"{len(name)}{name}"
+        found = exact or [s for s in symbols.values() if mangled in s.name]
         if len(found) != 1:
             raise Unproved(f"{self.name}: there are {len(found)} functions {name}")
         return found[0].rebased_addr | self.is_arm, found[0].size
@@ -196,13 +197,13 @@ class Machine:
         output = cpu.mem_read(OUTPUT, 8 * WORDS)
         return [int.from_bytes(output[8 * i : 8 * i + 8], "little") for i in range(WORDS)]
 
-    def emulate_with_device(self, name, words, memory, block_bits, device):
-        """Returns the words that QEMU's processor returns. `memory` is the address and the size of the
+    def emulate_with_device(self, name, words, buffers, block_bits, device):
+        """Returns the words that QEMU's processor returns. `buffers` are the addresses and the sizes of
         lent memory; `device` has the bytes of the device by their places, if they are not zeros.
         """
         cpu, address = self.processor(name, words)
-        start, size = memory
-        cpu.mem_map(start, (size + PAGE - 1) & ~(PAGE - 1))
+        for start, size in buffers:
+            cpu.mem_map(start, (size + PAGE - 1) & ~(PAGE - 1))
 
         def read(cpu, *_):
             if self.is_arm:

@@ -1,6 +1,7 @@
 #!/bin/sh
-# Visits the states of the table cache, builds the harness for x86-64 and thumbv7em, and runs every
-# proof on both. `--all` adds the cases that take longer.
+# Visits the states of the table cache, builds the harness for x86-64 and thumbv7em, and runs the
+# proofs on both. `--read` runs the proofs of a read instead, which take longer. `--all` runs all, and
+# adds the cases that take longer.
 cd "$(dirname "$0")"
 . ../examples/firmware.sh
 need python3 "Python 3"
@@ -29,11 +30,21 @@ link_roots x86_64-unknown-linux-gnu "$target/release/libqcow1_proofs.a" "$target
 # shellcheck disable=SC2086
 link_roots thumbv7em-none-eabi "$target/thumbv7em-none-eabi/release/libqcow1_proofs.a" "$target/proofs/thumbv7em" $functions
 
+prove() {
+    "$venv/bin/python" prove.py "$@" x86-64="$target/proofs/x86-64" thumbv7em="$target/proofs/thumbv7em"
+}
+
+case " $* " in
+*" --read "*)
+    prove "$@"
+    exit
+    ;;
+esac
 "$venv/bin/python" theorems.py
 (cd cache && cargo build --quiet --release --locked)
 "$target/release/qcow1-cache-states" "$@" &
 states=$!
 failed=0
-"$venv/bin/python" prove.py "$@" x86-64="$target/proofs/x86-64" thumbv7em="$target/proofs/thumbv7em" || failed=1
+prove "$@" || failed=1
 wait "$states" || failed=1
 exit $failed

@@ -8,7 +8,7 @@ ranges wraps in them, and nothing is subtracted from a smaller number. Each cons
 
 from dataclasses import dataclass
 
-from claripy import And, BVV, Concat, If, Not, Or, false
+from claripy import And, BVV, Concat, If, Not, Or, false, true
 from claripy.ast import Bool
 
 WIDE = 192
@@ -17,7 +17,9 @@ WIDE = 192
 OK, NONE, NOT_QCOW = 0, 1, 2
 VERSION, CRYPT_METHOD, DEVICE_SIZE, COMPRESSED, EMPTY = 4, 5, 6, 12, 13
 HEADER_CUT, SIZE_TOO_SMALL, SIZE_TOO_LARGE, CLUSTER_BITS, L2_BITS, NAME_TOO_LONG = range(16, 22)
-L1_FLAG, CLUSTER_MISALIGNED, COMPRESSED_EMPTY = 24, 26, 28
+OUT_OF_RANGE, MEMORY_TOO_SMALL, BACKING_REQUIRED, KEY_REQUIRED = 7, 8, 9, 10
+NAME_PAST_END, L1_PAST_END, L1_FLAG, L2_PAST_END = 22, 23, 24, 25
+CLUSTER_MISALIGNED, CLUSTER_PAST_END, COMPRESSED_EMPTY, STREAM_PAST_END = 26, 27, 28, 29
 
 
 @dataclass(frozen=True)
@@ -163,6 +165,11 @@ def header(rules, length, prefix, xen=False):
     """Returns the header of a file that starts with `length` bytes of `prefix`, or the first rule
     that it breaks.
     """
+    return first(*header_cases(rules, length, prefix, xen))
+
+
+def header_cases(rules, length, prefix, xen):
+    """Returns the rules in sequence, each as the condition that breaks it and the outcome; and the header."""
     magic, version = field(prefix, 0, 4), field(prefix, rules.version_at, 4)
     size = field(prefix, rules.size_at, 8)
     cluster_bits = field(prefix, rules.cluster_bits_at, 1)
@@ -189,7 +196,7 @@ def header(rules, length, prefix, xen=False):
         down(l1_offset, rules.xen_page_bits) == l1_offset,
         Not(bit(field(prefix, rules.xen_flags_at, 4), rules.xen_big_endian_bit)),
     )
-    return first(
+    return [
         (length == 0, [EMPTY]),
         (length < rules.probed, [NOT_QCOW]),
         (magic != rules.magic, [NOT_QCOW]),
@@ -218,7 +225,7 @@ def header(rules, length, prefix, xen=False):
             little_endian,
             If(has_xen, wide(rules.xen_len), wide(rules.header_len)),
         ],
-    )
+    ]
 
 
 def outside(number, low, high):
@@ -380,3 +387,95 @@ def memory_for(
     # A half more for the slots' tags and for sets of slots that are full before others.
     all_tables = compressed + rules.fast + (tables + floor(tables, 1)) + rules.read_ahead
     return words(OK, minimum, compressed, compressed + rules.fast, least(all_tables, max_length))
+
+
+# A whole read
+
+
+def opened(rules, size, prefix):
+    """Returns the rules of an image on a device of `size` bytes in sequence, each as the condition that
+    breaks it and the outcome; and the header's words.
+    """
+    *flaws, header = header_cases(rules, least(size, wide(rules.xen_len)), prefix, xen=True)
+    header = words(*header)
+    _, _, _, _, _, l1_offset, _, name_len, _, name_offset, has_name, l1_len, *_ = header
+    return [
+        (size > rules.max_device, [DEVICE_SIZE, size]),
+        *flaws,
+        (l1_offset + l1_len > size, [L1_PAST_END, 0, l1_offset]),
+        (And(has_name == 1, name_offset + name_len > size), [NAME_PAST_END, 0, name_offset]),
+        header,
+    ]
+
+
+def look_ups(rules, size, header, word, offset):
+    """Returns the cases of a look-up of an offset inside the disk, in sequence, each as its condition and
+    its outcome: the start, the length and the target of the L1 entry, and the L2 word.
+
+    `word` returns the bytes of the table word at a place.
+    """
+    _, _, cluster_bits, l2_bits, _, l1_offset, *_ = header
+    is_little_endian = header[13]
+    span_bits = cluster_bits + l2_bits
+    start = down(offset, span_bits)
+    l1_bytes = word(l1_offset + (floor(offset, span_bits) << rules.entry_bits))
+    reversed_word = wide(Concat(*reversed(l1_bytes)))
+    table = If(is_little_endian == 1, reversed_word, wide(Concat(*l1_bytes)))
+    kind, _, host, *_ = l1_entry(rules, table)
+    l2_word = Concat(*word(table + (floor(offset - start, cluster_bits) << rules.entry_bits)))
+    table_end = table + (power(l2_bits) << rules.entry_bits)
+    return [
+        (kind == L1_FLAG, [L1_FLAG, 1, start, 0, host]),
+        (kind == NONE, [OK, 1, start, power(span_bits), 0, 0]),
+        (table_end > size, [L2_PAST_END, 1, start, 0, table]),
+        (true(), [OK, 1, start, power(span_bits), table, l2_word]),
+    ]
+
+
+def look_up(rules, size, opened, word, offset):
+    """Returns the outcome of a look-up in an image that opens, if the offset is inside the disk."""
+    *flaws, header = opened
+    *cases, (_, last) = look_ups(rules, size, header, word, offset)
+    cannot = Or(*[condition for condition, _ in flaws], offset >= header[1])
+    return first((cannot, [0]), *cases, last)
+
+
+def read(rules, size, opened, found, offset, length, compressed):
+    """Returns the outcome of reading inside one cluster in little memory; and, if it succeeds, whether
+    the bytes are zeros, and where in the file they are otherwise.
+
+    `found` is the outcome of the look-up. `compressed` is how many bytes of memory compressed clusters
+    need.
+    """
+    *flaws, header = opened
+    _, disk, cluster_bits, _, _, _, is_encrypted, *_ = header
+    has_backing = header[10]
+    cluster_start = down(offset, cluster_bits)
+    flaw, _, span_start, _, table, l2_word, *_ = found
+    kind, host, stream_len, l2_host, *_ = l2_entry(rules, l2_word, cluster_bits)
+
+    # The file need not have what a last cluster has past the end of the disk.
+    has_bytes = less(size, host)
+    needed = least(disk - cluster_start, power(cluster_bits))
+    # A sector is encrypted as a whole.
+    unit_bits = If(is_encrypted == 1, wide(rules.sector_bits), wide(0))
+    is_whole = down(has_bytes, unit_bits) >= up(needed, unit_bits)
+
+    is_hole, is_compressed = kind == NONE, kind == COMPRESSED
+    outcome = first(
+        *flaws,
+        (offset + length > disk, [OUT_OF_RANGE, 0, 0, 1]),
+        (flaw != OK, [flaw, span_start, table, 1]),
+        (And(is_hole, has_backing == 1), [BACKING_REQUIRED, offset, 0, 1]),
+        (is_hole, [OK, 0, 0, 1]),
+        (
+            And(is_compressed, host + stream_len > size),
+            [STREAM_PAST_END, cluster_start, host, 1],
+        ),
+        (is_compressed, [MEMORY_TOO_SMALL, compressed, 0, 1]),
+        (kind != OK, [kind, cluster_start, l2_host, 1]),
+        (Not(is_whole), [CLUSTER_PAST_END, cluster_start, host, 1]),
+        (is_encrypted == 1, [KEY_REQUIRED, offset, 0, 1]),
+        [OK, 0, 0, 1],
+    )
+    return outcome, is_hole, host + offset - cluster_start

@@ -36,6 +36,13 @@ class Inputs:
         self.given = [self.size & 511 == 0]
         # What the rules read, by its place.
         self.read = {}
+        # The number of bytes at the start of the device that the code and the rules name in the same way.
+        self.header_len = 0
+        # The addresses and the sizes of the buffers in lent memory.
+        self.buffers = [(lent.MEMORY, case.memory)]
+
+    def prepare(self, machine):
+        """Prepares the machine for runs on these inputs."""
 
     def rule_bytes(self, start, count=8):
         """Returns bytes of the device that the rules name: each with its own name, because the code
@@ -49,6 +56,10 @@ class Inputs:
                 (start + i, BVS(f"rule{number}_{i}", 8, explicit_name=True)) for i in range(count)
             ]
         return [byte for _, byte in self.read[key]]
+
+    def rule_reads(self):
+        """Returns the places and the bytes that the rules name."""
+        return [pair for pairs in self.read.values() for pair in pairs]
 
 
 class WordInputs(Inputs):
@@ -81,12 +92,27 @@ class WordInputs(Inputs):
         is_too_large = wide(self.size) > rules.max_device
         return spec.first((is_too_large, [0]), [1, *found])
 
+    def broken(self, words):
+        """Returns broken rules: for other places, and with one word changed by one."""
+        for moved in (1, 8):
+            yield f"places + {moved}", self.rules(RULES, moved)
+        yield from changed(words)
+
+
+def changed(words):
+    """Returns broken rules: with one word changed by one."""
+    for i, number in enumerate(words):
+        if not number.structurally_match(wide(0)):
+            yield f"word {i} + 1", [*words[:i], number + 1, *words[i + 1 :]]
+
 
 class Path:
     """A path that returns."""
 
     def __init__(self, inputs, state):
         self.inputs = inputs
+        # Of a lemma that takes the place of code: how often that was called, and how often it missed.
+        self.calls, self.misses = state.globals.get("calls", 0), state.globals.get("misses", 0)
         self.conditions = list(state.solver.constraints)
         self.words = [
             state.memory.load(OUTPUT + 8 * index, 8, endness="Iend_LE") for index in range(WORDS)
@@ -94,19 +120,23 @@ class Path:
 
     def named(self, terms):
         """Returns what the code read from the device and the terms name."""
-        names = set().union(*[term.variables for term in terms])
-        reads = self.inputs.device.bytes.reads.values()
-        return [(at, byte) for at, byte in reads if byte.variables & names]
+        return named(self.inputs.device.bytes.reads.values(), terms)
 
     def differs(self, words):
         """Returns that the path has another outcome than these words; and that the device has one byte at
         each place that the code and the rules read.
         """
         wrong = Or(*[wide(some) != other for some, other in zip(self.words, words)])
-        rules = [pair for pairs in self.inputs.read.values() for pair in pairs]
-        rules = [pair for pair in rules if pair[1].variables & wrong.variables]
-        code = self.named([*self.conditions, wrong])
+        rules = named(self.inputs.rule_reads(), [wrong])
+        # The code and the rules name bytes at known places in the same way.
+        code = [pair for pair in self.named([*self.conditions, wrong]) if pair[0].op != "BVV"]
         return [wrong, *self.inputs.device.bytes.agree(code, rules)]
+
+
+def named(reads, terms):
+    """Returns the places and the bytes that the terms name."""
+    names = set().union(*[term.variables for term in terms])
+    return [(at, byte) for at, byte in reads if byte.variables & names]
 
 
 def run(machine, inputs):
@@ -120,6 +150,7 @@ def run(machine, inputs):
     for index in range(WORDS):
         state.memory.store(OUTPUT + 8 * index, BVV(0, 64), endness="Iend_LE")
     inputs.device.plug_in(state)
+    state.globals["inputs"] = inputs
     state.add_constraints(*inputs.given)
     manager = machine.project.factory.simulation_manager(state)
     manager.run()
@@ -142,9 +173,12 @@ class DeviceProof:
         """
         lent.hook(machine)
         inputs = self.inputs(case)
+        inputs.prepare(machine)
         paths = run(machine, inputs)
-        if find(*inputs.given, *[Not(And(*path.conditions)) for path in paths]) is not None:
-            raise Unproved("an input is on no path")
+        for misses in {path.misses for path in paths}:
+            some = [path for path in paths if path.misses == misses or path.calls == 0]
+            if find(*inputs.given, *[Not(And(*path.conditions)) for path in some]) is not None:
+                raise Unproved(f"an input is on no path with {misses} misses")
         outcome = inputs.rules(RULES)
         for path in paths:
             wrong = find(*path.conditions, *path.differs(outcome))
@@ -155,33 +189,42 @@ class DeviceProof:
             emulate(machine, inputs, path, find, value)
         refuted = 0
         if case == self.cases[0]:
-            for name, wrong in broken(inputs, outcome):
-                if all(find(*path.conditions, *path.differs(wrong)) is None for path in paths):
-                    raise Unproved(f"{name} is not refuted")
+            for name, wrong in inputs.broken(outcome):
+                self.refute(inputs, paths, name, outcome, wrong, find, value)
                 refuted += 1
         return len(paths), refuted
 
-
-def broken(inputs, words):
-    """Returns broken rules: for other places, and with one word changed by one."""
-    for moved in (1, 8):
-        yield f"places + {moved}", inputs.rules(RULES, moved)
-    for i, number in enumerate(words):
-        if not number.structurally_match(wide(0)):
-            yield f"word {i} + 1", [*words[:i], number + 1, *words[i + 1 :]]
+    def refute(self, inputs, paths, name, outcome, wrong, find, value):
+        """Fails unless broken rules are refuted on a path, first on that of an example."""
+        differ = Or(*[some != other for some, other in zip(outcome, wrong)])
+        example = find(*inputs.given, differ)
+        if example is None:
+            raise Unproved(f"it makes no difference that {name}")
+        bit = [If(And(*path.conditions), BVV(1, 1), BVV(0, 1)) for path in paths]
+        taken = [value(example, taken) for taken in bit]
+        for _, path in sorted(zip(taken, paths), key=lambda pair: -pair[0]):
+            if find(*path.conditions, *path.differs(wrong)) is not None:
+                return
+        raise Unproved(f"{name} is not refuted")
 
 
 def emulate(machine, inputs, path, find, value):
     """Compares one input of the path with QEMU's processor."""
-    reads = path.named([*path.conditions, *path.words])
-    example = find(*path.conditions, *inputs.device.bytes.agree(reads, reads))
+    # The conditions name bytes of the rules if a lemma takes the place of code.
+    terms = [*path.conditions, *path.words]
+    reads = [*path.named(terms), *named(inputs.rule_reads(), terms)]
+    others = [(at, byte) for at, byte in reads if at.op != "BVV"]
+    agree = inputs.device.bytes.agree(others, others)
+    apart = [at >= inputs.header_len for at, _ in others]
+    example = find(*path.conditions, *agree, *apart)
     if example is None:
-        # Only a device that returns two bytes for one place takes the path.
+        # Only a device that returns two bytes for one place takes the path, or tables in the header.
         return
-    device = {value(example, at): value(example, byte) for at, byte in reads}
+    device = {at: byte.concrete_value for at, byte in inputs.device.bytes.known.items()}
+    device.update((value(example, at), value(example, byte)) for at, byte in reads)
     numbers = [value(example, number) for number in inputs.words]
     words = machine.emulate_with_device(
-        inputs.function, numbers, (lent.MEMORY, inputs.case.memory), inputs.case.block_bits, device
+        inputs.function, numbers, inputs.buffers, inputs.case.block_bits, device
     )
     expected = [value(example, number) for number in path.words]
     if words != expected:

@@ -18,13 +18,13 @@ pub(super) type In = [u64; 8];
 /// The words that it compares.
 pub(super) type Out = [u64; 16];
 
-const OK: u64 = 0;
+pub(super) const OK: u64 = 0;
 const NONE: u64 = 1;
 const NOT_QCOW: u64 = 2;
-const OTHER: u64 = 3;
+pub(super) const OTHER: u64 = 3;
 
 /// Returns the number of a broken rule.
-fn rule(kind: CorruptKind) -> u64 {
+pub(super) fn rule(kind: CorruptKind) -> u64 {
     match kind {
         CorruptKind::HeaderTruncated => 16,
         CorruptKind::SizeTooSmall => 17,
@@ -45,7 +45,7 @@ fn rule(kind: CorruptKind) -> u64 {
 }
 
 /// Returns an error as its number, its value or guest offset, and its host offset.
-fn error<E>(error: Error<E>) -> [u64; 3] {
+pub(super) fn error<E>(error: Error<E>) -> [u64; 3] {
     match error {
         Error::NotQcow => [NOT_QCOW, 0, 0],
         Error::Unsupported(Unsupported::Version(version)) => [4, version.into(), 0],

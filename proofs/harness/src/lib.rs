@@ -28,6 +28,7 @@ mod reader;
 mod table_cache;
 
 mod exports;
+mod read;
 mod words;
 
 unsafe extern "C" {

@@ -60,13 +60,13 @@ unsafe extern "C" {
     fn device_read(lba: u64, bytes: *mut u8, len: usize) -> u32;
 }
 
-struct Device {
-    block_size: BlockSize,
-    size: u64,
+pub(super) struct Device {
+    pub(super) block_size: BlockSize,
+    pub(super) size: u64,
 }
 
 #[derive(Debug)]
-struct Failed;
+pub(super) struct Failed;
 
 impl BlockRead for Device {
     type Error = Failed;
@@ -88,6 +88,15 @@ impl BlockRead for Device {
     }
 }
 
+/// Returns the `len` bytes of memory at an address.
+///
+/// # Safety
+/// The prover has these bytes there, and gives them to nothing else.
+pub(super) unsafe fn lent<'a>(address: u64, len: u64) -> &'a mut [u8] {
+    // SAFETY: the caller's promise.
+    unsafe { core::slice::from_raw_parts_mut(saturating_usize(address) as *mut u8, saturating_usize(len)) }
+}
+
 /// Looks up two words of L2 tables in a new cache. In: block size in bytes, device size, the places
 /// of the words, the address and the length of the memory.
 #[unsafe(no_mangle)]
@@ -97,8 +106,7 @@ extern "C" fn two_words(input: &In, out: &mut Out) {
         return;
     };
     // SAFETY: the prover has these bytes there.
-    let memory =
-        unsafe { core::slice::from_raw_parts_mut(saturating_usize(memory) as *mut u8, saturating_usize(memory_len)) };
+    let memory = unsafe { lent(memory, memory_len) };
     let Ok(shape) = DeviceShape::new::<Failed>(size, block_size) else {
         return;
     };
