@@ -217,12 +217,20 @@ def any_word():
     return BVS("any", 64)
 
 
-# An image without a backing file, encryption and Xen's extension.
-PLAIN = (
-    (0, b"QFI\xfb\0\0\0\x01" + bytes(8 + 4)),
-    (36, bytes(4)),
-    (48, bytes(4)),
-)
+MAGIC_AND_VERSION = b"QFI\xfb\0\0\0\x01"
+
+
+def header_bytes(backing=bytes(8 + 4), crypt_method=0):
+    """Returns the known bytes of images without Xen's extension: the backing file's name as its offset and
+    its length, and the crypt method.
+    """
+    return ((0, MAGIC_AND_VERSION + backing), (36, crypt_method.to_bytes(4, "big")), (48, bytes(4)))
+
+
+PLAIN = header_bytes()
+ENCRYPTED = header_bytes(crypt_method=1)
+# The name is 1 byte long, after the header.
+BACKED = header_bytes((64).to_bytes(8, "big") + (1).to_bytes(4, "big"))
 
 LOOK_UP = DeviceProof(
     "ImageState::look_up in a new image",
@@ -236,7 +244,7 @@ READ = DeviceProof(
     "Image::open and Image::read_at after look-ups",
     "all sizes, offsets, lengths, L1 words, L2 words and bytes",
     ReadInputs,
-    [Case(12, 9, known=PLAIN)],
+    [Case(12, 9, known=known) for known in (PLAIN, ENCRYPTED, BACKED)],
 )
 
 READ_PROOFS = [LOOK_UP, READ]
