@@ -238,6 +238,8 @@ LOOK_UP = DeviceProof(
     LookUpInputs,
     # QEMU's images, with clusters of 4 KiB.
     [Case(12, 9, known=PLAIN, zeros=7)],
+    # With L2 tables at all places.
+    [Case(12, 9, known=PLAIN)],
 )
 
 READ = DeviceProof(
