@@ -106,7 +106,7 @@ def planted():
     """Counts the planted faults and those that were found."""
     all_faults = records("fuzz/faults.json")
     found = [record for record in all_faults if record["found_by"]]
-    return f"{len(found)} of {len(all_faults)} are found by the small part of `images` that CI runs, or by a proof, with no test"
+    return f"{len(found)} of {len(all_faults)} are found by the small part of `images` that CI runs, or by a proof, when no test is run"
 
 
 def faults():

@@ -289,9 +289,9 @@ def rows(setup):
     )
     disk = ["in_order.qcow"]
     goals = [("limit", 0.95), ("qemu", 4), ("libqcow", 4)]
-    yield random_row(setup, "random-4M", "random 4 KiB, 4 MiB lent", disk, MIB4, goals)
+    yield random_row(setup, "random-4M", "random 4 KiB, 4 MiB of memory", disk, MIB4, goals)
     goals = [("limit", 0.7)]
-    yield random_row(setup, "random-64K", "random 4 KiB, 64 KiB lent", disk, KIB64, goals, peers=False)
+    yield random_row(setup, "random-64K", "random 4 KiB, 64 KiB of memory", disk, KIB64, goals, peers=False)
     chain = ["overlay.qcow", "flat.raw"]
     yield in_order_row(
         setup, "overlay", "overlay on raw, in order", chain,
@@ -304,10 +304,10 @@ def rows(setup):
     )
     title = "chain of three, random 4 KiB"
     goals = [("limit", 0.5), ("qemu", 8)]
-    yield random_row(setup, "chain-random", f"{title}, 4 MiB lent to each", chain, MIB4, goals)
+    yield random_row(setup, "chain-random", f"{title}, 4 MiB of memory for each", chain, MIB4, goals)
     # Overlays have clusters of 512 bytes, and so tables of 16 MiB for 1 GiB.
     goals = [("limit", 0.7)]
-    title = f"{title}, 32 MiB lent to each"
+    title = f"{title}, 32 MiB of memory for each"
     yield random_row(setup, "chain-random-32M", title, chain, 8 * MIB4, goals, peers=False)
 
     sparse = ["sparse.qcow"]
@@ -323,7 +323,7 @@ def rows(setup):
         ),
     }, [("qemu", 100)])
     disk = setup.disk(["in_order.qcow"], MIB4)
-    yield Row("slice", "slice device, random 4 KiB, 4 MiB lent", "us", {
+    yield Row("slice", "slice device, random 4 KiB, 4 MiB of memory", "us", {
         "ours": setup.ours("random", *disk, *setup.places(), "--in-memory"),
         "limit": setup.ours("random-pread", folder / "in_order.qcow", *setup.places(), "--in-memory"),
     }, [("limit", 0.8)], reads=setup.count)
