@@ -123,3 +123,29 @@ fn the_headers_of_a_stream_made_to_be_slow_cost_what_is_documented_for_each_of_i
     }
     assert_eq!(shortest, 90, "bits of the shortest dynamic block that is known");
 }
+
+#[test]
+fn the_first_dynamic_block_gets_tables_and_one_after_a_short_block_only_if_it_is_long() {
+    let mut litlen = vec![0; 257];
+    (litlen[97], litlen[256]) = (1, 1);
+    let mut memory = Memory::new();
+    for (literals, sets) in [
+        (&[1][..], 1),
+        (&[1, 1], 1),
+        (&[1, SHORT_BLOCK], 1),
+        (&[1, SHORT_BLOCK + 1], 2),
+        (&[1, SHORT_BLOCK + 1, SHORT_BLOCK + 1], 3),
+    ] {
+        let mut stream = BitWriter::default();
+        for &number in literals {
+            stream.append(&block(&litlen, &[1], number));
+        }
+        let mut output = vec![0; literals.iter().sum()];
+        for (mut workspace, has_tables) in memory.workspaces().into_iter().zip([cfg!(feature = "fast"), false]) {
+            work::take();
+            assert_eq!(ours_into(&stream.bytes, &mut output, &mut workspace), Ok(()));
+            let expected = if has_tables { sets } else { 0 };
+            assert_eq!(work::take().tables, expected, "blocks of {literals:?} literals");
+        }
+    }
+}
