@@ -159,3 +159,13 @@ fn decode_window<'a>(
     }
     (at, Stop::Full)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::WIDE;
+
+    #[test]
+    fn words_of_64_bits_are_decoded_by_the_fast_loop_and_words_of_32_bits_are_not() {
+        assert_eq!(WIDE, usize::BITS == 64);
+    }
+}
