@@ -300,6 +300,21 @@ fn each_kind_of_broken_block_is_refused_by_its_name() {
 }
 
 #[test]
+fn a_fixed_distance_that_the_input_cuts_is_bad_if_each_end_of_it_would_be() {
+    let mut stream = BitWriter::default();
+    // Two literals of 9 bits, a length of 3, and the first 4 bits of the codewords 30 and 31.
+    stream
+        .number(1, 1)
+        .number(1, 2)
+        .code(0x190, 9)
+        .code(0x190, 9)
+        .code(1, 7)
+        .code(0xf, 4);
+    assert_eq!(stream.used, 32);
+    assert_eq!(ours(&stream.bytes, 5), Err(InflateError::BadDistance));
+}
+
+#[test]
 fn a_block_may_have_one_distance_codeword_of_one_bit_or_none() {
     // `a`, a match of three bytes at distance 1, and the end.
     let mut one = three_symbols();
