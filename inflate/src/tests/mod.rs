@@ -315,6 +315,27 @@ fn a_fixed_distance_that_the_input_cuts_is_bad_if_each_end_of_it_would_be() {
 }
 
 #[test]
+fn a_match_before_many_zero_bits_is_copied_from_its_distance() {
+    // Codewords 00 for `a`, 01 for `b`, 10 for the end, 11 for a match of 3 bytes; 0 for distance 1
+    // and 1 for distance 2.
+    let mut stream = BitWriter::dynamic(258, 2);
+    stream
+        .zeros(97)
+        .lengths(&[2, 2])
+        .zeros(157)
+        .lengths(&[2, 2])
+        .lengths(&[1, 1]);
+    stream.code(0b00, 2).code(0b01, 2).code(0b11, 2).code(0, 1);
+    for _ in 0..60 {
+        stream.code(0b00, 2);
+    }
+    stream.code(0b10, 2);
+    let expected = [&b"abbbb"[..], &[b'a'; 60]].concat();
+    assert_eq!(ours(&stream.bytes, expected.len()), Ok(expected.clone()));
+    assert_eq!(reference(&stream.bytes, expected.len()), Some(expected));
+}
+
+#[test]
 fn a_block_may_have_one_distance_codeword_of_one_bit_or_none() {
     // `a`, a match of three bytes at distance 1, and the end.
     let mut one = three_symbols();
