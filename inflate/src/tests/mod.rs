@@ -168,9 +168,33 @@ fn a_broken_stream_does_not_change_what_the_next_one_decodes_to() {
 }
 
 #[test]
-fn an_error_is_a_clause_that_a_sentence_can_end_with() {
-    let text = InflateError::EndsEarly.to_string();
-    assert_eq!(text, "the last compressed block ends before the output is full");
+fn each_error_is_a_clause_that_a_sentence_can_end_with() {
+    use InflateError::*;
+    for (error, clause) in [
+        (InputEnded, "the compressed data ends before the output is full"),
+        (EndsEarly, "the last compressed block ends before the output is full"),
+        (BadBlockType, "a compressed block has the reserved type 3"),
+        (
+            StoredLengthMismatch,
+            "the two copies of a stored block's length disagree",
+        ),
+        (
+            TooManyCodes,
+            "a compressed block announces more codes than the format has",
+        ),
+        (OversubscribedCode, "a compressed block's code is over-subscribed"),
+        (IncompleteCode, "a compressed block's code is incomplete"),
+        (
+            BadLengthRepeat,
+            "a code length repeats where none came before, or past the last one",
+        ),
+        (NoEndOfBlock, "a compressed block has no code for its own end"),
+        (BadSymbol, "a compressed literal or length is not a symbol of its code"),
+        (BadDistance, "a compressed distance is not a symbol of its code"),
+        (DistanceTooFar, "a match reaches back before the start of the output"),
+    ] {
+        assert_eq!(error.to_string(), clause);
+    }
 }
 
 #[test]
@@ -297,6 +321,15 @@ fn each_kind_of_broken_block_is_refused_by_its_name() {
     // zlib accepts a lone codeword in the two codes of a block, but not in the code for code
     // lengths.
     refused(lone.number(1, 3).number(0, 9), IncompleteCode);
+}
+
+#[test]
+fn a_codeword_that_a_code_of_one_symbol_does_not_have_is_refused() {
+    // The end has the codeword 0.
+    let mut stream = BitWriter::dynamic(257, 1);
+    stream.zeros(256).lengths(&[1, 0]).number(1, 1).number(0, 32);
+    assert_eq!(ours(&stream.bytes, 5), Err(InflateError::BadSymbol));
+    assert_eq!(reference(&stream.bytes, 5), None);
 }
 
 #[test]
