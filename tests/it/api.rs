@@ -6,8 +6,8 @@ use embedded_io::Error as _;
 
 use crate::common::{Broken, ImageBuilder, TestDevice};
 use qcow1::{
-    BlockSize, Chain, CheckOptions, CipherFailed, Error, FromIoError, Image, OpenOptions, PushError, ReadOnlyError,
-    Unsupported,
+    BlockSize, Chain, CheckOptions, CipherFailed, CorruptPart, Error, FromIoError, Image, OpenOptions, PushError,
+    ReadOnlyError, Unsupported,
 };
 
 #[test]
@@ -216,6 +216,20 @@ fn each_error_is_a_sentence_and_a_devices_error_is_its_source() {
     ] {
         assert_eq!(error.to_string(), sentence);
         assert_eq!(error.source().is_some(), matches!(error, Error::Io(_)));
+    }
+}
+
+#[test]
+fn each_part_of_an_image_is_named_in_words() {
+    for (part, words) in [
+        (CorruptPart::Header, "the header"),
+        (CorruptPart::BackingName, "the backing file's name"),
+        (CorruptPart::L1Table, "the L1 table"),
+        (CorruptPart::L2Table, "the L2 table"),
+        (CorruptPart::Cluster, "the cluster"),
+        (CorruptPart::CompressedCluster, "the compressed cluster"),
+    ] {
+        assert_eq!(part.to_string(), words);
     }
 }
 

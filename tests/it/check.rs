@@ -359,6 +359,11 @@ fn a_table_that_many_l1_words_lead_to_is_checked_once() {
         let last = found.last().unwrap();
         assert_eq!(last.corrupt.kind(), CorruptKind::TooManyTables);
         assert_eq!((last.count, last.corrupt.guest_offset()), (1020, Some(4 << 29)));
+        assert_eq!(
+            last.corrupt.to_string(),
+            "corrupt image: the L2 table for guest offset 0x80000000, at host offset 0x20000, exceeds the number of L2 \
+             tables that fit in the file, so some overlap"
+        );
         // The header, 1,024 L1 words, and four tables of 128 blocks.
         assert!(log.requests() <= 1 + 1024 + 4 * 128, "{}", log.requests());
     }

@@ -41,7 +41,7 @@ fn a_failed_opening_returns_the_device_and_the_memory() {
     assert_eq!(error, Error::MemoryTooSmall { needed: 512 });
     let error = Image::open(device, memory).unwrap_err();
     assert_eq!(*error.error(), Error::MemoryTooSmall { needed: 512 });
-    assert_eq!(error.into_parts().0.size(), Ok(600));
+    assert_eq!(error.into_device().size(), Ok(600));
 }
 
 /// Opens a device as QCOW1, or as a raw disk if it is no QCOW image, as a caller without `or_raw`

@@ -55,6 +55,30 @@ fn sectors_of_an_asynchronous_disk_read_the_same() {
 }
 
 #[test]
+fn sectors_of_a_borrowed_or_boxed_disk_read_the_same() {
+    fn last<G: GuestRead<Error: std::fmt::Debug>>(mut disk: G) -> [u8; 512] {
+        let mut bytes = [0xcc; 512];
+        disk.read_sectors(9, &mut bytes).unwrap();
+        bytes
+    }
+    async fn last_of_async<G: aio::GuestRead<Error: std::fmt::Debug>>(mut disk: G) -> [u8; 512] {
+        let mut bytes = [0xcc; 512];
+        disk.read_sectors(9, &mut bytes).await.unwrap();
+        bytes
+    }
+    let disk = pattern(5, 5000);
+    let file = ImageBuilder::new(5000).data(0, &disk).build();
+    let mut right = disk[9 * 512..].to_vec();
+    right.resize(512, 0);
+    let mut image = Image::open(&file[..], [0; 4096]).unwrap();
+    assert_eq!(last(&mut image)[..], right);
+    assert_eq!(last(Box::new(image))[..], right);
+    let mut image = finish(aio::Image::open(Slow(&file[..]), [0; 4096])).unwrap();
+    assert_eq!(finish(last_of_async(&mut image))[..], right);
+    assert_eq!(finish(last_of_async(Box::new(image)))[..], right);
+}
+
+#[test]
 fn the_memory_needed_reads_every_cluster_and_is_no_more_than_was_asked_for() {
     let mut builder = ImageBuilder::new(1 << 20).bits(16, 6);
     let cluster = pattern(9, 65_536);

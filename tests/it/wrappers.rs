@@ -370,6 +370,32 @@ fn a_buffer_that_moves_needs_room_for_any_alignment() {
     assert_eq!(block, [7; 1024]);
 }
 
+/// A device whose calls fail, each with a number of its own.
+struct Failing;
+
+impl BlockRead for Failing {
+    type Error = u32;
+
+    fn block_size(&self) -> BlockSize {
+        BlockSize::B512
+    }
+
+    fn size(&mut self) -> Result<u64, u32> {
+        Err(1)
+    }
+
+    fn read_blocks(&mut self, _: u64, _: &mut [u8]) -> Result<(), u32> {
+        Err(2)
+    }
+}
+
+#[test]
+fn map_err_maps_the_errors_of_all_calls() {
+    let mut device = MapErr::new(Failing, |number| -i64::from(number));
+    assert_eq!(device.size(), Err(-1));
+    assert_eq!(device.read_blocks(0, &mut [0; 512]), Err(-2));
+}
+
 #[cfg(feature = "async")]
 mod aio {
     use super::*;
@@ -413,7 +439,16 @@ mod aio {
                 read_both_ends(Finished(Limited::new(Slow(device), max)), "aio, Limited");
             }
             read_both_ends(Finished(Tracer::counting(Slow(device))), "aio, Tracer");
+            let mapped = MapErr::new(Slow(device), |never: Infallible| never);
+            read_both_ends(Finished(mapped), "aio, MapErr");
         }
+    }
+
+    #[test]
+    fn map_err_maps_the_errors_of_all_calls() {
+        let mut device = Finished(MapErr::new(Slow(Failing), |number| -i64::from(number)));
+        assert_eq!(device.size(), Err(-1));
+        assert_eq!(device.read_blocks(0, &mut [0; 512]), Err(-2));
     }
 
     #[test]
