@@ -368,6 +368,32 @@ def index_of_first_level(bits, broken):
     return given, And(ULT(index ^ ones ^ kept, size), ULT(index & ((one << shift) - 1), size))
 
 
+@theorem(
+    "inflate/src/fast/entry.rs",
+    "let Some(other) = symbol.checked_sub(alphabet.literals) else {",
+    "match alphabet.others.get(usize::from(other)) {",
+    "literals: 19,",
+    "literals: 256,",
+    "literals: 0,",
+    "pub(super) static LENGTHS: [Base; 32] = [",
+    "pub(super) static DISTANCES: [Base; 32] = [",
+)
+def symbol_of_alphabet(bits, broken):
+    """Each symbol is a literal or has a base. The header of a block has 5 bits for the number of
+    literals and lengths after 257 of them, and 5 bits for the number of distances after the first.
+    """
+    symbol, number, literals, bases = words("symbol number literals bases", bits)
+    given = [
+        Or(
+            And(number == 19, literals == 19, bases == 0),
+            And(ULE(number, 257 + (32 if broken else 31)), literals == 256, bases == 32),
+            And(ULE(number, 1 + 31), literals == 0, bases == 32),
+        ),
+        ULT(symbol, number),
+    ]
+    return given, Or(ULT(symbol, literals), ULT(symbol - literals, bases))
+
+
 # Operators that can be changed
 
 

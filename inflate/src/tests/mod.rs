@@ -198,6 +198,17 @@ fn each_error_is_a_clause_that_a_sentence_can_end_with() {
 }
 
 #[test]
+fn the_debug_output_of_a_workspace_says_whether_it_has_tables() {
+    let mut memory = Memory::new();
+    let [fast, small] = memory.workspaces().map(|workspace| std::format!("{workspace:?}"));
+    assert!(
+        fast.contains(if cfg!(feature = "fast") { "true" } else { "false" }),
+        "{fast}"
+    );
+    assert!(small.contains("false"), "{small}");
+}
+
+#[test]
 fn memory_of_any_alignment_and_length_gets_the_tables_that_its_length_permits() {
     let mut memory = [0; Workspace::FAST + 8];
     for start in 0..8 {
