@@ -180,3 +180,16 @@ pub(super) static DISTANCES: [Base; 32] = [
     base(2049, 10), base(3073, 10), base(4097, 11), base(6145, 11), base(8193, 12), base(12289, 12),
     base(16385, 13), base(24577, 13), base(0, 0), base(0, 0),
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::{DISTANCE, Entry};
+
+    #[test]
+    fn two_entries_are_decoded_in_the_fast_loop_unless_one_is_special() {
+        let distance = Entry::symbol(&DISTANCE, 3, 5);
+        let link = Entry::link(2, 3);
+        assert!(!distance.or_is_special(distance));
+        assert!(distance.or_is_special(link) && link.or_is_special(distance));
+    }
+}
