@@ -12,7 +12,7 @@ use flate2::{Decompress, FlushDecompress};
 use miniz_oxide::deflate::compress_to_vec;
 use miniz_oxide::inflate::core::{DecompressorOxide, decompress, inflate_flags};
 use samples::{Random, samples, zlib_stream};
-use writer::{BitWriter, codewords, complete_code, three_symbols};
+use writer::{BitWriter, codewords, complete_code, header, three_symbols};
 
 /// The memory of both decoders, filled with garbage at first.
 struct Memory {
@@ -470,6 +470,42 @@ fn matches_of_every_length_and_distance_are_copied_to_the_last_byte() {
 }
 
 #[test]
+fn the_longest_distance_codewords_with_the_most_extra_bits_are_read_at_every_bit() {
+    let mut random = Random(5);
+    let mut bytes = random.bytes(1 << 15);
+    let mut stream = BitWriter::default();
+    stream
+        .number(0, 3)
+        .number(0, 5)
+        .number(1 << 15, 16)
+        .number(!(1 << 15) & 0xffff, 16);
+    for &byte in &bytes {
+        stream.number(byte.into(), 8);
+    }
+    // A literal, the end, and a length of 3. Distances 28 and 29 have codewords of 15 bits and 13
+    // extra bits.
+    let mut litlen = vec![0; 258];
+    (litlen[0], litlen[256], litlen[257]) = (2, 2, 1);
+    let mut distance: Vec<u32> = (1..=14).collect();
+    distance.resize(28, 0);
+    distance.extend([15, 15]);
+    stream.append(&header(&litlen, &distance));
+    let [litlen_words, distance_words] = [&litlen, &distance].map(|lengths| codewords(lengths));
+    for _ in 0..200 {
+        let (symbol, extra) = (28 + random.below(2), random.below(1 << 13));
+        stream.code(litlen_words[257], 1);
+        stream
+            .code(distance_words[symbol as usize], 15)
+            .number(extra as u32, 13);
+        let start = bytes.len() - (16_385 + (symbol - 28) * 8192 + extra) as usize;
+        bytes.extend_from_within(start..start + 3);
+    }
+    stream.code(litlen_words[256], 2);
+    assert!(ours(&stream.bytes, bytes.len()).as_ref() == Ok(&bytes));
+    assert!(reference(&stream.bytes, bytes.len()).as_ref() == Some(&bytes));
+}
+
+#[test]
 fn what_miniz_oxide_compresses_decodes_as_miniz_oxide_decodes_it() {
     let mut random = Random(23);
     for _ in 0..2000 {
@@ -500,20 +536,7 @@ fn streams_of_any_codes_and_symbols_give_what_zlib_makes_of_them_whole_and_damag
             let litlen = complete_code(u, litlens, 256, leaves)?;
             let leaves = u.int_in_range(2..=distances)?;
             let distance = complete_code(u, distances, 0, leaves)?;
-            stream.number(0, 1).number(2, 2);
-            stream
-                .number(litlens as u32 - 257, 5)
-                .number(distances as u32 - 1, 5)
-                .number(15, 4);
-            // 13 codewords of 4 bits and 6 of 5 bits are a complete code.
-            let precode: Vec<u32> = (0..19).map(|symbol| 4 + u32::from(symbol > 12)).collect();
-            let words = codewords(&precode);
-            for symbol in [16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14, 1, 15] {
-                stream.number(precode[symbol], 3);
-            }
-            for &length in litlen.iter().chain(&distance) {
-                stream.code(words[length as usize], precode[length as usize]);
-            }
+            stream.append(&header(&litlen, &distance));
             let [litlen_words, distance_words] = [&litlen, &distance].map(|lengths| codewords(lengths));
             let used = |lengths: &[u32]| (0..lengths.len()).filter(|&at| lengths[at] != 0).collect::<Vec<_>>();
             let (symbols, places) = (used(&litlen), used(&distance));

@@ -133,6 +133,26 @@ pub(super) fn codewords(lengths: &[u32]) -> Vec<u32> {
     words
 }
 
+/// Returns the header of a block with these codes, each length for itself.
+pub(super) fn header(litlen: &[u32], distance: &[u32]) -> BitWriter {
+    let mut header = BitWriter::default();
+    header.number(0, 1).number(2, 2);
+    header
+        .number(litlen.len() as u32 - 257, 5)
+        .number(distance.len() as u32 - 1, 5)
+        .number(15, 4);
+    // 13 codewords of 4 bits and 6 of 5 bits are a complete code.
+    let precode: Vec<u32> = (0..19).map(|symbol| 4 + u32::from(symbol > 12)).collect();
+    let words = codewords(&precode);
+    for symbol in [16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14, 1, 15] {
+        header.number(precode[symbol], 3);
+    }
+    for &length in litlen.iter().chain(distance) {
+        header.code(words[length as usize], precode[length as usize]);
+    }
+    header
+}
+
 /// Returns a block with these codes and of `literals` literals, the shortest that there are, in
 /// nearly as few bits as the format allows.
 pub(super) fn block(litlen: &[u32], distance: &[u32], literals: usize) -> BitWriter {
