@@ -439,6 +439,19 @@ def parts_of_link(bits, broken):
     return given, disjoint(start << 7, BitVecVal(1 << 7, 32), index_bits)
 
 
+@theorem(
+    "inflate/src/fast/entry.rs",
+    "self.is_special() && self.0 < NO_LINK",
+    "self.0 & SPECIAL != 0",
+    "const SPECIAL: u32 = 1 << 7;",
+    "const NO_LINK: u32 = 0xf000;",
+)
+def special_entry_at_bound(bits, broken):
+    """No special entry is the bound between the links and the others, whose mark is zero there."""
+    (entry,) = words("entry", 32)
+    return [entry & (1 << 7) != 0], entry != (0xF080 if broken else 0xF000)
+
+
 @theorem("inflate/src/fast/entry.rs", "Base((base << 16) | extra_bits)")
 def parts_of_base(bits, broken):
     """The number of extra bits, at most 13, is below the base."""
