@@ -89,7 +89,7 @@ def sampled():
     targets = len({run["target"] for run in runs})
     vectors = len(json.loads((ROOT / "tests/vectors/manifest.json").read_text())["images"])
     _, lines, reached, branches, reached_branches = total("coverage")
-    _, mutants, unbuilt, caught, _, missed, _ = total("mutants")
+    _, _, mutants, unbuilt, caught, _, missed, _ = total("mutants")
     rows = [
         ("[tests](tests/README.md)", tests()),
         ("[conformance vectors](tests/vectors/README.md)", f"{vectors} images, each with the result that a reader must give"),
