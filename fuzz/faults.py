@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
 """Plants faults in a copy of the crate, one at a time, and asks what finds them without a test.
 
-    ./faults.py                 runs the first part of the images of exhaust.py
-    ./faults.py --proofs        also runs proofs/run.sh for what that does not find
-    ./faults.py --publish       records what was found in faults.json
+    ./faults.py                 runs the first part of the images of exhaust.py, and proofs/run.sh
+    ./faults.py images          runs only the first; `proofs` only the second
+    ./faults.py --publish       records in faults.json which of those that ran found what
 
-It fails if a fault is not found.
+If a fault leaves the machine code of what is proved as it was, the proofs are not run: they would
+show the same. It fails if a fault is not found by any of both, now or as recorded.
 """
 
 import argparse
@@ -13,6 +14,7 @@ import json
 import os
 import pathlib
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -50,24 +52,62 @@ def plant(copy, fault):
     return lambda: path.write_text(text)
 
 
-def finds(copy, words, target):
-    """Returns whether a command fails."""
+def start(copy, words, target):
+    """Starts a command as the leader of a process group."""
     environment = {**os.environ, "CARGO_TARGET_DIR": str(target)}
-    process = subprocess.run(words, cwd=copy, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
-    if process.returncode != 0 and "could not compile" in process.stderr:
-        sys.exit(f"a fault does not compile:\n{process.stderr}")
+    return subprocess.Popen(
+        words, cwd=copy, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
+    )
+
+
+def fails(copy, words, target):
+    """Returns whether a command fails. A proof that is refuted ends it."""
+    lines = []
+    with start(copy, words, target) as process:
+        for line in process.stdout:
+            lines.append(line)
+            if "NOT PROVED" in line:
+                os.killpg(process.pid, signal.SIGKILL)
+                break
+    if process.returncode > 0 and "could not compile" in "".join(lines):
+        sys.exit(f"a fault does not compile:\n{''.join(lines)}")
     return process.returncode != 0
+
+
+def images(copy, target):
+    """Returns whether the small world finds a fault."""
+    return fails(copy, ["fuzz/exhaust.py", "--sample", "images"], target)
+
+
+def proofs(copy, target):
+    """Returns whether a proof, or the search of the table cache's states, finds a fault."""
+    programs = {"harness": "libqcow1_proofs.a", "cache": "qcow1-cache-states"}
+    for folder in programs:
+        if fails(copy / "proofs" / folder, ["cargo", "build", "--release", "--locked"], target):
+            sys.exit(f"proofs/{folder} cannot be built.")
+    built = [(target / "release" / name).read_bytes() for name in programs.values()]
+    if PROVED and PROVED == built:
+        return False
+    refuted = fails(copy, ["proofs/run.sh"], target)
+    if not refuted:
+        PROVED[:] = built
+    return refuted
+
+
+# The programs that the proofs are about, without a fault.
+PROVED = []
+FINDERS = {"images": images, "proofs": proofs}
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--proofs", action="store_true")
+    parser.add_argument("finders", nargs="*", default=[*FINDERS], metavar="images | proofs")
     parser.add_argument("--publish", action="store_true")
     arguments = parser.parse_args()
-    commands = {"images": ["fuzz/exhaust.py", "--sample", "images"]}
-    if arguments.proofs:
-        commands["proofs"] = ["proofs/run.sh"]
-    base = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")).resolve()
+    if unknown := {*arguments.finders} - {*FINDERS}:
+        parser.error(f"neither images nor proofs: {' '.join(unknown)}")
+    recorded = {record["fault"]: record for record in json.loads(RECORD.read_text())}
+    base = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")).resolve() / "faults"
     records = []
     with tempfile.TemporaryDirectory() as folder:
         copy = pathlib.Path(folder) / "copy"
@@ -76,20 +116,21 @@ def main():
             if not name.startswith("fuzz/seeds/"):
                 (copy / name).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy(ROOT / name, copy / name)
-        for name, words in commands.items():
-            if finds(copy, words, base / "faults" / name):
-                sys.exit(f"{' '.join(words)} fails without a fault.")
+        for name in arguments.finders:
+            if FINDERS[name](copy, base / name):
+                sys.exit(f"{name}: something is found without a fault.")
         for fault in FAULTS:
             undo = plant(copy, fault)
-            finders = (name for name, words in commands.items() if finds(copy, words, base / "faults" / name))
-            finder = next(finders, None)
+            found = {name: FINDERS[name](copy, base / name) for name in arguments.finders}
             undo()
-            records.append({"file": fault[0], "fault": fault[3], "found_by": finder})
-            print(f"{fault[0]}: {fault[3]}: {finder}", flush=True)
+            before = recorded.get(fault[3], {})
+            kept = {name: before.get(name, False) for name in FINDERS}
+            records.append({"file": fault[0], "fault": fault[3], **kept, **found})
+            print(f"{fault[0]}: {fault[3]}: {found}", flush=True)
     if arguments.publish:
         lines = ",\n".join(json.dumps(record) for record in records)
         RECORD.write_text(f"[\n{lines}\n]\n")
-    if missed := [record["fault"] for record in records if not record["found_by"]]:
+    if missed := [record["fault"] for record in records if not any(record[name] for name in FINDERS)]:
         sys.exit(f"not found: {'; '.join(missed)}")
 
 
