@@ -477,6 +477,16 @@ def refill_keeps_place(bits, broken):
 
 
 @theorem(
+    "inflate/src/compact.rs inflate/src/fast/mod.rs",
+    "if REFILLED < 15 + 13 {",
+)
+def no_refill_of_28_bits(bits, broken):
+    """A refill gives a word without a byte at least, or 17 bits without a buffer: never 28 bits."""
+    (refilled,) = words("refilled", bits)
+    return [Or(refilled == bits - 8, refilled == (28 if broken else 17))], refilled != 28
+
+
+@theorem(
     "inflate/src/copy.rs",
     "while whole < STEP && whole != 0 {",
     "let last = span.len().saturating_sub(TWO_STEPS).saturating_sub(whole);",
