@@ -162,10 +162,18 @@ fn decode_window<'a>(
 
 #[cfg(test)]
 mod tests {
-    use super::WIDE;
+    use super::{WIDE, Window};
+    use crate::bits::Bits;
 
     #[test]
     fn words_of_64_bits_are_decoded_by_the_fast_loop_and_words_of_32_bits_are_not() {
         assert_eq!(WIDE, usize::BITS == 64);
+    }
+
+    #[test]
+    fn the_fast_loop_gets_the_next_word_of_the_input_until_less_than_a_word_is_left() {
+        let input = (usize::MAX / 3).to_le_bytes();
+        assert_eq!(Window::new(&Bits::new(&input)).next_word(), Some(usize::MAX / 3));
+        assert_eq!(Window::new(&Bits::new(&input[1..])).next_word(), None);
     }
 }
