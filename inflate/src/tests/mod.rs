@@ -380,6 +380,23 @@ fn a_match_before_many_zero_bits_is_copied_from_its_distance() {
 }
 
 #[test]
+fn a_block_without_distances_does_not_get_those_of_the_block_before() {
+    let mut litlen = vec![0; 258];
+    (litlen[0], litlen[256], litlen[257]) = (2, 2, 1);
+    let words = codewords(&litlen);
+    let mut stream = header(&litlen, &[2, 2, 2, 2]);
+    stream.code(words[0], 2).code(words[256], 2);
+    stream.append(&header(&litlen, &[0]));
+    // Enough literals that the block gets tables, and then a match.
+    for _ in 0..=crate::SHORT_BLOCK {
+        stream.code(words[0], 2);
+    }
+    stream.code(words[257], 1).number(u32::MAX, 32).number(u32::MAX, 32);
+    assert_eq!(ours(&stream.bytes, 500), Err(InflateError::BadDistance));
+    assert_eq!(reference(&stream.bytes, 500), None);
+}
+
+#[test]
 fn a_block_may_have_one_distance_codeword_of_one_bit_or_none() {
     // `a`, a match of three bytes at distance 1, and the end.
     let mut one = three_symbols();
