@@ -106,6 +106,28 @@ fn a_stream_that_gives_less_than_a_cluster_is_refused() {
 }
 
 #[test]
+fn a_stream_that_cannot_be_inflated_is_named_with_the_reason_or_not_at_all() {
+    /// Takes a number of bytes, and then fails.
+    struct Full(usize);
+
+    impl std::fmt::Write for Full {
+        fn write_str(&mut self, text: &str) -> std::fmt::Result {
+            self.0 = self.0.checked_sub(text.len()).ok_or(std::fmt::Error)?;
+            Ok(())
+        }
+    }
+
+    let error = read(&image(&[0xff; 8], 8)).unwrap_err();
+    let sentence = "corrupt image: the compressed cluster for guest offset 0x0, at host offset 0x2003, cannot be \
+                    inflated: a compressed block has the reserved type 3";
+    assert_eq!(error.to_string(), sentence);
+    for len in 0..=sentence.len() {
+        let written = std::fmt::write(&mut Full(len), format_args!("{error}"));
+        assert_eq!(written.is_ok(), len == sentence.len(), "{len}");
+    }
+}
+
+#[test]
 fn a_stream_of_size_0_is_corrupt() {
     let stream = compress_to_vec(&pattern(2, SIZE), 6);
     corrupt(&image(&stream, 0), CorruptKind::StreamEmpty);

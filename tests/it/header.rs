@@ -1,7 +1,7 @@
 //! Each rule of the header, field by field, and the error if a file breaks it.
 
 use crate::common::ImageBuilder;
-use qcow1::{ClusterBits, CorruptKind, Error, Header, Image, L2Bits, Probe, Unsupported, probe};
+use qcow1::{ClusterBits, CorruptKind, CorruptPart, Error, Header, Image, L2Bits, Probe, Unsupported, probe};
 
 /// Returns a valid image with other bytes at `at`.
 fn change(at: usize, bytes: &[u8]) -> Vec<u8> {
@@ -190,6 +190,9 @@ fn a_backing_name_has_at_most_1023_bytes_inside_the_file() {
     corrupt(&named(100, u32::MAX), CorruptKind::BackingNameTooLong);
     corrupt(&named(4096 - 9, 10), CorruptKind::BackingNamePastEnd);
     corrupt(&named(u64::MAX, 10), CorruptKind::BackingNamePastEnd);
+    for kind in [CorruptKind::BackingNameTooLong, CorruptKind::BackingNamePastEnd] {
+        assert_eq!(kind.part(), CorruptPart::BackingName);
+    }
     let mut memory = [0; 512];
     let mut name = [0; 1023];
     let file = named(4096 - 10, 10);
