@@ -9,7 +9,7 @@
 # two hours, about 5 seconds of one processor a mutant. Then it writes their rows of the table in
 # README.md. The second takes arguments of cargo mutants: `--file=src/format/entry.rs` takes one
 # file, `--in-diff=FILE` what a change touches. Needs `cargo install --locked cargo-mutants
-# cargo-nextest`.
+# cargo-nextest` and, for the decoder, what .ci/other-machines needs for i686.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
