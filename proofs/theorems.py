@@ -460,6 +460,13 @@ def parts_of_base(bits, broken):
     return given, disjoint(base << 16, extra_bits)
 
 
+@theorem("inflate/src/bits/unbuffered.rs", "bits = bits.wrapping_shl(8) | usize::from(byte);")
+def byte_below_bits(bits, broken):
+    """A byte has no bit in common with bits that were moved by 8."""
+    before, byte = words("before byte", bits)
+    return [ULT(byte, 257 if broken else 256)], disjoint(before << 8, byte)
+
+
 @theorem(
     "inflate/src/bits/buffered.rs",
     "to_usize((!count & (usize::BITS - 1)) >> 3) & (WORD - 1)",
