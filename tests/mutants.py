@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 """Prints a table of mutants, folder by folder, and fails if a mutant was missed for no known reason.
 
-Usage: mutants.py [--readme] OUTCOMES... OUTCOMES are the outcomes.json of one or more runs of cargo mutants. Of a mutant that was
-tried more than once, the last run counts. missed_mutants.toml has the known reasons. --readme is for runs over all mutants of one or
-more folders: it writes their rows of the table into README.md, with the last commit that had changed the folder, and all reasons. It
-fails also if a known mutant of these folders was not missed.
+Usage: mutants.py [--readme] OUTCOMES... OUTCOMES are the outcomes.json of one or more runs of cargo mutants. A mutant counts as caught
+if any of them caught it. missed_mutants.toml has the known reasons. --readme is for runs over all mutants of one or more folders: it
+writes their rows of the table into README.md, with the last commit that had changed the folder, and all reasons. It fails also if a
+known mutant of these folders was not missed.
 """
 
 import collections
@@ -19,16 +19,20 @@ import readme
 
 FOLDER = os.path.dirname(os.path.abspath(__file__))
 
+# The outcomes, from the least that counts if a mutant was tried more than once.
+KINDS = ["Unviable", "MissedMutant", "Timeout", "CaughtMutant"]
+
 
 def outcomes(paths):
-    """Returns the last outcome of each mutant, by its name."""
-    last = {}
+    """Returns the outcome of each mutant, by its name."""
+    best = {}
     for path in paths:
         with open(path, encoding="utf-8") as file:
             for outcome in json.load(file)["outcomes"]:
                 if isinstance(outcome["scenario"], dict):
-                    last[outcome["scenario"]["Mutant"]["name"]] = outcome["summary"]
-    return last
+                    name = outcome["scenario"]["Mutant"]["name"]
+                    best[name] = max(outcome["summary"], best.get(name, KINDS[0]), key=KINDS.index)
+    return best
 
 
 def folder_of(name):
@@ -50,14 +54,14 @@ HEAD = [
 ]
 
 
-def rows_of(last):
+def rows_of(best):
     """Returns the cells of each folder's row, without the last."""
     folders = collections.defaultdict(collections.Counter)
-    for name, summary in last.items():
+    for name, summary in best.items():
         folders[folder_of(name)][summary] += 1
-    kinds = ("Unviable", "CaughtMutant", "Timeout", "MissedMutant")
+    shown = ("Unviable", "CaughtMutant", "Timeout", "MissedMutant")
     return {
-        folder: [commit(folder), counts.total(), *(counts[kind] for kind in kinds)] for folder, counts in folders.items()
+        folder: [commit(folder), counts.total(), *(counts[kind] for kind in shown)] for folder, counts in folders.items()
     }
 
 
@@ -86,10 +90,10 @@ def place_free(name):
 def main():
     arguments = sys.argv[1:]
     full = "--readme" in arguments
-    last = outcomes(path for path in arguments if path != "--readme")
-    rows = rows_of(last)
+    best = outcomes(path for path in arguments if path != "--readme")
+    rows = rows_of(best)
     print(table(rows))
-    missed = {place_free(name): name for name, summary in sorted(last.items()) if summary == "MissedMutant"}
+    missed = {place_free(name): name for name, summary in sorted(best.items()) if summary == "MissedMutant"}
     with open(os.path.join(FOLDER, "missed_mutants.toml"), "rb") as file:
         reasons = tomllib.load(file)
     known = {mutant: why for why, mutants in reasons.items() for mutant in mutants}
