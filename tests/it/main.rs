@@ -20,6 +20,7 @@ mod aligned;
 mod all_tables;
 mod api;
 mod backing;
+#[cfg(feature = "async")]
 mod bad_blocks;
 mod bounded_work;
 mod check;
@@ -70,9 +71,11 @@ mod readme;
 mod real_images;
 mod request_counts;
 mod requests;
-#[cfg(feature = "embedded-storage")]
+#[cfg(feature = "async")]
 mod sectors;
+#[cfg(feature = "embedded-storage")]
 mod storages;
+#[cfg(all(feature = "aes", feature = "async"))]
 mod threads;
 mod tracer;
 mod wrappers;
