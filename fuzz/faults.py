@@ -32,7 +32,7 @@ FAULTS = [
     ("src/reader/device_shape.rs", "<= self.end.0", "< self.end.0", "a boundary: a part that ends at the end of the file is past the end"),
     ("src/reader/extent_walk.rs", "clusters_after.min(clusters.wrapping_sub(1))", "clusters_after.min(clusters)", "off by one: a run continues past the end of the file"),
     ("src/reader/compressed.rs", "let room = self.input_len.checked_sub(stream.len);", "let room = self.input_len.checked_sub(1);", "a forgotten length: half of a stream counts as read"),
-    ("src/reader/backing_image.rs", "self.take_dst(image.read_end.wrapping_sub(self.walk.start())).fill(0);", "self.take_dst(image.read_end.wrapping_sub(self.walk.start()));", "forgotten zeros after the end of a shorter backing file"),
+    ("src/reader/down_and_up.rs", "self.take_dst(image.read_end.wrapping_sub(self.walk.start())).fill(0);", "self.take_dst(image.read_end.wrapping_sub(self.walk.start()));", "forgotten zeros after the end of a shorter backing file"),
     ("src/reader/failure.rs", "(geometry.cluster_start(self.start()), host)", "(self.start(), host)", "an error names a byte, not the start of the cluster"),
     ("src/reader/image_state.rs", "header.l1().plus(index.wrapping_shl(3))", "header.l1().plus(index.wrapping_shl(2))", "a shift: L1 words of 4 bytes"),
     ("src/format/header.rs", "backing_len > MAX_NAME", "backing_len >= MAX_NAME", "a boundary: a name of 1,023 bytes is too long"),

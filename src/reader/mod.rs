@@ -39,7 +39,7 @@
 //! | `extent_walk` | how runs of guest bytes are stored |
 //! | `read` | how bytes get into the caller's buffer, run by run |
 //! | `bounce` | how a plain run is read: whole blocks directly, ragged ends through the bounce buffer |
-//! | `backing_image` | how a read goes down to the backing image for a hole, and back up |
+//! | `down_and_up` | how a read goes down to the backing image for a hole, and back up |
 //! | `direct` | a fast path: whole blocks of one plain cluster whose table words are cached |
 //! | `backing_name` | where the backing file's name is |
 //! | `extent_query` | which image of a chain answers a query of extents |
@@ -52,7 +52,6 @@
 //! | `stop` | why the core returns to its driver |
 //! | `failure` | the public error for a stop, with its offsets |
 
-mod backing_image;
 mod backing_name;
 mod bounce;
 pub(crate) mod cipher;
@@ -60,6 +59,7 @@ pub(crate) mod cipher;
 mod compressed;
 pub(crate) mod device_shape;
 mod direct;
+mod down_and_up;
 pub(crate) mod extent_query;
 pub(crate) mod extent_walk;
 mod failure;
