@@ -153,11 +153,11 @@ use crate::memory::Memory;
 use crate::reader::cipher::Key;
 use crate::reader::cipher::SectorCipher;
 use crate::reader::device_shape::DeviceShape;
-use crate::reader::extent_query::ExtentQuery;
 use crate::reader::extent_walk::ExtentWalk;
 use crate::reader::open::{FIRST_BLOCK, ProbedDevice};
 use crate::reader::read::{ChainRead, Step};
 use crate::reader::stop::Stop;
+use crate::reader::storing_image::StoringImageSearch;
 
 pub use guest::GuestRead;
 
@@ -547,12 +547,12 @@ impl<D: BlockRead, M: Memory, const DEPTH: usize> Chain<Image<D, M>, DEPTH> {
     /// # Errors
     /// As [`crate::Image::extent_at`].
     pub async fn extent_at(&mut self, offset: u64, max_len: u64) -> Result<(usize, Extent), Error<D::Error>> {
-        let mut query = ExtentQuery::new(offset, max_len);
+        let mut search = StoringImageSearch::new(offset, max_len);
         // Bound: one turn for each image.
         for image in self.layers() {
-            if let Some(mut walk) = query.next_walk(&image.0.state)? {
+            if let Some(mut walk) = search.next_walk(&image.0.state)? {
                 match image.next_extent(&mut walk).await {
-                    Ok(extent) => query.record(extent),
+                    Ok(extent) => search.record(extent),
                     Err(error) => {
                         self.layers().iter_mut().for_each(Image::forget);
                         return Err(error);
@@ -560,7 +560,7 @@ impl<D: BlockRead, M: Memory, const DEPTH: usize> Chain<Image<D, M>, DEPTH> {
                 }
             }
         }
-        query.answer.ok_or(Error::OutOfRange)
+        search.answer.ok_or(Error::OutOfRange)
     }
 
     /// Returns a [`Cursor`] at byte 0, which implements `embedded_io_async::{Read, Seek}` with the

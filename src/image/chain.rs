@@ -13,7 +13,7 @@ use crate::guest::{GuestDisk, GuestRead};
 use crate::image::chain::sealed::Layer;
 use crate::image::{Image, forget, read_at};
 use crate::memory::Memory;
-use crate::reader::extent_query::ExtentQuery;
+use crate::reader::storing_image::StoringImageSearch;
 
 pub(crate) mod sealed {
     use crate::format::header::Header;
@@ -176,12 +176,12 @@ impl<D: BlockRead, M: Memory, const DEPTH: usize> Chain<Image<D, M>, DEPTH> {
     /// # Errors
     /// As [`Image::extent_at`].
     pub fn extent_at(&mut self, offset: u64, max_len: u64) -> Result<(usize, Extent), Error<D::Error>> {
-        let mut query = ExtentQuery::new(offset, max_len);
+        let mut search = StoringImageSearch::new(offset, max_len);
         // Bound: one turn for each image.
         for image in &mut self.images {
-            if let Some(mut walk) = query.next_walk(&image.state)? {
+            if let Some(mut walk) = search.next_walk(&image.state)? {
                 match image.next_extent(&mut walk) {
-                    Ok(extent) => query.record(extent),
+                    Ok(extent) => search.record(extent),
                     Err(error) => {
                         forget(&mut self.images);
                         return Err(error);
@@ -189,7 +189,7 @@ impl<D: BlockRead, M: Memory, const DEPTH: usize> Chain<Image<D, M>, DEPTH> {
                 }
             }
         }
-        query.answer.ok_or(Error::OutOfRange)
+        search.answer.ok_or(Error::OutOfRange)
     }
 
     /// Returns a [`Cursor`] at byte 0, which implements [`embedded_io::Read`] and

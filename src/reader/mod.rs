@@ -42,7 +42,7 @@
 //! | `down_and_up` | how a read goes down to the backing image for a hole, and back up |
 //! | `direct` | a fast path: whole blocks of one plain cluster whose table words are cached |
 //! | `backing_name` | where the backing file's name is |
-//! | `extent_query` | which image of a chain answers a query of extents |
+//! | `storing_image` | which image of a chain stores some guest bytes |
 //! | `table_cache` | which pieces of the tables stay in memory |
 //! | `lent_memory` | how the memory is split |
 //! | `compressed` | how compressed clusters are read ahead and inflated |
@@ -60,7 +60,6 @@ mod compressed;
 pub(crate) mod device_shape;
 mod direct;
 mod down_and_up;
-pub(crate) mod extent_query;
 pub(crate) mod extent_walk;
 mod failure;
 pub(crate) mod image_state;
@@ -68,5 +67,6 @@ pub(crate) mod lent_memory;
 pub(crate) mod open;
 pub(crate) mod read;
 pub(crate) mod stop;
+pub(crate) mod storing_image;
 mod table_cache;
 mod truncated_file;

@@ -6,7 +6,7 @@ use crate::reader::extent_walk::ExtentWalk;
 use crate::reader::image_state::ImageState;
 
 /// A search for the image of a chain that stores the guest's bytes at an offset, from the top down.
-pub(crate) struct ExtentQuery {
+pub(crate) struct StoringImageSearch {
     offset: u64,
     max_len: u64,
     level: usize,
@@ -14,7 +14,7 @@ pub(crate) struct ExtentQuery {
     pub(crate) answer: Option<(usize, Extent)>,
 }
 
-impl ExtentQuery {
+impl StoringImageSearch {
     pub(crate) const fn new(offset: u64, max_len: u64) -> Self {
         Self {
             offset,
