@@ -36,7 +36,7 @@ impl<'b> ChainRead<'b> {
         let stored = saturating_usize(image.device().end.since(start)).min(name.len());
         let (name, past_end) = name.split_at_mut_checked(stored).unwrap_or_default();
         past_end.fill(0);
-        let walk = ExtentWalk::over_file(start, byte_count(stored));
+        let walk = ExtentWalk::over_file_range(start, byte_count(stored));
         Self::with_walk(walk, name, Pending::None)
     }
 }

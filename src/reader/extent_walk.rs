@@ -71,9 +71,9 @@ impl ExtentWalk {
         Ok(walk)
     }
 
-    /// Creates a walk of one known run: the `len` bytes of the file that start at `host`, as the
-    /// guest bytes that start at 0.
-    pub(crate) fn over_file(host: HostOffset, len: u64) -> Self {
+    /// Creates a walk of one known run, for the backing file's name: the `len` bytes of the file
+    /// that start at `host`, as the guest bytes that start at 0.
+    pub(crate) fn over_file_range(host: HostOffset, len: u64) -> Self {
         let mut walk = Self::new(GuestOffset(0), GuestOffset(len));
         walk.run_end = walk.end;
         walk.run = Run::in_file(Storage::Data, host.0);
@@ -97,7 +97,9 @@ impl ExtentWalk {
         self.stored_len
     }
 
-    /// Returns the host offset of the run. It means nothing if the run is not stored in the file.
+    /// Returns the host offset of the first byte of the run or, if the run is compressed, of its
+    /// stream. It is meaningless if the run is not stored in the file, or if a part of a compressed
+    /// run has been consumed.
     pub(crate) fn host(&self) -> HostOffset {
         HostOffset(self.start.0.wrapping_add(self.run.host_minus_guest))
     }
@@ -112,21 +114,24 @@ impl ExtentWalk {
         self.start >= self.end
     }
 
-    /// Consumes `bytes` bytes: at most `len()`, except at the end of the walk.
+    /// Consumes `bytes` bytes of the run, at most `len()`. A read that goes back up may also
+    /// advance past the end of the walk, over the bytes that a shorter backing image lacks.
     pub(crate) fn advance(&mut self, bytes: u64) {
         self.start = self.start.wrapping_add(bytes);
     }
 
-    /// Moves the end of the walk to the end of the run.
+    /// Moves the end of the walk to the end of the run: the image below supplies only this run.
     pub(crate) fn truncate_to_run(&mut self) {
         self.end = self.run_end;
     }
 
     /// Continues the walk in another image, from the current offset to `end`.
     pub(crate) fn switch_image(&mut self, end: GuestOffset) {
+        // The old run is now empty, so the next `find` replaces it.
         self.run_end = self.start;
         self.end = end;
         self.has_word = false;
+        // As in `new`: the runs of a read have any length. A walk through extents has one image.
         self.budget = u32::MAX;
     }
 
@@ -199,6 +204,7 @@ impl ExtentWalk {
     /// `true` if the run may be longer.
     fn extend(&mut self, image: &mut ImageState, memory: &mut [u8]) -> Result<bool, Stop> {
         let Some(geometry) = image.geometry() else {
+            // A raw disk is one run: the file itself.
             self.run = Run::in_file(Storage::Data, 0);
             self.run_end = self.end;
             return Ok(true);
@@ -210,11 +216,13 @@ impl ExtentWalk {
         let l1 = *image.last_l1_entry();
         let wanted_end = self.end.min(l1.start.wrapping_add(l1.len));
         let cluster = geometry.cluster_start(self.run_end);
-        // The number of wanted clusters after this one. All belong to the L1 entry.
+        let size = geometry.cluster_bits.cluster_size();
+        // The number of wanted clusters after this one. All belong to the L1 entry. Not used if the
+        // L1 entry has no table: its range may then be longer than 2^32 bytes.
         let mut clusters_after =
             low_u32(wanted_end.wrapping_sub(cluster).wrapping_sub(1)).wrapping_shr(geometry.cluster_shift());
         // The number of bytes of this cluster that can be read: a truncated file lacks the others.
-        let mut readable = geometry.cluster_bits.cluster_size();
+        let mut readable = size;
         let device = image.device();
         let entry = L2Entry::decode(image.last_word(), geometry.cluster_bits).map_err(Stop::Corrupt)?;
         let (storage, host_minus_guest) = match entry {
@@ -231,9 +239,9 @@ impl ExtentWalk {
                 let in_file = saturating_u32(device.end.since(host));
                 match in_file.wrapping_shr(geometry.cluster_shift()) {
                     0 => {
-                        let in_disk = saturating_u32(image.size().wrapping_sub(cluster)).min(readable);
+                        let in_disk = saturating_u32(image.size().wrapping_sub(cluster)).min(size);
                         let unit = image.plain_storage().crypto_unit();
-                        readable = device.readable_of_truncated_cluster(readable, in_file, in_disk, unit)?;
+                        readable = device.readable_of_truncated_cluster(size, in_file, in_disk, unit)?;
                         clusters_after = 0;
                     }
                     clusters => clusters_after = clusters_after.min(clusters.wrapping_sub(1)),
@@ -241,7 +249,8 @@ impl ExtentWalk {
                 if self.run_end.wrapping_sub(cluster) < readable.into() {
                     (image.plain_storage(), host.0.wrapping_sub(cluster.0))
                 } else {
-                    readable = geometry.cluster_bits.cluster_size();
+                    // After the readable bytes, the rest of the cluster is zeros, to its end.
+                    readable = size;
                     (Storage::Zero, 0)
                 }
             }
@@ -260,16 +269,15 @@ impl ExtentWalk {
         let mut words = u32::from(self.run_end == l1.start);
         if l1.table().is_none() {
             self.run_end = wanted_end;
-        } else if readable != geometry.cluster_bits.cluster_size() {
+        } else if readable != size {
             self.run_end = wanted_end.min(cluster.wrapping_add(readable.into()));
             // The word stays, for the rest of a cluster that the end of the file truncates.
             return Ok(false);
         } else {
+            // A word continues a plain run if it is one cluster above the word before it, and a
+            // hole if it is 0 too. No word continues a compressed run: `clusters_after` is 0.
             let (word, step) = match storage {
-                Storage::Data | Storage::Encrypted => (
-                    cluster.0.wrapping_add(host_minus_guest),
-                    geometry.cluster_bits.cluster_size(),
-                ),
+                Storage::Data | Storage::Encrypted => (cluster.0.wrapping_add(host_minus_guest), size),
                 _ => (0, 0),
             };
             let consecutive = image

@@ -44,7 +44,7 @@ impl StoringImageSearch {
         ExtentWalk::over_range(image, self.offset, self.max_len).map(Some)
     }
 
-    /// Continues with the answer of that image.
+    /// Records the answer of the image that was asked, and continues below it.
     pub(crate) fn record(&mut self, extent: Extent) {
         self.answer = Some((self.level, extent));
         self.max_len = extent.len;
