@@ -84,7 +84,7 @@ impl<U: UsageMap + ?Sized> CheckOptions<'_, U> {
     }
 
     /// Returns the usage map for a file that ends at `file_end`, if one was lent.
-    pub(crate) fn map(&mut self, file_end: HostOffset) -> Option<Usage<'_, U>> {
+    pub(crate) fn usage_of_file(&mut self, file_end: HostOffset) -> Option<Usage<'_, U>> {
         Some(Usage {
             map: self.usage.as_deref_mut()?,
             file_end,

@@ -88,10 +88,10 @@ impl<'b, U: UsageMap + ?Sized, F: FnMut(Finding)> Check<'b, U, F> {
             at: GuestOffset(0),
             span_end: GuestOffset(0),
         };
-        if let Some(mut usage) = check.options.map(file_end) {
-            usage.claim(HostOffset(0), header.len().into());
-            usage.claim(header.l1(), check.l1_end.since(header.l1()));
-            usage.claim(header.backing_name(), header.backing_name_len().into());
+        if let Some(mut usage) = check.options.usage_of_file(file_end) {
+            usage.mark_owned(HostOffset(0), header.len().into());
+            usage.mark_owned(header.l1(), check.l1_end.since(header.l1()));
+            usage.mark_owned(header.backing_name(), header.backing_name_len().into());
         }
         if check.l1.0 < header.len().into() {
             check.record_flaw(
@@ -164,11 +164,11 @@ impl<'b, U: UsageMap + ?Sized, F: FnMut(Finding)> Check<'b, U, F> {
     #[inline(never)]
     pub(crate) fn summary(&mut self) -> CheckSummary {
         self.report_pending();
-        if let Some(mut usage) = self.options.map(self.file_end) {
+        if let Some(mut usage) = self.options.usage_of_file(self.file_end) {
             // QEMU writes the L1 in separate sectors, so the bytes after it in its last sector are
             // padding.
-            usage.share(self.l1_end, self.l1.0.wrapping_sub(self.l1_end.0) & 511);
-            self.summary.unreachable_bytes = usage.unused_bytes(self.geometry.cluster_size());
+            usage.mark_shared(self.l1_end, self.l1.0.wrapping_sub(self.l1_end.0) & 511);
+            self.summary.unreachable_bytes = usage.unreachable_bytes(self.geometry.cluster_size());
         }
         self.summary
     }
@@ -264,8 +264,8 @@ impl<'b, U: UsageMap + ?Sized, F: FnMut(Finding)> Check<'b, U, F> {
         }
         // The last cluster's bytes past the end of the disk belong to it, but may overlap other
         // parts.
-        if let Some(mut usage) = self.options.map(self.file_end) {
-            usage.share(host, end.0.wrapping_neg() & size.wrapping_sub(1));
+        if let Some(mut usage) = self.options.usage_of_file(self.file_end) {
+            usage.mark_shared(host, end.0.wrapping_neg() & size.wrapping_sub(1));
         }
     }
 
@@ -277,8 +277,8 @@ impl<'b, U: UsageMap + ?Sized, F: FnMut(Finding)> Check<'b, U, F> {
         let end = HostOffset(host.0.wrapping_add(len)).min(self.file_end);
         let overlaps_metadata =
             host < end && (host.0 < self.header_len.into() || (host < self.l1_end && self.l1 < end));
-        let overlaps_part = match self.options.map(self.file_end) {
-            Some(mut usage) => usage.claim_part(part, host, len),
+        let overlaps_part = match self.options.usage_of_file(self.file_end) {
+            Some(mut usage) => usage.mark_part(part, host, len),
             None => false,
         };
         let kind = if overlaps_metadata {

@@ -97,14 +97,14 @@ pub(crate) fn map_len(file_end: HostOffset) -> usize {
 }
 
 impl<U: UsageMap + ?Sized> Usage<'_, U> {
-    /// Claims bytes for one owner. Returns `true` if they overlap bytes that were claimed before.
-    pub(crate) fn claim(&mut self, start: HostOffset, len: u64) -> bool {
-        self.mark(start, len, SHARED, WHOLE)
+    /// Marks bytes that have one owner: the header, the L1 table or the backing file's name.
+    pub(crate) fn mark_owned(&mut self, start: HostOffset, len: u64) {
+        self.mark(start, len, SHARED, WHOLE);
     }
 
-    /// Claims the bytes of a part, as [`Usage::claim`]. Two tables that start in the same sector
-    /// overlap.
-    pub(crate) fn claim_part(&mut self, part: CorruptPart, start: HostOffset, len: u64) -> bool {
+    /// Marks the bytes of a part. Returns `true` if they overlap bytes that were marked before. Two
+    /// tables that start in the same sector overlap.
+    pub(crate) fn mark_part(&mut self, part: CorruptPart, start: HostOffset, len: u64) -> bool {
         let first = match part {
             CorruptPart::L2Table => TABLE_START,
             _ => SHARED,
@@ -112,15 +112,15 @@ impl<U: UsageMap + ?Sized> Usage<'_, U> {
         self.mark(start, len, first, WHOLE)
     }
 
-    /// Records that bytes are used, without excluding other owners.
-    pub(crate) fn share(&mut self, start: HostOffset, len: u64) {
+    /// Marks bytes as used, without excluding other owners.
+    pub(crate) fn mark_shared(&mut self, start: HostOffset, len: u64) {
         self.mark(start, len, SHARED, SHARED);
     }
 
-    /// Records bytes: `first` for a sector inside which they start, `whole` for sectors that they
+    /// Marks bytes: `first` for a sector inside which they start, `whole` for sectors that they
     /// fill (the last sector of the file up to its end), and [`SHARED`] for a sector inside which
     /// they end. Bytes past the end of the file are ignored. Returns `true` if they overlap bytes
-    /// that were recorded before.
+    /// that were marked before.
     #[inline(never)]
     fn mark(&mut self, start: HostOffset, len: u64, first: Use, whole: Use) -> bool {
         let end = start.plus(len).min(self.file_end);
@@ -153,8 +153,9 @@ impl<U: UsageMap + ?Sized> Usage<'_, U> {
         overlaps
     }
 
-    /// Returns the number of bytes of the file in unused gaps of at least `min_gap` bytes.
-    pub(crate) fn unused_bytes(&self, min_gap: u64) -> u64 {
+    /// Returns the number of bytes of the file that nothing refers to, in gaps of at least
+    /// `min_gap` bytes.
+    pub(crate) fn unreachable_bytes(&self, min_gap: u64) -> u64 {
         let len = map_len(self.file_end);
         let mut all = 0_u64;
         let mut used_end = HostOffset(0);
