@@ -71,13 +71,6 @@ pub enum ExtentKind {
 }
 
 impl Extent {
-    #[cfg(feature = "check")]
-    pub(crate) const EMPTY: Self = Self {
-        start: 0,
-        len: 0,
-        kind: ExtentKind::Zero,
-    };
-
     /// Returns the first guest byte after the run.
     #[must_use]
     pub const fn end(&self) -> u64 {

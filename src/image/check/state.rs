@@ -67,7 +67,8 @@ impl<I: Forget, U: ?Sized, F> Drop for CheckGuard<'_, '_, I, U, F> {
 }
 
 impl<'b, U: UsageMap + ?Sized, F: FnMut(Finding)> Check<'b, U, F> {
-    /// Starts a check: claims and checks the header, the L1 table and the backing file's name.
+    /// Starts a check: marks the bytes of the header, the L1 table and the backing file's name as
+    /// used, and checks that the L1 table does not overlap the header.
     #[inline(never)]
     pub(crate) fn new(header: &Header, file_end: HostOffset, options: CheckOptions<'b, U>, report: F) -> Self {
         let geometry = header.geometry();
@@ -113,13 +114,17 @@ impl<'b, U: UsageMap + ?Sized, F: FnMut(Finding)> Check<'b, U, F> {
     pub(crate) fn walk(&self) -> ExtentWalk {
         let end = match self.question {
             Question::Table => self.at.plus(1),
+            // To answer `Stream`, a driver reads the cluster and needs no walk.
             Question::Run | Question::Stream => self.span_end,
         };
         ExtentWalk::new(self.at, end)
     }
 
-    /// Claims the table if the question was [`Question::Table`] and there is one. Returns `true` if
-    /// it claimed the table. Words of the table that were read before must not be used.
+    /// Claims the table if the question is [`Question::Table`] and the span has one. Returns `true`
+    /// if that answered the question.
+    ///
+    /// The caller must then ignore the outcome of the walk. It is about a word of the table, and
+    /// the check looks only at words of tables that overlap nothing else.
     pub(crate) fn claim_table(&mut self, image: &ImageState) -> bool {
         if self.question == Question::Table
             && let Some(table) = image.last_table(self.at)
@@ -128,7 +133,7 @@ impl<'b, U: UsageMap + ?Sized, F: FnMut(Finding)> Check<'b, U, F> {
                 self.claim_span_table(table);
             } else {
                 // In salvage, a table past the end of the file reads as zeros.
-                self.record_run(&Extent::EMPTY);
+                self.record_hole_span();
             }
             return true;
         }
@@ -146,8 +151,10 @@ impl<'b, U: UsageMap + ?Sized, F: FnMut(Finding)> Check<'b, U, F> {
             Question::Run | Question::Stream => self.cluster_end(self.at),
         };
         match outcome {
-            Ok(()) if question != Question::Stream => {}
-            Ok(()) => self.go_to(end),
+            Ok(()) if question == Question::Stream => self.go_to(end),
+            // `claim_table` or `record_run` has already continued. So `self.question` may be the
+            // next one, and the caller passes the one that was answered.
+            Ok(()) => {}
             Err(Error::Corrupt(corrupt)) => {
                 self.record_flaw(corrupt, end);
                 self.go_to(end);
@@ -214,6 +221,13 @@ impl<'b, U: UsageMap + ?Sized, F: FnMut(Finding)> Check<'b, U, F> {
         self.go_to(self.span_end);
     }
 
+    /// Records the span as one hole: its table is past the end of the file.
+    fn record_hole_span(&mut self) {
+        let bytes = self.span_end.since(self.at);
+        self.summary.hole_bytes = self.summary.hole_bytes.wrapping_add(bytes);
+        self.go_to(self.span_end);
+    }
+
     /// Records the next run, and claims the part of the file that stores it. Without a table, the
     /// whole span is one hole.
     #[inline(never)]
@@ -262,10 +276,11 @@ impl<'b, U: UsageMap + ?Sized, F: FnMut(Finding)> Check<'b, U, F> {
             guest = guest.plus(len);
             host = host.plus(len);
         }
-        // The last cluster's bytes past the end of the disk belong to it, but may overlap other
-        // parts.
+        // The rest of the last cluster belongs to it too, but may overlap other parts. There is a
+        // rest if the disk ends inside the cluster or, in salvage, if the file does.
+        let rest = end.0.wrapping_neg() & size.wrapping_sub(1);
         if let Some(mut usage) = self.options.usage_of_file(self.file_end) {
-            usage.mark_shared(host, end.0.wrapping_neg() & size.wrapping_sub(1));
+            usage.mark_shared(host, rest);
         }
     }
 
