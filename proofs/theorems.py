@@ -353,8 +353,8 @@ def first_levels(size, shift):
     "if let Some(slot) = table.get_mut(codeword.index) {",
     "if let Some(slot) = table.get_mut(level.prefix) {",
     "prefix: index & first_mask,",
-    "let kept = (low_mask(bits) >> 1).wrapping_shr(self.value.trailing_zeros());",
-    "self.index ^= low_mask(bits) ^ kept;",
+    "let unchanged = (low_mask(bits) >> 1).wrapping_shr(self.value.trailing_zeros());",
+    "self.index ^= low_mask(bits) ^ unchanged;",
 )
 def index_of_first_level(bits, broken):
     """An index of a codeword of no more bits than the first level's, and one masked to it, is inside."""
@@ -362,10 +362,10 @@ def index_of_first_level(bits, broken):
     given = first_levels(size, shift)
     one = BitVecVal(1, bits)
     ones = (one << length) - 1
-    kept = LShR(LShR(ones, 1), zeros)
+    unchanged = LShR(LShR(ones, 1), zeros)
     # The index had `length` bits or fewer before it is advanced.
     given += [UGE(length, 1), ULE(length, shift + (3 if broken else 0)), ULE(index, ones), ULT(zeros, 32)]
-    return given, And(ULT(index ^ ones ^ kept, size), ULT(index & ((one << shift) - 1), size))
+    return given, And(ULT(index ^ ones ^ unchanged, size), ULT(index & ((one << shift) - 1), size))
 
 
 @theorem(

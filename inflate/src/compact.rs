@@ -20,7 +20,8 @@ pub(crate) struct SmallTables {
 /// by value.
 ///
 /// Word `bits` is the number of symbols whose codewords have `bits` bits or fewer. So it is the end
-/// of those of `bits` bits, and the start of those of one bit more.
+/// of those of `bits` bits, and the start of those of one bit more. Word 0 is 0: no codeword has 0
+/// bits.
 pub(super) const ENDS: usize = 16;
 
 const _: () = assert!(size_of::<SmallTables>() == 1032, "as documented");

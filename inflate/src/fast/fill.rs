@@ -7,14 +7,14 @@ use crate::work;
 
 /// Fills `table` with the codewords of a code.
 ///
-/// `first_bits` bits index the first level.
+/// `first_bits` bits index the first level. `code` has the ends and the symbols, see [`ENDS`].
 // Separate from `sort_symbols`, so that the stack frames of both do not add up.
 #[inline(never)]
 pub(super) fn fill(alphabet: &Alphabet, first_bits: u32, code: &[u16], table: &mut [Packed]) {
     let Some((ends, mut symbols)) = code.split_first_chunk::<ENDS>() else {
         return;
     };
-    // The numbers of symbols by the length of their codewords.
+    // The numbers of symbols by the length of their codewords: the differences of the ends.
     let mut counts = *ends;
     for (count, before) in counts.iter_mut().skip(1).zip(ends) {
         *count = count.wrapping_sub(*before);
@@ -27,7 +27,7 @@ pub(super) fn fill(alphabet: &Alphabet, first_bits: u32, code: &[u16], table: &m
 
     // The table for codewords of up to n bits is two copies of that for n - 1, in which each
     // codeword of n bits has one place. A complete code leaves no place unwritten. An incomplete
-    // code has one codeword or none: the places that it leaves stay invalid.
+    // code has one codeword or none: the places that it leaves stay unused.
     if let Some(start) = table.first_chunk_mut() {
         *start = [Packed::UNUSED; 2];
     }
@@ -56,13 +56,16 @@ pub(super) fn fill(alphabet: &Alphabet, first_bits: u32, code: &[u16], table: &m
     }
 
     let first_mask = low_mask(first_bits);
-    let mut free = first_mask.wrapping_add(1);
+    let first_size = first_mask.wrapping_add(1);
+    // The start of the next second level.
+    let mut free = first_size;
     let mut level = Level {
         prefix: usize::MAX,
         start: 0,
-        bits: 0,
+        index_bits: 0,
     };
-    // Bound: 8 turns, and over all turns no more codewords than symbols.
+    // Bound: 7 turns, for codewords of 9 to 15 bits, and over all turns no more codewords than
+    // symbols.
     for bits in first_bits.wrapping_add(1)..=longest {
         let own_bits = bits.wrapping_sub(first_bits);
         codeword.lengthen();
@@ -72,25 +75,26 @@ pub(super) fn fill(alphabet: &Alphabet, first_bits: u32, code: &[u16], table: &m
         for &symbol in own {
             let index = codeword.index;
             if index & first_mask != level.prefix {
-                let bits = second_level_bits(&counts, bits, left, own_bits);
+                let index_bits = second_level_bits(&counts, bits, left, own_bits);
                 level = Level {
                     prefix: index & first_mask,
                     start: free,
-                    bits,
+                    index_bits,
                 };
-                free = free.wrapping_add(1_usize.wrapping_shl(bits));
+                free = free.wrapping_add(1_usize.wrapping_shl(index_bits));
                 work::count_steps(1);
                 if let Some(slot) = table.get_mut(level.prefix) {
-                    let start = level.start.wrapping_sub(first_mask).wrapping_sub(1);
-                    *slot = Entry::link(start, level.bits).pack();
+                    let after_first = level.start.wrapping_sub(first_size);
+                    *slot = Entry::link(after_first, level.index_bits).pack();
                 }
             }
-            let end = level.start.wrapping_add(1_usize.wrapping_shl(level.bits));
-            let start = level.start.wrapping_add(index.wrapping_shr(first_bits));
+            let end = level.start.wrapping_add(1_usize.wrapping_shl(level.index_bits));
+            let first_place = level.start.wrapping_add(index.wrapping_shr(first_bits));
             let entry = Entry::symbol(alphabet, symbol, own_bits).pack();
-            // Bound: 128 places, the size of the largest second level.
+            // Bound: 64 turns. The largest second level has 128 places, and a codeword takes at
+            // most every second one.
             for slot in table
-                .get_mut(start..end)
+                .get_mut(first_place..end)
                 .unwrap_or_default()
                 .iter_mut()
                 .step_by(1_usize.wrapping_shl(own_bits))
@@ -112,7 +116,7 @@ struct Codeword {
 }
 
 impl Codeword {
-    /// Appends a zero bit.
+    /// Appends a zero bit. In the index, it is the highest bit, so the index stays the same.
     #[inline(always)]
     fn lengthen(&mut self) {
         self.value = self.value.wrapping_shl(1);
@@ -123,18 +127,19 @@ impl Codeword {
     fn advance(&mut self, bits: u32) {
         self.value = self.value.wrapping_add(1);
         // Counting up inverts the last ones and the zero before them, which are the highest bits of
-        // the index.
-        let kept = (low_mask(bits) >> 1).wrapping_shr(self.value.trailing_zeros());
-        self.index ^= low_mask(bits) ^ kept;
+        // the index. The mask has the lower bits, which stay the same.
+        let unchanged = (low_mask(bits) >> 1).wrapping_shr(self.value.trailing_zeros());
+        self.index ^= low_mask(bits) ^ unchanged;
     }
 }
 
-/// The second level that is being filled: the first-level index of its link, its start, and the
-/// number of its index bits.
+/// The second level that is being filled.
 struct Level {
+    /// The index of its link in the first level.
     prefix: usize,
+    /// The place of its first entry in the table.
     start: usize,
-    bits: u32,
+    index_bits: u32,
 }
 
 /// Copies the first `size` entries to the `size` places after them.
@@ -151,11 +156,13 @@ fn double(table: &mut [Packed], size: usize) {
 /// Returns the number of index bits that a second level needs for all codewords with its prefix.
 ///
 /// Its first codeword has `bits` bits, of which `own_bits` come after the prefix. `left` codewords
-/// of that length remain.
+/// of that length remain, with the first.
 fn second_level_bits(counts: &[u16; 16], bits: u32, left: u16, own_bits: u32) -> u32 {
     let mut index_bits = own_bits;
+    // The number of places that the remaining codewords with up to `index_bits` bits after the
+    // prefix fill, of those that `index_bits` bits index. One index bit more doubles it.
     let mut used = u32::from(left);
-    // Bound: 8 turns, as no codeword has more than 15 bits.
+    // Bound: 6 turns, for codewords of 10 to 15 bits.
     for &count in counts.iter().skip(to_usize(bits).wrapping_add(1)) {
         if used >= 1_u32.wrapping_shl(index_bits) {
             break;
