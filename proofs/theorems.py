@@ -227,7 +227,7 @@ def two_steps(bits, broken):
 @theorem(
     "inflate/src/symbols.rs",
     "while at < output.len() && limit != 0 {",
-    "match decode_symbol(reader, output, at, codes) {",
+    "match decode_symbol(bits, output, at, codes) {",
     "if let Some(byte) = output.get_mut(at) {",
 )
 def literal_in_output(bits, broken):

@@ -5,7 +5,7 @@ use super::bits::{Bits, low_byte};
 use super::compact::{ENDS, SmallTables, take_symbol};
 use super::order::{add_length, count_lengths, sort_symbols};
 use super::tables::Tables;
-use super::{FAST_HEADERS, WITHOUT_TABLES, work};
+use super::{FAST_HEADERS, SMALL_BUILD, work};
 
 /// The number of bytes that a run of equal lengths writes at a time.
 const PIECE: usize = 8;
@@ -59,17 +59,22 @@ impl SmallTables {
             None => Precode::Sorted(distance),
         };
         let number = litlens.wrapping_add(distances);
-        // A local copy of a buffer stays in registers.
-        let mut local = *bits;
-        let reader = if WITHOUT_TABLES { &mut *bits } else { &mut local };
+        // A local copy of a buffer stays in registers. The small build has no buffer.
+        let caller_bits = bits;
+        let mut local_bits = *caller_bits;
+        let bits = if SMALL_BUILD {
+            &mut *caller_bits
+        } else {
+            &mut local_bits
+        };
         let result = if FAST_HEADERS && let Some(counts) = litlen.first_chunk_mut() {
             let all = lengths.get_mut(..number.wrapping_add(PIECE)).unwrap_or_default();
-            read_lengths_fast(reader, all, &precode, counts)
+            read_lengths_fast(bits, all, &precode, counts)
         } else {
-            read_lengths(reader, lengths.get_mut(..number).unwrap_or_default(), &precode)
+            read_lengths(bits, lengths.get_mut(..number).unwrap_or_default(), &precode)
         };
-        if !WITHOUT_TABLES {
-            *bits = local;
+        if !SMALL_BUILD {
+            *caller_bits = local_bits;
         }
         result?;
 

@@ -94,8 +94,8 @@ use symbols::Stop;
 /// take most of the time.
 const FAST_HEADERS: bool = cfg!(all(feature = "fast", target_pointer_width = "64"));
 
-/// Whether the build has no tables. Less code is then worth more time.
-const WITHOUT_TABLES: bool = cfg!(not(feature = "fast"));
+/// Whether the build has neither tables nor a bit buffer. Less code is then worth more time.
+const SMALL_BUILD: bool = cfg!(not(feature = "fast"));
 
 /// A block of this many bytes of input is long: the next one gets tables at once.
 const LONG_BLOCK: usize = 256;

@@ -1,7 +1,7 @@
 //! The symbols of a block: literals and matches.
 
 use super::InflateError::{self, BadDistance, BadSymbol, DistanceTooFar};
-use super::WITHOUT_TABLES;
+use super::SMALL_BUILD;
 use super::bits::Bits;
 use super::copy::copy;
 
@@ -9,15 +9,18 @@ use super::copy::copy;
 pub(super) enum Token {
     Literal(u8),
     Length(usize),
+    /// The end of the block.
     End,
+    /// The bits are no codeword, or one that a block must not have.
     Bad,
 }
 
 /// The two codes of a block.
 pub(super) trait Codes {
-    /// Refills `bits` and takes a literal or a length.
+    /// Refills `bits` and takes a token.
     fn take_litlen(&self, bits: &mut Bits<'_>) -> Token;
-    /// Refills `bits` and takes a distance. Returns `None` if the next bits are none.
+    /// Refills `bits` and takes a distance. Returns `None` if the next bits are not the codeword of
+    /// a distance.
     fn take_distance(&self, bits: &mut Bits<'_>) -> Option<usize>;
 }
 
@@ -36,32 +39,36 @@ pub(super) enum Stop {
 // It returns two words in registers. A `Result` would take memory and a register for its address.
 #[cfg_attr(feature = "fast", inline(never))]
 pub(super) fn decode<C: Codes>(
-    bits: &mut Bits<'_>,
+    caller_bits: &mut Bits<'_>,
     output: &mut [u8],
     mut at: usize,
     codes: &C,
     mut limit: usize,
 ) -> (usize, Stop) {
-    // A local copy of a buffer stays in registers.
-    let mut local = *bits;
-    let reader = if WITHOUT_TABLES { &mut *bits } else { &mut local };
+    // A local copy of a buffer stays in registers. The small build has no buffer.
+    let mut local_bits = *caller_bits;
+    let bits = if SMALL_BUILD {
+        &mut *caller_bits
+    } else {
+        &mut local_bits
+    };
     let mut stop = Stop::Full;
     // Bound: every turn but the last writes a byte of the output or more.
     while at < output.len() && limit != 0 {
-        match decode_symbol(reader, output, at, codes) {
+        match decode_symbol(bits, output, at, codes) {
             Ok(end) => at = end,
             Err(why) => {
                 stop = why;
                 break;
             }
         }
-        // Without tables, there is no limit.
-        if !WITHOUT_TABLES {
+        // In the small build, `limit` is always `usize::MAX`, more than the symbols of any output.
+        if !SMALL_BUILD {
             limit = limit.wrapping_sub(1);
         }
     }
-    if !WITHOUT_TABLES {
-        *bits = local;
+    if !SMALL_BUILD {
+        *caller_bits = local_bits;
     }
     (at, stop)
 }
