@@ -32,7 +32,11 @@ def section(path, heading):
 
 def total(name):
     """Returns the cells of the last row of a table in tests/README.md."""
-    return [cell.strip() for cell in readme.read(name).strip().splitlines()[-1].strip("|").split("|")]
+    return last_row(readme.read(name))
+
+
+def last_row(table):
+    return [cell.strip() for cell in table.strip().splitlines()[-1].strip("|").split("|")]
 
 
 def proofs():
@@ -90,12 +94,14 @@ def sampled():
     vectors = len(json.loads((ROOT / "tests/vectors/manifest.json").read_text())["images"])
     _, lines, reached, branches, reached_branches = total("coverage")
     _, _, mutants, unbuilt, caught, hang, missed, _ = total("mutants")
+    _, compiled, *all_ways, _, _ = last_row(readme.parts("branches", ROOT / "proofs/README.md")[1])
     rows = [
         ("[tests](tests/README.md)", tests()),
         ("[conformance vectors](tests/vectors/README.md)", f"{vectors} images, each with the result that a reader must give"),
         ("[fuzzing](fuzz/README.md)", f"{executions:,} executions of {targets} targets, in {seconds:,.0f} processor seconds"),
         ("[soak](benches/soak/README.md)", soak()),
         ("[coverage](tests/README.md#coverage) by the tests", f"{reached} of {int(lines):,} lines, {reached_branches} of {branches} branches"),
+        ("[branches of the machine code](proofs/README.md#branches-of-the-compiled-code) of `open` and `read_at`", f"{sum(map(int, all_ways))} of {compiled} go all ways in an emulator, the others have a reason"),
         ("[planted faults](fuzz/README.md#planted-faults)", planted()),
         ("[mutants](tests/README.md#mutants)", f"{int(mutants) - int(unbuilt):,} that build: {int(caught) + int(hang):,} are caught, {missed} are not, each for a stated reason"),
     ]
