@@ -236,3 +236,27 @@ fn a_read_whose_engine_failed_can_be_repeated() {
         }
     }
 }
+
+// Under an emulator of another processor, the file has the emulator's memory.
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+#[test]
+fn a_dropped_key_leaves_none_of_its_bytes_where_it_was() {
+    use std::hint::black_box;
+    use std::os::unix::fs::FileExt;
+
+    const OTHER_KEY: [u8; 16] = *b"a key for a drop";
+    // Safe code cannot read what a dropped value leaves, but a file has the memory of the process.
+    let memory = std::fs::File::open("/proc/self/mem").unwrap();
+    let mut slot = Some(Key::from_bytes(OTHER_KEY));
+    let at = std::ptr::from_mut(black_box(&mut slot)).addr();
+    let has_key = || {
+        let mut bytes = [0; size_of::<Option<Key>>()];
+        memory.read_exact_at(&mut bytes, at as u64).unwrap();
+        bytes.windows(OTHER_KEY.len()).any(|window| window == OTHER_KEY)
+    };
+    assert!(has_key());
+
+    *black_box(&mut slot) = None;
+
+    assert!(!has_key());
+}
