@@ -35,7 +35,7 @@ pub(super) enum Stop {
 }
 
 /// Decodes at most `limit` symbols into `output`, starting at `at`. Returns the end of the bytes
-/// written.
+/// written, which may be after the end of `output` if a match is cut.
 // It returns two words in registers. A `Result` would take memory and a register for its address.
 #[cfg_attr(feature = "fast", inline(never))]
 pub(super) fn decode<C: Codes>(

@@ -30,7 +30,7 @@ pub(crate) struct ExtentWalk {
     has_word: bool,
     /// Whether `run_end` is the end of the run.
     is_complete: bool,
-    /// The number of table words that the run may still take.
+    /// The number of table words that the extent may still take. A read has no such limit.
     budget: u32,
 }
 
@@ -222,7 +222,9 @@ impl ExtentWalk {
         let mut clusters_after =
             low_u32(wanted_end.wrapping_sub(cluster).wrapping_sub(1)).wrapping_shr(geometry.cluster_shift());
         // The number of bytes of this cluster that can be read: a truncated file lacks the others.
-        let mut readable = size;
+        // Where in the cluster the run must end: at its end or, if the file truncates it, after the
+        // bytes that can be read.
+        let mut run_limit = size;
         let device = image.device();
         let entry = L2Entry::decode(image.last_word(), geometry.cluster_bits).map_err(Stop::Corrupt)?;
         let (storage, host_minus_guest) = match entry {
@@ -241,16 +243,16 @@ impl ExtentWalk {
                     0 => {
                         let in_disk = saturating_u32(image.size().wrapping_sub(cluster)).min(size);
                         let unit = image.plain_storage().crypto_unit();
-                        readable = device.readable_of_truncated_cluster(size, in_file, in_disk, unit)?;
+                        run_limit = device.readable_of_truncated_cluster(size, in_file, in_disk, unit)?;
                         clusters_after = 0;
                     }
                     clusters => clusters_after = clusters_after.min(clusters.wrapping_sub(1)),
                 }
-                if self.run_end.wrapping_sub(cluster) < readable.into() {
+                if self.run_end.wrapping_sub(cluster) < run_limit.into() {
                     (image.plain_storage(), host.0.wrapping_sub(cluster.0))
                 } else {
                     // After the readable bytes, the rest of the cluster is zeros, to its end.
-                    readable = size;
+                    run_limit = size;
                     (Storage::Zero, 0)
                 }
             }
@@ -269,8 +271,8 @@ impl ExtentWalk {
         let mut words = u32::from(self.run_end == l1.start);
         if l1.table().is_none() {
             self.run_end = wanted_end;
-        } else if readable != size {
-            self.run_end = wanted_end.min(cluster.wrapping_add(readable.into()));
+        } else if run_limit != size {
+            self.run_end = wanted_end.min(cluster.wrapping_add(run_limit.into()));
             // The word stays, for the rest of a cluster that the end of the file truncates.
             return Ok(false);
         } else {

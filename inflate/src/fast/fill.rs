@@ -31,8 +31,8 @@ pub(super) fn fill(alphabet: &Alphabet, first_bits: u32, code: &[u16], table: &m
     if let Some(start) = table.first_chunk_mut() {
         *start = [Packed::UNUSED; 2];
     }
-    // There is nothing to copy until the shortest codeword, unless the code is a single codeword or
-    // none.
+    // There is nothing to copy until the shortest codeword. But an incomplete code has one codeword,
+    // of one bit, or none (`order.rs` checks that), and its unused places are copied too.
     let mut started = longest <= 1;
     // Bound: 11 turns, and over all turns no more codewords than symbols.
     for (bits, &count) in (1..=first_bits).zip(counts.iter().skip(1)) {
@@ -159,8 +159,8 @@ fn double(table: &mut [Packed], size: usize) {
 /// of that length remain, with the first.
 fn second_level_bits(counts: &[u16; 16], bits: u32, left: u16, own_bits: u32) -> u32 {
     let mut index_bits = own_bits;
-    // The number of places that the remaining codewords with up to `index_bits` bits after the
-    // prefix fill, of those that `index_bits` bits index. One index bit more doubles it.
+    // How many places of a level with `index_bits` bits are taken by the remaining codewords that
+    // have at most so many bits after the prefix. With one bit more, each takes twice as many.
     let mut used = u32::from(left);
     // Bound: 6 turns, for codewords of 10 to 15 bits.
     for &count in counts.iter().skip(to_usize(bits).wrapping_add(1)) {

@@ -172,8 +172,8 @@ impl<'b, U: UsageMap + ?Sized, F: FnMut(Finding)> Check<'b, U, F> {
     pub(crate) fn summary(&mut self) -> CheckSummary {
         self.report_pending();
         if let Some(mut usage) = self.options.usage_of_file(self.file_end) {
-            // QEMU writes the L1 in separate sectors, so the bytes after it in its last sector are
-            // padding.
+            // QEMU writes the L1 in pieces of 512 bytes, counted from its own start. The rest of the
+            // last piece is padding.
             usage.mark_shared(self.l1_end, self.l1.0.wrapping_sub(self.l1_end.0) & 511);
             self.summary.unreachable_bytes = usage.unreachable_bytes(self.geometry.cluster_size());
         }
@@ -198,7 +198,8 @@ impl<'b, U: UsageMap + ?Sized, F: FnMut(Finding)> Check<'b, U, F> {
         }
     }
 
-    /// Returns the end of the cluster that holds `at`, or the end of the disk if that comes first.
+    /// Returns the end of the cluster that holds `at`, or the end of the span if that comes first:
+    /// it may be the end of the disk.
     #[inline(never)]
     fn cluster_end(&self, at: GuestOffset) -> GuestOffset {
         self.geometry.cluster_end(at).min(self.span_end)
