@@ -103,7 +103,7 @@ def sampled():
         ("[coverage](tests/README.md#coverage) by the tests", f"{reached} of {int(lines):,} lines, {reached_branches} of {branches} branches"),
         ("[branches of the machine code](proofs/README.md#branches-of-the-compiled-code) of `open` and `read_at`", f"{sum(map(int, all_ways))} of {compiled} go all ways in an emulator, the others have a reason"),
         ("[planted faults](fuzz/README.md#planted-faults)", planted()),
-        ("[mutants](tests/README.md#mutants)", f"{int(mutants) - int(unbuilt):,} that build: {int(caught) + int(hang):,} are caught, {missed} are not, each for a stated reason"),
+        ("[mutants](tests/README.md#mutants)", f"{int(mutants) - int(unbuilt):,} that build: {int(caught) + int(hang):,} were caught, and {missed} were not, when their folder was last tried"),
     ]
     return "".join(["| | |\n|---|---|\n", *(f"| {name} | {figure} |\n" for name, figure in rows)])
 
@@ -116,7 +116,7 @@ def planted():
     all_faults = records("fuzz/faults.json")
     found = sum(any(record[name] for name in FINDERS) for record in all_faults)
     images, proofs = (sum(record[name] for record in all_faults) for name in FINDERS)
-    return f"{found} of {len(all_faults)} are found when no test is run: {images} by the small part of `images` that CI runs, {proofs} by a proof"
+    return f"{found} of {len(all_faults)} are found when no test is run: {images} by the small part of `images` that CI runs, {proofs} by `proofs/run.sh`"
 
 
 def faults():

@@ -7,7 +7,8 @@ use super::{FAST_HEADERS, work};
 /// Sorts the symbols of a code by codeword: by length, then by value.
 ///
 /// `lengths` are the lengths of the codewords by symbol. `code` gets the ends and the symbols, see
-/// [`ENDS`]. In large code, its first words must be the numbers of symbols with each length.
+/// [`ENDS`]. With the feature `fast`, its first words must be the numbers of symbols with each
+/// length.
 ///
 /// # Errors
 /// `OversubscribedCode`, and `IncompleteCode` unless the code has only one codeword, of one bit, or
@@ -85,7 +86,7 @@ pub(super) fn add_length(counts: &mut [u16; ENDS], length: u8, number: u16) {
 }
 
 /// Calls `run` with the first symbol of each run of symbols with equal lengths, the length, and the
-/// number of symbols: one, or in large code also eight.
+/// number of symbols: one, or with the feature `fast` also eight.
 #[inline(always)]
 fn for_each_run(lengths: &[u8], mut run: impl FnMut(u16, u8, u16)) {
     if FAST_HEADERS {

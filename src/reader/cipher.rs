@@ -244,7 +244,7 @@ mod aes_cipher {
                     *to = from;
                 }
                 cbc::Decryptor::inner_iv_init(&self.0, &Array(iv)).decrypt_blocks(sector);
-                // `RangeFrom<u64>` panics after `u64::MAX`, so the sectors are counted by hand.
+                // `RangeFrom<u64>` may panic after `u64::MAX`, so the sectors are counted by hand.
                 number = number.wrapping_add(1);
             }
             Ok(())

@@ -25,7 +25,8 @@ pub(crate) struct ClusterInflater {
     output_at: u32,
     /// The offset of the decoder's tables. Their contents are not kept between calls.
     tables_at: u32,
-    /// The number of valid bytes of the input: 0 while the driver reads others into it.
+    /// The number of valid bytes of the input: 0 while the driver reads others into it, and after a
+    /// stream past the end of the file, for which nothing is read.
     input_len: u32,
     input_start: HostOffset,
     /// The number of valid bytes once the driver has read those.

@@ -221,7 +221,6 @@ impl ExtentWalk {
         // L1 entry has no table: its range may then be longer than 2^32 bytes.
         let mut clusters_after =
             low_u32(wanted_end.wrapping_sub(cluster).wrapping_sub(1)).wrapping_shr(geometry.cluster_shift());
-        // The number of bytes of this cluster that can be read: a truncated file lacks the others.
         // Where in the cluster the run must end: at its end or, if the file truncates it, after the
         // bytes that can be read.
         let mut run_limit = size;

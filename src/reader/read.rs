@@ -67,7 +67,7 @@ impl<'b> ChainRead<'b> {
         Self::with_walk(ExtentWalk::new(start, end), dst, Pending::ChangeImage(Direction::Down))
     }
 
-    /// Creates a read of the bytes of `walk`, which starts at the top image.
+    /// Creates a read of the bytes of `walk`. It starts at the top image.
     pub(super) fn with_walk(walk: ExtentWalk, dst: &'b mut [u8], pending: Pending) -> Self {
         Self {
             dst,

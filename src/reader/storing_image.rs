@@ -10,7 +10,8 @@ pub(crate) struct StoringImageSearch {
     offset: u64,
     max_len: u64,
     level: usize,
-    /// The lowest image that was asked, and its answer.
+    /// The lowest image reached, and how it stores the bytes: an image that ends before `offset` is
+    /// not asked.
     pub(crate) answer: Option<(usize, Extent)>,
 }
 

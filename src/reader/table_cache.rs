@@ -158,7 +158,8 @@ impl TableCache {
     /// Bytes past the end of the file are zeros.
     ///
     /// # Errors
-    /// [`Stop::Miss`]: read the piece that [`TableCache::pending_request`] names, publish it, and call again.
+    /// [`Stop::Miss`]: read the piece that [`TableCache::pending_request`] names, publish it, and call
+    /// again.
     pub(crate) fn read_word(&mut self, table: Table, at: HostOffset, memory: &mut [u8]) -> Result<(), Stop> {
         if self.read_recent_word(table, at, memory) {
             return Ok(());

@@ -237,7 +237,8 @@ fn a_read_whose_engine_failed_can_be_repeated() {
     }
 }
 
-// Under an emulator of another processor, the file has the emulator's memory.
+// Under an emulator of another processor, the file has the emulator's memory. Without optimization,
+// the assignment itself would overwrite the key, so the test needs the profile's `opt-level = 1`.
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 #[test]
 fn a_dropped_key_leaves_none_of_its_bytes_where_it_was() {
