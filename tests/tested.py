@@ -101,7 +101,7 @@ def sampled():
         ("[fuzzing](fuzz/README.md)", f"{executions:,} executions of {targets} targets, in {seconds:,.0f} processor seconds"),
         ("[soak](benches/soak/README.md)", soak()),
         ("[coverage](tests/README.md#coverage) by the tests", f"{reached} of {int(lines):,} lines, {reached_branches} of {branches} branches"),
-        ("[branches of the machine code](proofs/README.md#branches-of-the-compiled-code) of `open` and `read_at`", f"{sum(map(int, all_ways))} of {compiled} go all ways in an emulator, the others have a reason"),
+        ("[branches of the machine code](proofs/README.md#branches-of-the-compiled-code) of `open` and `read_at`", f"{sum(map(int, all_ways))} of {compiled} go both ways in an emulator, and each other one has a recorded reason"),
         ("[planted faults](fuzz/README.md#planted-faults)", planted()),
         ("[mutants](tests/README.md#mutants)", f"{int(mutants) - int(unbuilt):,} that build: {int(caught) + int(hang):,} were caught, and {missed} were not, when their folder was last tried"),
     ]
