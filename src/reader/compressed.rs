@@ -25,8 +25,7 @@ pub(crate) struct ClusterInflater {
     output_at: u32,
     /// The offset of the decoder's tables. Their contents are not kept between calls.
     tables_at: u32,
-    /// The number of valid bytes of the input: 0 while the driver reads others into it, and after a
-    /// stream past the end of the file, for which nothing is read.
+    /// The number of valid bytes of the input: 0 while the driver reads others into it.
     input_len: u32,
     input_start: HostOffset,
     /// The number of valid bytes once the driver has read those.
@@ -128,14 +127,12 @@ impl ClusterInflater {
     ) -> Result<bool, Stop> {
         let in_file = saturating_u32(device.end.since(stream.host));
         let is_inflated = self.inflated_stream == stream;
-        let mut skip = self.offset_in_input(stream);
-        if !is_inflated && !self.has_stream(stream, skip) {
-            skip = self.plan_read(stream, skip, ahead, device);
-            // A stream that is wholly past the end of the file, which only salvage reads, has no
-            // bytes.
-            if in_file != 0 {
-                return Ok(false);
-            }
+        // A stream that is wholly past the end of the file, which only salvage reads, has no bytes.
+        // Nothing is read for it.
+        let skip = if in_file == 0 { 0 } else { self.offset_in_input(stream) };
+        if !is_inflated && in_file != 0 && !self.has_stream(stream, skip) {
+            self.plan_read(stream, skip, ahead, device);
+            return Ok(false);
         }
         let (rest, tables) = split(memory, self.tables_at)?;
         let (rest, output) = split(rest, self.output_at)?;
@@ -175,10 +172,10 @@ impl ClusterInflater {
     }
 
     /// Chooses what to read for `stream`, and forgets the present input. `skip` is the result of
-    /// [`ClusterInflater::offset_in_input`]; returns what it is in the new input.
+    /// [`ClusterInflater::offset_in_input`].
     ///
     /// Streams that follow each other in the file are read together.
-    fn plan_read(&mut self, stream: Stream, skip: u32, ahead: u64, device: &DeviceShape) -> u32 {
+    fn plan_read(&mut self, stream: Stream, skip: u32, ahead: u64, device: &DeviceShape) {
         let follows = self.input_len != 0 && skip <= self.input_len;
         let wanted = if follows {
             stream.len.max(saturating_u32(ahead))
@@ -192,7 +189,6 @@ impl ClusterInflater {
         self.pending_len = part_len(device.block_size.round_up_len(end)).min(room);
         self.reads_ahead = wanted > stream.len;
         self.input_len = 0;
-        skip
     }
 
     /// Reacts to a failed read of what [`ClusterInflater::pending_request`] named. Returns `true`

@@ -183,6 +183,30 @@ fn a_salvaged_stream_past_the_end_of_the_file_is_zeros_without_a_request() {
 }
 
 #[test]
+fn a_salvaged_stream_past_the_end_of_the_file_forgets_no_stream_that_was_read() {
+    let stream = compress_to_vec(&[7; SIZE], 6);
+    let len = stream.len() as u64;
+    let mut builder = ImageBuilder::new(3 * SIZE as u64);
+    builder.table_at(0, 0x1000).stream_at(0, 0x2000, &stream, len);
+    builder.stream_at(8192, 0x2000 + len, &stream, len);
+    builder.stream_at(4096, 0x9000, &stream, len);
+    let mut file = builder.build();
+    file.truncate(0x2200);
+    let device = TestDevice::new(&file, 512);
+    let log = device.log.clone();
+    let options = qcow1::OpenOptions::new().salvage(true);
+    let mut image = Image::open_with(options, device, vec![0; 32_768]).unwrap();
+    image.extent_at(0, 1).unwrap();
+    let before = log.requests();
+
+    let mut disk = [0xcc; 3 * SIZE];
+    image.read_at(0, &mut disk).unwrap();
+
+    assert!(disk == [[7; SIZE], [0; SIZE], [7; SIZE]].concat()[..]);
+    assert_eq!(log.requests() - before, 1, "one block has both other streams");
+}
+
+#[test]
 fn a_match_reaches_back_as_far_as_the_cluster_goes() {
     // Random 6,000 bytes twice: a match distance that QEMU, with its window of 4 KiB, never writes.
     let mut random = crate::common::Random(5);
